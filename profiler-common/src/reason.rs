@@ -1,0 +1,88 @@
+//! Why a sample, a stack or a frame is not what one would wish for: one table for code, counter, message and
+//! documentation. Codes are never re-used.
+
+macro_rules! table {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $code:literal, $text:literal;)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u16)]
+        pub enum $name { $($(#[$doc])* #[doc = $text] $variant = $code,)* }
+
+        impl $name {
+            /// Every row, in the order of the codes.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The code that travels in records and indexes the counters.
+            #[inline(always)]
+            #[must_use]
+            pub const fn code(self) -> u16 { self as u16 }
+
+            /// The row with this code, if there is one.
+            #[must_use]
+            pub const fn from_code(code: u16) -> Option<Self> {
+                match code { $($code => Some(Self::$variant),)* _ => None }
+            }
+
+            /// The sentence shown to people.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+table! {
+    /// What became of one interrupt. Each interrupt ends in exactly one row, so the rows add up to the interrupts
+    /// taken; the code indexes the kernel half's per-CPU `OUTCOMES` counters.
+    Outcome {
+        /// The only row that user space receives.
+        Delivered = 0, "delivered";
+        /// The idle task was running.
+        Idle = 1, "the CPU was idle";
+        /// No Python in this process, or not asked for.
+        NotProfiled = 2, "the process is not profiled";
+        /// Lost.
+        RingFull = 3, "the ring buffer was full";
+        /// Lost; cannot happen unless the object is broken.
+        NoScratch = 4, "the per-CPU scratch buffer was missing";
+        /// Lost; the walk could not be continued in the next program.
+        NoTailCall = 5, "the kernel refused a tail call";
+        /// Lost; a layout index that user space never filled.
+        NoLayout = 6, "the interpreter layout was missing";
+    }
+}
+
+table! {
+    /// How complete the Python stack of a delivered sample is.
+    StackStatus {
+        /// Walked to its end.
+        Complete = 0, "complete";
+        /// The interpreter has not created its thread key yet, or is shutting down.
+        NotInitialized = 1, "the interpreter is starting or stopping";
+        /// A thread that never ran Python: a BLAS worker, a Rust or C++ thread.
+        NoThreadState = 2, "the thread has no Python state";
+        /// The thread has a state but runs no Python code at this moment.
+        NoFrames = 3, "the thread runs no Python code";
+        /// A frame could not be read; the outer part of the stack is missing.
+        FrameFault = 4, "a frame was not readable";
+        /// Deeper than the walker goes; the outer part of the stack is missing.
+        Truncated = 5, "the stack is deeper than the limit";
+        /// `_PyRuntime` or the thread state could not be read.
+        StateFault = 6, "the interpreter state was not readable";
+        /// The thread state found belongs to another thread.
+        ForeignThreadState = 7, "the thread state belongs to another thread";
+    }
+}
+
+table! {
+    /// Whether the sampled thread held the global interpreter lock.
+    GilState {
+        /// Not determined.
+        Unknown = 0, "unknown";
+        /// It held the lock: it was running Python code.
+        Held = 1, "held";
+        /// It did not: native code that released the lock, or waiting for it.
+        Released = 2, "released";
+    }
+}

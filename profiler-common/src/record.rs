@@ -1,0 +1,182 @@
+//! What travels through the ring buffers, kernel to user. Fixed-width fields, explicit padding, little-endian.
+
+/// First field of every record.
+pub mod record_kind {
+    /// [`super::SampleBlock`]: part of one sample.
+    pub const SAMPLE: u16 = 1;
+    /// [`super::CodeDefinition`]: a code object seen for the first time.
+    pub const CODE: u16 = 2;
+    /// [`super::ProcessRecord`]: a process executed another program.
+    pub const EXEC: u16 = 3;
+    /// [`super::ProcessRecord`]: a process was forked.
+    pub const FORK: u16 = 4;
+    /// [`super::ProcessRecord`]: the last thread of a process exited.
+    pub const EXIT: u16 = 5;
+    /// [`super::ProcessRecord`]: a sample met a process that user space has said nothing about.
+    pub const UNKNOWN: u16 = 6;
+}
+
+/// Frames in one [`SampleBlock`]; a deeper stack takes several blocks.
+pub const FRAMES_PER_BLOCK: usize = 64;
+/// Blocks in one sample, at most: the kernel chains 33 programs (`MAX_TAIL_CALL_CNT`).
+pub const MAX_BLOCKS: usize = 32;
+/// Python frames in one sample, at most; the rest is cut off and the sample marked.
+pub const MAX_FRAMES: usize = FRAMES_PER_BLOCK * MAX_BLOCKS;
+
+/// One Python frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct RawFrame {
+    /// Address of the code object; 0 marks a frame that is not Python code: with `check` 0 an entry frame of the C stack
+    /// (a boundary), with `check` [`BOOKKEEPING_FRAME`] one to be ignored.
+    pub code: u64,
+    /// Byte offset of the current instruction in the bytecode; [`NO_INSTRUCTION`] before the first.
+    pub instr_offset: u32,
+    /// Hash of the code object's identity range (see `CodeLayout::identity_start`).
+    pub check: u32,
+}
+
+/// `RawFrame::check` of a frame that is neither Python code nor a boundary (see `layout::CODE_BOOKKEEPING`).
+pub const BOOKKEEPING_FRAME: u32 = 1;
+
+/// `RawFrame::instr_offset` of a frame that has not run an instruction yet.
+pub const NO_INSTRUCTION: u32 = u32::MAX;
+
+/// `SampleBlock::flags`: no further block of this sample follows.
+pub const BLOCK_LAST: u8 = 1 << 0;
+
+/// Part of one sample: newest frame first. Sent with only the first `frame_count` frames.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct SampleBlock {
+    /// [`record_kind::SAMPLE`].
+    pub kind: u16,
+    /// Frames in this block.
+    pub frame_count: u16,
+    /// 0 for the newest frames, then 1, 2, ...
+    pub index: u8,
+    /// `BLOCK_*` bits.
+    pub flags: u8,
+    /// A [`crate::reason::StackStatus`] code; meaningful in the last block.
+    pub status: u8,
+    /// A [`crate::reason::GilState`] code.
+    pub gil: u8,
+    /// Process id in the initial pid namespace.
+    pub tgid: u32,
+    /// Thread id in the initial pid namespace.
+    pub tid: u32,
+    /// `ProcessEntry::incarnation`.
+    pub incarnation: u64,
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub time_ns: u64,
+    /// Address of the `PyThreadState`, 0 when there is none.
+    pub thread_state: u64,
+    /// CPU number.
+    pub cpu: u32,
+    /// Leading frames of this block that are no frames of the stack; if not 0, so are those of earlier blocks.
+    pub void: u32,
+    /// The kernel's thread name, NUL-padded.
+    pub comm: [u8; 16],
+    /// The frames.
+    pub frames: [RawFrame; FRAMES_PER_BLOCK],
+}
+
+/// Bytes of a [`SampleBlock`] before its frames.
+pub const SAMPLE_HEADER_BYTES: usize = size_of::<SampleBlock>() - FRAMES_PER_BLOCK * size_of::<RawFrame>();
+
+/// Bytes kept of a qualified name; longer ones are completed from user space.
+pub const NAME_BYTES: usize = 256;
+/// Bytes kept of a file name.
+pub const FILENAME_BYTES: usize = 512;
+/// Bytes kept of a line table.
+pub const LINE_TABLE_BYTES: usize = 4096;
+
+/// One `str` as captured: raw characters of 1, 2 or 4 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct TextHeader {
+    /// Address of the `str` object, for a second try.
+    pub object: u64,
+    /// Characters in the string.
+    pub length: u32,
+    /// Bytes captured, a prefix of the string's data; fewer than `length * kind` when it was too long.
+    pub stored: u16,
+    /// Bytes per character (1: Latin-1 or ASCII, 2, 4); 0 when the object could not be read.
+    pub kind: u8,
+    /// Explicit padding.
+    pub pad: u8,
+}
+
+/// A code object, captured in the kernel at first sight so that its name outlives the process. Sent with only the
+/// first `line_table_stored` bytes of the line table.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct CodeDefinition {
+    /// [`record_kind::CODE`].
+    pub kind: u16,
+    /// Bytes captured of the line table.
+    pub line_table_stored: u16,
+    /// Process id in the initial pid namespace.
+    pub tgid: u32,
+    /// `ProcessEntry::incarnation`.
+    pub incarnation: u64,
+    /// Address of the code object.
+    pub code: u64,
+    /// As `RawFrame::check`.
+    pub check: u32,
+    /// `co_firstlineno`.
+    pub first_line: u32,
+    /// Address of the line-table `bytes` object, for a second try.
+    pub line_table_object: u64,
+    /// Its size in bytes; `u32::MAX` when it could not be read.
+    pub line_table_length: u32,
+    /// `ProcessEntry::layout`.
+    pub layout: u32,
+    /// `co_qualname`, or `co_name` before 3.11.
+    pub name: TextHeader,
+    /// `co_filename`.
+    pub filename: TextHeader,
+    /// Data of `name`.
+    pub name_data: [u8; NAME_BYTES],
+    /// Data of `filename`.
+    pub filename_data: [u8; FILENAME_BYTES],
+    /// Data of the line table.
+    pub line_table: [u8; LINE_TABLE_BYTES],
+}
+
+/// Bytes of a [`CodeDefinition`] before its line table.
+pub const CODE_HEADER_BYTES: usize = size_of::<CodeDefinition>() - LINE_TABLE_BYTES;
+
+/// Bytes kept of a command line.
+pub const COMMAND_BYTES: usize = 512;
+
+/// A process appeared, changed its program, or went.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ProcessRecord {
+    /// One of [`record_kind`].
+    pub kind: u16,
+    /// Bytes of `command`.
+    pub command_stored: u16,
+    /// Process id in the initial pid namespace.
+    pub tgid: u32,
+    /// For a fork, the parent's process id.
+    pub parent_tgid: u32,
+    /// Explicit padding.
+    pub pad: u32,
+    /// `ProcessEntry::incarnation` from now on (fork, exec), or of the entry that was removed (exit); 0 when the
+    /// process was not profiled.
+    pub incarnation: u64,
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub time_ns: u64,
+    /// The kernel's name of the process, NUL-padded.
+    pub comm: [u8; 16],
+    /// After an exec: the arguments, each ended by NUL, cut off at the array's end.
+    pub command: [u8; COMMAND_BYTES],
+}
+
+const _: () = assert!(size_of::<RawFrame>() == 16);
+const _: () = assert!(SAMPLE_HEADER_BYTES == 64);
+const _: () = assert!(size_of::<TextHeader>() == 16);
+const _: () = assert!(CODE_HEADER_BYTES == 80 + NAME_BYTES + FILENAME_BYTES);
+const _: () = assert!(size_of::<ProcessRecord>() == 48 + COMMAND_BYTES);

@@ -1,0 +1,169 @@
+//! From the newest frame to the oldest, one block of [`FRAMES_PER_BLOCK`] at a time.
+//!
+//! Facts: CPython 3.8 to 3.13, `Include/internal/pycore_frame.h`, `Include/cpython/frameobject.h`.
+
+use crate::layout::{CODE_BOOKKEEPING, Layout, instr_shape};
+use crate::memory::{Memory, RemoteAddr, u32_at};
+use crate::reason::StackStatus;
+use crate::record::{BOOKKEEPING_FRAME, FRAMES_PER_BLOCK, NO_INSTRUCTION, RawFrame};
+use crate::walker::{BUFFER_WORDS, FRAME_WORDS, Scratch, WINDOW_WORDS, identity};
+
+/// Whether user space already has the definition of a code object.
+pub trait CodeSeen {
+    /// `false` asks for a definition to be captured.
+    fn seen(&self, code: u64, check: u32) -> bool;
+}
+
+/// Fills the slot of a frame that is not Python code.
+const BOUNDARY: RawFrame = RawFrame {
+    code: 0,
+    instr_offset: NO_INSTRUCTION,
+    check: 0,
+};
+
+/// Walks up to one block of frames from `scratch.cursor`, newest first, and returns how many it wrote.
+///
+/// Afterwards the cursor is null when the stack is finished; `scratch.status` says how. `scratch.unseen` counts the
+/// frames whose code `seen` did not know, `scratch.void` the leading frames that are to be left out. `frames` still holds
+/// the block before: most stacks differ little from one sample to the next, and what did not change need not be looked
+/// up.
+#[inline(always)]
+pub fn walk_block<M: Memory, S: CodeSeen>(
+    memory: &M,
+    seen: &S,
+    layout: &Layout,
+    scratch: &mut Scratch,
+    frames: &mut [RawFrame; FRAMES_PER_BLOCK],
+) -> usize {
+    scratch.unseen = 0;
+    scratch.void = 0;
+    for (index, slot) in frames.iter_mut().enumerate() {
+        if scratch.cursor.is_null() {
+            return index;
+        }
+        let Some(frame) = load_frame(memory, layout, scratch) else {
+            *slot = BOUNDARY;
+            if !restart(scratch, index) {
+                scratch.status = StackStatus::FrameFault.code();
+                return index;
+            }
+            continue;
+        };
+        scratch.cursor = RemoteAddr(frame.word(scratch, layout.frame.previous));
+        let mut ends_invocation = frame.flag(scratch, layout.frame.entry_flag) == 1;
+        let mut readable = true;
+        if frame.flag(scratch, layout.frame.owner) >= layout.shim_owner {
+            *slot = BOUNDARY;
+            ends_invocation = true;
+        } else {
+            let code = frame.word(scratch, layout.frame.code) & !u64::from(layout.code_tag_mask);
+            let before = (slot.code, slot.check);
+            slot.code = code;
+            slot.instr_offset = instruction(layout, frame, scratch, code);
+            slot.check = identity(memory, layout, code, &mut scratch.identity);
+            readable = slot.check != 0;
+            let asked = scratch.steady != 0 && before == (code, slot.check);
+            if is_bookkeeping(layout, scratch) && readable {
+                *slot = RawFrame {
+                    check: BOOKKEEPING_FRAME,
+                    ..BOUNDARY
+                };
+            } else if !asked && !seen.seen(code, slot.check) {
+                scratch.unseen += 1;
+            }
+        }
+        if !scratch.outer.is_null() && (ends_invocation || !readable) {
+            // The invocation before goes on where this one began, or this one is not set up yet.
+            if readable && scratch.cursor == scratch.outer {
+                scratch.outer = RemoteAddr::NULL;
+            } else {
+                restart(scratch, index);
+            }
+        }
+    }
+    FRAMES_PER_BLOCK
+}
+
+/// Gives up the frames so far, which were no frames: the newest invocation of the evaluation loop had published itself
+/// but not yet said where its frames begin. Goes on with the invocation before; `false` when there is none.
+#[inline(always)]
+fn restart(scratch: &mut Scratch, index: usize) -> bool {
+    scratch.cursor = scratch.outer;
+    scratch.outer = RemoteAddr::NULL;
+    if scratch.cursor.is_null() {
+        return false;
+    }
+    scratch.void = index as u32 + 1;
+    true
+}
+
+/// A frame in `Scratch::frames`, as the index of its first word.
+#[derive(Clone, Copy)]
+struct LoadedFrame(usize);
+
+impl LoadedFrame {
+    /// The 8-byte field at byte `offset`.
+    #[inline(always)]
+    fn word(self, scratch: &Scratch, offset: u16) -> u64 {
+        scratch.frames[(self.0 + offset as usize / 8) & (BUFFER_WORDS - 1)]
+    }
+
+    /// The byte at `offset`; 0 when the layout has no such field.
+    #[inline(always)]
+    fn flag(self, scratch: &Scratch, offset: u16) -> u8 {
+        if offset == 0 {
+            0
+        } else {
+            self.field(scratch, offset) as u8
+        }
+    }
+
+    /// The field at byte `offset`, in the low bits.
+    #[inline(always)]
+    fn field(self, scratch: &Scratch, offset: u16) -> u64 {
+        self.word(scratch, offset) >> ((u32::from(offset) & 7) * 8)
+    }
+}
+
+/// Finds the frame at the cursor in the copied data stack, or reads it from the target.
+#[inline(always)]
+fn load_frame<M: Memory>(memory: &M, layout: &Layout, scratch: &mut Scratch) -> Option<LoadedFrame> {
+    let offset = scratch.cursor.0.wrapping_sub(scratch.window_start.0);
+    let end = offset.wrapping_add(u64::from(layout.frame.bytes));
+    if offset < scratch.window_bytes && end <= scratch.window_bytes && offset & 7 == 0 {
+        return Some(LoadedFrame((offset / 8) as usize));
+    }
+    let single = scratch.frames.last_chunk_mut::<FRAME_WORDS>()?;
+    memory
+        .read_words_prefix(scratch.cursor, single, u32::from(layout.frame.bytes))
+        .ok()?;
+    Some(LoadedFrame(WINDOW_WORDS))
+}
+
+/// The `__init__` shim of 3.13: it looks like a Python frame, and only its code object tells. `scratch` holds the identity
+/// range of the frame's code object.
+#[inline(always)]
+fn is_bookkeeping(layout: &Layout, scratch: &Scratch) -> bool {
+    let offset = layout.code_flags.wrapping_sub(layout.code.identity_start);
+    layout.code_flags != 0 && u32_at(&scratch.identity, offset) & CODE_BOOKKEEPING != 0
+}
+
+/// Byte offset of the current instruction.
+#[inline(always)]
+fn instruction(layout: &Layout, frame: LoadedFrame, scratch: &Scratch, code: u64) -> u32 {
+    let raw = frame.field(scratch, layout.frame.instr);
+    match layout.instr_shape {
+        instr_shape::LASTI_BYTES => raw as u32,
+        instr_shape::LASTI_UNITS if raw as u32 == NO_INSTRUCTION => NO_INSTRUCTION,
+        instr_shape::LASTI_UNITS => (raw as u32).wrapping_mul(2),
+        _ => {
+            let offset = raw.wrapping_sub(code.wrapping_add(u64::from(layout.code.bytecode)));
+            // One unit before the bytecode: pushed, but nothing executed yet (3.11, 3.12).
+            if offset > u64::from(u32::MAX) {
+                NO_INSTRUCTION
+            } else {
+                offset as u32
+            }
+        }
+    }
+}
