@@ -1,0 +1,64 @@
+//! Self-measurement. All of it disappears in the verifier unless `MEASURE_SELF` is set.
+
+use aya_ebpf::macros::perf_event;
+use aya_ebpf::programs::PerfEventContext;
+use profiler_common::benchmark::{BUCKET_NS, BUCKETS, Timed};
+use profiler_common::memory::{Memory as _, RemoteAddr};
+use profiler_common::record::FRAMES_PER_BLOCK;
+use profiler_common::walker::{FRAME_WORDS, WINDOW_WORDS, locate};
+
+use crate::globals::{MEASURE_SELF, TASK_THREAD_POINTER};
+use crate::kernel::{current_ids, current_task, now_ns};
+use crate::maps::{LAYOUTS, SCRATCH, SELF_TIME, count, process, slot};
+use crate::memory::{CurrentTask, kernel_field};
+
+/// The time now, or 0 when nothing is measured.
+#[inline(always)]
+pub(crate) fn begin() -> u64 {
+    if MEASURE_SELF.load() == 0 { 0 } else { now_ns() }
+}
+
+/// Enters the time since `started_ns` into a row.
+#[inline(always)]
+pub(crate) fn end(row: Timed, started_ns: u64) {
+    if MEASURE_SELF.load() == 0 {
+        return;
+    }
+    let bucket = now_ns().wrapping_sub(started_ns) / BUCKET_NS;
+    let bucket = if bucket < u64::from(BUCKETS) {
+        bucket as u32
+    } else {
+        BUCKETS - 1
+    };
+    count(&SELF_TIME, row as u32 * BUCKETS + bucket);
+}
+
+/// The yardstick for the walk: follows the same frames with one 80-byte read each. Loaded by benchmarks only.
+#[perf_event]
+pub(crate) fn walk_floor(_context: PerfEventContext) -> u32 {
+    let (tgid, _) = current_ids();
+    let Some(process) = process(tgid) else { return 0 };
+    let (Some(layout), Some(scratch)) = (LAYOUTS.get(process.layout), slot(&SCRATCH, 0)) else {
+        return 0;
+    };
+    let thread_pointer = kernel_field(current_task(), TASK_THREAD_POINTER.load(), 0u64);
+    locate(&CurrentTask, process, layout, thread_pointer, scratch);
+    end(Timed::Clock, begin());
+
+    let started_ns = begin();
+    for _ in 0..FRAMES_PER_BLOCK {
+        if scratch.cursor.is_null() {
+            break;
+        }
+        let Some(frame) = scratch.frames.last_chunk_mut::<FRAME_WORDS>() else {
+            break;
+        };
+        if CurrentTask.read_words_prefix(scratch.cursor, frame, 80).is_err() {
+            break;
+        }
+        let previous = WINDOW_WORDS + ((layout.frame.previous as usize / 8) & (FRAME_WORDS - 1));
+        scratch.cursor = RemoteAddr(scratch.frames[previous]);
+    }
+    end(Timed::Floor, started_ns);
+    0
+}

@@ -1,0 +1,41 @@
+//! The kernel's helpers without arguments to get wrong, as safe functions.
+
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_comm, bpf_get_current_task, bpf_get_smp_processor_id, bpf_ktime_get_ns,
+};
+
+/// `CLOCK_MONOTONIC`, nanoseconds.
+#[inline(always)]
+pub(crate) fn now_ns() -> u64 {
+    // SAFETY: no arguments.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// This CPU's number.
+#[inline(always)]
+pub(crate) fn cpu() -> u32 {
+    // SAFETY: no arguments.
+    unsafe { bpf_get_smp_processor_id() }
+}
+
+/// Address of the current `task_struct`.
+#[inline(always)]
+pub(crate) fn current_task() -> u64 {
+    // SAFETY: no arguments.
+    unsafe { bpf_get_current_task() }
+}
+
+/// Process and thread id of the current task in the initial pid namespace.
+#[inline(always)]
+pub(crate) fn current_ids() -> (u32, u32) {
+    let ids = bpf_get_current_pid_tgid();
+    ((ids >> 32) as u32, ids as u32)
+}
+
+/// The current thread's name, NUL-padded. In place: a copy through the stack would become a call to `memset`.
+#[inline(always)]
+pub(crate) fn current_comm(out: &mut [u8; 16]) {
+    // SAFETY: the destination has the size given; the helper fills all of it.
+    unsafe { bpf_get_current_comm(out.as_mut_ptr().cast(), 16) };
+}

@@ -1,0 +1,39 @@
+//! The kernel half of pyebpf: BPF programs and maps.
+//!
+//! One interrupt runs a chain of programs: [`sampler::on_cpu`] (filter, thread state) -> [`unwinder::python`] (one
+//! block of frames, again for deeper stacks) -> [`unwinder::definition`] (names of code never seen before). Process
+//! life is watched by [`process`]. Nothing here compares versions: layouts come through maps.
+#![no_std]
+#![no_main]
+// `bounded` in `memory.rs`; unlocked by RUSTC_BOOTSTRAP in the pinned compiler, as aya-ebpf itself needs.
+#![feature(asm_experimental_arch)]
+#![expect(
+    unsafe_code,
+    reason = "program and map macros expand to named sections; hand-written blocks stay in kernel.rs, maps.rs, memory.rs"
+)]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "the program macros hand the context over by value"
+)]
+
+mod benchmark;
+mod globals;
+mod kernel;
+mod maps;
+mod memory;
+mod process;
+mod sampler;
+mod unwinder;
+
+/// The GPL-only helpers (`bpf_probe_read_*`, perf events) need a GPL-compatible object.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+#[used]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+/// Never reached: nothing here panics, and the verifier would reject a program that could loop.
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

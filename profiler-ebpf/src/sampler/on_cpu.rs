@@ -1,0 +1,77 @@
+//! The perf-event program: runs on the sampled thread's CPU, in its context, and starts the walk.
+
+use aya_ebpf::macros::perf_event;
+use aya_ebpf::programs::PerfEventContext;
+use profiler_common::benchmark::Timed;
+use profiler_common::process::PROCESS_PYTHON;
+use profiler_common::reason::{Outcome, StackStatus};
+use profiler_common::record::{BLOCK_LAST, record_kind};
+use profiler_common::walker::locate;
+
+use crate::benchmark;
+use crate::globals::{REPORT_UNKNOWN, TASK_THREAD_POINTER};
+use crate::kernel::{cpu, current_comm, current_ids, current_task, now_ns};
+use crate::maps::{BLOCK, INTERRUPTS, LAYOUTS, OUTCOMES, SCRATCH, Stage, count, process, slot, tail_call};
+use crate::memory::{CurrentTask, kernel_field};
+use crate::process::report_unknown;
+use crate::unwinder::emit_block;
+
+/// One interrupt.
+#[perf_event]
+pub(crate) fn sample_on_cpu(context: PerfEventContext) -> u32 {
+    count(&INTERRUPTS, 0);
+    let outcome = sample(&context);
+    count(&OUTCOMES, u32::from(outcome.code()));
+    0
+}
+
+#[inline(always)]
+fn sample(context: &PerfEventContext) -> Outcome {
+    let started_ns = benchmark::begin();
+    let (tgid, tid) = current_ids();
+    if tgid == 0 {
+        return Outcome::Idle;
+    }
+    let Some(process) = process(tgid) else {
+        if REPORT_UNKNOWN.load() != 0 {
+            report_unknown(tgid);
+        }
+        return Outcome::NotProfiled;
+    };
+    if process.flags & PROCESS_PYTHON == 0 {
+        return Outcome::NotProfiled;
+    }
+    let Some(layout) = LAYOUTS.get(process.layout) else {
+        return Outcome::NoLayout;
+    };
+    let (Some(scratch), Some(block)) = (slot(&SCRATCH, 0), slot(&BLOCK, 0)) else {
+        return Outcome::NoScratch;
+    };
+    scratch.started_ns = started_ns;
+    let thread_pointer = kernel_field(current_task(), TASK_THREAD_POINTER.load(), 0u64);
+    let locate_ns = benchmark::begin();
+    let status = locate(&CurrentTask, process, layout, thread_pointer, scratch);
+    benchmark::end(Timed::Locate, locate_ns);
+
+    block.kind = record_kind::SAMPLE;
+    block.index = 0;
+    block.flags = 0;
+    block.frame_count = 0;
+    block.void = 0;
+    block.tgid = tgid;
+    block.tid = tid;
+    block.incarnation = process.incarnation;
+    block.time_ns = now_ns();
+    block.thread_state = scratch.thread_state.0;
+    block.cpu = cpu();
+    block.gil = scratch.gil as u8;
+    current_comm(&mut block.comm);
+
+    if matches!(status, StackStatus::Complete) {
+        tail_call(context, Stage::Walk);
+        return Outcome::NoTailCall;
+    }
+    block.status = status.code() as u8;
+    block.flags = BLOCK_LAST;
+    emit_block(block)
+}
