@@ -1,0 +1,60 @@
+//! A Python program with a known stack, running until it is dropped.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, ensure};
+
+use crate::plan::{Python, environment};
+
+const SCRIPT: &str = "/vm-test/workloads/known_stack.py";
+
+/// What every stack of the workload ends in.
+pub(crate) const KNOWN_STACK: &[&str] = &["<module>", "outer", "middle", "inner"];
+
+/// See the module.
+pub(crate) struct Workload {
+    child: Child,
+}
+
+impl Workload {
+    /// Starts it and waits until its known stack is reached.
+    pub(crate) fn start(python: &Python) -> anyhow::Result<Self> {
+        let program = python.path.display();
+        let child = Command::new(&python.path)
+            .arg(SCRIPT)
+            .env_clear()
+            .envs(environment())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {program}"))?;
+        // Owned before anything can fail: it is killed on every way out.
+        let mut workload = Self { child };
+        let stdout = workload
+            .child
+            .stdout
+            .take()
+            .context("the workload has no stdout")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        ensure!(
+            line.trim() == "ready",
+            "{program} {SCRIPT} said {line:?} instead of `ready`"
+        );
+        Ok(workload)
+    }
+
+    /// Process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Workload {
+    fn drop(&mut self) {
+        // It may have died already; the check that cared has said so.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,76 @@
+//! `cargo xtask VERB`: everything a developer does with this repository, from the first build to the kernel matrix.
+//!
+//! One file per verb. It never needs the profiler to compile, so it is what a fresh machine runs first.
+
+mod build;
+mod command;
+mod debian;
+mod fuzz;
+mod hint;
+mod lint;
+mod programs;
+mod setup;
+mod test;
+mod tidy;
+mod toolchain;
+mod vm;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, runs and tests pyebpf.
+#[derive(Parser)]
+#[command(
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true,
+    after_help = "Examples:
+  cargo xtask run -- record --all -d 10   install what is missing, build, record this host for 10 s
+  cargo xtask test                        install what is missing, run every test
+  cargo xtask VERB --help                 what a verb does, with examples"
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Setup(setup::Args),
+    Build(build::BuildArgs),
+    Run(build::RunArgs),
+    Test(test::Args),
+    TestVm(vm::Args),
+    Fuzz(fuzz::Args),
+    Bench(programs::BenchArgs),
+    Snapshot(programs::SnapshotArgs),
+    Fmt(lint::FmtArgs),
+    Clippy(lint::ClippyArgs),
+    Deny(lint::DenyArgs),
+    Tidy(tidy::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().verb {
+        Verb::Setup(args) => setup::run(&args),
+        Verb::Build(args) => build::build(&args),
+        Verb::Run(args) => build::run(&args),
+        Verb::Test(args) => test::run(&args),
+        Verb::TestVm(args) => vm::run(&args),
+        Verb::Fuzz(args) => fuzz::run(&args),
+        Verb::Bench(args) => programs::bench(&args),
+        Verb::Snapshot(args) => programs::snapshot(&args),
+        Verb::Fmt(args) => lint::fmt(&args),
+        Verb::Clippy(args) => lint::clippy(&args),
+        Verb::Deny(args) => lint::deny(&args),
+        Verb::Tidy(args) => tidy::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            hint::report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

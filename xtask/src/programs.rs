@@ -1,0 +1,50 @@
+//! `cargo xtask bench` and `cargo xtask snapshot`: programs of the member `tests`, started with what they need.
+//!
+//! Their arguments are theirs.
+
+use std::process::Command;
+
+use crate::build::{cargo_with_bpf_linker, pyebpf, run_as_root};
+use crate::{command, setup};
+
+/// Measures what a sample costs, in one run, as ratios; a markdown table on stdout
+///
+/// Runs as root (through sudo when needed).
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask bench              all measurements
+  cargo xtask bench -- --help    what it can be asked for")]
+pub(crate) struct BenchArgs {
+    /// What to pass to the benchmark
+    #[arg(last = true, value_name = "BENCH ARGUMENTS")]
+    arguments: Vec<String>,
+}
+
+/// Records the memory that a walk reads from a live interpreter, for the snapshot tests
+#[derive(clap::Args)]
+#[command(after_help = "Example:
+  cargo xtask snapshot -- --help    what it can record")]
+pub(crate) struct SnapshotArgs {
+    /// What to pass to the recorder
+    #[arg(last = true, value_name = "SNAPSHOT ARGUMENTS")]
+    arguments: Vec<String>,
+}
+
+pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
+    setup::ensure(&[setup::RUST, setup::BPF, setup::PYTHON])?;
+    let mut cargo = program("bench")?;
+    run_as_root(&mut cargo)?;
+    cargo.env("PYEBPF_BIN", pyebpf(true)?);
+    command::run(cargo.arg("--").args(&args.arguments))
+}
+
+pub(crate) fn snapshot(args: &SnapshotArgs) -> anyhow::Result<()> {
+    setup::ensure(&[setup::RUST, setup::BPF, setup::PYTHON])?;
+    command::run(program("record-snapshot")?.arg("--").args(&args.arguments))
+}
+
+fn program(name: &str) -> anyhow::Result<Command> {
+    let mut cargo = cargo_with_bpf_linker()?;
+    cargo.args(["run", "--release", "--package", "tests", "--bin", name]);
+    Ok(cargo)
+}
