@@ -1,0 +1,253 @@
+//! Folds samples: identical stacks of a thread become one count. Touches neither `/proc` nor BPF.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::io;
+
+use indexmap::{IndexMap, IndexSet};
+
+use crate::code::store::ProcessKey;
+use crate::profile::{Count, Frame, FrameId, Process, ProcessId, Profile, StackId, Thread, ThreadId};
+use crate::timeline::{Tick, Timeline};
+
+/// Different stacks kept; samples with further ones are counted under [`Aggregator::OVERFLOW`] of their thread.
+const MAX_STACKS: usize = 1 << 20;
+/// Different threads kept; further ones share the last.
+const MAX_THREADS: usize = 1 << 20;
+
+/// One sample, named.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedSample<'a> {
+    /// Whose.
+    pub process: ProcessKey,
+    /// Thread id.
+    pub tid: u32,
+    /// The kernel's thread name, NUL-padded.
+    pub comm: &'a [u8],
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub time_ns: u64,
+    /// Outermost frame first.
+    pub stack: &'a [FrameId],
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Aggregator {
+    start_ns: u64,
+    overflow: FrameId,
+    processes: IndexMap<ProcessKey, Process>,
+    threads: IndexMap<(ProcessId, u32), Thread>,
+    stacks: IndexSet<Box<[FrameId]>>,
+    counts: HashMap<(ThreadId, StackId), u64>,
+    timeline: Option<Timeline>,
+    overflowed: u64,
+}
+
+impl Aggregator {
+    /// Name of the frame that stands for stacks beyond the limit.
+    pub const OVERFLOW: &'static str = "<too many different stacks>";
+
+    /// Folds from `start_ns` (`CLOCK_MONOTONIC`) on; with a timeline the order of samples is kept as well.
+    #[must_use]
+    pub fn new(timeline: Option<Timeline>, overflow: FrameId) -> Self {
+        Self {
+            start_ns: 0,
+            overflow,
+            processes: IndexMap::new(),
+            threads: IndexMap::new(),
+            stacks: IndexSet::new(),
+            counts: HashMap::new(),
+            timeline,
+            overflowed: 0,
+        }
+    }
+
+    /// Sets the time that the timeline counts from, `CLOCK_MONOTONIC` nanoseconds.
+    pub fn set_start(&mut self, start_ns: u64) {
+        self.start_ns = start_ns;
+    }
+
+    /// Adds one sample; `command_line` is asked for when the process is new.
+    ///
+    /// # Errors
+    /// When the timeline cannot be written.
+    pub fn add(&mut self, sample: &NamedSample<'_>, command_line: impl FnOnce() -> String) -> io::Result<()> {
+        let process = self.process(sample.process, command_line);
+        let thread = self.thread(process, sample.tid, sample.comm);
+        let stack = self.stack(sample.stack);
+        *self.counts.entry((thread, stack)).or_default() += 1;
+        match &mut self.timeline {
+            Some(timeline) => timeline.push(Tick {
+                time_ns: sample.time_ns.saturating_sub(self.start_ns),
+                thread,
+                stack,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Samples whose stack was replaced by [`Self::OVERFLOW`].
+    #[must_use]
+    pub fn overflowed(&self) -> u64 {
+        self.overflowed
+    }
+
+    /// The folded recording; the caller fills in what only it knows (title, times, rate).
+    #[must_use]
+    pub fn finish(self, frames: Vec<Frame>) -> Profile {
+        let mut counts: Vec<Count> = self
+            .counts
+            .into_iter()
+            .map(|((thread, stack), samples)| Count {
+                thread,
+                stack,
+                samples,
+            })
+            .collect();
+        counts.sort_unstable_by_key(|count| (count.thread, count.stack));
+        Profile {
+            title: String::new(),
+            started: std::time::SystemTime::UNIX_EPOCH,
+            duration: std::time::Duration::ZERO,
+            rate_hz: 0,
+            processes: self.processes.into_values().collect(),
+            threads: self.threads.into_values().collect(),
+            frames,
+            stacks: self.stacks.into_iter().collect(),
+            counts,
+            timeline: self.timeline,
+        }
+    }
+
+    fn process(&mut self, key: ProcessKey, command_line: impl FnOnce() -> String) -> ProcessId {
+        ProcessId(position(&mut self.processes, key, || Process {
+            pid: key.tgid,
+            command_line: command_line(),
+        }))
+    }
+
+    fn thread(&mut self, process: ProcessId, tid: u32, comm: &[u8]) -> ThreadId {
+        let key = (process, tid);
+        if self.threads.len() >= MAX_THREADS && !self.threads.contains_key(&key) {
+            return ThreadId(index(self.threads.len() - 1));
+        }
+        let name = comm.split(|byte| *byte == 0).next().unwrap_or_default();
+        let at = position(&mut self.threads, key, || Thread {
+            process,
+            tid,
+            name: String::new(),
+        });
+        // A thread runs some microseconds under its creator's name before it gets its own: the last name is the thread's.
+        if let Some((_, thread)) = self.threads.get_index_mut(at as usize)
+            && thread.name.as_bytes() != name
+        {
+            thread.name = String::from_utf8_lossy(name).into_owned();
+        }
+        ThreadId(at)
+    }
+
+    fn stack(&mut self, frames: &[FrameId]) -> StackId {
+        if let Some(known) = self.stacks.get_index_of(frames) {
+            return StackId(index(known));
+        }
+        let frames: Box<[FrameId]> = if self.stacks.len() < MAX_STACKS {
+            frames.into()
+        } else {
+            self.overflowed += 1;
+            [self.overflow].into()
+        };
+        StackId(index(self.stacks.insert_full(frames).0))
+    }
+}
+
+/// Position of `key`, entering it when it is new.
+fn position<K: Hash + Eq, V>(map: &mut IndexMap<K, V>, key: K, value: impl FnOnce() -> V) -> u32 {
+    let entry = map.entry(key);
+    let at = entry.index();
+    entry.or_insert_with(value);
+    index(at)
+}
+
+/// The tables stay far below 2^32 entries.
+fn index(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Aggregator, NamedSample};
+    use crate::code::store::ProcessKey;
+    use crate::profile::{FrameId, StackId, ThreadId};
+    use crate::timeline::{Tick, Timeline};
+
+    fn sample(tid: u32, time_ns: u64, stack: &[FrameId]) -> NamedSample<'_> {
+        NamedSample {
+            process: ProcessKey {
+                tgid: 7,
+                incarnation: 1,
+            },
+            tid,
+            comm: b"worker\0\0\0\0\0\0\0\0\0\0",
+            time_ns,
+            stack,
+        }
+    }
+
+    #[test]
+    fn identical_stacks_of_one_thread_become_one_count_and_keep_their_order_in_the_timeline() {
+        let timeline = Timeline::new().expect("a temporary file");
+        let mut aggregator = Aggregator::new(Some(timeline), FrameId(9));
+        aggregator.set_start(1_000);
+        let (one, two) = ([FrameId(1), FrameId(2)], [FrameId(1)]);
+        for (tid, time_ns, stack) in [
+            (7, 1_001, &one[..]),
+            (7, 1_002, &two),
+            (8, 1_003, &one),
+            (7, 1_004, &one),
+        ] {
+            aggregator
+                .add(&sample(tid, time_ns, stack), || "python app.py".to_owned())
+                .expect("room");
+        }
+        let mut profile = aggregator.finish(Vec::new());
+        let counts: Vec<_> = profile
+            .counts
+            .iter()
+            .map(|c| (c.thread.0, c.stack.0, c.samples))
+            .collect();
+        assert_eq!(counts, [(0, 0, 2), (0, 1, 1), (1, 0, 1)]);
+        assert_eq!(profile.threads[0].name, "worker");
+        assert_eq!(profile.processes[0].command_line, "python app.py");
+        let timeline = profile.timeline.as_mut().expect("was asked for");
+        let last = timeline
+            .read()
+            .expect("flush")
+            .last()
+            .expect("four ticks")
+            .expect("readable");
+        assert_eq!(
+            last,
+            Tick {
+                time_ns: 4,
+                thread: ThreadId(0),
+                stack: StackId(0)
+            }
+        );
+    }
+
+    #[test]
+    fn a_thread_has_the_name_that_it_was_last_seen_with() {
+        let mut aggregator = Aggregator::new(None, FrameId(9));
+        let stack = [FrameId(1)];
+        for comm in [&b"python3\0\0"[..], b"worker\0\0\0"] {
+            let sample = NamedSample {
+                comm,
+                ..sample(7, 1, &stack)
+            };
+            aggregator.add(&sample, String::new).expect("room");
+        }
+        let profile = aggregator.finish(Vec::new());
+        assert_eq!(profile.threads.len(), 1);
+        assert_eq!(profile.threads[0].name, "worker");
+    }
+}

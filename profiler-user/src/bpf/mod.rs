@@ -1,0 +1,9 @@
+//! The kernel half as user space sees it: loading, attaching, maps, rings. Nothing else touches BPF.
+
+pub mod btf;
+pub mod kernel_fields;
+mod load;
+mod perf_event;
+
+pub use load::{Kernel, LoadError, Options, ProgramCost, Ring, Rings};
+pub use perf_event::{PerfError, Sampler};

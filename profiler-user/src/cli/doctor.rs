@@ -1,0 +1,203 @@
+//! `pyebpf doctor`: what this host has and lacks, which interpreters run here, and what to do. On stdout.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use super::failure::{Failure, exit_code};
+use crate::bpf::{Kernel, Options};
+use crate::host::{CAPABILITIES, Cgroups, Host, OLDEST_KERNEL};
+use crate::interpreter::{Finding, InspectError, Inspector};
+use crate::process::{self, ProcessError};
+
+/// Say what this host has and lacks, and which interpreters run on it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sudo pyebpf doctor          everything\n  \
+    sudo pyebpf doctor -p 1234  why is this process (not) recorded?\n\n\
+    Exit status: 0 when recording works here, 1 when it does not.")]
+pub(super) struct Args {
+    /// Only these processes
+    #[arg(short, long, value_name = "PID")]
+    pid: Vec<u32>,
+}
+
+/// One line of the first part.
+struct Check {
+    good: bool,
+    what: String,
+    /// What to do when it is not good.
+    remedy: Option<String>,
+}
+
+pub(super) fn run(args: &Args) -> Result<u8, Failure> {
+    let host = Host::inspect();
+    let checks = checks(&host);
+    let mut text = String::from("Host\n");
+    for check in &checks {
+        let mark = if check.good { "ok  " } else { "MISS" };
+        let _ = writeln!(text, "  {mark} {}", check.what);
+        if let (false, Some(remedy)) = (check.good, &check.remedy) {
+            let _ = writeln!(text, "       hint: {remedy}");
+        }
+    }
+    text.push_str("\nInterpreters\n");
+    text.push_str(&interpreters(&args.pid));
+    let works = checks.iter().all(|check| check.good || check.remedy.is_none());
+    text.push_str(if works {
+        "\nRecording works here: sudo pyebpf record --all -d 10\n"
+    } else {
+        "\nRecording does not work here yet: see the hints above.\n"
+    });
+    // A closed pipe is the reader's decision.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(if works { 0 } else { exit_code::FAILURE })
+}
+
+fn checks(host: &Host) -> Vec<Check> {
+    let (major, minor) = OLDEST_KERNEL;
+    let good = |what: String| Check {
+        good: true,
+        what,
+        remedy: None,
+    };
+    let mut checks = vec![
+        Check {
+            good: !host.kernel_too_old(),
+            what: format!("kernel {} (needs {major}.{minor})", host.kernel_release),
+            remedy: Some("a newer kernel; py-spy works without BPF".to_owned()),
+        },
+        Check {
+            good: host.btf,
+            what: "kernel type information (BTF) in /sys/kernel/btf/vmlinux".to_owned(),
+            remedy: Some("a kernel with CONFIG_DEBUG_INFO_BTF=y, and /sys mounted".to_owned()),
+        },
+    ];
+    for (name, _, why) in CAPABILITIES {
+        checks.push(Check {
+            good: !host.missing_capabilities.contains(name),
+            what: format!("{name}: {why}"),
+            remedy: Some("run as root: sudo pyebpf doctor".to_owned()),
+        });
+    }
+    checks.push(Check {
+        good: host.initial_pid_namespace,
+        what: "the host's pid namespace".to_owned(),
+        remedy: Some("start the container with `--pid=host`".to_owned()),
+    });
+    checks.push(load_check());
+    let paranoid = host
+        .perf_event_paranoid
+        .map_or("unknown".to_owned(), |level| level.to_string());
+    checks.push(good(format!(
+        "perf_event_paranoid is {paranoid} (no matter with the capabilities above)"
+    )));
+    let clock = if host.pmu {
+        "hardware counters present; sampling uses the CPU clock"
+    } else {
+        "no hardware counters: sampling by the CPU clock"
+    };
+    checks.push(good(clock.to_owned()));
+    checks.push(good(format!("cgroups: {}", cgroups(host.cgroups))));
+    checks
+}
+
+/// The proof: load everything, attach it, drop it.
+fn load_check() -> Check {
+    let options = Options {
+        all_processes: false,
+        sample_ring_bytes: 4 << 20,
+        max_processes: 1024,
+        measure_self: false,
+    };
+    match Kernel::load(&options) {
+        Ok((kernel, _)) => {
+            let costs = kernel.program_costs();
+            let most = costs
+                .iter()
+                .map(|cost| cost.verified_instructions)
+                .max()
+                .unwrap_or(0);
+            let verified = if most > 0 {
+                format!(", at most {most} verified instructions each")
+            } else {
+                String::new()
+            };
+            Check {
+                good: true,
+                what: format!("{} BPF programs load{verified}", costs.len()),
+                remedy: None,
+            }
+        }
+        Err(error) => Check {
+            good: false,
+            what: format!("BPF programs load: {error}"),
+            remedy: Some("RUST_LOG=debug sudo -E pyebpf doctor   (prints the verifier's reason)".to_owned()),
+        },
+    }
+}
+
+fn cgroups(cgroups: Cgroups) -> &'static str {
+    match cgroups {
+        Cgroups::V2 => "v2",
+        Cgroups::Hybrid => "v1 and v2 (hybrid)",
+        Cgroups::V1 => "v1",
+        Cgroups::None => "not mounted",
+    }
+}
+
+/// A table of every interpreter, or why there is none.
+fn interpreters(pids: &[u32]) -> String {
+    let everyone = pids.is_empty();
+    let pids = if everyone {
+        process::pids().unwrap_or_default()
+    } else {
+        pids.to_vec()
+    };
+    let mut inspector = Inspector::default();
+    let mut text = String::new();
+    let mut denied = 0;
+    for pid in pids {
+        match inspector.inspect(pid) {
+            Ok(Finding::Python(interpreter)) => {
+                let _ = writeln!(text, "  {pid:>7}  {}  {}", interpreter.describe(), command(pid));
+            }
+            Ok(Finding::Refused(refused)) => {
+                let _ = writeln!(text, "  {pid:>7}  not supported: {refused}  {}", command(pid));
+            }
+            Ok(Finding::NotPython { .. }) if !everyone => {
+                let _ = writeln!(
+                    text,
+                    "  {pid:>7}  no Python interpreter is mapped  {}",
+                    command(pid)
+                );
+            }
+            Err(error) if !everyone => {
+                let _ = writeln!(text, "  {pid:>7}  {error}");
+            }
+            Err(InspectError::Process(ProcessError::Denied { .. })) => denied += 1,
+            Ok(Finding::NotPython { .. }) | Err(_) => {}
+        }
+    }
+    if text.is_empty() {
+        text.push_str("  none found\n");
+    }
+    if denied > 0 {
+        let hint = if rustix::process::geteuid().is_root() {
+            ""
+        } else {
+            " (hint: sudo pyebpf doctor)"
+        };
+        let _ = writeln!(text, "  {denied} processes could not be looked at{hint}");
+    }
+    text
+}
+
+/// The start of a command line.
+fn command(pid: u32) -> String {
+    let arguments = process::command_line(pid).unwrap_or_default();
+    arguments
+        .join(" ")
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(80)
+        .collect()
+}

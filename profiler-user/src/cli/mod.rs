@@ -1,0 +1,89 @@
+//! The command line: one file per verb. Arguments are parsed here and nowhere else; text for people is written here.
+
+mod completions;
+mod doctor;
+mod failure;
+mod launch;
+mod preflight;
+mod record;
+mod report;
+mod terminal;
+
+pub use failure::{Failure, exit_code};
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+/// Shows where every Python program on this Linux host spends its CPU time, without touching any of them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pyebpf",
+    version,
+    about,
+    propagate_version = true,
+    infer_subcommands = true,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  \
+        sudo pyebpf record --all -d 30          every Python process, for 30 seconds, as a flame graph\n  \
+        sudo pyebpf record -p 1234 -o out.json  one process until Ctrl-C, for speedscope\n  \
+        sudo pyebpf doctor                      what this host has and lacks"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Record where CPU time goes and write it to a file
+    Record(record::Args),
+    /// Say what this host has and lacks, and which interpreters run on it
+    Doctor(doctor::Args),
+    /// Print a completion script for a shell
+    #[command(hide = true)]
+    Completions(completions::Args),
+}
+
+impl Cli {
+    /// Parses this process's arguments; prints help or the version and ends, where that is asked for.
+    ///
+    /// # Errors
+    /// One [`Failure`] with exit status 2 when the arguments are wrong.
+    pub fn from_command_line() -> Result<Self, Failure> {
+        Self::try_parse().map_err(|error| {
+            if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+                error.exit();
+            }
+            Failure::usage(message(&error)).hint(help_command())
+        })
+    }
+
+    /// Does what was asked for; the exit status of pyebpf on success (that of the launched command, if any).
+    ///
+    /// # Errors
+    /// One [`Failure`], for `main` to print.
+    pub fn run(self) -> Result<u8, Failure> {
+        match self.verb {
+            Verb::Record(args) => record::run(&args),
+            Verb::Doctor(args) => doctor::run(&args),
+            Verb::Completions(args) => completions::run(&args),
+        }
+    }
+}
+
+/// What clap says is wrong, with its tip and the usage; its own last line is the hint's.
+fn message(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let text = text.split("\n\nFor more information").next().unwrap_or(text);
+    text.trim_end().to_owned()
+}
+
+/// The command that explains the verb that was meant.
+fn help_command() -> String {
+    let verb = std::env::args().nth(1).unwrap_or_default();
+    match Cli::command().find_subcommand(&verb) {
+        Some(command) => format!("pyebpf {} --help", command.get_name()),
+        None => "pyebpf --help".to_owned(),
+    }
+}

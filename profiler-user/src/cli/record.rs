@@ -1,0 +1,279 @@
+//! `pyebpf record`: from arguments to a file.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::RangedU64ValueParser;
+
+use super::failure::Failure;
+use super::launch::Launched;
+use super::terminal::{self, Progress};
+use super::{preflight, report};
+use crate::output::{Format, LineStyle, OutputFile, RenderOptions};
+use crate::profile::Profile;
+use crate::recorder::{RecordError, Recorder, Settings, StopReason, Summary};
+use crate::tracker::Target;
+
+/// Record where CPU time goes and write it to a file
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "pyebpf record [OPTIONS] <--all|--pid PID|-- COMMAND...>",
+    after_help = "Examples:\n  \
+        sudo pyebpf record --all -d 30                 every Python process for 30 s, flame graph\n  \
+        sudo pyebpf record -p 1234 -p 1240 -o web.svg  two processes, until Ctrl-C\n  \
+        sudo pyebpf record -o prof.json -- python3 app.py --fast\n  \
+        sudo pyebpf record --all -d 5 -f raw -o - | sort -k2 -n\n\n\
+        Opens with: .svg any browser, .json https://www.speedscope.app, .txt flamegraph.pl and friends."
+)]
+pub(super) struct Args {
+    /// Record every Python process, those that start later included
+    #[arg(short, long, conflicts_with_all = ["pid", "command"])]
+    all: bool,
+    /// Record this process (decimal or 0x hexadecimal); may be given several times
+    #[arg(short, long, value_name = "PID", value_parser = parse_pid, conflicts_with = "command")]
+    pid: Vec<u32>,
+    /// With --pid or a command: record child processes too
+    #[arg(short, long)]
+    subprocesses: bool,
+    /// Stop after this many seconds, or `unlimited`
+    #[arg(short, long, value_name = "SECONDS", default_value = "unlimited", value_parser = parse_duration)]
+    duration: Length,
+    /// Samples per second on each CPU
+    #[arg(short, long, value_name = "HZ", default_value_t = 99, value_parser = RangedU64ValueParser::<u32>::new().range(1..=20_000))]
+    rate: u32,
+    /// File to write; `-` is stdout. By default a name made of what is recorded and the time
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// File format; by default what the extension of --output says, else a flame graph
+    #[arg(short, long, value_enum)]
+    format: Option<Format>,
+    /// Show threads: a root frame for each
+    #[arg(short, long)]
+    threads: bool,
+    /// Only samples of threads that hold the GIL
+    #[arg(short, long)]
+    gil: bool,
+    /// Count by function instead of by line
+    #[arg(short = 'F', long, conflicts_with = "nolineno")]
+    function: bool,
+    /// Leave line numbers out
+    #[arg(long)]
+    nolineno: bool,
+    /// Show whole file names instead of the part from the package on
+    #[arg(long)]
+    full_filenames: bool,
+    /// Accepted for py-spy's sake: pyebpf never stops a program
+    #[arg(long, hide = true)]
+    nonblocking: bool,
+    /// Command to run and record, after `--`
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<std::ffi::OsString>,
+}
+
+/// Value of `--duration`.
+#[derive(Clone, Copy, Debug)]
+struct Length(Option<Duration>);
+
+fn parse_duration(text: &str) -> Result<Length, String> {
+    if text == "unlimited" {
+        return Ok(Length(None));
+    }
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 1e9 => Ok(Length(Some(Duration::from_secs_f64(seconds)))),
+        _ => Err("a number of seconds above 0, or `unlimited`".to_owned()),
+    }
+}
+
+fn parse_pid(text: &str) -> Result<u32, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    match parsed {
+        Ok(pid) if pid > 0 => Ok(pid),
+        _ => Err("not a process id".to_owned()),
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<u8, Failure> {
+    if !args.all && args.pid.is_empty() && args.command.is_empty() {
+        return Err(
+            Failure::usage("nothing to record: give --all, --pid or a command")
+                .hint("sudo pyebpf record --all -d 10"),
+        );
+    }
+    if args.nonblocking {
+        terminal::status("--nonblocking has no effect: pyebpf never stops the programs it records.");
+    }
+    let format = format(args)?;
+    preflight::check_processes(&args.pid)?;
+    preflight::check_host()?;
+    let output = prepare_output(args, format)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format_args!("starting the event loop: {error}")))?;
+    runtime.block_on(record(args, format, output))
+}
+
+async fn record(args: &Args, format: Format, output: OutputFile) -> Result<u8, Failure> {
+    let target = if args.all {
+        Target::All
+    } else {
+        Target::Processes {
+            pids: args.pid.clone(),
+            follow_children: args.subprocesses,
+        }
+    };
+    let settings = Settings {
+        target,
+        rate_hz: args.rate,
+        duration: args.duration.0,
+        gil_only: args.gil,
+        timeline: format.wants_timeline(),
+        title: title(),
+    };
+    let mut recorder = Recorder::prepare(settings).map_err(preflight::explain)?;
+    let mut launched = None;
+    if args.command.is_empty() {
+        announce(args, &recorder)?;
+    } else {
+        // Last, so that its first samples are not missed while the kernel half is being loaded.
+        let child = Launched::start(&args.command)?;
+        recorder.add(child.pid())?;
+        launched = Some(child);
+    }
+
+    let progress = Progress::new(args.duration.0);
+    let recorded = recorder
+        .run(|now| progress.show(now.elapsed, now.samples, now.processes))
+        .await;
+    progress.clear();
+    let status = match launched {
+        Some(child) => child.finish().await?,
+        None => 0,
+    };
+    let (profile, summary, reason) = recorded.map_err(preflight::explain)?;
+    write(args, format, output, profile, &summary, reason)?;
+    Ok(if reason == StopReason::ProcessExited {
+        status
+    } else {
+        0
+    })
+}
+
+/// Says what is being recorded; fails when nothing of it can be.
+fn announce(args: &Args, recorder: &Recorder) -> Result<(), Failure> {
+    if !args.all {
+        preflight::check_interpreters(&args.pid, recorder)?;
+    }
+    let what = match (args.all, args.pid.len()) {
+        (true, _) if recorder.processes() == 0 => "no Python process yet, waiting for some,".to_owned(),
+        (true, _) => format!("all Python processes ({} now)", recorder.processes()),
+        (false, 1) => "process".to_owned(),
+        (false, count) => format!("{count} processes"),
+    };
+    let end = if args.duration.0.is_some() {
+        ""
+    } else {
+        " Press Control-C to exit."
+    };
+    terminal::status(&format!("Sampling {what} {} times a second.{end}", args.rate));
+    Ok(())
+}
+
+fn write(
+    args: &Args,
+    format: Format,
+    mut output: OutputFile,
+    mut profile: Profile,
+    summary: &Summary,
+    reason: StopReason,
+) -> Result<(), Failure> {
+    match reason {
+        StopReason::Signal => terminal::status("Stopped sampling because Control-C pressed"),
+        StopReason::ProcessExited => terminal::status("Stopped sampling because process exited"),
+        StopReason::Duration => {}
+    }
+    if profile.counts.is_empty() {
+        report::print(summary);
+        return Err(
+            Failure::new("no samples: no Python process that is recorded used the CPU meanwhile")
+                .hint("sudo pyebpf doctor   (lists the interpreters that run here, and which are supported)"),
+        );
+    }
+    let options = RenderOptions {
+        lines: match (args.function, args.nolineno) {
+            (true, _) => LineStyle::Function,
+            (_, true) => LineStyle::None,
+            _ => LineStyle::Current,
+        },
+        full_filenames: args.full_filenames,
+        threads: args.threads,
+        processes: args.all || args.subprocesses || args.pid.len() > 1,
+    };
+    let name = output.display_name();
+    format
+        .write(&mut profile, &options, &mut output)
+        .map_err(|error| Failure::new(format_args!("writing {name}: {error}")))?;
+    output
+        .commit()
+        .map_err(|error| Failure::new(format_args!("writing {name}: {error}")))?;
+    terminal::status(&format!(
+        "Wrote {} data to '{name}'. Samples: {} Errors: {}",
+        format.name(),
+        summary.samples,
+        summary.errors() + summary.dropped()
+    ));
+    report::print(summary);
+    Ok(())
+}
+
+fn format(args: &Args) -> Result<Format, Failure> {
+    if let Some(format) = args.format {
+        return Ok(format);
+    }
+    Ok(args
+        .output
+        .as_deref()
+        .and_then(Format::from_extension)
+        .unwrap_or(Format::Flamegraph))
+}
+
+fn prepare_output(args: &Args, format: Format) -> Result<OutputFile, Failure> {
+    let path = match &args.output {
+        Some(path) => path.clone(),
+        None => format.default_path(&subject(args)),
+    };
+    OutputFile::prepare(&path).map_err(|error| {
+        Failure::new(format_args!("cannot write '{}': {error}", path.display())).hint(error.hint())
+    })
+}
+
+/// What the default file name starts with.
+fn subject(args: &Args) -> String {
+    if let Some(program) = args.command.first() {
+        let path = std::path::Path::new(program);
+        return path.file_name().unwrap_or(program).to_string_lossy().into_owned();
+    }
+    match args.pid.as_slice() {
+        [] => "all".to_owned(),
+        [pid] => pid.to_string(),
+        [first, ..] => format!("{first}+{}", args.pid.len() - 1),
+    }
+}
+
+/// pyebpf's command line, without the folder it was started from.
+fn title() -> String {
+    let arguments = std::env::args_os()
+        .skip(1)
+        .map(|argument| argument.to_string_lossy().into_owned());
+    let words: Vec<String> = std::iter::once("pyebpf".to_owned()).chain(arguments).collect();
+    words.join(" ")
+}
+
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Self {
+        preflight::explain(error)
+    }
+}

@@ -1,0 +1,98 @@
+//! The end report of a recording, on stderr: what was delivered, lost, refused, and what it cost.
+
+use profiler_common::reason::{Outcome, StackStatus};
+
+use super::terminal::status;
+use crate::code::store::Unresolved;
+use crate::recorder::Summary;
+
+/// Prints it.
+pub(super) fn print(summary: &Summary) {
+    status(&accounting(summary));
+    status(&cost(summary));
+    for (what, count) in shortcomings(summary) {
+        status(&format!("  {count} {what}"));
+    }
+    for refusal in &summary.refusals {
+        status(&format!(
+            "not recorded: {} (process {})",
+            refusal.text, refusal.pid
+        ));
+    }
+    if !summary.adds_up() {
+        log::warn!("the accounting does not add up: {summary:?}");
+    }
+}
+
+/// `delivered + idle + not profiled + dropped = interrupts`.
+fn accounting(summary: &Summary) -> String {
+    let of = |wanted: Outcome| {
+        summary
+            .outcomes
+            .iter()
+            .filter(|(outcome, _)| *outcome == wanted)
+            .map(|(_, count)| count)
+            .sum::<u64>()
+    };
+    format!(
+        "{} interrupts = {} samples + {} other processes + {} idle + {} dropped",
+        summary.interrupts,
+        of(Outcome::Delivered),
+        of(Outcome::NotProfiled),
+        of(Outcome::Idle),
+        summary.dropped()
+    )
+}
+
+fn cost(summary: &Summary) -> String {
+    let seconds = summary.duration.as_secs_f64();
+    let share = if seconds > 0.0 {
+        summary.own_cpu.as_secs_f64() / seconds * 100.0
+    } else {
+        0.0
+    };
+    format!(
+        "{:.1} samples/s on each of {} CPUs for {seconds:.1} s; own CPU time {:.3} s ({share:.2} % of one core)",
+        summary.achieved_rate_hz(),
+        summary.cpus,
+        summary.own_cpu.as_secs_f64()
+    )
+}
+
+/// Everything that is not as it should be, with its count.
+fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
+    let mut lines: Vec<(String, u64)> = Vec::new();
+    for (outcome, count) in &summary.outcomes {
+        if !matches!(outcome, Outcome::Delivered | Outcome::Idle | Outcome::NotProfiled) {
+            lines.push((format!("samples dropped: {}", outcome.text()), *count));
+        }
+    }
+    for (stack, count) in &summary.by_status {
+        if *stack != StackStatus::Complete {
+            lines.push((format!("samples: {}", stack.text()), *count));
+        }
+    }
+    let losses = [
+        "code definitions lost",
+        "process events lost",
+        "children that found no room in the process map",
+    ];
+    lines.extend(
+        losses
+            .iter()
+            .zip(summary.losses)
+            .map(|(what, count)| ((*what).to_owned(), count)),
+    );
+    lines.push((
+        "records that could not be decoded".to_owned(),
+        summary.undecodable,
+    ));
+    lines.push((
+        "samples: too many different stacks to keep this one".to_owned(),
+        summary.too_many_stacks,
+    ));
+    let frames = |(reason, count): (Unresolved, u64)| (format!("frames: {}", reason.text()), count);
+    lines.extend(summary.unnamed.iter().map(frames));
+    lines.retain(|(_, count)| *count > 0);
+    lines
+}

@@ -1,0 +1,82 @@
+//! Text for people, on stderr: errors, hints, status lines and progress. Coloured and animated on a terminal only.
+
+use std::io::{IsTerminal as _, Write as _, stderr};
+use std::time::Duration;
+
+/// Whether stderr takes colours: `NO_COLOR` and `CLICOLOR_FORCE` decide before the terminal does.
+fn colours() -> bool {
+    if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+        return false;
+    }
+    std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0") || stderr().is_terminal()
+}
+
+/// `error: ...` and `hint: ...`.
+pub(super) fn print_error(message: &str, hint: Option<&str>) {
+    let (red, cyan, reset) = if colours() {
+        ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m")
+    } else {
+        ("", "", "")
+    };
+    // A closed stderr leaves nobody to tell.
+    let _ = writeln!(stderr(), "{red}error:{reset} {message}");
+    if let Some(hint) = hint {
+        let _ = writeln!(stderr(), "{cyan}hint:{reset} {hint}");
+    }
+}
+
+/// `pyebpf> ...`, as py-spy's users know it.
+pub(super) fn status(message: &str) {
+    let (green, reset) = if colours() {
+        ("\x1b[1;32m", "\x1b[0m")
+    } else {
+        ("", "")
+    };
+    let _ = writeln!(stderr(), "{green}pyebpf>{reset} {message}");
+}
+
+/// One line that is written over and over, on a terminal only.
+#[derive(Debug)]
+pub(super) struct Progress {
+    enabled: bool,
+    total: Option<Duration>,
+}
+
+impl Progress {
+    /// For a recording of this length, or until Ctrl-C.
+    pub(super) fn new(total: Option<Duration>) -> Self {
+        Self {
+            enabled: stderr().is_terminal(),
+            total,
+        }
+    }
+
+    /// Shows how far the recording is.
+    pub(super) fn show(&self, elapsed: Duration, samples: u64, processes: usize) {
+        if !self.enabled {
+            return;
+        }
+        let time = match self.total {
+            Some(total) => {
+                let done = (elapsed.as_secs_f64() / total.as_secs_f64()).clamp(0.0, 1.0);
+                let filled = (done * 30.0) as usize;
+                let bar = format!("[{}{}]", "#".repeat(filled), "-".repeat(30 - filled));
+                format!("{bar} {:.0}/{:.0}s", elapsed.as_secs_f64(), total.as_secs_f64())
+            }
+            None => format!("{:.0}s", elapsed.as_secs_f64()),
+        };
+        let _ = write!(
+            stderr(),
+            "\r\x1b[K{time}  {samples} samples  {processes} Python processes"
+        );
+        let _ = stderr().flush();
+    }
+
+    /// Removes the line.
+    pub(super) fn clear(&self) {
+        if self.enabled {
+            let _ = write!(stderr(), "\r\x1b[K");
+            let _ = stderr().flush();
+        }
+    }
+}

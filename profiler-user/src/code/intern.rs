@@ -1,0 +1,106 @@
+//! One copy of each definition, however many processes have it. Used by [`super::store`] only.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::definition::Definition;
+
+/// A place in the [`Pool`]. Never re-used for another content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DefinitionId {
+    index: u32,
+    generation: u32,
+}
+
+/// Bookkeeping of one definition: its place, its entry in the index, and the two allocations.
+const OVERHEAD_BYTES: usize = size_of::<Definition>() + size_of::<Place>() + 64;
+
+/// Definitions by content, each counted by its users.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    places: Vec<Place>,
+    free: Vec<u32>,
+    by_content: HashMap<Arc<Definition>, u32>,
+    bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    generation: u32,
+    users: u32,
+    definition: Option<Arc<Definition>>,
+}
+
+impl Pool {
+    /// The id of this content, with one more user.
+    pub(super) fn acquire(&mut self, definition: Definition) -> DefinitionId {
+        if let Some(&index) = self.by_content.get(&definition) {
+            let place = &mut self.places[index as usize];
+            place.users += 1;
+            return DefinitionId {
+                index,
+                generation: place.generation,
+            };
+        }
+        self.bytes += bytes(&definition);
+        let definition = Arc::new(definition);
+        let index = self.vacant();
+        let place = &mut self.places[index as usize];
+        place.generation = place.generation.wrapping_add(1);
+        place.users = 1;
+        place.definition = Some(Arc::clone(&definition));
+        let generation = place.generation;
+        self.by_content.insert(definition, index);
+        DefinitionId { index, generation }
+    }
+
+    /// Takes one user away; the last one takes the definition along.
+    pub(super) fn release(&mut self, id: DefinitionId) {
+        let Some(place) = self.places.get_mut(id.index as usize) else {
+            return;
+        };
+        if place.generation != id.generation || place.users == 0 {
+            return;
+        }
+        place.users -= 1;
+        if place.users > 0 {
+            return;
+        }
+        if let Some(definition) = place.definition.take() {
+            self.bytes -= bytes(&definition);
+            self.by_content.remove(&definition);
+            self.free.push(id.index);
+        }
+    }
+
+    /// The definition, unless it was released.
+    pub(super) fn get(&self, id: DefinitionId) -> Option<&Arc<Definition>> {
+        let place = self.places.get(id.index as usize)?;
+        place
+            .definition
+            .as_ref()
+            .filter(|_| place.generation == id.generation)
+    }
+
+    /// Bytes of memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Different definitions.
+    pub(super) fn len(&self) -> usize {
+        self.by_content.len()
+    }
+
+    fn vacant(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place::default());
+            u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
+        })
+    }
+}
+
+/// Bytes that a definition costs.
+pub(super) fn bytes(definition: &Definition) -> usize {
+    OVERHEAD_BYTES + definition.heap_bytes()
+}

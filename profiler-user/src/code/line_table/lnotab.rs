@@ -1,0 +1,37 @@
+//! `co_lnotab` (3.6 to 3.9): pairs of an unsigned offset step and a signed line step.
+//!
+//! `Objects/lnotab_notes.txt`. A line lasts until a later pair changes it, the last one without end.
+
+use core::ops::ControlFlow;
+
+use profiler_common::layout::line_table_format;
+
+use super::{Entry, Format, Location, Visit};
+
+pub(super) const FORMAT: Format = Format {
+    code: line_table_format::LNOTAB,
+    name: "co_lnotab (3.6)",
+    entries,
+};
+
+fn entries(first_line: i64, bytes: &[u8], visit: Visit<'_>) -> ControlFlow<()> {
+    let mut line = first_line;
+    let mut start = 0u32;
+    for pair in bytes.chunks_exact(2) {
+        let end = start.saturating_add(pair[0].into());
+        if end > start {
+            visit(Entry {
+                start,
+                end,
+                location: Location::line(line),
+            })?;
+            start = end;
+        }
+        line = line.saturating_add(pair[1].cast_signed().into());
+    }
+    visit(Entry {
+        start,
+        end: u32::MAX,
+        location: Location::line(line),
+    })
+}

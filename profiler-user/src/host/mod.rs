@@ -1,0 +1,178 @@
+//! What this host offers: kernel, BTF, privileges, cgroups. Read once, for `doctor` and for hints.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::thread::CapabilitySet;
+
+use crate::bpf::btf::Btf;
+
+/// Oldest kernel that the kernel half is tested on.
+pub const OLDEST_KERNEL: (u32, u32) = (5, 10);
+
+/// Capabilities that stand in for root: name, set, why.
+pub const CAPABILITIES: &[(&str, CapabilitySet, &str)] = &[
+    ("CAP_BPF", CapabilitySet::BPF, "load BPF programs"),
+    (
+        "CAP_PERFMON",
+        CapabilitySet::PERFMON,
+        "sample every process, read target memory",
+    ),
+    (
+        "CAP_SYS_PTRACE",
+        CapabilitySet::SYS_PTRACE,
+        "see other users' processes",
+    ),
+    (
+        "CAP_CHECKPOINT_RESTORE",
+        CapabilitySet::CHECKPOINT_RESTORE,
+        "open deleted and overlaid executables",
+    ),
+];
+
+/// Which cgroup hierarchy is mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cgroups {
+    /// Unified.
+    V2,
+    /// Both.
+    Hybrid,
+    /// Legacy only.
+    V1,
+    /// None.
+    None,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// `uname -r`.
+    pub kernel_release: String,
+    /// Major and minor number of the kernel; `None` when the release does not start with them.
+    pub kernel_version: Option<(u32, u32)>,
+    /// Whether the kernel describes its structures.
+    pub btf: bool,
+    /// Whether this process runs as root.
+    pub root: bool,
+    /// Capabilities of [`CAPABILITIES`] that this process lacks.
+    pub missing_capabilities: Vec<&'static str>,
+    /// `kernel.perf_event_paranoid`.
+    pub perf_event_paranoid: Option<i32>,
+    /// Mounted cgroup hierarchies.
+    pub cgroups: Cgroups,
+    /// Whether there is a hardware PMU (sampling itself uses the CPU clock everywhere).
+    pub pmu: bool,
+    /// Whether this process sees the host's pids.
+    pub initial_pid_namespace: bool,
+}
+
+impl Host {
+    /// Reads it all; what cannot be read counts as absent.
+    #[must_use]
+    pub fn inspect() -> Self {
+        let uname = rustix::system::uname();
+        let kernel_release = uname.release().to_string_lossy().into_owned();
+        let effective = rustix::thread::capabilities(None).map(|sets| sets.effective).ok();
+        let lacks = |set: &CapabilitySet| !effective.is_some_and(|sets| sets.contains(*set));
+        Self {
+            kernel_version: version(&kernel_release),
+            kernel_release,
+            btf: Path::new(Btf::VMLINUX).exists(),
+            root: rustix::process::geteuid().is_root(),
+            missing_capabilities: CAPABILITIES
+                .iter()
+                .filter(|(_, set, _)| lacks(set) && lacks(&CapabilitySet::SYS_ADMIN))
+                .map(|(name, _, _)| *name)
+                .collect(),
+            perf_event_paranoid: read_trimmed("/proc/sys/kernel/perf_event_paranoid")
+                .and_then(|text| text.parse().ok()),
+            cgroups: cgroups(),
+            pmu: Path::new("/sys/bus/event_source/devices/cpu").exists()
+                || Path::new("/sys/bus/event_source/devices/armv8_pmuv3_0").exists(),
+            initial_pid_namespace: initial_pid_namespace(),
+        }
+    }
+
+    /// Whether the kernel is older than tested.
+    #[must_use]
+    pub fn kernel_too_old(&self) -> bool {
+        self.kernel_version.is_some_and(|version| version < OLDEST_KERNEL)
+    }
+
+    /// Whether recording can work with the privileges of this process.
+    #[must_use]
+    pub fn privileged(&self) -> bool {
+        self.missing_capabilities
+            .iter()
+            .all(|name| !matches!(*name, "CAP_BPF" | "CAP_PERFMON" | "CAP_SYS_PTRACE"))
+    }
+}
+
+/// CPU time that all CPUs together have spent on anything but idling, since boot; zero when `/proc/stat` is unreadable.
+///
+/// An idle CPU takes no (or fewer) sampling interrupts, so this is what a sampling rate is measured against.
+#[must_use]
+pub fn busy_time() -> Duration {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let ticks: Vec<u64> = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_ascii_whitespace()
+        .skip(1)
+        .map_while(|field| field.parse().ok())
+        .collect();
+    // user nice system (idle iowait) irq softirq: proc_stat(5).
+    let busy: u64 = [0, 1, 2, 5, 6].iter().filter_map(|field| ticks.get(*field)).sum();
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    Duration::from_millis(busy.saturating_mul(1_000) / per_second)
+}
+
+/// The initial pid namespace has this fixed inode number (`PROC_PID_INIT_INO`, include/linux/proc_ns.h).
+fn initial_pid_namespace() -> bool {
+    fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == "pid:[4026531836]")
+}
+
+fn cgroups() -> Cgroups {
+    let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    let hybrid = Path::new("/sys/fs/cgroup/unified/cgroup.procs").exists();
+    let legacy = Path::new("/sys/fs/cgroup/cpu").exists() || Path::new("/sys/fs/cgroup/memory").exists();
+    match (unified, hybrid, legacy) {
+        (true, ..) => Cgroups::V2,
+        (false, true, _) => Cgroups::Hybrid,
+        (false, false, true) => Cgroups::V1,
+        (false, false, false) => Cgroups::None,
+    }
+}
+
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn read_trimmed(path: &str) -> Option<String> {
+    Some(fs::read_to_string(path).ok()?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Host, version};
+
+    #[test]
+    fn kernel_releases_of_distributions_are_understood() {
+        assert_eq!(version("5.10.0-35-cloud-amd64"), Some((5, 10)));
+        assert_eq!(version("6.18.44-fc-v669"), Some((6, 18)));
+        assert_eq!(version("7.0-rc3+"), Some((7, 0)));
+        assert_eq!(version("custom"), None);
+    }
+
+    #[test]
+    fn this_host_is_described() {
+        let host = Host::inspect();
+        assert!(
+            host.kernel_version.is_some_and(|found| found >= (4, 0)),
+            "{host:?}"
+        );
+    }
+}

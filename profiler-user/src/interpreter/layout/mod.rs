@@ -1,0 +1,248 @@
+//! Where each supported CPython keeps its fields: one data file per minor version, one registry line each.
+//!
+//! Used by [`super::Inspector`]; the numbers travel to the kernel half in `profiler_common::layout::Layout`.
+//! To add a version: its data file (checked by the compiler, see `offsets_test.rs`), its line in [`LAYOUTS`],
+//! and a new shape code in `profiler_common` only where a structure must be *read* differently. A version
+//! without a line is refused by name.
+
+mod debug_offsets;
+#[cfg(test)]
+mod offsets_test;
+mod v3_10;
+mod v3_11;
+mod v3_12;
+mod v3_13;
+mod v3_8;
+mod v3_9;
+
+pub use self::debug_offsets::{DebugFields, DebugOffsetsError};
+
+use profiler_common::layout::{IDENTITY_WORDS, Layout};
+use profiler_common::walker::{FRAME_WORDS, THREAD_STATE_WORDS};
+
+use super::elf::{Architecture, CPython};
+use super::refusal::Refusal;
+use super::version::{Level, Version};
+
+/// The processor that the numbers are for. On aarch64 with glibc the fields of `_PyRuntime` behind its
+/// mutexes lie 16 bytes further on up to 3.11; the rest is the same.
+pub(super) const ARCHITECTURE: Architecture = Architecture::X86_64;
+
+/// One supported minor version. Layouts are those of 64-bit builds with the default object layout; they do
+/// not change between micro versions (compared in the reference builds that each data file names).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VersionEntry {
+    /// Major version.
+    pub major: u8,
+    /// Minor version.
+    pub minor: u8,
+    /// Built with `--disable-gil`, which lays out everything differently.
+    pub free_threaded: bool,
+    /// Tag of the CPython repository from whose headers the numbers were compiled.
+    pub tag: &'static str,
+    /// `sizeof(PyObject)`: a build that differs (`--with-trace-refs`) has every offset moved.
+    pub object_header_bytes: u64,
+    /// The numbers.
+    pub layout: Layout,
+    /// Where `_Py_DebugOffsets` has the numbers that it has (3.13+); these win over `layout`.
+    pub debug_offsets: Option<DebugFields>,
+}
+
+/// Every supported version.
+pub const LAYOUTS: &[VersionEntry] = &[
+    v3_8::ENTRY,
+    v3_9::ENTRY,
+    v3_10::ENTRY,
+    v3_11::ENTRY,
+    v3_12::ENTRY,
+    v3_13::ENTRY,
+];
+
+/// The layout of an interpreter of this version, as its file describes it.
+///
+/// # Errors
+/// The reason why this interpreter cannot be profiled.
+pub(super) fn find(version: Version, interpreter: &CPython) -> Result<Layout, Refusal> {
+    let is_free_threaded = interpreter
+        .debug_offsets
+        .as_deref()
+        .is_some_and(debug_offsets::is_free_threaded);
+    let mut entries = LAYOUTS
+        .iter()
+        .filter(|entry| (entry.major, entry.minor) == (version.major, version.minor))
+        .peekable();
+    entries.peek().ok_or(Refusal::Unsupported)?;
+    let entry = entries
+        .find(|entry| entry.free_threaded == is_free_threaded)
+        .ok_or(Refusal::FreeThreaded)?;
+    // Until the first release candidate layouts move, and CPython itself promises nothing before the release.
+    if version.level != Level::Final {
+        return Err(Refusal::PreRelease);
+    }
+    if let Some(bytes) = interpreter.object_header_bytes
+        && bytes != entry.object_header_bytes
+    {
+        return Err(Refusal::ObjectLayout {
+            expected: entry.object_header_bytes,
+            found: bytes,
+        });
+    }
+    match &entry.debug_offsets {
+        None => Ok(entry.layout),
+        Some(fields) => {
+            let bytes = interpreter
+                .debug_offsets
+                .as_deref()
+                .ok_or(DebugOffsetsError::Absent)?;
+            let layout = fields.apply(bytes, &entry.layout)?;
+            check(&layout).map_err(DebugOffsetsError::Implausible)?;
+            Ok(layout)
+        }
+    }
+}
+
+/// Bytes of the identity range.
+const IDENTITY_BYTES: u16 = 8 * IDENTITY_WORDS as u16;
+
+/// Whether the walker can use these numbers: it masks indexes instead of checking them, so a field outside
+/// the part that is read would be garbage, not a fault. Names the first field that does not fit.
+fn check(layout: &Layout) -> Result<(), &'static str> {
+    let within = |field: u16, size: u16, bytes: u16| field.checked_add(size).is_some_and(|end| end <= bytes);
+    let state = &layout.thread_state;
+    let frame = &layout.frame;
+    let code = &layout.code;
+    let identity = |field: u16, size: u16| {
+        field
+            .checked_sub(code.identity_start)
+            .is_some_and(|field| within(field, size, IDENTITY_BYTES))
+    };
+    let text = &layout.text;
+    let checks = [
+        (
+            usize::from(state.bytes) <= 8 * THREAD_STATE_WORDS,
+            "thread_state.size",
+        ),
+        (within(state.thread_id, 8, state.bytes), "thread_state.thread_id"),
+        (within(state.frame, 8, state.bytes), "thread_state.current_frame"),
+        (
+            within(state.datastack_chunk, 8, state.bytes),
+            "thread_state.datastack_chunk",
+        ),
+        (within(state.status, 4, state.bytes), "thread_state.status"),
+        (within(state.interp, 8, state.bytes), "thread_state.interp"),
+        (
+            usize::from(frame.bytes) <= 8 * FRAME_WORDS && frame.bytes.is_multiple_of(8),
+            "interpreter_frame.size",
+        ),
+        (
+            within(frame.previous, 8, frame.bytes),
+            "interpreter_frame.previous",
+        ),
+        (within(frame.code, 8, frame.bytes), "interpreter_frame.executable"),
+        (within(frame.instr, 4, frame.bytes), "interpreter_frame.instr_ptr"),
+        (within(frame.owner, 1, frame.bytes), "interpreter_frame.owner"),
+        (
+            within(frame.entry_flag, 1, frame.bytes),
+            "interpreter_frame.is_entry",
+        ),
+        (
+            code.identity_start.is_multiple_of(8),
+            "code_object.identity_start",
+        ),
+        (identity(code.first_line, 4), "code_object.firstlineno"),
+        (identity(code.filename, 8), "code_object.filename"),
+        (identity(code.name, 8), "code_object.name"),
+        (identity(code.qualname, 8), "code_object.qualname"),
+        (identity(code.line_table, 8), "code_object.linetable"),
+        (
+            layout.code_flags == 0 || identity(layout.code_flags, 4),
+            "code_object.co_flags",
+        ),
+        // `capture` reads `state` and `length` with the first 64 bytes of a `str`.
+        (within(text.str_length, 8, 64), "unicode_object.length"),
+        (
+            within(text.str_state, 4, 64) && text.str_state >= text.str_length,
+            "unicode_object.state",
+        ),
+        (
+            text.ascii_data < text.compact_data,
+            "unicode_object.asciiobject_size",
+        ),
+        (text.bytes_size < text.bytes_data, "bytes_object.ob_sval"),
+    ];
+    checks
+        .iter()
+        .find(|(holds, _)| !holds)
+        .map_or(Ok(()), |(_, name)| Err(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interpreter::elf::VersionEvidence;
+
+    fn interpreter(version: Version) -> CPython {
+        CPython {
+            runtime: Some(0x1000),
+            version: VersionEvidence::Known(version),
+            debug_offsets: None,
+            object_header_bytes: Some(16),
+        }
+    }
+
+    #[test]
+    fn every_registered_layout_fits_the_walker() {
+        for entry in LAYOUTS {
+            assert_eq!(check(&entry.layout), Ok(()), "{}", entry.tag);
+        }
+    }
+
+    #[test]
+    fn versions_are_registered_once_and_in_order() {
+        let numbers: Vec<_> = LAYOUTS
+            .iter()
+            .map(|entry| (entry.major, entry.minor, entry.free_threaded))
+            .collect();
+        assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+    }
+
+    #[test]
+    fn an_unknown_version_a_pre_release_and_a_moved_object_header_are_refused() {
+        let version = Version::minor_only(3, 9);
+        assert!(find(version, &interpreter(version)).is_ok());
+        let future = Version::minor_only(3, 99);
+        assert_eq!(find(future, &interpreter(future)), Err(Refusal::Unsupported));
+        let candidate = Version {
+            level: Level::Candidate,
+            serial: 1,
+            ..version
+        };
+        assert_eq!(find(candidate, &interpreter(candidate)), Err(Refusal::PreRelease));
+        let traced = CPython {
+            object_header_bytes: Some(32),
+            ..interpreter(version)
+        };
+        assert_eq!(
+            find(version, &traced),
+            Err(Refusal::ObjectLayout {
+                expected: 16,
+                found: 32
+            })
+        );
+        let hidden = CPython {
+            object_header_bytes: None,
+            ..interpreter(version)
+        };
+        assert!(find(version, &hidden).is_ok());
+    }
+
+    #[test]
+    fn a_field_outside_the_part_that_is_read_is_named() {
+        let mut layout = v3_12::ENTRY.layout;
+        layout.code.line_table = 144;
+        assert_eq!(check(&layout), Err("code_object.linetable"));
+        layout = v3_12::ENTRY.layout;
+        layout.thread_state.thread_id = u16::MAX;
+        assert_eq!(check(&layout), Err("thread_state.thread_id"));
+    }
+}

@@ -1,0 +1,75 @@
+//! CPython 3.11, x86-64: offsets compiled from the headers of tag v3.11.7.
+//!
+//! Registered in [`super::LAYOUTS`]. Held against the compiler by `offsets_test.rs`; compared across 3.11.2
+//! and 3.11.7. Owners are 0 to 2: entry frames on the C stack came with 3.12.
+
+use profiler_common::layout::{
+    CodeLayout, FrameLayout, LAYOUT_IDENTITY_LOW_HALF, Layout, RuntimeLayout, TextLayout, ThreadStateLayout,
+    frame_shape, gil_shape, instr_shape, line_table_format,
+};
+
+use super::VersionEntry;
+
+pub(super) const ENTRY: VersionEntry = VersionEntry {
+    major: 3,
+    minor: 11,
+    free_threaded: false,
+    tag: "v3.11.7",
+    object_header_bytes: 16,
+    layout: Layout {
+        runtime: RuntimeLayout {
+            tstate_current: 576,
+            tss_key: 592,
+        },
+        thread_state: ThreadStateLayout {
+            bytes: 304,
+            thread_id: 152,
+            frame: 56,
+            datastack_chunk: 296,
+            status: 0,
+            interp: 16,
+        },
+        frame: FrameLayout {
+            bytes: 72,
+            previous: 48,
+            code: 32,
+            instr: 56,
+            owner: 69,
+            cframe_current: 8,
+            entry_flag: 68,
+        },
+        code: CodeLayout {
+            // `co_argcount` to `co_linetable`; `co_warmup` before it, and `co_weakreflist` and all behind it,
+            // change.
+            identity_start: 48,
+            first_line: 72,
+            filename: 112,
+            name: 120,
+            qualname: 128,
+            line_table: 136,
+            bytecode: 184,
+        },
+        text: TextLayout {
+            str_length: 16,
+            str_state: 32,
+            ascii_data: 48,
+            compact_data: 72,
+            bytes_size: 16,
+            bytes_data: 32,
+            kind_shift: 2,
+            compact_bit: 5,
+            ascii_bit: 6,
+            pad: 0,
+        },
+        frame_shape: frame_shape::VIA_CFRAME,
+        instr_shape: instr_shape::POINTER,
+        gil_shape: gil_shape::RUNTIME_CURRENT,
+        gil_bit: 0,
+        line_table: line_table_format::LOCATIONS,
+        shim_owner: 3,
+        code_tag_mask: 0,
+        flags: LAYOUT_IDENTITY_LOW_HALF,
+        code_flags: 0,
+    },
+    debug_offsets: None,
+};

@@ -1,0 +1,74 @@
+//! CPython 3.12, x86-64: offsets compiled from the headers of tag v3.12.1.
+//!
+//! Registered in [`super::LAYOUTS`]. Held against the compiler by `offsets_test.rs`; compared across 3.12.1
+//! and 3.12.3. `_status` bit 4 is `active`; owner 3 is `FRAME_OWNED_BY_CSTACK`.
+
+use profiler_common::layout::{
+    CodeLayout, FrameLayout, LAYOUT_CODE_VERSION, Layout, RuntimeLayout, TextLayout, ThreadStateLayout,
+    frame_shape, gil_shape, instr_shape, line_table_format,
+};
+
+use super::VersionEntry;
+
+pub(super) const ENTRY: VersionEntry = VersionEntry {
+    major: 3,
+    minor: 12,
+    free_threaded: false,
+    tag: "v3.12.1",
+    object_header_bytes: 16,
+    layout: Layout {
+        runtime: RuntimeLayout {
+            tstate_current: 0,
+            tss_key: 1544,
+        },
+        thread_state: ThreadStateLayout {
+            bytes: 240,
+            thread_id: 136,
+            frame: 56,
+            datastack_chunk: 232,
+            status: 24,
+            interp: 16,
+        },
+        frame: FrameLayout {
+            bytes: 72,
+            previous: 8,
+            code: 0,
+            instr: 56,
+            owner: 70,
+            cframe_current: 0,
+            entry_flag: 0,
+        },
+        code: CodeLayout {
+            // `co_flags` to `co_linetable`, with `co_version` at 92; `co_weakreflist` and all behind it change.
+            identity_start: 48,
+            first_line: 68,
+            filename: 112,
+            name: 120,
+            qualname: 128,
+            line_table: 136,
+            bytecode: 192,
+        },
+        text: TextLayout {
+            str_length: 16,
+            str_state: 32,
+            ascii_data: 40,
+            compact_data: 56,
+            bytes_size: 16,
+            bytes_data: 32,
+            kind_shift: 2,
+            compact_bit: 5,
+            ascii_bit: 6,
+            pad: 0,
+        },
+        frame_shape: frame_shape::VIA_CFRAME,
+        instr_shape: instr_shape::POINTER,
+        gil_shape: gil_shape::STATUS_BIT,
+        gil_bit: 4,
+        line_table: line_table_format::LOCATIONS,
+        shim_owner: 3,
+        code_tag_mask: 0,
+        flags: LAYOUT_CODE_VERSION,
+        code_flags: 0,
+    },
+    debug_offsets: None,
+};

@@ -1,0 +1,74 @@
+//! CPython 3.9, x86-64: offsets compiled from the headers of tag v3.9.18.
+//!
+//! Registered in [`super::LAYOUTS`]. Held against the compiler by `offsets_test.rs`; compared across 3.9.2,
+//! 3.9.5 and 3.9.18.
+
+use profiler_common::layout::{
+    CodeLayout, FrameLayout, Layout, RuntimeLayout, TextLayout, ThreadStateLayout, frame_shape, gil_shape,
+    instr_shape, line_table_format,
+};
+
+use super::VersionEntry;
+
+pub(super) const ENTRY: VersionEntry = VersionEntry {
+    major: 3,
+    minor: 9,
+    free_threaded: false,
+    tag: "v3.9.18",
+    object_header_bytes: 16,
+    layout: Layout {
+        runtime: RuntimeLayout {
+            tstate_current: 568,
+            tss_key: 584,
+        },
+        thread_state: ThreadStateLayout {
+            bytes: 184,
+            thread_id: 176,
+            frame: 24,
+            datastack_chunk: 0,
+            status: 0,
+            interp: 16,
+        },
+        frame: FrameLayout {
+            bytes: 112,
+            previous: 24,
+            code: 32,
+            instr: 104,
+            owner: 0,
+            cframe_current: 0,
+            entry_flag: 0,
+        },
+        code: CodeLayout {
+            // `co_stacksize` to `co_lnotab`; `co_zombieframe` behind it changes.
+            identity_start: 32,
+            first_line: 40,
+            filename: 104,
+            name: 112,
+            qualname: 112,
+            line_table: 120,
+            bytecode: 0,
+        },
+        text: TextLayout {
+            str_length: 16,
+            str_state: 32,
+            ascii_data: 48,
+            compact_data: 72,
+            bytes_size: 16,
+            bytes_data: 32,
+            kind_shift: 2,
+            compact_bit: 5,
+            ascii_bit: 6,
+            pad: 0,
+        },
+        frame_shape: frame_shape::OBJECT,
+        instr_shape: instr_shape::LASTI_BYTES,
+        gil_shape: gil_shape::RUNTIME_CURRENT,
+        gil_bit: 0,
+        line_table: line_table_format::LNOTAB,
+        shim_owner: 255,
+        code_tag_mask: 0,
+        flags: 0,
+        code_flags: 0,
+    },
+    debug_offsets: None,
+};

@@ -1,0 +1,154 @@
+//! Finds the Python interpreter in a process and says how to read it, from outside and without stopping it.
+//!
+//! Used by discovery (`record`, `top`, `agent`), `dump` and `doctor`. An interpreter is recognised by what
+//! its file contains, so renamed, deleted, embedded and statically linked ones are ordinary cases. What is
+//! found but not understood is refused by name and with a reason. Nothing here loads BPF or writes anywhere;
+//! the target's memory is read in one place only (`loader.rs`).
+//!
+//! - [`elf`]: what one file contains.
+//! - [`version`], [`layout`]: which CPython it is, and where that keeps its fields.
+//! - [`thread_specific`]: how the C library keeps the thread state.
+//! - [`Inspector`]: all of it for one process, with a cache that makes known files free.
+
+mod cache;
+pub mod elf;
+mod inspector;
+mod judgement;
+pub mod layout;
+#[cfg(test)]
+mod live_test;
+mod loader;
+mod refusal;
+#[cfg(test)]
+mod test_support;
+pub mod thread_specific;
+pub mod version;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use profiler_common::layout::Layout;
+use profiler_common::process::ThreadSpecific;
+
+use crate::process::ProcessError;
+use crate::process::file::FileError;
+
+pub use self::elf::Libc;
+pub use self::inspector::Inspector;
+pub use self::refusal::{Identity, Refusal};
+pub use self::version::Version;
+
+/// How the interpreter came into the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Linkage {
+    /// It is part of the program.
+    Static,
+    /// It is a library, loaded at the start or by `dlopen`.
+    Shared,
+}
+
+/// A supported interpreter in a process, and all that reading it takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interpreter {
+    /// Its version.
+    pub version: Version,
+    /// Where it keeps its fields.
+    pub layout: Layout,
+    /// Address of `_PyRuntime` in the process.
+    pub runtime_address: u64,
+    /// The C library it runs with.
+    pub libc: Libc,
+    /// How that keeps the thread state.
+    pub thread_specific: ThreadSpecific,
+    /// Program or library.
+    pub linkage: Linkage,
+    /// The file it is in, as the kernel prints it: for a process in another mount namespace, a path in that
+    /// one. It may be deleted.
+    pub file: PathBuf,
+}
+
+impl Interpreter {
+    /// One line for people: `CPython 3.11.7, shared, glibc, /usr/lib/libpython3.11.so.1.0`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let linkage = match self.linkage {
+            Linkage::Static => "static",
+            Linkage::Shared => "shared",
+        };
+        let libc = match self.libc {
+            Libc::Glibc => "glibc",
+            Libc::Musl => "musl",
+        };
+        format!(
+            "CPython {}, {linkage}, {libc}, {}",
+            self.version,
+            self.file.display()
+        )
+    }
+}
+
+/// An interpreter that was found and is not profiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// What was found.
+    pub what: Identity,
+    /// Why it is not profiled.
+    pub reason: Refusal,
+    /// The file it is in, as the kernel prints it.
+    pub file: PathBuf,
+}
+
+/// One sentence for people: `CPython 3.14.2 is not supported yet`.
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.what, self.reason)
+    }
+}
+
+/// What a process turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It runs a supported interpreter (or will: the interpreter may not have initialised itself yet).
+    Python(Box<Interpreter>),
+    /// It runs Python, but not one that can be profiled.
+    Refused(Refused),
+    /// No interpreter is mapped.
+    NotPython {
+        /// The dynamic loader is still at work (just after `exec`, or inside a `dlopen`), so an interpreter
+        /// may appear any moment: ask again after 1, 2, 4, 8 ... ms. `false` says that the libraries the
+        /// program was linked with are all there; an interpreter can then only come by a later `dlopen` or
+        /// `exec`.
+        may_still_load: bool,
+    },
+}
+
+/// Why a process could not be inspected.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    /// The process is gone, or may not be looked at.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// No interpreter was found, but the program or a file with `python` in its name could not be read.
+    #[error("{} could not be analysed", .path.display())]
+    File {
+        /// The file, as the kernel prints it.
+        path: PathBuf,
+        /// Why.
+        source: FileError,
+    },
+}
+
+impl InspectError {
+    /// Whether the process no longer exists.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(
+            self,
+            Self::Process(ProcessError::Gone { .. })
+                | Self::File {
+                    source: FileError::Process(ProcessError::Gone { .. }),
+                    ..
+                }
+        )
+    }
+}

@@ -1,0 +1,125 @@
+//! What the tests of this folder share: the real interpreters of this machine.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::version::Version;
+
+/// Set where the interpreters are promised: a test that lacks something then fails instead of doing less.
+const REQUIRE: &str = "PYEBPF_REQUIRE_PYTHONS";
+
+/// Says what is not tested and why; fails where it was promised to be tested.
+pub(super) fn not_tested(reason: &str) {
+    assert!(
+        std::env::var_os(REQUIRE).is_none(),
+        "{reason}, and {REQUIRE} is set"
+    );
+    eprintln!("not tested: {reason}");
+}
+
+/// An interpreter installed here, with what it says of itself.
+#[derive(Clone, Debug)]
+pub(super) struct Installed {
+    /// The program.
+    pub(super) program: PathBuf,
+    /// `sys.version_info[:3]`.
+    pub(super) version: (u8, u8, u8),
+    /// The file with the interpreter in it: the program, or its library.
+    pub(super) file: PathBuf,
+    /// Directory of `Python.h`, when it is there.
+    pub(super) headers: Option<PathBuf>,
+    /// Whether the interpreter is a library.
+    pub(super) is_shared: bool,
+}
+
+impl Installed {
+    pub(super) fn release(&self) -> Version {
+        let (major, minor, micro) = self.version;
+        Version {
+            micro: Some(micro),
+            ..Version::minor_only(major, minor)
+        }
+    }
+
+    pub(super) fn minor(&self) -> (u8, u8) {
+        (self.version.0, self.version.1)
+    }
+}
+
+/// Every interpreter of pyenv and of the distribution that starts.
+pub(super) fn installed() -> Vec<Installed> {
+    let mut found: Vec<Installed> = programs().iter().filter_map(|program| ask(program)).collect();
+    found.sort_by_key(|python| python.version);
+    found
+}
+
+/// As [`installed`], only versions that are supported; explains an empty result, or fails where it was
+/// promised otherwise.
+pub(super) fn supported(test: &str) -> Vec<Installed> {
+    let mut found = installed();
+    found.retain(|python| {
+        super::layout::LAYOUTS
+            .iter()
+            .any(|entry| (entry.major, entry.minor) == python.minor())
+    });
+    let missing: Vec<String> = super::layout::LAYOUTS
+        .iter()
+        .filter(|entry| {
+            !found
+                .iter()
+                .any(|python| python.minor() == (entry.major, entry.minor))
+        })
+        .map(|entry| format!("{}.{}", entry.major, entry.minor))
+        .collect();
+    if !missing.is_empty() {
+        not_tested(&format!(
+            "{test}: no CPython {} under pyenv or /usr/bin",
+            missing.join(", ")
+        ));
+    }
+    found
+}
+
+fn programs() -> Vec<PathBuf> {
+    let pyenv = std::env::var_os("PYENV_ROOT").map(PathBuf::from).or_else(|| {
+        let home = std::env::var_os("HOME")?;
+        Some(Path::new(&home).join(".pyenv"))
+    });
+    let versions = pyenv.and_then(|root| std::fs::read_dir(root.join("versions")).ok());
+    let mut programs: Vec<PathBuf> = versions
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin/python")))
+        .collect();
+    programs.extend((6..30).map(|minor| PathBuf::from(format!("/usr/bin/python3.{minor}"))));
+    programs.retain(|program| program.is_file());
+    programs
+}
+
+fn ask(program: &Path) -> Option<Installed> {
+    const QUESTION: &str = "import sys, sysconfig as c; print('%d %d %d' % sys.version_info[:3]); \
+        print(c.get_config_var('LIBDIR')); print(c.get_config_var('INSTSONAME')); \
+        print('libpython' in open('/proc/self/maps').read()); print(c.get_path('include')); print(sys.executable)";
+    let output = Command::new(program).args(["-S", "-c", QUESTION]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let mut lines = text.lines();
+    let numbers: Vec<u8> = lines
+        .next()?
+        .split(' ')
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    let version = <[u8; 3]>::try_from(numbers).ok()?.into();
+    let library = Path::new(lines.next()?).join(lines.next()?);
+    let is_shared = lines.next()? == "True";
+    let include = PathBuf::from(lines.next()?);
+    let program = std::fs::canonicalize(lines.next()?).ok()?;
+    let file = if is_shared { library } else { program.clone() };
+    let headers = include.join("Python.h").is_file().then_some(include);
+    Some(Installed {
+        program,
+        version,
+        file,
+        headers,
+        is_shared,
+    })
+}

@@ -1,0 +1,16 @@
+//! The user half of pyebpf: finds interpreters, loads the kernel half, names what it delivers, writes profiles.
+
+pub mod aggregate;
+pub mod bpf;
+pub mod cli;
+pub mod code;
+pub mod decode;
+pub mod host;
+pub mod interpreter;
+pub mod output;
+pub mod process;
+pub mod profile;
+pub mod recorder;
+pub mod symbolizer;
+pub mod timeline;
+pub mod tracker;

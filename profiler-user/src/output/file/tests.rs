@@ -1,0 +1,210 @@
+//! Real files, links, pipes and devices, in a folder of each test's own.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use super::{FileError, OutputFile, Owner, Place, umask};
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("readable");
+    entries
+        .map(|entry| {
+            entry
+                .expect("readable")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect()
+}
+
+fn write(path: &Path, text: &str) {
+    let mut output = OutputFile::prepare_for(path, None).expect("prepared");
+    output.write_all(text.as_bytes()).expect("written");
+    output.commit().expect("committed");
+}
+
+fn failure(path: &Path) -> FileError {
+    OutputFile::prepare_for(path, None).expect_err("must not be prepared")
+}
+
+#[test]
+fn a_result_appears_whole_and_with_the_usual_permissions() {
+    let folder = folder();
+    let path = folder.path().join("a.svg");
+    let mut output = OutputFile::prepare_for(&path, None).expect("prepared");
+    output.write_all(b"half").expect("written");
+    assert!(!path.exists());
+    let partial = names(folder.path()).pop().expect("a temporary file");
+    let private = fs::metadata(folder.path().join(partial)).expect("there").mode() & 0o777;
+    assert_eq!(private, 0o600);
+    output.write_all(b" and half").expect("written");
+    output.commit().expect("committed");
+    assert_eq!(fs::read_to_string(&path).expect("there"), "half and half");
+    assert_eq!(names(folder.path()), ["a.svg"]);
+
+    // What a file created by any other program would have.
+    File::create(folder.path().join("b")).expect("created");
+    let other = fs::metadata(folder.path().join("b")).expect("there").mode();
+    assert_eq!(fs::metadata(&path).expect("there").mode(), other);
+    assert_eq!(other & 0o777, 0o666 & !umask());
+}
+
+#[test]
+fn an_abandoned_result_leaves_the_old_one() {
+    let folder = folder();
+    let path = folder.path().join("a.svg");
+    fs::write(&path, "old").expect("written");
+    let mut output = OutputFile::prepare_for(&path, None).expect("prepared");
+    output.write_all(b"new").expect("written");
+    drop(output);
+    assert_eq!(fs::read_to_string(&path).expect("there"), "old");
+    assert_eq!(names(folder.path()), ["a.svg"]);
+    write(&path, "new");
+    assert_eq!(fs::read_to_string(&path).expect("there"), "new");
+}
+
+#[test]
+fn a_link_is_replaced_and_what_it_points_to_is_not_touched() {
+    let folder = folder();
+    let precious = folder.path().join("precious");
+    fs::write(&precious, "precious").expect("written");
+    for target in [
+        precious.clone(),
+        PathBuf::from("/dev/null"),
+        folder.path().join("dangling"),
+    ] {
+        let path = folder.path().join("a.svg");
+        symlink(&target, &path).expect("linked");
+        write(&path, "new");
+        assert!(fs::symlink_metadata(&path).expect("there").is_file());
+        assert_eq!(fs::read_to_string(&precious).expect("there"), "precious");
+        fs::remove_file(&path).expect("removed");
+    }
+    assert!(!folder.path().join("dangling").exists());
+}
+
+#[test]
+fn a_named_pipe_is_written_to() {
+    let folder = folder();
+    let path = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo")
+        .arg(&path)
+        .status()
+        .expect("mkfifo runs");
+    assert!(made.success());
+    let reader = std::thread::spawn({
+        let path = path.clone();
+        move || {
+            let mut text = String::new();
+            File::open(path)
+                .expect("opened")
+                .read_to_string(&mut text)
+                .expect("read");
+            text
+        }
+    });
+    write(&path, "through");
+    assert_eq!(reader.join().expect("the reader ends"), "through");
+    assert_eq!(names(folder.path()), ["pipe"]);
+}
+
+#[test]
+fn devices_and_open_files_are_written_through_and_stay_what_they_are() {
+    write(Path::new("/dev/null"), "nothing");
+    assert!(!fs::metadata("/dev/null").expect("there").is_file());
+    let open = tempfile::tempfile().expect("a temporary file");
+    let descriptor = std::os::fd::AsRawFd::as_raw_fd(&open);
+    write(Path::new(&format!("/dev/fd/{descriptor}")), "through");
+    assert_eq!(open.metadata().expect("open").len(), 7);
+    assert!(matches!(
+        failure(Path::new("/dev/no-such-device")),
+        FileError::Io { .. }
+    ));
+    for stdout in ["-", "/dev/stdout"] {
+        let output = OutputFile::prepare_for(Path::new(stdout), None).expect("prepared");
+        assert!(output.is_stdout());
+    }
+}
+
+#[test]
+fn what_is_no_place_for_a_file_is_refused_before_anything_is_recorded() {
+    let folder = folder();
+    let missing = failure(&folder.path().join("it's/a.svg"));
+    assert!(matches!(&missing, FileError::NoDirectory { .. }), "{missing}");
+    assert!(missing.hint().starts_with("mkdir -p '/"), "{}", missing.hint());
+    assert!(missing.hint().ends_with(r"/it'\''s'"), "{}", missing.hint());
+
+    let directory = failure(folder.path());
+    assert!(matches!(&directory, FileError::IsDirectory { .. }), "{directory}");
+    assert!(matches!(failure(Path::new("/")), FileError::IsDirectory { .. }));
+    assert!(matches!(failure(Path::new("")), FileError::IsDirectory { .. }));
+
+    fs::write(folder.path().join("file"), "").expect("written");
+    assert!(matches!(
+        failure(&folder.path().join("file/a.svg")),
+        FileError::NoDirectory { .. }
+    ));
+
+    let socket = folder.path().join("socket");
+    let _listener = UnixListener::bind(&socket).expect("bound");
+    assert!(matches!(
+        failure(&socket),
+        FileError::NotAFile { kind: "socket", .. }
+    ));
+
+    // Not even root creates files in there.
+    assert!(matches!(
+        failure(Path::new("/sys/kernel/a.svg")),
+        FileError::NotWritable { .. }
+    ));
+    let long = "n".repeat(300);
+    OutputFile::prepare_for(&folder.path().join(long), None)
+        .and_then(OutputFile::commit)
+        .expect_err("no filesystem has such names");
+}
+
+#[test]
+fn a_result_that_cannot_be_renamed_is_kept() {
+    let folder = folder();
+    let path = folder.path().join("a.svg");
+    let mut output = OutputFile::prepare_for(&path, None).expect("prepared");
+    output.write_all(b"ten minutes").expect("written");
+    fs::create_dir(&path).expect("someone is in the way");
+    let error = output.commit().expect_err("a directory cannot be replaced");
+    assert!(matches!(error, FileError::NotRenamed { .. }), "{error}");
+    let mut names = names(folder.path());
+    names.retain(|name| name != "a.svg");
+    let kept = folder
+        .path()
+        .join(names.pop().expect("the result under another name"));
+    assert_eq!(fs::read_to_string(&kept).expect("kept"), "ten minutes");
+    assert!(error.hint().contains(&kept.display().to_string()));
+}
+
+#[test]
+fn the_file_belongs_to_who_called_sudo() {
+    let folder = folder();
+    let path = folder.path().join("a.svg");
+    let owner = Owner {
+        uid: 12_345,
+        gid: Some(54_321),
+    };
+    let output = OutputFile::prepare_for(&path, Some(owner)).expect("prepared");
+    assert!(matches!(output.place, Place::Temporary { .. }));
+    output.commit().expect("committed");
+    let metadata = fs::metadata(&path).expect("there");
+    if rustix::process::geteuid().is_root() {
+        assert_eq!((metadata.uid(), metadata.gid()), (12_345, 54_321));
+    } else {
+        // Only root gives files away; for others the result must appear all the same.
+        assert_eq!(metadata.uid(), rustix::process::geteuid().as_raw());
+    }
+}

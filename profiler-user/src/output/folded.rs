@@ -1,0 +1,176 @@
+//! Stacks after the style was applied, identical ones folded, in the order of their text. Used by the flame graph and
+//! the folded format. Holds numbers per stack and one text per different frame, never one text per stack.
+
+use std::cmp::Ordering;
+
+use crate::output::escape;
+use crate::output::style::{RenderOptions, process_text, thread_text};
+use crate::profile::{Count, Frame, FrameId, Profile, StackId, ThreadId};
+
+/// A stack without a single frame still is a line.
+const NO_FRAMES: &str = "<no frames>";
+
+/// Index into [`Folded::texts`], which is sorted: comparing ranks compares texts.
+pub(super) type Rank = u32;
+
+/// Folded stacks, sorted frame by frame.
+pub(super) struct Folded<'p> {
+    profile: &'p Profile,
+    texts: Vec<String>,
+    frame_ranks: Vec<Rank>,
+    thread_roots: Vec<Roots>,
+    groups: Vec<Count>,
+}
+
+/// The frames around the stacks of one thread.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Roots {
+    process: Option<Rank>,
+    thread: Option<Rank>,
+}
+
+impl<'p> Folded<'p> {
+    /// Applies `options` to every frame of `profile`, and folds.
+    pub(super) fn new(profile: &'p Profile, options: &RenderOptions) -> Self {
+        let frames = texts(&profile.frames, |frame| options.frame_text(frame));
+        let processes = texts(
+            if options.processes {
+                &profile.processes
+            } else {
+                &[]
+            },
+            process_text,
+        );
+        let threads = texts(if options.threads { &profile.threads } else { &[] }, thread_text);
+        let mut texts = [&frames[..], &processes, &threads].concat();
+        texts.push(NO_FRAMES.to_owned());
+        texts.sort_unstable();
+        texts.dedup();
+
+        let ranks = |of: &[String]| -> Vec<Rank> { of.iter().map(|text| rank(&texts, text)).collect() };
+        let (frame_ranks, processes, threads) = (ranks(&frames), ranks(&processes), ranks(&threads));
+        let thread_roots = profile
+            .threads
+            .iter()
+            .enumerate()
+            .map(|(index, thread)| Roots {
+                process: processes.get(thread.process.0 as usize).copied(),
+                thread: threads.get(index).copied(),
+            })
+            .collect();
+        let mut folded = Self {
+            profile,
+            texts,
+            frame_ranks,
+            thread_roots,
+            groups: Vec::new(),
+        };
+        folded.groups = folded.fold();
+        folded
+    }
+
+    /// The different stacks and how often each was seen, sorted. Thread and stack are those of any one of its samples.
+    pub(super) fn groups(&self) -> &[Count] {
+        &self.groups
+    }
+
+    /// The frames of a group, outermost first, with those of the process and the thread.
+    pub(super) fn ranks(&self, group: &Count) -> impl Iterator<Item = Rank> + '_ {
+        let roots = self.roots(group.thread);
+        roots
+            .process
+            .into_iter()
+            .chain(roots.thread)
+            .chain(self.stack_ranks(group.stack))
+    }
+
+    /// The escaped text of a frame; never empty, never with a `;`.
+    pub(super) fn text(&self, rank: Rank) -> &str {
+        &self.texts[rank as usize]
+    }
+
+    /// Text and what it stands for, for every frame of the profile.
+    pub(super) fn frame_texts(&self) -> impl Iterator<Item = (&str, &'p Frame)> {
+        self.profile
+            .frames
+            .iter()
+            .zip(&self.frame_ranks)
+            .map(|(frame, rank)| (self.text(*rank), frame))
+    }
+
+    /// The texts of the frames of processes and threads.
+    pub(super) fn root_texts(&self) -> impl Iterator<Item = &str> {
+        let roots = self
+            .thread_roots
+            .iter()
+            .flat_map(|roots| roots.process.into_iter().chain(roots.thread));
+        roots.map(|rank| self.text(rank))
+    }
+
+    fn roots(&self, thread: ThreadId) -> Roots {
+        self.thread_roots[thread.0 as usize]
+    }
+
+    fn stack_ranks(&self, stack: StackId) -> impl Iterator<Item = Rank> + '_ {
+        let frames = self.profile.stack(stack);
+        let placeholder = frames.is_empty().then(|| rank(&self.texts, NO_FRAMES));
+        placeholder
+            .into_iter()
+            .chain(frames.iter().map(|FrameId(id)| self.frame_ranks[*id as usize]))
+    }
+
+    /// Sorts stacks once, then counts by three small numbers: a stack is seen by many threads.
+    fn fold(&self) -> Vec<Count> {
+        let order = self.stack_order();
+        let key = |count: &Count| (self.roots(count.thread), order[count.stack.0 as usize]);
+        let mut groups: Vec<Count> = self
+            .profile
+            .counts
+            .iter()
+            .filter(|count| count.samples != 0)
+            .copied()
+            .collect();
+        groups.sort_unstable_by_key(key);
+        groups.dedup_by(|next, kept| {
+            let same = key(next) == key(kept);
+            if same {
+                kept.samples = kept.samples.saturating_add(next.samples);
+            }
+            same
+        });
+        groups
+    }
+
+    /// For every stack, how many different ones come before it; equal for stacks that read the same.
+    fn stack_order(&self) -> Vec<u32> {
+        let compare = |a: u32, b: u32| self.stack_ranks(StackId(a)).cmp(self.stack_ranks(StackId(b)));
+        let mut sorted: Vec<u32> = (0u32..).take(self.profile.stacks.len()).collect();
+        sorted.sort_unstable_by(|a, b| compare(*a, *b));
+        let mut order = vec![0; sorted.len()];
+        let mut position = 0;
+        for pair in sorted.windows(2) {
+            position += u32::from(compare(pair[0], pair[1]) != Ordering::Equal);
+            order[pair[1] as usize] = position;
+        }
+        order
+    }
+}
+
+/// The escaped texts of `items`.
+fn texts<T>(items: &[T], text: impl Fn(&T) -> String) -> Vec<String> {
+    let escaped = |item| {
+        let text = escape::folded(&text(item));
+        if text.is_empty() {
+            "<no name>".to_owned()
+        } else {
+            text
+        }
+    };
+    items.iter().map(escaped).collect()
+}
+
+/// Where `text`, one of the sorted `texts`, is.
+fn rank(texts: &[String], text: &str) -> Rank {
+    let position = texts.partition_point(|other| other.as_str() < text);
+    Rank::try_from(position).unwrap_or(Rank::MAX)
+}

@@ -1,0 +1,285 @@
+//! File formats of a finished recording. `record` picks one by `--format` or by the extension of `--output`.
+//!
+//! A format reads a [`Profile`] and writes bytes; it touches neither `/proc` nor BPF, and holds no more than the
+//! folded stacks in memory. Adding one: its file with its `mod` line, and its line in `formats!`.
+
+use std::fmt;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+use crate::profile::Profile;
+
+pub use self::file::{FileError, OutputFile};
+pub use self::style::{LineStyle, RenderOptions};
+
+mod by_thread;
+mod default_path;
+mod escape;
+mod file;
+mod flamegraph;
+mod folded;
+mod palette;
+mod raw;
+mod speedscope;
+mod style;
+#[cfg(test)]
+mod test_profile;
+
+macro_rules! formats {
+    ($($variant:ident => $output:expr,)*) => {
+        /// One of the formats of this build. The first is the default, and the first that claims an extension gets it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Format {
+            $(#[doc = concat!("`", stringify!($output), "`.")] $variant,)*
+        }
+
+        /// Every format.
+        const ALL: &[Format] = &[$(Format::$variant,)*];
+
+        impl Format {
+            fn output(self) -> &'static dyn Output {
+                match self {
+                    $(Self::$variant => &$output,)*
+                }
+            }
+        }
+    };
+}
+
+formats! {
+    Flamegraph => flamegraph::Flamegraph,
+    Raw => raw::Raw,
+    Speedscope => speedscope::Speedscope,
+}
+
+/// A file format.
+pub trait Output: Sync {
+    /// As `--format` spells it.
+    fn name(&self) -> &'static str;
+
+    /// What it is, for `--help`.
+    fn about(&self) -> &'static str;
+
+    /// Other spellings `--format` takes.
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Extension of a file named by default, without the dot.
+    fn extension(&self) -> &'static str;
+
+    /// More extensions that mean this format.
+    fn other_extensions(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether it reads [`Profile::timeline`], which costs a recording disk space.
+    fn wants_timeline(&self) -> bool {
+        false
+    }
+
+    /// Writes the whole file. `out` is buffered; the caller flushes it.
+    ///
+    /// # Errors
+    /// See [`OutputError`].
+    fn write(
+        &self,
+        profile: &mut Profile,
+        options: &RenderOptions,
+        out: &mut dyn Write,
+    ) -> Result<(), OutputError>;
+}
+
+/// Why a profile could not be written. What was written by then is not a valid file.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// The destination refused bytes: disk full, pipe closed.
+    #[error("cannot write the profile: {0}")]
+    Write(io::Error),
+    /// The samples in the temporary folder could not be read or sorted.
+    #[error("cannot sort the samples in the temporary folder: {0}")]
+    Timeline(io::Error),
+    /// A flame graph has no picture for nothing; nothing was written.
+    #[error("no samples: there is nothing to draw")]
+    NoSamples,
+    /// The format [`wants_timeline`](Format::wants_timeline), but the recording kept none.
+    #[error("this recording did not keep its samples in the order of time, which the format needs")]
+    NoTimeline,
+}
+
+impl From<io::Error> for OutputError {
+    fn from(error: io::Error) -> Self {
+        Self::Write(error)
+    }
+}
+
+impl Format {
+    /// The format that files like `path` usually have; `None` without an extension or with an unknown one.
+    #[must_use]
+    pub fn from_extension(path: &Path) -> Option<Self> {
+        let extension = path.extension()?.to_str()?;
+        ALL.iter().copied().find(|format| {
+            let output = format.output();
+            output.extension().eq_ignore_ascii_case(extension)
+                || output
+                    .other_extensions()
+                    .iter()
+                    .any(|other| other.eq_ignore_ascii_case(extension))
+        })
+    }
+
+    /// As `--format` spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.output().name()
+    }
+
+    /// Extension of a file named by default, without the dot.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        self.output().extension()
+    }
+
+    /// The file to write when none was named: `{subject}-{local time}.{extension}` in the current directory, as
+    /// `python-2026-11-21T04-47-25+0000.svg`. Of a path as subject only the last component counts.
+    #[must_use]
+    pub fn default_path(self, subject: &str) -> PathBuf {
+        default_path::now(subject, self.extension())
+    }
+
+    /// Whether the recording must keep a [`Timeline`](crate::timeline::Timeline) for it.
+    #[must_use]
+    pub fn wants_timeline(self) -> bool {
+        self.output().wants_timeline()
+    }
+
+    /// Writes `profile` to `out` and flushes it.
+    ///
+    /// # Errors
+    /// See [`OutputError`].
+    pub fn write(
+        self,
+        profile: &mut Profile,
+        options: &RenderOptions,
+        out: &mut dyn Write,
+    ) -> Result<(), OutputError> {
+        let mut out = BufWriter::with_capacity(1 << 16, out);
+        self.output().write(profile, options, &mut out)?;
+        Ok(out.flush()?)
+    }
+}
+
+impl Default for Format {
+    fn default() -> Self {
+        ALL[0]
+    }
+}
+
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(
+            PossibleValue::new(self.output().name())
+                .aliases(self.output().aliases())
+                .help(self.output().about()),
+        )
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::path::Path;
+
+    use clap::ValueEnum as _;
+
+    use super::{ALL, Format, OutputError, RenderOptions};
+    use crate::output::test_profile::hand_made;
+
+    fn by_name(name: &str) -> Format {
+        Format::from_str(name, false).expect("a format of this name")
+    }
+
+    #[test]
+    fn formats_have_the_names_that_py_spy_users_type() {
+        let names: Vec<_> = ALL.iter().map(|format| format.name()).collect();
+        assert_eq!(names, ["flamegraph", "raw", "speedscope"]);
+        assert_eq!(by_name("folded").name(), "raw");
+        assert_eq!(Format::default().name(), "flamegraph");
+    }
+
+    #[test]
+    fn the_extension_tells_the_format() {
+        let format = |name: &str| Format::from_extension(Path::new(name)).map(Format::name);
+        assert_eq!(format("a/b.svg"), Some("flamegraph"));
+        assert_eq!(format("b.SVG"), Some("flamegraph"));
+        assert_eq!(format("b.json"), Some("speedscope"));
+        assert_eq!(format("b.speedscope.json"), Some("speedscope"));
+        for raw in ["b.txt", "b.folded", "b.collapsed"] {
+            assert_eq!(format(raw), Some("raw"));
+        }
+        assert_eq!(format("b"), None);
+        assert_eq!(format(".svg"), None);
+        assert_eq!(format("b.pdf"), None);
+    }
+
+    #[test]
+    fn names_and_default_extensions_do_not_collide() {
+        for (index, format) in ALL.iter().enumerate() {
+            assert_eq!(by_name(format.name()), *format);
+            for earlier in &ALL[..index] {
+                assert_ne!(earlier.name(), format.name());
+            }
+        }
+    }
+
+    #[test]
+    fn every_format_writes_the_same_bytes_twice() {
+        for format in ALL {
+            let mut profile = hand_made();
+            let options = RenderOptions {
+                processes: true,
+                threads: true,
+                ..RenderOptions::default()
+            };
+            let (mut first, mut second) = (Vec::new(), Vec::new());
+            format
+                .write(&mut profile, &options, &mut first)
+                .expect("a vector takes everything");
+            format
+                .write(&mut profile, &options, &mut second)
+                .expect("a vector takes everything");
+            assert!(!first.is_empty());
+            assert_eq!(first, second, "{format}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_of_every_format() {
+        for format in ALL {
+            let mut full = std::fs::OpenOptions::new()
+                .write(true)
+                .open("/dev/full")
+                .expect("/dev/full");
+            let error = format
+                .write(&mut hand_made(), &RenderOptions::default(), &mut full)
+                .expect_err("the device is full");
+            let OutputError::Write(error) = error else {
+                unreachable!("{format}: {error}")
+            };
+            assert_eq!(error.kind(), ErrorKind::StorageFull, "{format}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! How frames are spelled: py-spy's text, by the options of `record`. Used by every format; decides no escaping.
+
+use crate::profile::{Frame, FrameKind, Process, Thread};
+
+/// Which line a frame shows, and so which frames are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LineStyle {
+    /// The line that was running.
+    #[default]
+    Current,
+    /// The first line of the function (`--function`).
+    Function,
+    /// None (`--nolineno`).
+    None,
+}
+
+/// What of a profile is shown, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RenderOptions {
+    /// Which line a frame shows.
+    pub lines: LineStyle,
+    /// Files as the interpreter has them, instead of from the outermost package on.
+    pub full_filenames: bool,
+    /// A root frame per thread.
+    pub threads: bool,
+    /// A root frame per process, around that of the thread.
+    pub processes: bool,
+}
+
+impl RenderOptions {
+    /// The line to show; `None` when there is none, or none is wanted.
+    #[must_use]
+    pub fn line(&self, frame: &Frame) -> Option<u32> {
+        let line = match self.lines {
+            LineStyle::Current => frame.line,
+            LineStyle::Function => frame.first_line,
+            LineStyle::None => None,
+        };
+        // CPython gives line 0 to code that no source line stands for.
+        line.filter(|line| *line != 0)
+    }
+
+    /// `name (file.py:LINE)`; without what is not known, and only the name of a marker.
+    #[must_use]
+    pub fn frame_text(&self, frame: &Frame) -> String {
+        let file = if self.full_filenames {
+            None
+        } else {
+            frame.short_file.as_ref()
+        };
+        match file.or(frame.file.as_ref()) {
+            Some(file) if frame.kind != FrameKind::Marker => match self.line(frame) {
+                Some(line) => format!("{} ({file}:{line})", frame.name),
+                None => format!("{} ({file})", frame.name),
+            },
+            _ => frame.name.clone(),
+        }
+    }
+}
+
+/// `process PID:"command line"`.
+pub(super) fn process_text(process: &Process) -> String {
+    format!("process {}:\"{}\"", process.pid, process.command_line)
+}
+
+/// `thread (TID): NAME`.
+pub(super) fn thread_text(thread: &Thread) -> String {
+    if thread.name.is_empty() {
+        format!("thread ({})", thread.tid)
+    } else {
+        format!("thread ({}): {}", thread.tid, thread.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LineStyle, RenderOptions, process_text, thread_text};
+    use crate::profile::{Frame, FrameKind, Process, ProcessId, Thread};
+
+    fn frame() -> Frame {
+        Frame {
+            kind: FrameKind::Python,
+            name: "Loop.run".to_owned(),
+            file: Some("/usr/lib/python3.11/asyncio/base_events.py".to_owned()),
+            short_file: Some("asyncio/base_events.py".to_owned()),
+            line: Some(1936),
+            first_line: Some(1890),
+        }
+    }
+
+    fn options(lines: LineStyle) -> RenderOptions {
+        RenderOptions {
+            lines,
+            ..RenderOptions::default()
+        }
+    }
+
+    #[test]
+    fn a_frame_reads_as_py_spy_writes_it() {
+        let current = options(LineStyle::Current);
+        assert_eq!(
+            current.frame_text(&frame()),
+            "Loop.run (asyncio/base_events.py:1936)"
+        );
+        assert_eq!(
+            options(LineStyle::Function).frame_text(&frame()),
+            "Loop.run (asyncio/base_events.py:1890)"
+        );
+        assert_eq!(
+            options(LineStyle::None).frame_text(&frame()),
+            "Loop.run (asyncio/base_events.py)"
+        );
+        let full = RenderOptions {
+            full_filenames: true,
+            ..current
+        };
+        assert_eq!(
+            full.frame_text(&frame()),
+            "Loop.run (/usr/lib/python3.11/asyncio/base_events.py:1936)"
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_not_known_is_left_out() {
+        for line in [None, Some(0)] {
+            let frame = Frame { line, ..frame() };
+            let text = options(LineStyle::Current).frame_text(&frame);
+            assert_eq!(text, "Loop.run (asyncio/base_events.py)");
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_short_form_is_shown_whole_and_no_file_not_at_all() {
+        let plain = options(LineStyle::Current);
+        let native = Frame {
+            short_file: None,
+            file: Some("libz.so".to_owned()),
+            line: None,
+            ..frame()
+        };
+        assert_eq!(plain.frame_text(&native), "Loop.run (libz.so)");
+        let kernel = Frame {
+            short_file: None,
+            file: None,
+            ..frame()
+        };
+        assert_eq!(plain.frame_text(&kernel), "Loop.run");
+        let marker = Frame {
+            kind: FrameKind::Marker,
+            name: "<truncated>".to_owned(),
+            ..frame()
+        };
+        assert_eq!(plain.frame_text(&marker), "<truncated>");
+    }
+
+    #[test]
+    fn root_frames_read_as_py_spy_writes_them() {
+        let process = Process {
+            pid: 7,
+            command_line: "python -c 'x; y'".to_owned(),
+        };
+        assert_eq!(process_text(&process), "process 7:\"python -c 'x; y'\"");
+        let thread = |name: &str| Thread {
+            process: ProcessId(0),
+            tid: 8,
+            name: name.to_owned(),
+        };
+        assert_eq!(thread_text(&thread("MainThread")), "thread (8): MainThread");
+        assert_eq!(thread_text(&thread("")), "thread (8)");
+    }
+}

@@ -1,0 +1,136 @@
+//! A finished recording: names resolved, identical stacks folded. What the outputs consume; touches neither `/proc`
+//! nor BPF.
+
+use std::time::{Duration, SystemTime};
+
+use crate::timeline::Timeline;
+
+/// What a frame is; outputs colour and filter by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FrameKind {
+    /// A Python function.
+    Python,
+    /// Machine code outside the interpreter.
+    Native,
+    /// The kernel.
+    Kernel,
+    /// Machine code of the interpreter itself.
+    Interpreter,
+    /// Not code: says why code is missing (`<truncated>`, `<native thread>`).
+    Marker,
+}
+
+/// One frame, named.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Frame {
+    /// What it is.
+    pub kind: FrameKind,
+    /// Qualified where the interpreter knows it.
+    pub name: String,
+    /// As the interpreter has it; `None` for markers.
+    pub file: Option<String>,
+    /// The part of `file` from its outermost package on (`asyncio/base_events.py`); `None` without a file.
+    pub short_file: Option<String>,
+    /// Current line, 1-based; `None` when the interpreter has none for the instruction.
+    pub line: Option<u32>,
+    /// First line of the function, 1-based.
+    pub first_line: Option<u32>,
+}
+
+/// Index into [`Profile::frames`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FrameId(pub u32);
+
+/// Index into [`Profile::stacks`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StackId(pub u32);
+
+/// Index into [`Profile::threads`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ThreadId(pub u32);
+
+/// Index into [`Profile::processes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProcessId(pub u32);
+
+/// A process that was sampled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// As the initial pid namespace counts.
+    pub pid: u32,
+    /// Its arguments joined by spaces, or its kernel name when those were gone.
+    pub command_line: String,
+}
+
+/// A thread that was sampled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thread {
+    /// The process it belongs to.
+    pub process: ProcessId,
+    /// As the initial pid namespace counts.
+    pub tid: u32,
+    /// The kernel's name of the thread.
+    pub name: String,
+}
+
+/// How often a thread was seen with a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Which thread.
+    pub thread: ThreadId,
+    /// With which stack.
+    pub stack: StackId,
+    /// Samples.
+    pub samples: u64,
+}
+
+/// A finished recording.
+#[derive(Debug)]
+pub struct Profile {
+    /// pyebpf's own command line, used as the picture's title.
+    pub title: String,
+    /// Wall-clock time of the first possible sample.
+    pub started: SystemTime,
+    /// Time during which samples were taken.
+    pub duration: Duration,
+    /// Samples per second and CPU, as asked for; every sample stands for `1 / rate_hz` seconds of CPU time.
+    pub rate_hz: u32,
+    /// Sampled processes.
+    pub processes: Vec<Process>,
+    /// Sampled threads.
+    pub threads: Vec<Thread>,
+    /// Frames that occur in `stacks`.
+    pub frames: Vec<Frame>,
+    /// Stacks, outermost frame first.
+    pub stacks: Vec<Box<[FrameId]>>,
+    /// Folded samples.
+    pub counts: Vec<Count>,
+    /// The samples one by one in the order of time, when a format that wants them was asked for.
+    pub timeline: Option<Timeline>,
+}
+
+impl Profile {
+    /// The frame with this id. Ids come from this profile: a foreign one panics.
+    #[must_use]
+    pub fn frame(&self, id: FrameId) -> &Frame {
+        &self.frames[id.0 as usize]
+    }
+
+    /// The frames of this stack, outermost first. Ids come from this profile: a foreign one panics.
+    #[must_use]
+    pub fn stack(&self, id: StackId) -> &[FrameId] {
+        &self.stacks[id.0 as usize]
+    }
+
+    /// The thread with this id. Ids come from this profile: a foreign one panics.
+    #[must_use]
+    pub fn thread(&self, id: ThreadId) -> &Thread {
+        &self.threads[id.0 as usize]
+    }
+
+    /// The process with this id. Ids come from this profile: a foreign one panics.
+    #[must_use]
+    pub fn process(&self, id: ProcessId) -> &Process {
+        &self.processes[id.0 as usize]
+    }
+}

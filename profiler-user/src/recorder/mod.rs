@@ -1,0 +1,376 @@
+//! A recording: the event loop that moves samples from the kernel half to a [`Profile`].
+//!
+//! One thread. Process events are handled as they come (a new interpreter starts its work within milliseconds);
+//! samples wait in the ring and are read ten times a second, because waking user space costs more than the sample.
+
+mod assembly;
+mod summary;
+
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::aggregate::{Aggregator, NamedSample};
+use crate::bpf::{Kernel, LoadError, Options, Ring, Rings, Sampler};
+use crate::decode::{Event, decode};
+use crate::profile::{FrameId, Profile};
+use crate::symbolizer::Symbolizer;
+use crate::timeline::Timeline;
+use crate::tracker::{Refusal, Target, Tracker};
+
+use assembly::Assembly;
+pub use assembly::Sample;
+pub use summary::Summary;
+
+/// How often waiting samples are read.
+const DRAIN_EVERY: Duration = Duration::from_millis(100);
+/// How often the list of online CPUs is compared.
+const HOTPLUG_EVERY: Duration = Duration::from_secs(1);
+/// How often processes are looked for that ended without an event.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// Smallest and largest ring for samples, bytes.
+const RING_BYTES: (u32, u32) = (4 << 20, 256 << 20);
+/// Room for one sample and its share of definitions, bytes.
+const BYTES_PER_SAMPLE: u64 = 2048;
+/// Processes that can be known to the kernel half at the same time.
+const MAX_PROCESSES: u32 = 65_536;
+
+/// What to record.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whose samples.
+    pub target: Target,
+    /// Samples per second and CPU.
+    pub rate_hz: u32,
+    /// Until Ctrl-C when absent.
+    pub duration: Option<Duration>,
+    /// Only samples of threads that hold the GIL.
+    pub gil_only: bool,
+    /// Keep the order of samples (for formats that show time).
+    pub timeline: bool,
+    /// Becomes [`Profile::title`].
+    pub title: String,
+}
+
+/// Why a recording ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// The time was up.
+    Duration,
+    /// Ctrl-C, or SIGTERM.
+    Signal,
+    /// All processes asked for have ended.
+    ProcessExited,
+}
+
+/// Why a recording failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The kernel half.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The event loop or a temporary file.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// `CLOCK_MONOTONIC`, nanoseconds: the kernel half's clock.
+#[must_use]
+pub fn monotonic_ns() -> u64 {
+    nanoseconds(rustix::time::clock_gettime(rustix::time::ClockId::Monotonic))
+}
+
+/// CPU time of this process so far.
+#[must_use]
+pub fn own_cpu_time() -> Duration {
+    Duration::from_nanos(nanoseconds(rustix::time::clock_gettime(
+        rustix::time::ClockId::ProcessCPUTime,
+    )))
+}
+
+fn nanoseconds(time: rustix::time::Timespec) -> u64 {
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+/// A recording that is ready to run.
+pub struct Recorder {
+    settings: Settings,
+    kernel: Kernel,
+    rings: Rings,
+    tracker: Tracker,
+    symbolizer: Symbolizer,
+    aggregator: Aggregator,
+    assembly: Assembly,
+    stack: Vec<FrameId>,
+    undecodable: u64,
+}
+
+/// What a progress display wants to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Since the first possible sample.
+    pub elapsed: Duration,
+    /// Delivered samples.
+    pub samples: u64,
+    /// Processes profiled now.
+    pub processes: usize,
+}
+
+impl Recorder {
+    /// Loads the kernel half and looks at what runs.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn prepare(settings: Settings) -> Result<Self, RecordError> {
+        let options = Options {
+            all_processes: settings.target == Target::All,
+            sample_ring_bytes: ring_bytes(settings.rate_hz),
+            max_processes: MAX_PROCESSES,
+            measure_self: false,
+        };
+        let (mut kernel, rings) = Kernel::load(&options)?;
+        let mut tracker = Tracker::new(settings.target.clone());
+        tracker.scan(&mut kernel)?;
+        let timeline = if settings.timeline {
+            let timeline = Timeline::new().map_err(|source| RecordError::Io {
+                what: "temporary file for samples",
+                source,
+            })?;
+            Some(timeline)
+        } else {
+            None
+        };
+        let mut symbolizer = Symbolizer::default();
+        let overflow = symbolizer.marker(Aggregator::OVERFLOW);
+        Ok(Self {
+            aggregator: Aggregator::new(timeline, overflow),
+            symbolizer,
+            stack: Vec::new(),
+            undecodable: 0,
+            assembly: Assembly::default(),
+            settings,
+            kernel,
+            rings,
+            tracker,
+        })
+    }
+
+    /// Records one more process: one that was started only now, so that nothing of it is missed.
+    ///
+    /// # Errors
+    /// When the kernel half refuses an entry.
+    pub fn add(&mut self, pid: u32) -> Result<(), RecordError> {
+        Ok(self.tracker.add(&mut self.kernel, pid)?)
+    }
+
+    /// Processes profiled now.
+    #[must_use]
+    pub fn processes(&self) -> usize {
+        self.tracker.alive()
+    }
+
+    /// Interpreters found but not profiled.
+    pub fn refusals(&self) -> impl Iterator<Item = &Refusal> {
+        self.tracker.refusals()
+    }
+
+    /// Records until the time is up, a signal comes or everything asked for has ended.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub async fn run(
+        mut self,
+        mut on_progress: impl FnMut(Progress),
+    ) -> Result<(Profile, Summary, StopReason), RecordError> {
+        let started = (SystemTime::now(), Instant::now(), monotonic_ns(), own_cpu_time());
+        self.aggregator.set_start(started.2);
+        let busy_before = crate::host::busy_time();
+        let mut sampler = self.kernel.start_sampling(self.settings.rate_hz)?;
+        let reason = self.record(&mut sampler, started.1, &mut on_progress).await?;
+        let busy = crate::host::busy_time().saturating_sub(busy_before);
+        let cpus = sampler.cpus();
+        drop(sampler);
+        let duration = started.1.elapsed();
+        self.drain()?;
+
+        let mut summary = Summary::collect(&self.kernel, &self.assembly, &self.aggregator, &self.symbolizer);
+        summary.undecodable = self.undecodable;
+        summary.cpus = cpus;
+        summary.duration = duration;
+        summary.busy = busy;
+        summary.own_cpu = own_cpu_time().saturating_sub(started.3);
+        summary.refusals = self.tracker.refusals().cloned().collect();
+        let mut profile = self.aggregator.finish(self.symbolizer.into_frames());
+        profile.title = self.settings.title;
+        profile.started = started.0;
+        profile.duration = duration;
+        profile.rate_hz = self.settings.rate_hz;
+        Ok((profile, summary, reason))
+    }
+
+    async fn record(
+        &mut self,
+        sampler: &mut Sampler,
+        started: Instant,
+        on_progress: &mut impl FnMut(Progress),
+    ) -> Result<StopReason, RecordError> {
+        let io = |what| move |source| RecordError::Io { what, source };
+        let events = self.rings.events.watch().map_err(io("event ring"))?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(io("SIGINT"))?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(io("SIGTERM"))?;
+        let mut drain = every(DRAIN_EVERY);
+        let mut redraw_at = Some(Instant::now());
+        let mut hotplug = every(HOTPLUG_EVERY);
+        let mut sweep = every(SWEEP_EVERY);
+        let end = self.settings.duration.map(|duration| started + duration);
+        loop {
+            let due = self.tracker.next_due();
+            tokio::select! {
+                biased;
+                _ = interrupt.recv() => return Ok(StopReason::Signal),
+                _ = terminate.recv() => return Ok(StopReason::Signal),
+                () = until(end) => return Ok(StopReason::Duration),
+                ready = events.readable() => {
+                    ready.map_err(io("event ring"))?.clear_ready();
+                    self.drain_events()?;
+                }
+                () = until(due) => self.tracker.poll(&mut self.kernel)?,
+                () = until(redraw_at) => redraw_at = Some(Instant::now() + sampler.redraw()),
+                _ = sweep.tick() => self.tracker.sweep(&mut self.kernel),
+                _ = hotplug.tick() => sampler.follow_hotplug().map_err(LoadError::Perf)?,
+                _ = drain.tick() => {
+                    self.drain()?;
+                    on_progress(Progress {
+                        elapsed: started.elapsed(),
+                        samples: self.assembly.samples(),
+                        processes: self.tracker.alive(),
+                    });
+                    if self.tracker.is_finished() {
+                        return Ok(StopReason::ProcessExited);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads what waits: first who lives, then what they did.
+    fn drain(&mut self) -> Result<(), RecordError> {
+        let Self {
+            rings,
+            assembly,
+            symbolizer,
+            aggregator,
+            tracker,
+            kernel,
+            undecodable,
+            ..
+        } = self;
+        let Rings { samples, events } = rings;
+        let mut failure = drain_events(events, tracker, kernel, undecodable).err();
+        samples.drain(|bytes| match decode(bytes) {
+            Ok(Event::Code(view)) => match kernel.layout(view.layout) {
+                Some(layout) => symbolizer.define(&view, layout),
+                None => *undecodable += 1,
+            },
+            Ok(Event::Sample(view)) => {
+                let Some(sample) = assembly.add(&view) else { return };
+                if self.settings.gil_only && !sample.holds_gil() {
+                    return;
+                }
+                // A child's first sample may be read before its fork: the event is in the other ring by then.
+                if tracker.get(sample.process).is_none()
+                    && let Err(error) = drain_events(events, tracker, kernel, undecodable)
+                {
+                    failure.get_or_insert(error);
+                }
+                let process = tracker.get(sample.process);
+                symbolizer.name(sample, process.and_then(|process| process.root), &mut self.stack);
+                let sample = NamedSample {
+                    process: sample.process,
+                    tid: sample.tid,
+                    comm: &sample.comm,
+                    time_ns: sample.time_ns,
+                    stack: &self.stack,
+                };
+                let command_line =
+                    || process.map_or_else(String::new, |process| process.command_line.clone());
+                if let Err(source) = aggregator.add(&sample, command_line) {
+                    failure.get_or_insert(RecordError::Io {
+                        what: "temporary file for samples",
+                        source,
+                    });
+                }
+            }
+            Ok(Event::Process(_)) => *undecodable += 1,
+            Err(error) => {
+                log::debug!("sample ring: {error}");
+                *undecodable += 1;
+            }
+        });
+        for key in self.tracker.take_ended() {
+            self.symbolizer.forget(key);
+        }
+        self.symbolizer.collect();
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn drain_events(&mut self) -> Result<(), RecordError> {
+        drain_events(
+            &mut self.rings.events,
+            &mut self.tracker,
+            &mut self.kernel,
+            &mut self.undecodable,
+        )
+    }
+}
+
+fn drain_events(
+    events: &mut Ring,
+    tracker: &mut Tracker,
+    kernel: &mut Kernel,
+    undecodable: &mut u64,
+) -> Result<(), RecordError> {
+    let mut failure = None;
+    events.drain(|bytes| match decode(bytes) {
+        Ok(Event::Process(view)) => {
+            if let Err(error) = tracker.observe(kernel, &view) {
+                failure.get_or_insert(error);
+            }
+        }
+        Ok(_) => *undecodable += 1,
+        Err(error) => {
+            log::debug!("event ring: {error}");
+            *undecodable += 1;
+        }
+    });
+    failure.map_or(Ok(()), |error| Err(error.into()))
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+/// Waits until `when`, or for ever.
+async fn until(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Room for one second of samples: user space may be kept from running that long.
+fn ring_bytes(rate_hz: u32) -> u32 {
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
+    let wanted = u64::from(rate_hz) * cpus * BYTES_PER_SAMPLE;
+    let (least, most) = RING_BYTES;
+    let wanted = u32::try_from(wanted).unwrap_or(most).clamp(least, most);
+    wanted.checked_next_power_of_two().unwrap_or(most)
+}

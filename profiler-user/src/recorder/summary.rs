@@ -1,0 +1,127 @@
+//! What a recording delivered, lost and cost.
+
+use std::time::Duration;
+
+use profiler_common::reason::{Outcome, StackStatus};
+
+use super::assembly::Assembly;
+use crate::aggregate::Aggregator;
+use crate::bpf::Kernel;
+use crate::symbolizer::{Symbolizer, UnnamedFrames};
+use crate::tracker::Refusal;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Whole samples that arrived.
+    pub samples: u64,
+    /// Those samples by how complete their stack is.
+    pub by_status: Vec<(StackStatus, u64)>,
+    /// Interrupts taken.
+    pub interrupts: u64,
+    /// Interrupts by outcome.
+    pub outcomes: Vec<(Outcome, u64)>,
+    /// Code definitions, process events and forked children lost.
+    pub losses: [u64; 3],
+    /// Records that could not be decoded.
+    pub undecodable: u64,
+    /// Frames without a name.
+    pub unnamed: UnnamedFrames,
+    /// Samples whose stack was left out to bound memory.
+    pub too_many_stacks: u64,
+    /// Sampled CPUs.
+    pub cpus: usize,
+    /// Time during which samples were taken.
+    pub duration: Duration,
+    /// Time that all CPUs together were busy meanwhile.
+    pub busy: Duration,
+    /// CPU time of pyebpf itself during that time.
+    pub own_cpu: Duration,
+    /// Interpreters that were not profiled.
+    pub refusals: Vec<Refusal>,
+}
+
+impl Summary {
+    pub(super) fn collect(
+        kernel: &Kernel,
+        assembly: &Assembly,
+        aggregator: &Aggregator,
+        symbolizer: &Symbolizer,
+    ) -> Self {
+        Self {
+            samples: assembly.samples(),
+            by_status: assembly.by_status(),
+            interrupts: kernel.interrupts(),
+            outcomes: kernel.outcomes(),
+            losses: kernel.losses(),
+            undecodable: 0,
+            unnamed: symbolizer.unnamed(),
+            too_many_stacks: aggregator.overflowed(),
+            cpus: 0,
+            duration: Duration::ZERO,
+            busy: Duration::ZERO,
+            own_cpu: Duration::ZERO,
+            refusals: Vec::new(),
+        }
+    }
+
+    /// Interrupts that would have been samples but were lost.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.outcomes
+            .iter()
+            .filter(|(outcome, _)| {
+                !matches!(outcome, Outcome::Delivered | Outcome::Idle | Outcome::NotProfiled)
+            })
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// Whether every interrupt ended in exactly one outcome, and every delivered sample arrived.
+    #[must_use]
+    pub fn adds_up(&self) -> bool {
+        let outcomes: u64 = self.outcomes.iter().map(|(_, count)| count).sum();
+        let delivered: u64 = self
+            .outcomes
+            .iter()
+            .filter(|(outcome, _)| *outcome == Outcome::Delivered)
+            .map(|(_, count)| count)
+            .sum();
+        outcomes == self.interrupts && delivered == self.samples
+    }
+
+    /// Samples whose stack is cut off or unreadable.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.by_status
+            .iter()
+            .filter(|(status, _)| {
+                matches!(
+                    status,
+                    StackStatus::FrameFault
+                        | StackStatus::Truncated
+                        | StackStatus::StateFault
+                        | StackStatus::ForeignThreadState
+                )
+            })
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// Interrupts per second on a CPU that is busy; idle CPUs take fewer.
+    #[must_use]
+    pub fn achieved_rate_hz(&self) -> f64 {
+        let idle: u64 = self
+            .outcomes
+            .iter()
+            .filter(|(outcome, _)| *outcome == Outcome::Idle)
+            .map(|(_, count)| count)
+            .sum();
+        let seconds = self.busy.as_secs_f64();
+        if seconds > 0.0 {
+            self.interrupts.saturating_sub(idle) as f64 / seconds
+        } else {
+            0.0
+        }
+    }
+}
