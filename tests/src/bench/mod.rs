@@ -1,0 +1,40 @@
+//! Benchmarks: one file per question, each a table row or more.
+
+mod kernel_half;
+mod target;
+mod user_half;
+mod workload;
+
+use std::time::Duration;
+
+use anyhow::ensure;
+
+/// Runs everything; `seconds` is the length of one measuring window.
+///
+/// # Errors
+/// When a program cannot be started or loaded.
+pub fn run(seconds: u64) -> anyhow::Result<()> {
+    ensure!(
+        rustix::process::geteuid().is_root(),
+        "benchmarks load BPF programs: run as root"
+    );
+    let window = Duration::from_secs(seconds);
+    println!("## Kernel half\n");
+    kernel_half::verified_instructions()?;
+    kernel_half::walk(window)?;
+    println!("\n## User half\n");
+    user_half::run(window)?;
+    println!("\n## Target\n");
+    target::run(window)
+}
+
+/// The middle value; 0 for none.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => 0.0,
+        len if len % 2 == 1 => values[middle],
+        _ => f64::midpoint(values[middle - 1], values[middle]),
+    }
+}

@@ -1,0 +1,22 @@
+//! The harness of the end-to-end tests: real interpreters run programs that know the truth about themselves, the real
+//! `pyebpf` binary records them, and what it wrote is compared with what they say.
+//!
+//! - [`python`]: the interpreters of this machine.
+//! - [`workload`]: the programs in `tests/workloads`, and what they report about themselves.
+//! - [`profiler`]: runs `pyebpf`; [`folded`] and [`report`] read what it writes.
+//! - [`statistics`]: how far a share may be from the truth by chance.
+//! - [`live`]: one workload on every interpreter, in one recording.
+//! - [`bench`]: what pyebpf costs.
+//! - [`snapshot`]: recorded memory of interpreters, and the walker run over it.
+//!
+//! Used by `tests/tests/*.rs` and by `record-snapshot`. The truth never comes from another profiler.
+
+pub mod bench;
+pub mod folded;
+pub mod live;
+pub mod profiler;
+pub mod python;
+pub mod report;
+pub mod snapshot;
+pub mod statistics;
+pub mod workload;

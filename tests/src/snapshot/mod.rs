@@ -1,0 +1,191 @@
+//! Recorded memory of a real interpreter at a moment when its stack is known, and the real walker run over it: every
+//! version on any host, without root, in milliseconds.
+//!
+//! - [`image`]: the bytes that were read, and nothing else; every other byte is unreadable.
+//! - [`recorder`]: notes every byte that a walk reads of a live process.
+//! - [`walk`]: the walker of `profiler-common` and the naming of `pyebpf`, over any memory.
+//!
+//! Files are made by `record-snapshot` (`cargo xtask snapshot`) and read by `tests/tests/snapshot.rs`.
+
+pub mod image;
+pub mod recorder;
+pub mod walk;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use profiler_common::layout::Layout;
+use profiler_common::process::{PROCESS_PYTHON, ProcessEntry, ThreadSpecific};
+use pyebpf::interpreter::layout::LAYOUTS;
+use serde::{Deserialize, Serialize};
+
+use self::image::Image;
+use crate::workload::TrueFrame;
+
+/// The workloads that are recorded, with their arguments: `name` is that of the snapshot.
+pub const WORKLOADS: &[(&str, &str, &[&str])] = &[
+    ("known_stack", "known_stack", &["1e9"]),
+    ("generators", "generators", &["1e9"]),
+    // More frames than one block holds, and than the copy of the data stack holds.
+    ("recursion", "recursion", &["1e9", "200"]),
+    ("gil_released", "sleeping", &["1e9"]),
+];
+
+/// A thread of an interpreter at one moment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// `3.11.7-pyenv`.
+    pub python: String,
+    /// Which of [`WORKLOADS`].
+    pub workload: String,
+    /// Major and minor version: which layout the walker is to use.
+    pub version: (u8, u8),
+    /// Address of `_PyRuntime`.
+    pub runtime: u64,
+    /// How the C library keeps thread-specific data.
+    pub thread_specific: Specific,
+    /// The thread pointer (`%fs` base).
+    pub thread_pointer: u64,
+    /// What the program itself says its stack is, newest frame first.
+    pub stack: Vec<TrueFrame>,
+    /// Everything the walk read.
+    pub memory: Image,
+}
+
+/// [`ThreadSpecific`], for the file.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields of `ThreadSpecific`")]
+pub struct Specific {
+    pub table_offset: i32,
+    pub second_level_offset: i32,
+    pub self_offset: i32,
+    pub stride: u8,
+    pub value_offset: u8,
+    pub indirect: u8,
+    pub block_keys: u8,
+}
+
+impl From<ThreadSpecific> for Specific {
+    fn from(from: ThreadSpecific) -> Self {
+        let ThreadSpecific {
+            table_offset,
+            second_level_offset,
+            self_offset,
+            stride,
+            value_offset,
+            indirect,
+            block_keys,
+        } = from;
+        Self {
+            table_offset,
+            second_level_offset,
+            self_offset,
+            stride,
+            value_offset,
+            indirect,
+            block_keys,
+        }
+    }
+}
+
+impl From<Specific> for ThreadSpecific {
+    fn from(from: Specific) -> Self {
+        let Specific {
+            table_offset,
+            second_level_offset,
+            self_offset,
+            stride,
+            value_offset,
+            indirect,
+            block_keys,
+        } = from;
+        Self {
+            table_offset,
+            second_level_offset,
+            self_offset,
+            stride,
+            value_offset,
+            indirect,
+            block_keys,
+        }
+    }
+}
+
+impl Snapshot {
+    /// The folder of the snapshots.
+    #[must_use]
+    pub fn folder() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots")
+    }
+
+    /// Every snapshot there is.
+    ///
+    /// # Errors
+    /// When one is unreadable.
+    pub fn all() -> anyhow::Result<Vec<Self>> {
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(Self::folder())?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<anyhow::Result<_>>()?;
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        paths.sort();
+        paths.iter().map(|path| Self::load(path)).collect()
+    }
+
+    /// Reads one file.
+    ///
+    /// # Errors
+    /// When it is unreadable.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+    }
+
+    /// Writes it to its file, `3.11.7-pyenv-known_stack.json`, and returns the path.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    pub fn save(&self) -> anyhow::Result<PathBuf> {
+        let path = Self::folder().join(format!("{}.json", self.name()));
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// `3.11.7-pyenv-known_stack`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}-{}", self.python, self.workload)
+    }
+
+    /// The layout that pyebpf has for this version.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn layout(&self) -> anyhow::Result<Layout> {
+        layout(self.version)
+    }
+
+    /// What the kernel half would know about the process.
+    #[must_use]
+    pub fn process(&self) -> ProcessEntry {
+        ProcessEntry {
+            incarnation: 1,
+            runtime: self.runtime,
+            thread_specific: self.thread_specific.into(),
+            layout: 0,
+            flags: PROCESS_PYTHON,
+        }
+    }
+}
+
+/// The layout of a minor version.
+///
+/// # Errors
+/// When there is none.
+pub fn layout((major, minor): (u8, u8)) -> anyhow::Result<Layout> {
+    LAYOUTS
+        .iter()
+        .find(|entry| (entry.major, entry.minor, entry.free_threaded) == (major, minor, false))
+        .map(|entry| entry.layout)
+        .with_context(|| format!("no layout for CPython {major}.{minor}"))
+}

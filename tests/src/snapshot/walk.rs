@@ -1,0 +1,210 @@
+//! The walker of `profiler-common`, driven as the kernel half drives it, and the naming of `pyebpf`, over any memory.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+
+use anyhow::{Context as _, ensure};
+use profiler_common::layout::{IDENTITY_BUFFER_WORDS, Layout};
+use profiler_common::memory::{Memory, RemoteAddr};
+use profiler_common::process::ProcessEntry;
+use profiler_common::reason::{GilState, StackStatus};
+use profiler_common::record::{
+    CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES, MAX_BLOCKS, NAME_BYTES,
+    NO_INSTRUCTION, RawFrame, TextHeader,
+};
+use profiler_common::walker::{CodeSeen, Scratch, capture, identity, locate, walk_block};
+use pyebpf::code::definition::{CodeKey, Definition};
+use pyebpf::decode::{CodeView, TextView};
+
+use crate::workload::TrueFrame;
+
+/// What a walk found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walked {
+    /// How complete it is.
+    pub status: StackStatus,
+    /// Whether the thread held the GIL.
+    pub gil: GilState,
+    /// Address of the newest frame; null when there was nothing to walk.
+    pub newest: RemoteAddr,
+    /// Newest first, entry frames of the C stack (code 0) included.
+    pub frames: Vec<RawFrame>,
+    /// Frames whose definition was asked for.
+    pub unseen: u32,
+}
+
+/// Knows no code object; counts the questions.
+struct NothingSeen(Cell<u32>);
+
+impl CodeSeen for NothingSeen {
+    fn seen(&self, _code: u64, _check: u32) -> bool {
+        self.0.set(self.0.get() + 1);
+        false
+    }
+}
+
+/// Walks the stack of the thread with this thread pointer.
+///
+/// # Panics
+/// When the walker leaves a status behind that does not exist, or disagrees with itself: both are its errors.
+pub fn walk<M: Memory>(memory: &M, process: &ProcessEntry, layout: &Layout, thread_pointer: u64) -> Walked {
+    let mut scratch = Box::new(Scratch::EMPTY);
+    let located = locate(memory, process, layout, thread_pointer, &mut scratch);
+    let newest = scratch.cursor;
+    let (mut frames, mut asked) = (Vec::new(), 0);
+    if located == StackStatus::Complete {
+        for _ in 0..MAX_BLOCKS {
+            let seen = NothingSeen(Cell::new(0));
+            let mut block = [RawFrame::default(); FRAMES_PER_BLOCK];
+            let count = walk_block(memory, &seen, layout, &mut scratch, &mut block);
+            assert_eq!(scratch.unseen, seen.0.get(), "every frame is asked about once");
+            let void = scratch.void as usize;
+            assert!(void <= count, "{void} of {count} slots are void");
+            if void > 0 {
+                frames.clear();
+            }
+            frames.extend_from_slice(&block[void..count]);
+            asked += scratch.unseen;
+            if scratch.cursor.is_null() {
+                break;
+            }
+        }
+        if !scratch.cursor.is_null() {
+            scratch.status = StackStatus::Truncated.code();
+        }
+    }
+    Walked {
+        status: StackStatus::from_code(scratch.status).expect("the walker sets known codes only"),
+        gil: GilState::from_code(scratch.gil).expect("the walker sets known codes only"),
+        newest,
+        frames,
+        unseen: asked,
+    }
+}
+
+/// The layout without the short cut through the GIL's holder: the thread state is then found by its key.
+#[must_use]
+pub fn by_key_only(layout: &Layout) -> Layout {
+    let mut layout = *layout;
+    layout.runtime.tstate_current = 0;
+    layout
+}
+
+/// Names frames as the recorder does: what the kernel half captures, completed from memory where it was cut short. Entry
+/// frames are left out; `None` stands for a frame without a name, file or line.
+pub fn name<M: Memory>(memory: &M, layout: &Layout, frames: &[RawFrame]) -> Vec<Option<TrueFrame>> {
+    let mut known: HashMap<(u64, u32), Definition> = HashMap::new();
+    frames
+        .iter()
+        .filter(|frame| frame.code != 0)
+        .map(|frame| {
+            let key = CodeKey {
+                code: frame.code,
+                check: frame.check,
+            };
+            let definition = known
+                .entry((frame.code, frame.check))
+                .or_insert_with(|| define(memory, layout, key));
+            let line = match frame.instr_offset {
+                NO_INSTRUCTION => Some(definition.first_line),
+                offset => definition.line_table.line(offset),
+            };
+            Some(TrueFrame(
+                definition.name.get()?.to_owned(),
+                definition.filename.get()?.to_owned(),
+                line?,
+            ))
+        })
+        .collect()
+}
+
+fn define<M: Memory>(memory: &M, layout: &Layout, key: CodeKey) -> Definition {
+    let mut words = [0; IDENTITY_BUFFER_WORDS];
+    let mut header = [0u64; 8];
+    let mut captured = Box::new(EMPTY);
+    let check = identity(memory, layout, key.code, &mut words);
+    capture(
+        memory,
+        layout,
+        key.code,
+        check,
+        &words,
+        &mut header,
+        &mut captured,
+    );
+    let text = |header: TextHeader, data| TextView { header, data };
+    let view = CodeView {
+        tgid: 1,
+        incarnation: 1,
+        code: captured.code,
+        check: captured.check,
+        first_line: captured.first_line,
+        line_table_object: captured.line_table_object,
+        line_table_length: captured.line_table_length,
+        layout: 0,
+        name: text(captured.name, &captured.name_data[..captured.name.stored.into()]),
+        filename: text(
+            captured.filename,
+            &captured.filename_data[..captured.filename.stored.into()],
+        ),
+        line_table: &captured.line_table[..captured.line_table_stored.into()],
+    };
+    let mut definition = Definition::new(&view, layout.line_table);
+    // What stays incomplete shows in the names.
+    let _ = definition.complete(key, memory, layout);
+    definition
+}
+
+const EMPTY: CodeDefinition = CodeDefinition {
+    kind: 0,
+    line_table_stored: 0,
+    tgid: 0,
+    incarnation: 0,
+    code: 0,
+    check: 0,
+    first_line: 0,
+    line_table_object: 0,
+    line_table_length: 0,
+    layout: 0,
+    name: NO_TEXT,
+    filename: NO_TEXT,
+    name_data: [0; NAME_BYTES],
+    filename_data: [0; FILENAME_BYTES],
+    line_table: [0; LINE_TABLE_BYTES],
+};
+
+const NO_TEXT: TextHeader = TextHeader {
+    object: 0,
+    length: 0,
+    stored: 0,
+    kind: 0,
+    pad: 0,
+};
+
+/// Fails unless the walk is complete and its frames are those that the program reported, newest first.
+///
+/// # Errors
+/// The first difference.
+pub fn compare(walked: &Walked, named: &[Option<TrueFrame>], truth: &[TrueFrame]) -> anyhow::Result<()> {
+    ensure!(
+        walked.status == StackStatus::Complete,
+        "the stack is not complete: {}",
+        walked.status.text()
+    );
+    for (index, true_frame) in truth.iter().enumerate() {
+        let found = named
+            .get(index)
+            .with_context(|| format!("frame {index} is missing: {true_frame:?}"))?;
+        ensure!(
+            found.as_ref() == Some(true_frame),
+            "frame {index} is {found:?}, not {true_frame:?}"
+        );
+    }
+    ensure!(
+        named.len() == truth.len(),
+        "{} frames, not {}",
+        named.len(),
+        truth.len()
+    );
+    Ok(())
+}

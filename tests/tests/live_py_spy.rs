@@ -1,0 +1,160 @@
+//! Live: what py-spy's own tests check, where it has a meaning for samples of running threads. The programs and the checks
+//! are written anew; flags, names and fields are those that py-spy's users know.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use tests::live::alone;
+use tests::profiler::{Finished, Pyebpf};
+use tests::python;
+use tests::workload::{Workload, script};
+
+fn pyebpf(arguments: &[&str]) -> Finished {
+    Pyebpf::new(arguments)
+        .expect("built")
+        .run()
+        .expect("ends in time")
+}
+
+/// Records into a speedscope file and returns it.
+fn speedscope(what: &[&str]) -> Value {
+    let folder = tempfile::tempdir().expect("a writable temporary folder");
+    let file = folder.path().join("out.json");
+    let path = file.to_str().expect("temporary folders have plain names");
+    let options = ["record", "-o", path, "--format", "speedscope", "--rate", "100"];
+    let finished = pyebpf(&[&options, what].concat());
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+    serde_json::from_str(&std::fs::read_to_string(&file).expect("written")).expect("JSON")
+}
+
+/// Samples of a file as names of functions, outermost first; pauses left out.
+fn samples(file: &Value) -> Vec<Vec<&str>> {
+    let frames = file["shared"]["frames"].as_array().expect("frames");
+    let name = |index: &Value| {
+        frames[index.as_u64().expect("an index") as usize]["name"]
+            .as_str()
+            .expect("a name")
+    };
+    let profiles = file["profiles"].as_array().expect("profiles");
+    let stacks = profiles
+        .iter()
+        .flat_map(|profile| profile["samples"].as_array().expect("samples"));
+    stacks
+        .map(|stack| stack.as_array().expect("a stack").iter().map(name).collect())
+        .filter(|stack: &Vec<&str>| !stack.is_empty())
+        .collect()
+}
+
+#[test]
+fn a_busy_loop_has_nearly_every_sample_it_could_have() {
+    let _alone = alone();
+    let code = "import time\ndef busy_loop():\n    while time.thread_time() < 1: pass\nbusy_loop()";
+    let python = python::newest().path.to_string_lossy();
+    let file = speedscope(&["-d", "60", "--gil", "--", &python, "-c", code]);
+    let samples = samples(&file);
+    let busy = samples
+        .iter()
+        .filter(|stack| stack.ends_with(&["busy_loop"]))
+        .count();
+    // Start-up is part of the second; the rest is chance.
+    assert!((65..=130).contains(&busy), "{busy} of {} samples", samples.len());
+}
+
+#[test]
+fn the_root_of_a_recursion_is_always_the_module() {
+    let _alone = alone();
+    let mut workload =
+        Workload::start(python::newest(), &script("recursion"), &["100", "20"]).expect("it starts");
+    workload.release().expect("it waits");
+    workload.wait_for("stack").expect("it recurses");
+    let file = speedscope(&["-d", "1", "--pid", &workload.pid().to_string()]);
+    let samples = samples(&file);
+    assert!(samples.len() > 30, "{} samples", samples.len());
+    for stack in samples {
+        assert_eq!(stack.first(), Some(&"<module>"), "{stack:?}");
+        assert_eq!(stack.len(), 22, "{stack:?}");
+    }
+}
+
+#[test]
+fn threads_are_told_apart_by_id_and_name() {
+    let _alone = alone();
+    let code = "import threading, time\n\
+        def work(n):\n    \
+            open('/proc/thread-self/comm', 'w').write('worker-%d' % n)\n    \
+            end = time.thread_time() + .2\n    \
+            while time.thread_time() < end: pass\n\
+        for n in range(10): threading.Thread(target=work, args=(n,)).start()";
+    let python = python::newest().path.to_string_lossy();
+    let file = speedscope(&["-d", "60", "-t", "--", &python, "-c", code]);
+    let names: BTreeSet<&str> = file["profiles"]
+        .as_array()
+        .expect("profiles")
+        .iter()
+        .filter_map(|profile| profile["name"].as_str())
+        .collect();
+    for n in 0..10 {
+        let worker = format!("\"worker-{n}\"");
+        let named = names
+            .iter()
+            .filter(|name| name.ends_with(&worker))
+            .collect::<Vec<_>>();
+        assert_eq!(named.len(), 1, "{worker} in {names:?}");
+        let id = named[0]
+            .strip_prefix("Thread ")
+            .and_then(|rest| rest.split(' ').next());
+        assert!(id.is_some_and(|id| id.parse::<u32>().is_ok()), "{named:?}");
+    }
+}
+
+#[test]
+fn short_verbs_hexadecimal_pids_and_flags_without_effect_are_accepted() {
+    let _alone = alone();
+    let mut workload = Workload::start(python::newest(), &script("split"), &["100"]).expect("it starts");
+    workload.release().expect("it waits");
+    let pid = format!("{:#x}", workload.pid());
+    let finished = pyebpf(&[
+        "rec",
+        "-d",
+        "1",
+        "--nonblocking",
+        "-f",
+        "raw",
+        "-o",
+        "-",
+        "-p",
+        &pid,
+    ]);
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+    assert!(
+        String::from_utf8_lossy(&finished.stdout).contains("red (split.py:"),
+        "{}",
+        finished.stderr
+    );
+    assert_eq!(
+        finished
+            .stderr
+            .lines()
+            .filter(|line| line.contains("--nonblocking"))
+            .count(),
+        1
+    );
+    assert!(
+        finished.stderr.contains("Sampling process 99 times a second."),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[test]
+fn completions_exist_for_the_shells_that_people_use() {
+    for shell in ["bash", "zsh", "fish"] {
+        let finished = pyebpf(&["completions", shell]);
+        assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+        let script = String::from_utf8(finished.stdout).expect("UTF-8");
+        assert!(
+            script.contains("pyebpf") && script.contains("record"),
+            "{shell}: {script}"
+        );
+    }
+}

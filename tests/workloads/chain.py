@@ -1,0 +1,27 @@
+"""The call chain changes every few microseconds between a and b; no stack ever mixes them. Argument: CPU seconds."""
+import sys
+import time
+
+import truth
+
+
+def leaf_a(n):
+    for _ in range(n): pass
+def mid_a(n):
+    leaf_a(n)  # mark: mid_a
+def top_a(n):
+    mid_a(n)  # mark: top_a
+def leaf_b(n):
+    for _ in range(n): pass
+def mid_b(n):
+    leaf_b(n)  # mark: mid_b
+def top_b(n):
+    mid_b(n)  # mark: top_b
+def alternate(end, clock=time.thread_time):
+    while clock() < end:
+        top_a(20); top_b(40)  # mark: alternate
+
+
+truth.begin()
+alternate(time.thread_time() + float(sys.argv[1]))  # mark: module
+truth.end()

@@ -1,0 +1,27 @@
+"""Burns CPU inside generators that run inside each other. Argument: CPU seconds."""
+import sys
+import threading
+import time
+
+import truth
+
+
+def innermost(seconds, clock=time.thread_time):
+    end = clock() + seconds
+    truth.say(thread=threading.get_ident(), stack=truth.stack(1))
+    while clock() < end: pass
+    yield seconds
+
+
+def delegating(seconds):
+    yield from innermost(seconds)
+
+
+def looping(seconds):
+    for value in delegating(seconds):
+        yield value
+
+
+truth.begin()
+sum(value for value in looping(float(sys.argv[1])))
+truth.end()

@@ -1,0 +1,13 @@
+"""A short job that measures its own CPU time, as a program of its own or called. Argument: CPU seconds."""
+import sys
+import time
+
+
+def short_job(seconds, clock=time.thread_time):
+    start = clock()
+    while clock() - start < seconds: pass
+    return clock() - start
+
+
+if __name__ == "__main__":
+    print(short_job(float(sys.argv[1])))

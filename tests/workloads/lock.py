@@ -1,0 +1,28 @@
+"""Every 10 ms of wall time: 2 ms in `short`, then 8 ms in `long`. Argument: CPU seconds."""
+import sys
+import time
+
+import truth
+
+clock, now = time.thread_time, time.monotonic
+PERIOD = 0.010
+cpu = {"short": 0.0, "long": 0.0}
+
+
+def short(end):
+    while now() < end: pass
+
+
+def long(end):
+    while now() < end: pass
+
+
+truth.begin()
+stop = clock() + float(sys.argv[1])
+while clock() < stop:
+    period = now() // PERIOD * PERIOD
+    for function, end in ((short, period + 0.2 * PERIOD), (long, period + PERIOD)):
+        start = clock()
+        function(end)
+        cpu[function.__name__] += clock() - start
+truth.end(cpu=cpu)

@@ -1,0 +1,32 @@
+"""100 threads, of which one burns CPU and 99 wait. Argument: CPU seconds."""
+import sys
+import threading
+import time
+
+import truth
+
+seconds, go, finish = float(sys.argv[1]), threading.Event(), threading.Event()
+busy = {}
+
+
+def waiting():
+    finish.wait()
+
+
+def burning(clock=time.thread_time):
+    busy["tid"] = threading.get_native_id()
+    with open("/proc/self/task/%d/comm" % busy["tid"], "w") as comm:
+        comm.write("the-busy-one")
+    go.wait()
+    end = clock() + seconds
+    while clock() < end: pass
+
+
+threads = [threading.Thread(target=burning if n == 57 else waiting) for n in range(100)]
+for thread in threads:
+    thread.start()
+truth.begin()
+go.set()
+threads[57].join()
+truth.end(cpu={"burning": seconds}, tid=busy["tid"])
+finish.set()
