@@ -75,10 +75,32 @@ pub(crate) fn ensure_for_tests(all: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Obtains these rows, in the same way.
+pub(crate) fn ensure_named(names: &[String]) -> anyhow::Result<()> {
+    let pythons = Pythons::open()?;
+    pythons.obtain(&pythons.named(names)?)?;
+    Ok(())
+}
+
+/// Tells the tests where interpreters are: as root, the user's home is no longer the place to look.
+pub(crate) fn tell(tests: &mut Command) -> anyhow::Result<()> {
+    let places = Places::from_env()?;
+    tests.env(matrix::FOLDER, places.folder);
+    if let Some(pyenv) = places.pyenv {
+        tests.env("PYENV_ROOT", pyenv);
+    }
+    Ok(())
+}
+
 /// The interpreter of a row, if it is here.
 pub(crate) fn find(name: &str) -> anyhow::Result<Option<Found>> {
     let pythons = Pythons::open()?;
     pythons.find(pythons.matrix.row(name)?)
+}
+
+/// Whether this machine has pyenv's interpreters at all.
+pub(crate) fn has_pyenv() -> anyhow::Result<bool> {
+    Ok(Places::from_env()?.pyenv.is_some())
 }
 
 /// The matrix, and where its interpreters are on this machine.

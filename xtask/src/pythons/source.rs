@@ -2,7 +2,8 @@
 //! optimisation by profile and without upstream's tests, so that it takes minutes.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::available_parallelism;
 
@@ -48,7 +49,7 @@ pub(super) fn build(place: &Place, version: &str, source: &Source) -> anyhow::Re
         log: scratch.join("log"),
     };
     let jobs = available_parallelism().map_or(1, std::num::NonZero::get);
-    steps.run("configure", &mut configure(place, source))?;
+    steps.run("configure", &mut configure(place, source, &scratch)?)?;
     steps.run("make", Command::new("make").arg(format!("-j{jobs}")))?;
     let installed = scratch.join("installed");
     let mut install = Command::new("make");
@@ -82,7 +83,7 @@ fn is_installed(package: &str) -> bool {
     status.is_ok_and(|status| status == "installed")
 }
 
-fn configure(place: &Place, source: &Source) -> Command {
+fn configure(place: &Place, source: &Source, scratch: &Path) -> anyhow::Result<Command> {
     let prefix = place.folder.display();
     let mut configure = Command::new("./configure");
     configure
@@ -93,9 +94,19 @@ fn configure(place: &Place, source: &Source) -> Command {
         .env("LDFLAGS", format!("-Wl,-rpath,{prefix}/lib {}", source.ldflags))
         .env("CFLAGS", "-O2");
     if let Some(cc) = &source.cc {
-        configure.env("CC", cc);
+        configure.env("CC", compiler(cc, scratch)?);
     }
-    configure
+    Ok(configure)
+}
+
+/// `musl-gcc` passes every question on to gcc, which answers for glibc; `configure` wants one C library from all answers,
+/// and is content with silence.
+fn compiler(cc: &str, scratch: &Path) -> anyhow::Result<PathBuf> {
+    let path = scratch.join("cc");
+    let script = format!("#!/bin/sh\n[ \"$1\" = --print-multiarch ] || exec {cc} \"$@\"\n");
+    fs::write(&path, script)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    Ok(path)
 }
 
 /// `python3.13t` and `python3.9d` are what the tests call `python3.13` and `python3.9`.
@@ -108,7 +119,7 @@ fn name_program(bin: &Path, version: &str) -> anyhow::Result<()> {
     let Some(other) = others.iter().find(|other| bin.join(other).exists()) else {
         bail!("the build has no {name}");
     };
-    std::os::unix::fs::symlink(other, bin.join(&name))?;
+    symlink(other, bin.join(&name))?;
     Ok(())
 }
 
@@ -116,7 +127,7 @@ fn name_program(bin: &Path, version: &str) -> anyhow::Result<()> {
 struct Steps<'a> {
     place: &'a Place<'a>,
     tree: &'a Path,
-    log: std::path::PathBuf,
+    log: PathBuf,
 }
 
 impl Steps<'_> {
