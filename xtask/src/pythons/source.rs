@@ -88,7 +88,11 @@ fn configure(place: &Place, source: &Source, scratch: &Path) -> anyhow::Result<C
     let mut configure = Command::new("./configure");
     configure
         .arg(format!("--prefix={prefix}"))
-        .args(["--without-ensurepip", "--disable-test-modules"])
+        .args([
+            "--without-ensurepip",
+            "--disable-test-modules",
+            "--without-static-libpython",
+        ])
         .args(&source.configure)
         // A shared libpython is found where it is installed. Upstream's default is -O3, which takes longer.
         .env("LDFLAGS", format!("-Wl,-rpath,{prefix}/lib {}", source.ldflags))
