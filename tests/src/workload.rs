@@ -91,7 +91,7 @@ impl Workload {
     /// # Errors
     /// When it does not start, or ends or is silent instead.
     pub fn start<A: AsRef<OsStr>>(python: &Python, script: &Path, arguments: &[A]) -> anyhow::Result<Self> {
-        Self::launch(Command::new(&python.path), script, arguments)
+        Self::launch(python.command(), script, arguments)
     }
 
     /// As [`Self::start`], with the same addresses in every run.
@@ -103,11 +103,8 @@ impl Workload {
         script: &Path,
         arguments: &[A],
     ) -> anyhow::Result<Self> {
-        let mut command = Command::new("setarch");
-        command
-            .arg("--addr-no-randomize")
-            .arg(&python.path)
-            .env("PYTHONHASHSEED", "0");
+        let mut command = python.command_behind(&["setarch", "--addr-no-randomize"]);
+        command.env("PYTHONHASHSEED", "0");
         Self::launch(command, script, arguments)
     }
 

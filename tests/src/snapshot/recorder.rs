@@ -82,7 +82,7 @@ pub fn record(
         image: RefCell::default(),
     };
     let mut snapshot = Snapshot {
-        python: python.slug(),
+        python: python.slug().to_owned(),
         workload: workload.to_owned(),
         version,
         free_threaded: interpreter.is_free_threaded,
