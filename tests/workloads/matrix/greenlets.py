@@ -1,5 +1,5 @@
-"""Greenlets of gevent that take turns; each one's stack ends at its own first function."""
-import gevent
+"""Greenlets that switch to each other; each one's stack ends at its own first function."""
+from greenlet import getcurrent, greenlet
 
 import truth
 
@@ -10,13 +10,21 @@ def leaf():
 
 def switching(depth):
     if depth: return switching(depth - 1)
-    gevent.sleep(0)
+    getcurrent().parent.switch()
     leaf()
-    gevent.sleep(0)
+    other.switch()
     truth.burn()
 
 
+def answering():
+    truth.burn()
+    back.switch()
+
+
 truth.begin()
-gevent.joinall([gevent.spawn(switching, depth) for depth in (0, 5, 30)])
+back, other = greenlet(switching), greenlet(answering)
+back.switch(30)
+truth.burn()
+back.switch()
 leaf()
 truth.end()
