@@ -32,6 +32,11 @@ def say(**facts):
     os.write(1, json.dumps(facts).encode() + b"\n")
 
 
+def thread_id():
+    """The kernel's number of this thread."""
+    return int(os.readlink("/proc/thread-self").split("/")[-1])
+
+
 def build():
     """What kind of interpreter runs this."""
     with open("/proc/self/maps") as maps:
@@ -95,7 +100,7 @@ class Burn(object):
     def __init__(self, lines_on, seconds=None, depth=1, gc=False, releases_gil=False, thread_name=None):
         self.facts = {
             "pid": os.getpid(),
-            "tid": int(os.readlink("/proc/thread-self").split("/")[-1]),
+            "tid": thread_id(),
             "thread_name": thread_name,
             "releases_gil": releases_gil,
             "stack": ([["<gc>", "", 0]] if gc and GC_FRAMES else []) + stack(lines_on, depth + 1),

@@ -23,9 +23,10 @@ use crate::profiler::{Recorded, Recording};
 use crate::python::{self, Python};
 use crate::workload::{Facts, TrueFrame, Workload, script};
 
-/// CPU seconds of each burn, and the rate that makes 200 samples of it.
-const SECONDS: &str = "0.2";
-const OPTIONS: &[&str] = &["--full-filenames", "-t", "-s", "-r", "997"];
+/// CPU seconds of each burn, and the rate that makes 100 samples of it.
+const SECONDS: &str = "0.1";
+const OPTIONS: &[&str] = &["--full-filenames", "-t", "-s"];
+const RATE_HZ: u32 = 997;
 
 /// One program.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +36,8 @@ pub struct Case {
     since: (u8, u8),
     package: Option<&'static str>,
     column: Option<Column>,
+    /// Samples that it may have outside its burns, besides a share of all.
+    starting: f64,
     /// Number of the burn at which it is recorded as a snapshot; none where one process or thread is not enough to say it.
     pub snapshot: Option<u32>,
 }
@@ -65,8 +68,13 @@ pub const CASES: &[Case] = &[
     Case::new("named_thread"),
     Case::new("released_gil"),
     Case::new("garbage_collection"),
-    Case::new("subinterpreters").column(Column::Subinterpreter),
-    Case::new("own_gil").since(3, 12).column(Column::Subinterpreter).live_only(),
+    Case::new("subinterpreters").column(Column::Subinterpreter).starting(200.0),
+    Case::new("own_gil").since(3, 12).column(Column::Subinterpreter).starting(100.0).live_only(),
+    Case::new("moved_interpreter")
+        .since(3, 13)
+        .column(Column::Subinterpreter)
+        .starting(60.0)
+        .live_only(),
     Case::new("greenlets").package("greenlet").snapshot(1),
     Case::new("gevent_tasks").package("gevent").snapshot(2),
     Case::new("children").live_only(),
@@ -81,6 +89,7 @@ impl Case {
             since: (2, 7),
             package: None,
             column: None,
+            starting: 12.0,
             snapshot: Some(0),
         }
     }
@@ -97,6 +106,12 @@ impl Case {
 
     const fn column(mut self, column: Column) -> Self {
         self.column = Some(column);
+        self
+    }
+
+    /// For one that makes interpreters, which takes a while, after the recording has begun.
+    const fn starting(mut self, samples: f64) -> Self {
+        self.starting = samples;
         self
     }
 
@@ -199,9 +214,17 @@ struct Run {
 /// # Panics
 /// With every program that failed, and the interpreter it failed on.
 pub fn check(names: &[&str]) {
-    check_with(names, &[], |run, recorded| {
+    check_at(RATE_HZ, names);
+}
+
+/// As [`check`], at another rate: 2,000 frames are 32 KiB, which user space must read in time.
+///
+/// # Panics
+/// As [`check`].
+pub fn check_at(rate_hz: u32, names: &[&str]) {
+    check_with(names, rate_hz, &[], |run, recorded| {
         let (build, verdicts) = match &run.outcome {
-            Ok(facts) => (facts.get("build")?, verdict::all(&burns(facts)?, recorded)),
+            Ok(facts) => (facts.get("build")?, verdict::all(&burns(facts)?, recorded, run.case.starting)),
             Err(error) => anyhow::bail!("{error:#}"),
         };
         let qualified = |facts: &Facts| facts.get::<Vec<String>>("qualified").unwrap_or_default();
@@ -249,7 +272,7 @@ fn build_columns(build: Build) -> impl Iterator<Item = Column> {
 /// # Panics
 /// As [`check`].
 pub fn check_gil_state(names: &[&str]) {
-    check_with(names, &["--gil"], |run, recorded| {
+    check_with(names, RATE_HZ, &["--gil"], |run, recorded| {
         let facts = match &run.outcome {
             Ok(facts) => facts,
             Err(error) => anyhow::bail!("{error:#}"),
@@ -262,13 +285,14 @@ pub fn check_gil_state(names: &[&str]) {
 
 fn check_with(
     names: &[&str],
+    rate_hz: u32,
     options: &[&str],
     verdict: impl Fn(&Run, &Recorded) -> anyhow::Result<String>,
 ) {
     let _alone = alone();
     let cases: Vec<&'static Case> =
         names.iter().map(|name| Case::named(name)).collect::<anyhow::Result<_>>().expect("known cases");
-    let (runs, recorded) = record(&cases, options).expect("the recording works");
+    let (runs, recorded) = record(&cases, rate_hz, options).expect("the recording works");
     let outcomes = runs
         .iter()
         .map(|run| {
@@ -282,7 +306,11 @@ fn check_with(
     judge(outcomes);
 }
 
-fn record(cases: &[&'static Case], options: &[&str]) -> anyhow::Result<(Vec<Run>, Recorded)> {
+fn record(
+    cases: &[&'static Case],
+    rate_hz: u32,
+    options: &[&str],
+) -> anyhow::Result<(Vec<Run>, Recorded)> {
     let mut running = Vec::new();
     for python in python::all() {
         for case in cases {
@@ -293,6 +321,7 @@ fn record(cases: &[&'static Case], options: &[&str]) -> anyhow::Result<(Vec<Run>
         }
     }
     let mut arguments: Vec<String> = OPTIONS.iter().chain(options).map(|text| (*text).to_owned()).collect();
+    arguments.extend(["-r".to_owned(), rate_hz.to_string()]);
     for (_, _, workload) in &mut running {
         let ready = workload.as_mut().map(|workload| workload.wait_for("ready").map(|_| ()));
         match ready {

@@ -7,9 +7,8 @@ use crate::folded::{Folded, Frame, Stack};
 use crate::profiler::Recorded;
 use crate::workload::TrueFrame;
 
-/// Samples of a program that may be elsewhere: what it does between its burns, as a share and, for the start, as a number.
-const ELSEWHERE: f64 = 0.03;
-const START: f64 = 20.0;
+/// Share of a program's samples that may be elsewhere: what it does between its burns.
+const ELSEWHERE: f64 = 0.04;
 
 /// What of a stack is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +51,11 @@ impl Aspect {
 }
 
 /// The verdict on each aspect of what was recorded of a program.
-pub(super) fn all(burns: &[Burn], recorded: &Recorded) -> Vec<(Aspect, anyhow::Result<String>)> {
+pub(super) fn all(burns: &[Burn], recorded: &Recorded, starting: f64) -> Vec<(Aspect, anyhow::Result<String>)> {
     let samples = of_program(burns, &recorded.stacks);
     Aspect::ALL
         .into_iter()
-        .map(|aspect| (aspect, compare(aspect, burns, &samples, recorded.report.rate_hz)))
+        .map(|aspect| (aspect, compare(aspect, burns, &samples, recorded.report.rate_hz, starting)))
         .collect()
 }
 
@@ -71,7 +70,7 @@ fn is_thread_of(stack: &Stack, burn: &Burn) -> bool {
 
 /// Fails unless no sample that is inside a burn has another stack, there are as many as the program's clock says, and hardly
 /// any others.
-fn compare(aspect: Aspect, burns: &[Burn], samples: &Folded, rate_hz: f64) -> anyhow::Result<String> {
+fn compare(aspect: Aspect, burns: &[Burn], samples: &Folded, rate_hz: f64, starting: f64) -> anyhow::Result<String> {
     let of_thread = |stack: &Stack| burns.iter().filter(|burn| is_thread_of(stack, burn)).collect::<Vec<_>>();
     let right = samples.filter(|stack| of_thread(stack).iter().any(|burn| aspect.is_stack_of(stack, burn)));
     let wrong = samples.filter(|stack| {
@@ -98,7 +97,7 @@ fn compare(aspect: Aspect, burns: &[Burn], samples: &Folded, rate_hz: f64) -> an
         truths(samples, burns)
     );
     ensure!(
-        total as f64 - count <= ELSEWHERE * total as f64 + START,
+        total as f64 - count <= ELSEWHERE * total as f64 + starting,
         "{count} of {total} samples have a true stack; others:\n{}",
         not_right()
     );
@@ -193,7 +192,7 @@ mod tests {
 
     fn verdict(text: &str, aspect: Aspect) -> anyhow::Result<String> {
         let text = text.replace("ROOT", "process 7:\"python\";thread (9): python");
-        compare(aspect, &[burn()], &Folded::parse(&text).expect("valid"), 100.0)
+        compare(aspect, &[burn()], &Folded::parse(&text).expect("valid"), 100.0, 20.0)
     }
 
     #[test]

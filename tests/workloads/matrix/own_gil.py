@@ -37,10 +37,14 @@ def interpreter():
     return run
 
 
-run = interpreter()
-run(CODE)
+def work():
+    run = interpreter()
+    run(CODE)
+    run(BURN)
+
+
 truth.begin()
-thread = threading.Thread(target=run, args=(BURN,))
+thread = threading.Thread(target=work)
 thread.start()
 truth.burn()
 thread.join()
