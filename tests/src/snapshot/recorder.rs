@@ -61,7 +61,7 @@ pub fn record(
     arguments: &[&str],
 ) -> anyhow::Result<Snapshot> {
     // Recorded again, a snapshot differs only where the interpreter does.
-    let mut running = Workload::start_at_fixed_addresses(python, script, arguments)?;
+    let mut running = Workload::start_at_fixed_addresses(python, script, arguments, None)?;
     running.release()?;
     let facts = running.wait_for("stack")?.clone();
     // Into the loop or the call after the report. Stopped or not, it then stays on one line.
