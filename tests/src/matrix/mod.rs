@@ -68,8 +68,14 @@ pub const CASES: &[Case] = &[
     Case::new("named_thread"),
     Case::new("released_gil"),
     Case::new("garbage_collection"),
-    Case::new("subinterpreters").column(Column::Subinterpreter).starting(200.0),
-    Case::new("own_gil").since(3, 12).column(Column::Subinterpreter).starting(100.0).live_only(),
+    Case::new("subinterpreters")
+        .column(Column::Subinterpreter)
+        .starting(200.0),
+    Case::new("own_gil")
+        .since(3, 12)
+        .column(Column::Subinterpreter)
+        .starting(100.0)
+        .live_only(),
     Case::new("moved_interpreter")
         .since(3, 13)
         .column(Column::Subinterpreter)
@@ -147,7 +153,9 @@ impl Case {
         if (python.version.0, python.version.1) < self.since {
             return Some(format!("{}: needs Python {major}.{minor}", self.name));
         }
-        let reason = self.package.and_then(|package| packages::missing(package, python))?;
+        let reason = self
+            .package
+            .and_then(|package| packages::missing(package, python))?;
         Some(format!("{}: {reason}", self.name))
     }
 
@@ -156,7 +164,10 @@ impl Case {
     /// # Errors
     /// When it does not start.
     pub fn spawn(&self, python: &Python) -> anyhow::Result<Workload> {
-        let folder = self.package.map(|package| packages::folder(package, python)).transpose()?;
+        let folder = self
+            .package
+            .map(|package| packages::folder(package, python))
+            .transpose()?;
         Workload::spawn(python, &self.script(), &[SECONDS], folder.as_deref())
     }
 }
@@ -224,18 +235,28 @@ pub fn check(names: &[&str]) {
 pub fn check_at(rate_hz: u32, names: &[&str]) {
     check_with(names, rate_hz, &[], |run, recorded| {
         let (build, verdicts) = match &run.outcome {
-            Ok(facts) => (facts.get("build")?, verdict::all(&burns(facts)?, recorded, run.case.starting)),
+            Ok(facts) => (
+                facts.get("build")?,
+                verdict::all(&burns(facts)?, recorded, run.case.starting),
+            ),
             Err(error) => anyhow::bail!("{error:#}"),
         };
         let qualified = |facts: &Facts| facts.get::<Vec<String>>("qualified").unwrap_or_default();
-        let is_qualified = run.outcome.as_ref().is_ok_and(|facts| !qualified(facts).is_empty());
+        let is_qualified = run
+            .outcome
+            .as_ref()
+            .is_ok_and(|facts| !qualified(facts).is_empty());
         for (aspect, verdict) in &verdicts {
             let column = match aspect {
                 Aspect::Function => Column::Function,
                 Aspect::File => Column::File,
                 Aspect::Line => Column::Line,
                 Aspect::Everything => {
-                    for column in run.case.columns_of_its_own(is_qualified).chain(build_columns(build)) {
+                    for column in run
+                        .case
+                        .columns_of_its_own(is_qualified)
+                        .chain(build_columns(build))
+                    {
                         record_cell(run.python, build, column, run.case.name, verdict.is_ok())?;
                     }
                     continue;
@@ -243,7 +264,9 @@ pub fn check_at(rate_hz: u32, names: &[&str]) {
             };
             record_cell(run.python, build, column, run.case.name, verdict.is_ok())?;
         }
-        let everything = verdicts.into_iter().find(|(aspect, _)| *aspect == Aspect::Everything);
+        let everything = verdicts
+            .into_iter()
+            .find(|(aspect, _)| *aspect == Aspect::Everything);
         everything.context("a verdict on everything")?.1
     });
 }
@@ -278,7 +301,13 @@ pub fn check_gil_state(names: &[&str]) {
             Err(error) => anyhow::bail!("{error:#}"),
         };
         let verdict = verdict::by_gil_state(&burns(facts)?, recorded);
-        record_cell(run.python, facts.get("build")?, Column::GilState, run.case.name, verdict.is_ok())?;
+        record_cell(
+            run.python,
+            facts.get("build")?,
+            Column::GilState,
+            run.case.name,
+            verdict.is_ok(),
+        )?;
         verdict
     });
 }
@@ -290,8 +319,11 @@ fn check_with(
     verdict: impl Fn(&Run, &Recorded) -> anyhow::Result<String>,
 ) {
     let _alone = alone();
-    let cases: Vec<&'static Case> =
-        names.iter().map(|name| Case::named(name)).collect::<anyhow::Result<_>>().expect("known cases");
+    let cases: Vec<&'static Case> = names
+        .iter()
+        .map(|name| Case::named(name))
+        .collect::<anyhow::Result<_>>()
+        .expect("known cases");
     let (runs, recorded) = record(&cases, rate_hz, options).expect("the recording works");
     let outcomes = runs
         .iter()
@@ -306,11 +338,7 @@ fn check_with(
     judge(outcomes);
 }
 
-fn record(
-    cases: &[&'static Case],
-    rate_hz: u32,
-    options: &[&str],
-) -> anyhow::Result<(Vec<Run>, Recorded)> {
+fn record(cases: &[&'static Case], rate_hz: u32, options: &[&str]) -> anyhow::Result<(Vec<Run>, Recorded)> {
     let mut running = Vec::new();
     for python in python::all() {
         for case in cases {
@@ -320,10 +348,16 @@ fn record(
             }
         }
     }
-    let mut arguments: Vec<String> = OPTIONS.iter().chain(options).map(|text| (*text).to_owned()).collect();
+    let mut arguments: Vec<String> = OPTIONS
+        .iter()
+        .chain(options)
+        .map(|text| (*text).to_owned())
+        .collect();
     arguments.extend(["-r".to_owned(), rate_hz.to_string()]);
     for (_, _, workload) in &mut running {
-        let ready = workload.as_mut().map(|workload| workload.wait_for("ready").map(|_| ()));
+        let ready = workload
+            .as_mut()
+            .map(|workload| workload.wait_for("ready").map(|_| ()));
         match ready {
             Ok(Ok(())) => {}
             Ok(Err(error)) => *workload = Err(error),
@@ -334,7 +368,10 @@ fn record(
         }
     }
     let recording = Recording::start(arguments)?;
-    for workload in running.iter_mut().filter_map(|(_, _, workload)| workload.as_mut().ok()) {
+    for workload in running
+        .iter_mut()
+        .filter_map(|(_, _, workload)| workload.as_mut().ok())
+    {
         // One that has ended is found out below.
         let _ = workload.release();
     }
