@@ -250,16 +250,17 @@ fn read_state<M: Memory>(
 fn set_gil(layout: &Layout, is_holder: bool, scratch: &mut Scratch) {
     let held = match layout.gil_shape {
         gil_shape::HOLDER => is_holder,
+        gil_shape::ATTACHED => u32_at(&scratch.state, layout.thread_state.status) == 1,
         _ => u32_at(&scratch.state, layout.thread_state.status) >> (layout.gil_bit & 31) & 1 == 1,
     };
     scratch.gil = if held {
-        GilState::Held.code()
+        u16::from(layout.gil_held)
     } else if layout.thread_state.gil_requested != 0
         && u32_at(&scratch.state, layout.thread_state.gil_requested) != 0
     {
         GilState::Waiting.code()
     } else {
-        u16::from(layout.gil_otherwise)
+        GilState::Released.code()
     };
 }
 
