@@ -17,16 +17,10 @@ pub use self::matrix::Trait;
 use self::matrix::{From, Matrix, Places, Row};
 
 /// Major and minor numbers that pyebpf supports. What is outside is in the matrix and not tested.
-pub const SUPPORTED: RangeInclusive<(u8, u8)> = (3, 8)..=(3, 13);
+pub const SUPPORTED: RangeInclusive<(u8, u8)> = (2, 7)..=(3, 15);
 
-/// Interpreters that pyebpf does not support, whatever their version. A late one is noticed up to a second late.
-pub const UNSUPPORTED: &[Trait] = &[
-    Trait::FreeThreaded,
-    Trait::Musl,
-    Trait::Debug,
-    Trait::TraceRefs,
-    Trait::Late,
-];
+/// Interpreters that pyebpf does not support, whatever their version.
+pub const UNSUPPORTED: &[Trait] = &[];
 
 /// Environment variable: every row of the matrix, not only those of CI.
 pub const ALL: &str = "PYEBPF_ALL_PYTHONS";

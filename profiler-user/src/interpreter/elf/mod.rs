@@ -4,9 +4,12 @@
 //! its name. The file is foreign: work and memory are bounded whatever its headers claim, and a refusal has a
 //! type. Needs no process, opens nothing.
 
+mod anchors;
 mod image;
+mod relocations;
 mod sections;
 mod source;
+mod static_symbols;
 mod text;
 
 use std::collections::BTreeSet;
@@ -18,6 +21,8 @@ use object::LittleEndian;
 use object::elf::{EM_AARCH64, EM_X86_64, FileHeader32, FileHeader64, Machine};
 use object::read::ReadRef as _;
 use object::read::elf::FileHeader;
+
+pub use self::anchors::{Anchors, TlsVariable};
 
 use self::image::Image;
 use self::source::{Bounded, Budget, Source};
@@ -32,6 +37,9 @@ const DEBUG_OFFSETS_BYTES: usize = 1024;
 pub(crate) const DEBUG_COOKIE: &[u8; 8] = b"xdebugpy";
 /// Functions that only PyPy defines.
 const PYPY_FUNCTIONS: &[&[u8]] = &[b"pypy_main_startup", b"pypy_execute_source"];
+
+/// Exported by builds with `Py_STACKREF_DEBUG` only (`Include/internal/pycore_stackref.h` of 3.14).
+const STACKREF_DEBUG_FUNCTION: &[u8] = b"_Py_stackref_get_object";
 
 /// Why a file could not be analysed.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +145,10 @@ pub struct CPython {
     /// `sizeof(PyObject)`, when the file exports `_Py_NoneStruct`; more than 16 in builds with other object
     /// layouts.
     pub object_header_bytes: Option<u64>,
+    /// Built with `Py_STACKREF_DEBUG` (3.14+).
+    pub has_stackref_debug: bool,
+    /// Where it keeps what leads to a thread's state.
+    pub anchors: Anchors,
 }
 
 /// A Python implementation inside a file.
@@ -243,6 +255,8 @@ fn find_interpreter<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
             version,
             debug_offsets,
             object_header_bytes,
+            has_stackref_debug: image.dynamic_symbol(STACKREF_DEBUG_FUNCTION).is_some(),
+            anchors: anchors::find(image, runtime),
         }));
     }
     // Up to 3.6 there is no `_PyRuntime`; this is the state of the thread that holds the GIL.
@@ -253,6 +267,8 @@ fn find_interpreter<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
         version,
         debug_offsets: None,
         object_header_bytes,
+        has_stackref_debug: false,
+        anchors: anchors::find(image, None),
     }))
 }
 
