@@ -7,7 +7,7 @@
 //!
 //! - [`elf`]: what one file contains.
 //! - [`version`], [`layout`]: which CPython it is, and where that keeps its fields.
-//! - [`thread_specific`]: how the C library keeps the thread state.
+//! - [`thread_specific`], [`thread_local`]: how the C library keeps the thread state.
 //! - [`Inspector`]: all of it for one process, with a cache that makes known files free.
 
 mod cache;
@@ -21,6 +21,7 @@ mod loader;
 mod refusal;
 #[cfg(test)]
 mod test_support;
+pub mod thread_local;
 pub mod thread_specific;
 pub mod version;
 
