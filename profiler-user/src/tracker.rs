@@ -347,8 +347,7 @@ impl Tracker {
         let root = Root::of_process(pid).ok().map(|root| root.id());
         let entry = ProcessEntry {
             incarnation,
-            runtime: interpreter.runtime_address,
-            thread_specific: interpreter.thread_specific,
+            lookup: interpreter.lookup,
             layout: kernel.layout_index(&interpreter.layout)?,
             flags: PROCESS_PYTHON | self.flags(),
         };

@@ -6,6 +6,7 @@
 //! - [`profiler`]: runs `pyebpf`; [`folded`] and [`report`] read what it writes.
 //! - [`statistics`]: how far a share may be from the truth by chance.
 //! - [`live`]: one workload on every interpreter, in one recording.
+//! - [`matrix`]: the same programs on every interpreter, and the README's table of what works.
 //! - [`bench`]: what pyebpf costs.
 //! - [`snapshot`]: recorded memory of interpreters, and the walker run over it.
 //!
@@ -14,6 +15,7 @@
 pub mod bench;
 pub mod folded;
 pub mod live;
+pub mod matrix;
 pub mod profiler;
 pub mod python;
 pub mod report;

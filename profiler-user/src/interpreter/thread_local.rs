@@ -9,7 +9,7 @@ use profiler_common::memory::{Fault, Memory, RemoteAddr};
 use super::elf::TlsVariable;
 
 /// Modules with thread-local variables in one process, at most; beyond it the words are misread.
-const MAX_MODULE: u64 = 1 << 20;
+const MAX_MODULE: u32 = 1 << 20;
 /// Bytes of one module's variables, at most.
 const MAX_BYTES: u64 = 1 << 30;
 /// Bytes from the thread pointer to variables at a fixed distance, at most. No program is loaded below, so in
@@ -26,7 +26,7 @@ pub enum ThreadLocal {
     /// variables may have no block.
     InModule {
         /// The module's number, from 1.
-        module: u64,
+        module: u32,
         /// Bytes from the start of the block.
         offset: u64,
     },
@@ -79,6 +79,7 @@ fn from_thread_pointer(offset: u64, displacement: i64) -> Option<ThreadLocal> {
 
 fn in_module([module, offset]: [u64; 2], displacement: i64) -> Option<ThreadLocal> {
     let offset = offset.checked_add_signed(displacement)?;
+    let module = u32::try_from(module).ok()?;
     let is_plausible = (1..MAX_MODULE).contains(&module) && offset < MAX_BYTES;
     is_plausible.then_some(ThreadLocal::InModule { module, offset })
 }

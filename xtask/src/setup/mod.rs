@@ -6,7 +6,6 @@
 
 pub(crate) mod c_compiler;
 pub(crate) mod cargo_tool;
-pub(crate) mod python;
 mod qemu;
 mod rust_src;
 mod toolchain;
@@ -36,8 +35,6 @@ pub(crate) const RUST: &[&dyn Need] = &[
 ];
 /// The kernel half.
 pub(crate) const BPF: &[&dyn Need] = &[&rust_src::RustSource, &cargo_tool::BPF_LINKER];
-/// Something to profile.
-pub(crate) const PYTHON: &[&dyn Need] = &[&python::Python];
 /// The fuzz targets.
 pub(crate) const FUZZ: &[&dyn Need] = &[&c_compiler::CCompiler { program: "c++" }, &cargo_tool::CARGO_FUZZ];
 /// The kernel matrix.

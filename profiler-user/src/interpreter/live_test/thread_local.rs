@@ -54,6 +54,7 @@ fn read(target: &Target, place: ThreadLocal, thread_pointer: u64) -> u64 {
         ThreadLocal::InModule { module, offset } => {
             let how = vector();
             let vector = word(thread_pointer.wrapping_add_signed(how.offset.into()));
+            let module = u64::from(module);
             if module > word(vector.wrapping_add_signed(how.length_offset.into())) {
                 return 0;
             }
