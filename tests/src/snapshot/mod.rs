@@ -89,8 +89,10 @@ struct SpecificFields {
 struct VectorFields {
     offset: i32,
     stride: u8,
+    #[serde(default)]
+    length_offset: i8,
     #[serde(skip)]
-    pad: [u8; 3],
+    pad: [u8; 2],
 }
 
 impl Snapshot {
