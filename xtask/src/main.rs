@@ -10,6 +10,7 @@ mod hint;
 mod lint;
 mod programs;
 mod setup;
+mod support_table;
 mod test;
 mod tidy;
 mod toolchain;
@@ -42,6 +43,7 @@ enum Verb {
     Run(build::RunArgs),
     Test(test::Args),
     TestVm(vm::Args),
+    Accuracy(programs::AccuracyArgs),
     Fuzz(fuzz::Args),
     Bench(programs::BenchArgs),
     Snapshot(programs::SnapshotArgs),
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Run(args) => build::run(&args),
         Verb::Test(args) => test::run(&args),
         Verb::TestVm(args) => vm::run(&args),
+        Verb::Accuracy(args) => programs::accuracy(&args),
         Verb::Fuzz(args) => fuzz::run(&args),
         Verb::Bench(args) => programs::bench(&args),
         Verb::Snapshot(args) => programs::snapshot(&args),

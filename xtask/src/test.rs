@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 
 use crate::build::{cargo_with_bpf_linker, pyebpf, run_as_root};
 use crate::setup::{self, python};
-use crate::{command, fuzz, workspace};
+use crate::{command, fuzz, support_table, workspace};
 
 /// Long enough for the shallow mistakes; `cargo xtask fuzz --seconds N` searches deeper.
 const FUZZ_SECONDS: u32 = 5;
@@ -23,12 +23,16 @@ const FUZZ_SECONDS: u32 = 5;
 #[command(after_help = "Examples:
   cargo xtask test                      everything
   cargo xtask test --quick              without live tests and fuzzing: no root, no BPF program loaded
+  cargo xtask test --update-table       everything; README.md then says what passed
   cargo xtask test -- line_table        only tests with this in their name
   cargo xtask test -- --nocapture live  any argument of Rust's test runner")]
 pub(crate) struct Args {
     /// Leave out the live tests (`tests/tests/live*.rs`) and fuzzing
     #[arg(long)]
     quick: bool,
+    /// Write the table of what works on which version into README.md, as these tests found it
+    #[arg(long, conflicts_with = "quick")]
+    update_table: bool,
     /// What to pass to Rust's test runner
     #[arg(last = true, value_name = "TEST ARGUMENTS")]
     arguments: Vec<String>,
@@ -39,9 +43,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let fuzzing = !args.quick && args.arguments.is_empty() && fuzz::exists();
     let for_fuzzing = if fuzzing { setup::FUZZ } else { &[] };
     setup::ensure(&[setup::RUST, setup::BPF, setup::PYTHON, for_fuzzing])?;
+    let cells = support_table::begin()?;
     let mut tally = Tally::default();
     for mut cargo in commands(args)? {
         eprintln!("test: {}", command::line(&cargo));
+        cargo.env(support_table::CELLS, &cells);
         let succeeded = run_counting(&mut cargo, &mut tally)?;
         tally.broken |= !succeeded;
     }
@@ -51,6 +57,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             Ok(targets) => tally.fuzzed = targets,
             Err(error) => tally.failures.push(format!("{error:#}")),
         }
+    }
+    if !args.quick && args.arguments.is_empty() {
+        let agreement = support_table::end(&cells, args.update_table);
+        tally.failures.extend(agreement.err().map(|error| format!("{error:#}")));
     }
     tally.report(start.elapsed().as_secs())
 }

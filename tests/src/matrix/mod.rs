@@ -1,11 +1,13 @@
 //! The matrix: the same programs (`tests/workloads/matrix`) on every interpreter, each burning CPU at places that it knows
 //! itself, and all samples compared with what it says.
 //!
+//! - [`accuracy`]: many samples of programs that change their stack all the time.
 //! - [`cells`]: what of it goes into the README's table.
 //! - [`packages`]: what programs need from PyPI.
 //!
 //! Used by `tests/tests/live_matrix.rs` and the snapshots.
 
+pub mod accuracy;
 pub mod cells;
 pub mod packages;
 mod verdict;
