@@ -7,6 +7,7 @@ use anyhow::ensure;
 
 use crate::folded::{Folded, Frame, Stack};
 use crate::live::Subject;
+use crate::python::Python;
 use crate::workload::{marked_line, script};
 
 /// The largest share of frames without a name or a line.
@@ -23,8 +24,10 @@ pub struct Accuracy {
     pub impossible: Vec<Stack>,
     /// Frames with a name that the program does not have.
     pub garbage: BTreeMap<String, u64>,
-    /// Frames, by reason: why they have no name (the marker that stands for them) or no line.
+    /// Frames, by reason and interpreter: why they have no name (the marker that stands for them) or no line.
     pub nameless: BTreeMap<String, u64>,
+    /// A stack with such a frame or a garbage name, for each reason and interpreter.
+    pub examples: BTreeMap<String, String>,
     /// Frames of all samples.
     pub frames: u64,
 }
@@ -41,7 +44,7 @@ impl Accuracy {
         self.chains += inside.total();
         let impossible = inside.filter(|stack| !possible.is(stack));
         self.impossible.extend(impossible.stacks);
-        self.count_frames(&subject.stacks, &known);
+        self.count_frames(subject.python, &subject.stacks, &known);
         // What is not inside is the start and the end of the program.
         ensure!(
             inside.total() * 100 > subject.stacks.total() * 97,
@@ -53,22 +56,21 @@ impl Accuracy {
         Ok(())
     }
 
-    fn count_frames(&mut self, stacks: &Folded, known: &BTreeSet<(String, String)>) {
+    fn count_frames(&mut self, python: &Python, stacks: &Folded, known: &BTreeSet<(String, String)>) {
         for stack in &stacks.stacks {
             for frame in &stack.frames {
                 self.frames += stack.count;
-                match (&frame.file, frame.line) {
-                    (None, _) => *self.nameless.entry(frame.name.clone()).or_default() += stack.count,
-                    (Some(file), line) => {
-                        if line.is_none() {
-                            *self.nameless.entry("<no line>".to_owned()).or_default() += stack.count;
-                        }
-                        if !known.contains(&(frame.name.clone(), file.clone())) {
-                            let text = format!("{} ({file})", frame.name);
-                            *self.garbage.entry(text).or_default() += stack.count;
-                        }
+                let (counts, reason) = match (&frame.file, frame.line) {
+                    (Some(file), _) if !known.contains(&(frame.name.clone(), file.clone())) => {
+                        (&mut self.garbage, format!("{} ({file})", frame.name))
                     }
-                }
+                    (Some(_), Some(_)) => continue,
+                    (Some(_), None) => (&mut self.nameless, "<no line>".to_owned()),
+                    (None, _) => (&mut self.nameless, frame.name.clone()),
+                };
+                let reason = format!("{reason} on {python}");
+                *counts.entry(reason.clone()).or_default() += stack.count;
+                self.examples.entry(reason).or_insert_with(|| stack.text());
             }
         }
     }
@@ -99,8 +101,8 @@ impl Accuracy {
             }
             .most_frequent(10)
         );
-        ensure!(garbage == 0, "{text}\n{:?}", self.garbage);
-        ensure!(share < NAMELESS, "{text}");
+        ensure!(garbage == 0, "{text}\n{:?}\n{:#?}", self.garbage, self.examples);
+        ensure!(share < NAMELESS, "{text}\n{:#?}", self.examples);
         ensure!(self.chains > 0, "nothing was checked");
         Ok(text)
     }
