@@ -34,15 +34,25 @@ fn no_stack_is_impossible_and_no_name_is_garbage_over_all_interpreters() {
             let plan = Plan::new(program, &[SECONDS]).options(&["-r", RATE_HZ, "--full-filenames"]);
             for (python, subject) in plan.record().expect("the recording works") {
                 let added = subject.and_then(|subject| accuracy.add(&subject, possible));
-                failures.extend(added.err().map(|error| (format!("{program} on {python}"), Err(error))));
+                failures.extend(
+                    added
+                        .err()
+                        .map(|error| (format!("{program} on {python}"), Err(error))),
+                );
             }
         }
-        eprintln!("  {} of {wanted} samples after {:.0} s", accuracy.samples, start.elapsed().as_secs_f64());
+        eprintln!(
+            "  {} of {wanted} samples after {:.0} s",
+            accuracy.samples,
+            start.elapsed().as_secs_f64()
+        );
     }
     let enough = if accuracy.samples >= wanted {
         accuracy.verdict()
     } else {
-        accuracy.verdict().and_then(|text| anyhow::bail!("{wanted} samples were wanted: {text}"))
+        accuracy
+            .verdict()
+            .and_then(|text| anyhow::bail!("{wanted} samples were wanted: {text}"))
     };
     failures.push(("all interpreters".to_owned(), enough));
     judge(failures);

@@ -11,7 +11,11 @@ fn every_program_of_the_matrix_is_a_case() {
     assert_eq!(cases, files().expect("the folder of the programs"));
     let text = include_str!("live_matrix.rs");
     for case in CASES {
-        assert!(text.contains(&format!("{:?}", case.name)), "no test runs {}", case.name);
+        assert!(
+            text.contains(&format!("{:?}", case.name)),
+            "no test runs {}",
+            case.name
+        );
     }
 }
 
@@ -32,7 +36,13 @@ fn code_that_the_interpreter_calls_by_itself_has_its_exact_stack() {
 
 #[test]
 fn code_made_while_the_program_runs_and_odd_names_have_their_exact_stack() {
-    check(&["executed_text", "reused_code", "unicode_names", "unicode_paths", "lines"]);
+    check(&[
+        "executed_text",
+        "reused_code",
+        "unicode_names",
+        "unicode_paths",
+        "lines",
+    ]);
 }
 
 #[test]
@@ -42,7 +52,13 @@ fn programs_started_as_a_module_or_as_text_have_their_exact_stack() {
 
 #[test]
 fn generators_coroutines_and_comprehensions_have_their_exact_stack() {
-    check(&["generators", "yield_from", "comprehensions", "coroutines", "asyncio_tasks"]);
+    check(&[
+        "generators",
+        "yield_from",
+        "comprehensions",
+        "coroutines",
+        "asyncio_tasks",
+    ]);
 }
 
 #[test]
@@ -52,7 +68,14 @@ fn greenlets_have_the_stack_of_the_one_that_runs() {
 
 #[test]
 fn threads_children_and_subinterpreters_have_each_their_own_stack() {
-    check(&["threads", "named_thread", "children", "subinterpreters", "own_gil", "moved_interpreter"]);
+    check(&[
+        "threads",
+        "named_thread",
+        "children",
+        "subinterpreters",
+        "own_gil",
+        "moved_interpreter",
+    ]);
 }
 
 #[test]

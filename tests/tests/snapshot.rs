@@ -5,13 +5,14 @@ use profiler_common::layout::{Layout, frame_shape};
 use profiler_common::memory::{Memory as _, RemoteAddr};
 use profiler_common::reason::{GilState, StackStatus};
 use profiler_common::record::{MAX_FRAMES, RawFrame};
+use tests::matrix::{CASES, Case};
 use tests::python::MINORS;
 use tests::snapshot::image::Image;
 use tests::snapshot::walk::{Walked, by_key_only, compare, name, walk};
 use tests::snapshot::{Snapshot, WORKLOADS};
 
 /// Damaged images of one snapshot that are walked.
-const DAMAGES: usize = 400;
+const DAMAGES: usize = 100;
 
 fn each(check: impl Fn(&Snapshot, &Layout) -> anyhow::Result<()>) {
     let snapshots = Snapshot::all().expect("readable snapshots");
@@ -69,10 +70,14 @@ impl Random {
 fn there_is_a_snapshot_of_every_supported_version_and_every_workload() {
     let snapshots = Snapshot::all().expect("readable snapshots");
     for minor in MINORS {
-        for (workload, ..) in WORKLOADS {
+        let of_matrix = CASES
+            .iter()
+            .filter(|case| case.snapshot.is_some() && case.is_for((3, minor)))
+            .map(Case::snapshot_name);
+        for workload in WORKLOADS.iter().map(|(name, ..)| *name).chain(of_matrix) {
             let found = snapshots
                 .iter()
-                .any(|s| s.version == (3, minor) && s.workload == *workload);
+                .any(|s| s.version == (3, minor) && s.workload == workload);
             assert!(
                 found,
                 "no snapshot of {workload} on 3.{minor}: cargo xtask snapshot"
@@ -110,6 +115,10 @@ fn the_lock_is_held_in_python_code_and_released_in_the_call_that_released_it() {
 #[test]
 fn the_thread_key_leads_to_the_same_stack_as_the_holder_of_the_lock() {
     each(|snapshot, layout| {
+        if layout.runtime.tstate_current != 0 && snapshot.workload == "subinterpreters" {
+            // Up to 3.11 the key leads to the thread's first state, which is that of the main interpreter.
+            return Ok(());
+        }
         let by_key = rewalk(snapshot, &snapshot.memory, &by_key_only(layout));
         let frames = rewalk(snapshot, &snapshot.memory, layout).frames;
         anyhow::ensure!(by_key.status == StackStatus::Complete, "{:?}", by_key.status);
@@ -306,7 +315,10 @@ fn snapshots_say_nothing_about_the_machine_they_were_made_on() {
     each(|snapshot, _| {
         for frame in &snapshot.stack {
             anyhow::ensure!(
-                frame.1.starts_with("/tmp/pyebpf-workloads/") || !frame.1.contains('/'),
+                ["/tmp/pyebpf-workloads/", "/made/"]
+                    .iter()
+                    .any(|start| frame.1.starts_with(start))
+                    || !frame.1.contains('/'),
                 "{frame:?}"
             );
         }

@@ -46,7 +46,15 @@ pub(crate) struct AccuracyArgs {
 pub(crate) fn accuracy(args: &AccuracyArgs) -> anyhow::Result<()> {
     setup::ensure(&[setup::RUST, setup::BPF, setup::PYTHON])?;
     let mut cargo = cargo_with_bpf_linker()?;
-    cargo.args(["test", "--package", "tests", "--test", "live_accuracy", "--", "--nocapture"]);
+    cargo.args([
+        "test",
+        "--package",
+        "tests",
+        "--test",
+        "live_accuracy",
+        "--",
+        "--nocapture",
+    ]);
     run_as_root(&mut cargo)?;
     cargo.env("PYEBPF_BIN", pyebpf(true)?);
     cargo.env("PYEBPF_ACCURACY_SAMPLES", args.samples.to_string());

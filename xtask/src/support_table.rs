@@ -80,7 +80,11 @@ fn read_notes(notes: &str) -> anyhow::Result<BTreeMap<Version, Row>> {
         if !COLUMNS.contains(&column) {
             bail!("no such column: {line:?}");
         }
-        let cell = rows.entry(version).or_default().entry(column.to_owned()).or_insert(true);
+        let cell = rows
+            .entry(version)
+            .or_default()
+            .entry(column.to_owned())
+            .or_insert(true);
         *cell &= passed == "yes";
     }
     Ok(rows)
@@ -92,7 +96,11 @@ fn parse_version(text: &str) -> Option<Version> {
 }
 
 fn markdown(rows: &BTreeMap<Version, Row>) -> String {
-    let mut text = format!("| Python | {} |\n|---|{}\n", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len()));
+    let mut text = format!(
+        "| Python | {} |\n|---|{}\n",
+        COLUMNS.join(" | "),
+        "---|".repeat(COLUMNS.len())
+    );
     for ((major, minor), row) in rows {
         let cells: Vec<&str> = COLUMNS
             .iter()
@@ -108,7 +116,12 @@ fn markdown(rows: &BTreeMap<Version, Row>) -> String {
 }
 
 fn read_markdown(table: &str) -> BTreeMap<Version, Row> {
-    let mut lines = table.lines().map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
+    let mut lines = table.lines().map(|line| {
+        line.trim_matches('|')
+            .split('|')
+            .map(str::trim)
+            .collect::<Vec<_>>()
+    });
     let header = lines.next().unwrap_or_default();
     let mut rows = BTreeMap::new();
     for line in lines {
@@ -127,7 +140,10 @@ fn read_markdown(table: &str) -> BTreeMap<Version, Row> {
 
 /// The README before the table, the table, and what follows; the marks belong to their sides.
 fn split(readme: &str) -> anyhow::Result<(&str, &str, &str)> {
-    let start = readme.find(BEGIN).context("README.md has no place for the table")? + BEGIN.len();
+    let start = readme
+        .find(BEGIN)
+        .context("README.md has no place for the table")?
+        + BEGIN.len();
     let rest = &readme[start..];
     let length = rest.find(END).context("the table in README.md has no end")?;
     Ok((&readme[..start], &rest[..length], &rest[length..]))
@@ -146,7 +162,8 @@ fn differences(promised: &BTreeMap<Version, Row>, tested: &BTreeMap<Version, Row
     let versions: BTreeSet<&Version> = promised.keys().chain(tested.keys()).collect();
     for version in versions {
         for column in COLUMNS {
-            let cell = |rows: &BTreeMap<Version, Row>| rows.get(version).and_then(|row| row.get(*column)).copied();
+            let cell =
+                |rows: &BTreeMap<Version, Row>| rows.get(version).and_then(|row| row.get(*column)).copied();
             let text = format!("{}.{} {column}", version.0, version.1);
             match (cell(promised), cell(tested)) {
                 (Some(true), None) => differences.untested.push(text),
@@ -173,7 +190,10 @@ mod tests {
         let rows = read_notes(NOTES).expect("well-formed");
         let text = markdown(&rows);
         assert!(text.contains("| 3.9 | no | - |"), "{text}");
-        assert!(text.ends_with("| 3.10 | yes | - | - | - | - | - | - | - | - | yes |\n"), "{text}");
+        assert!(
+            text.ends_with("| 3.10 | yes | - | - | - | - | - | - | - | - | yes |\n"),
+            "{text}"
+        );
         assert_eq!(read_markdown(&text), rows);
     }
 
@@ -183,7 +203,10 @@ mod tests {
         let mut promised = tested.clone();
         assert_eq!(differences(&promised, &tested), Differences::default());
         promised.insert((3, 11), Row::from([("line".to_owned(), true)]));
-        promised.entry((3, 9)).or_default().insert("function".to_owned(), true);
+        promised
+            .entry((3, 9))
+            .or_default()
+            .insert("function".to_owned(), true);
         promised.entry((3, 10)).or_default().remove("static");
         let found = differences(&promised, &tested);
         assert_eq!(found.untested, ["3.11 line"]);

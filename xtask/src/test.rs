@@ -60,7 +60,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     if !args.quick && args.arguments.is_empty() {
         let agreement = support_table::end(&cells, args.update_table);
-        tally.failures.extend(agreement.err().map(|error| format!("{error:#}")));
+        tally
+            .failures
+            .extend(agreement.err().map(|error| format!("{error:#}")));
     }
     tally.report(start.elapsed().as_secs())
 }

@@ -51,7 +51,10 @@ impl Accuracy {
             "{} of {} samples are inside:\n{}",
             inside.total(),
             subject.stacks.total(),
-            subject.stacks.filter(|stack| !stack.contains("alternate")).most_frequent(5)
+            subject
+                .stacks
+                .filter(|stack| !stack.contains("alternate"))
+                .most_frequent(5)
         );
         Ok(())
     }
@@ -168,7 +171,11 @@ impl Possible {
         ] {
             calls.insert((caller, marked_line(&file, mark)? - first + 1, callee));
         }
-        let outer = [marked_line(&file, "module")?, marked_line(&file, "a")?, marked_line(&file, "b")?];
+        let outer = [
+            marked_line(&file, "module")?,
+            marked_line(&file, "a")?,
+            marked_line(&file, "b")?,
+        ];
         Ok(Self::Callbacks { outer, calls })
     }
 

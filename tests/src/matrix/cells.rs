@@ -61,7 +61,13 @@ impl fmt::Display for Column {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn record_cell(python: &Python, build: Build, column: Column, test: &str, passed: bool) -> anyhow::Result<()> {
+pub fn record_cell(
+    python: &Python,
+    build: Build,
+    column: Column,
+    test: &str,
+    passed: bool,
+) -> anyhow::Result<()> {
     let Some(path) = std::env::var_os(CELLS) else {
         return Ok(());
     };
@@ -74,5 +80,6 @@ pub fn record_cell(python: &Python, build: Build, column: Column, test: &str, pa
         .with_context(|| format!("opening {}", path.display()))?;
     // One write: tests of several threads append to it.
     let line = format!("{major}.{minor}\t{column}\t{passed}\t{python}\t{test}\n");
-    file.write_all(line.as_bytes()).context("noting a cell of the table")
+    file.write_all(line.as_bytes())
+        .context("noting a cell of the table")
 }

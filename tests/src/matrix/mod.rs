@@ -40,14 +40,15 @@ pub struct Case {
     column: Option<Column>,
     /// Samples that it may have outside its burns, besides a share of all.
     starting: f64,
-    /// Number of the burn at which it is recorded as a snapshot; none where one process or thread is not enough to say it.
+    /// Number of the burn at which it is recorded as a snapshot. None where a stack has frames of the standard library,
+    /// whose paths are of one machine, and for stacks too deep for a small file.
     pub snapshot: Option<u32>,
 }
 
 /// Every program there is.
 pub const CASES: &[Case] = &[
     Case::new("recursion"),
-    Case::new("deep_stack"),
+    Case::new("deep_stack").live_only(),
     Case::new("methods").column(Column::QualifiedName),
     Case::new("closures").snapshot(1),
     Case::new("class_bodies"),
@@ -59,28 +60,37 @@ pub const CASES: &[Case] = &[
     Case::new("construction").snapshot(2),
     Case::new("operators").snapshot(8),
     Case::new("c_callbacks").snapshot(4),
-    Case::new("context_managers").snapshot(1),
+    Case::new("context_managers"),
     Case::new("lines").snapshot(5),
     Case::new("generators").column(Column::Generator),
     Case::new("yield_from").since(3, 3).column(Column::Generator),
     Case::new("comprehensions").column(Column::Generator).snapshot(4),
     Case::new("coroutines").since(3, 6).column(Column::Generator),
-    Case::new("asyncio_tasks").since(3, 6).column(Column::Generator),
-    Case::new("threads").snapshot(1),
-    Case::new("named_thread"),
-    Case::new("released_gil"),
+    Case::new("asyncio_tasks")
+        .since(3, 6)
+        .column(Column::Generator)
+        .live_only(),
+    Case::new("threads").live_only(),
+    Case::new("named_thread").live_only(),
+    Case::new("released_gil").live_only(),
     Case::new("garbage_collection"),
-    Case::new("subinterpreters").column(Column::Subinterpreter).starting(200.0),
-    Case::new("own_gil").since(3, 12).column(Column::Subinterpreter).starting(100.0).live_only(),
+    Case::new("subinterpreters")
+        .column(Column::Subinterpreter)
+        .starting(200.0),
+    Case::new("own_gil")
+        .since(3, 12)
+        .column(Column::Subinterpreter)
+        .starting(100.0)
+        .live_only(),
     Case::new("moved_interpreter")
         .since(3, 13)
         .column(Column::Subinterpreter)
         .starting(60.0)
         .live_only(),
     Case::new("greenlets").package("greenlet").snapshot(1),
-    Case::new("gevent_tasks").package("gevent").snapshot(2),
+    Case::new("gevent_tasks").package("gevent").live_only(),
     Case::new("children").live_only(),
-    Case::new("started_with_m"),
+    Case::new("started_with_m").live_only(),
     Case::new("started_with_c"),
 ];
 
@@ -136,20 +146,38 @@ impl Case {
         found.with_context(|| format!("no case {name:?}"))
     }
 
+    /// The name of its snapshots: two programs have the name of another workload.
+    #[must_use]
+    pub fn snapshot_name(&self) -> &'static str {
+        match self.name {
+            "recursion" => "recursion_matrix",
+            "generators" => "generators_matrix",
+            name => name,
+        }
+    }
+
     /// Its file.
     #[must_use]
     pub fn script(&self) -> PathBuf {
         script(&format!("matrix/{}", self.name))
     }
 
+    /// Whether the language of this version is enough for it.
+    #[must_use]
+    pub fn is_for(&self, version: (u8, u8)) -> bool {
+        version >= self.since
+    }
+
     /// Why this interpreter cannot run it; `None` where it is to run.
     #[must_use]
     pub fn excuse(&self, python: &Python) -> Option<String> {
         let (major, minor) = self.since;
-        if (python.version.0, python.version.1) < self.since {
+        if !self.is_for((python.version.0, python.version.1)) {
             return Some(format!("{}: needs Python {major}.{minor}", self.name));
         }
-        let reason = self.package.and_then(|package| packages::missing(package, python))?;
+        let reason = self
+            .package
+            .and_then(|package| packages::missing(package, python))?;
         Some(format!("{}: {reason}", self.name))
     }
 
@@ -158,8 +186,18 @@ impl Case {
     /// # Errors
     /// When it does not start.
     pub fn spawn(&self, python: &Python) -> anyhow::Result<Workload> {
-        let folder = self.package.map(|package| packages::folder(package, python)).transpose()?;
-        Workload::spawn(python, &self.script(), &[SECONDS], folder.as_deref())
+        Workload::spawn(python, &self.script(), &[SECONDS], &self.modules(python)?)
+    }
+
+    /// Folders of the packages that it imports.
+    ///
+    /// # Errors
+    /// When they cannot be installed.
+    pub fn modules(&self, python: &Python) -> anyhow::Result<Vec<PathBuf>> {
+        self.package
+            .map(|package| packages::folder(package, python))
+            .into_iter()
+            .collect()
     }
 }
 
@@ -226,18 +264,28 @@ pub fn check(names: &[&str]) {
 pub fn check_at(rate_hz: u32, names: &[&str]) {
     check_with(names, rate_hz, &[], |run, recorded| {
         let (build, verdicts) = match &run.outcome {
-            Ok(facts) => (facts.get("build")?, verdict::all(&burns(facts)?, recorded, run.case.starting)),
+            Ok(facts) => (
+                facts.get("build")?,
+                verdict::all(&burns(facts)?, recorded, run.case.starting),
+            ),
             Err(error) => anyhow::bail!("{error:#}"),
         };
         let qualified = |facts: &Facts| facts.get::<Vec<String>>("qualified").unwrap_or_default();
-        let is_qualified = run.outcome.as_ref().is_ok_and(|facts| !qualified(facts).is_empty());
+        let is_qualified = run
+            .outcome
+            .as_ref()
+            .is_ok_and(|facts| !qualified(facts).is_empty());
         for (aspect, verdict) in &verdicts {
             let column = match aspect {
                 Aspect::Function => Column::Function,
                 Aspect::File => Column::File,
                 Aspect::Line => Column::Line,
                 Aspect::Everything => {
-                    for column in run.case.columns_of_its_own(is_qualified).chain(build_columns(build)) {
+                    for column in run
+                        .case
+                        .columns_of_its_own(is_qualified)
+                        .chain(build_columns(build))
+                    {
                         record_cell(run.python, build, column, run.case.name, verdict.is_ok())?;
                     }
                     continue;
@@ -245,7 +293,9 @@ pub fn check_at(rate_hz: u32, names: &[&str]) {
             };
             record_cell(run.python, build, column, run.case.name, verdict.is_ok())?;
         }
-        let everything = verdicts.into_iter().find(|(aspect, _)| *aspect == Aspect::Everything);
+        let everything = verdicts
+            .into_iter()
+            .find(|(aspect, _)| *aspect == Aspect::Everything);
         everything.context("a verdict on everything")?.1
     });
 }
@@ -280,7 +330,13 @@ pub fn check_gil_state(names: &[&str]) {
             Err(error) => anyhow::bail!("{error:#}"),
         };
         let verdict = verdict::by_gil_state(&burns(facts)?, recorded);
-        record_cell(run.python, facts.get("build")?, Column::GilState, run.case.name, verdict.is_ok())?;
+        record_cell(
+            run.python,
+            facts.get("build")?,
+            Column::GilState,
+            run.case.name,
+            verdict.is_ok(),
+        )?;
         verdict
     });
 }
@@ -292,8 +348,11 @@ fn check_with(
     verdict: impl Fn(&Run, &Recorded) -> anyhow::Result<String>,
 ) {
     let _alone = alone();
-    let cases: Vec<&'static Case> =
-        names.iter().map(|name| Case::named(name)).collect::<anyhow::Result<_>>().expect("known cases");
+    let cases: Vec<&'static Case> = names
+        .iter()
+        .map(|name| Case::named(name))
+        .collect::<anyhow::Result<_>>()
+        .expect("known cases");
     let (runs, recorded) = record(&cases, rate_hz, options).expect("the recording works");
     let outcomes = runs
         .iter()
@@ -308,11 +367,7 @@ fn check_with(
     judge(outcomes);
 }
 
-fn record(
-    cases: &[&'static Case],
-    rate_hz: u32,
-    options: &[&str],
-) -> anyhow::Result<(Vec<Run>, Recorded)> {
+fn record(cases: &[&'static Case], rate_hz: u32, options: &[&str]) -> anyhow::Result<(Vec<Run>, Recorded)> {
     let mut running = Vec::new();
     for python in python::all() {
         for case in cases {
@@ -322,10 +377,16 @@ fn record(
             }
         }
     }
-    let mut arguments: Vec<String> = OPTIONS.iter().chain(options).map(|text| (*text).to_owned()).collect();
+    let mut arguments: Vec<String> = OPTIONS
+        .iter()
+        .chain(options)
+        .map(|text| (*text).to_owned())
+        .collect();
     arguments.extend(["-r".to_owned(), rate_hz.to_string()]);
     for (_, _, workload) in &mut running {
-        let ready = workload.as_mut().map(|workload| workload.wait_for("ready").map(|_| ()));
+        let ready = workload
+            .as_mut()
+            .map(|workload| workload.wait_for("ready").map(|_| ()));
         match ready {
             Ok(Ok(())) => {}
             Ok(Err(error)) => *workload = Err(error),
@@ -336,7 +397,10 @@ fn record(
         }
     }
     let recording = Recording::start(arguments)?;
-    for workload in running.iter_mut().filter_map(|(_, _, workload)| workload.as_mut().ok()) {
+    for workload in running
+        .iter_mut()
+        .filter_map(|(_, _, workload)| workload.as_mut().ok())
+    {
         // One that has ended is found out below.
         let _ = workload.release();
     }

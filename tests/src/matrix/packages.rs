@@ -37,7 +37,9 @@ sys.stdout.write('%d.%d %s %d' % (sys.version_info[:2] + (abi, musl)))";
 #[must_use]
 pub fn missing(package: &str, python: &Python) -> Option<String> {
     let kind = kind(python).ok()?;
-    let known = NO_WHEELS.iter().find(|(name, applies)| *name == package && applies(&kind))?;
+    let known = NO_WHEELS
+        .iter()
+        .find(|(name, applies)| *name == package && applies(&kind))?;
     let libc = if kind.musl { " on musl" } else { "" };
     Some(format!("{} has no wheel for {}{libc}", known.0, kind.abi))
 }
@@ -58,9 +60,22 @@ pub fn folder(package: &str, python: &Python) -> anyhow::Result<PathBuf> {
     eprintln!("  installing {package} for {python} in {}", folder.display());
     let unfinished = tempfile::tempdir_in(cache()?)?;
     let mut pip = pip()?;
-    pip.args(["install", "--quiet", "--no-compile", "--only-binary=:all:", "--target"])
-        .arg(unfinished.path())
-        .args(["--implementation", "cp", "--python-version", &kind.version, "--abi", &kind.abi]);
+    pip.args([
+        "install",
+        "--quiet",
+        "--no-compile",
+        "--only-binary=:all:",
+        "--target",
+    ])
+    .arg(unfinished.path())
+    .args([
+        "--implementation",
+        "cp",
+        "--python-version",
+        &kind.version,
+        "--abi",
+        &kind.abi,
+    ]);
     for platform in platforms(kind.musl) {
         pip.args(["--platform", platform]);
     }
@@ -117,7 +132,10 @@ fn kind(python: &Python) -> anyhow::Result<Kind> {
     let output = command(python).args(["-c", PROBE]).output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let [version, abi, musl] = text.split(' ').collect::<Vec<_>>()[..] else {
-        bail!("{python} does not say what it is: {}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "{python} does not say what it is: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     };
     let kind = Kind {
         version: version.to_owned(),
@@ -137,7 +155,9 @@ fn cache() -> anyhow::Result<PathBuf> {
         let home = std::env::var_os("HOME")?;
         Some(PathBuf::from(home).join(".cache"))
     });
-    let cache = base.context("neither XDG_CACHE_HOME nor HOME is set")?.join("pyebpf/packages");
+    let cache = base
+        .context("neither XDG_CACHE_HOME nor HOME is set")?
+        .join("pyebpf/packages");
     std::fs::create_dir_all(&cache)?;
     Ok(cache)
 }

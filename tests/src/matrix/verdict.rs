@@ -51,28 +51,57 @@ impl Aspect {
 }
 
 /// The verdict on each aspect of what was recorded of a program.
-pub(super) fn all(burns: &[Burn], recorded: &Recorded, starting: f64) -> Vec<(Aspect, anyhow::Result<String>)> {
+pub(super) fn all(
+    burns: &[Burn],
+    recorded: &Recorded,
+    starting: f64,
+) -> Vec<(Aspect, anyhow::Result<String>)> {
     let samples = of_program(burns, &recorded.stacks);
     Aspect::ALL
         .into_iter()
-        .map(|aspect| (aspect, compare(aspect, burns, &samples, recorded.report.rate_hz, starting)))
+        .map(|aspect| {
+            (
+                aspect,
+                compare(aspect, burns, &samples, recorded.report.rate_hz, starting),
+            )
+        })
         .collect()
 }
 
 /// The samples of all processes that burned, by thread where a thread is known.
 fn of_program(burns: &[Burn], stacks: &Folded) -> Folded {
-    stacks.filter(|stack| burns.iter().any(|burn| stack.pid.is_none_or(|pid| pid == burn.pid)))
+    stacks.filter(|stack| {
+        burns
+            .iter()
+            .any(|burn| stack.pid.is_none_or(|pid| pid == burn.pid))
+    })
 }
 
 fn is_thread_of(stack: &Stack, burn: &Burn) -> bool {
-    stack.pid.is_none_or(|pid| pid == burn.pid) && stack.thread.as_ref().is_some_and(|(tid, _)| *tid == burn.tid)
+    stack.pid.is_none_or(|pid| pid == burn.pid)
+        && stack.thread.as_ref().is_some_and(|(tid, _)| *tid == burn.tid)
 }
 
 /// Fails unless no sample that is inside a burn has another stack, there are as many as the program's clock says, and hardly
 /// any others.
-fn compare(aspect: Aspect, burns: &[Burn], samples: &Folded, rate_hz: f64, starting: f64) -> anyhow::Result<String> {
-    let of_thread = |stack: &Stack| burns.iter().filter(|burn| is_thread_of(stack, burn)).collect::<Vec<_>>();
-    let right = samples.filter(|stack| of_thread(stack).iter().any(|burn| aspect.is_stack_of(stack, burn)));
+fn compare(
+    aspect: Aspect,
+    burns: &[Burn],
+    samples: &Folded,
+    rate_hz: f64,
+    starting: f64,
+) -> anyhow::Result<String> {
+    let of_thread = |stack: &Stack| {
+        burns
+            .iter()
+            .filter(|burn| is_thread_of(stack, burn))
+            .collect::<Vec<_>>()
+    };
+    let right = samples.filter(|stack| {
+        of_thread(stack)
+            .iter()
+            .any(|burn| aspect.is_stack_of(stack, burn))
+    });
     let wrong = samples.filter(|stack| {
         let burns = of_thread(stack);
         let inside = burns.iter().any(|burn| is_at_leaf_of(stack, burn));
@@ -89,7 +118,11 @@ fn compare(aspect: Aspect, burns: &[Burn], samples: &Folded, rate_hz: f64, start
     let due = rate_hz * burns.iter().map(|burn| burn.seconds).sum::<f64>();
     let tolerance = 5.0 * due.sqrt() + 0.03 * due;
     let count = right.total() as f64;
-    let not_right = || samples.filter(|stack| !right.stacks.contains(stack)).most_frequent(4);
+    let not_right = || {
+        samples
+            .filter(|stack| !right.stacks.contains(stack))
+            .most_frequent(4)
+    };
     ensure!(
         count >= due - tolerance && (count <= due + tolerance || aspect != Aspect::Everything),
         "{count} of {total} samples have a true stack, {due:.0} are due; others:\n{}\n  true:\n{}",
@@ -104,7 +137,10 @@ fn compare(aspect: Aspect, burns: &[Burn], samples: &Folded, rate_hz: f64, start
     for burn in burns.iter().filter(|_| aspect == Aspect::Everything) {
         check_burn(burn, &right, rate_hz)?;
     }
-    Ok(format!("{count} of {total} samples at {} places, {due:.0} due", burns.len()))
+    Ok(format!(
+        "{count} of {total} samples at {} places, {due:.0} due",
+        burns.len()
+    ))
 }
 
 /// A place may have few samples, but not none where many are due; and its thread has its name.
@@ -135,11 +171,19 @@ pub(super) fn by_gil_state(burns: &[Burn], recorded: &Recorded) -> anyhow::Resul
             .filter(|stack| is_thread_of(stack, burn) && Aspect::Everything.is_stack_of(stack, burn));
         let (count, due) = (own.total() as f64, recorded.report.rate_hz * burn.seconds);
         if burn.releases_gil {
-            ensure!(count < 0.1 * due, "{count} of {due:.0} samples hold the GIL at {}", text(burn));
+            ensure!(
+                count < 0.1 * due,
+                "{count} of {due:.0} samples hold the GIL at {}",
+                text(burn)
+            );
         } else {
             // Less what it waits for others: it does not burn then.
             let missing = 5.0 * due.sqrt() + 0.05 * due;
-            ensure!(count > due - missing, "only {count} of {due:.0} hold the GIL at {}", text(burn));
+            ensure!(
+                count > due - missing,
+                "only {count} of {due:.0} hold the GIL at {}",
+                text(burn)
+            );
         }
         texts.push(format!("{count} of {due:.0}"));
     }
@@ -192,7 +236,13 @@ mod tests {
 
     fn verdict(text: &str, aspect: Aspect) -> anyhow::Result<String> {
         let text = text.replace("ROOT", "process 7:\"python\";thread (9): python");
-        compare(aspect, &[burn()], &Folded::parse(&text).expect("valid"), 100.0, 20.0)
+        compare(
+            aspect,
+            &[burn()],
+            &Folded::parse(&text).expect("valid"),
+            100.0,
+            20.0,
+        )
     }
 
     #[test]
