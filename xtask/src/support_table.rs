@@ -214,6 +214,15 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_has_a_table_with_every_column() {
+        let readme = fs::read_to_string(workspace::root().join("README.md")).expect("a README");
+        let (_, table, _) = split(&readme).expect("marks");
+        let rows = read_markdown(table);
+        assert!(!rows.is_empty());
+        assert_eq!(markdown(&rows), table, "not as it is written by `--update-table`");
+    }
+
+    #[test]
     fn an_unknown_column_is_an_error() {
         read_notes("3.9\tcolour\tyes\tx\ty\n").expect_err("no such column");
     }
