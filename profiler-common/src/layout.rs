@@ -119,6 +119,8 @@ pub struct CodeLayout {
     /// First byte of a range of [`IDENTITY_WORDS`] words that never changes during a code object's life; a multiple of
     /// 8. It covers `first_line` to `line_table` and serves to notice a freed and re-used address.
     pub identity_start: u16,
+    /// `ob_type`.
+    pub object_type: u16,
     /// `co_firstlineno` (4 bytes).
     pub first_line: u16,
     /// `co_filename`, a `str`.
@@ -272,4 +274,4 @@ pub struct Layout {
     pub code_flags: u16,
 }
 
-const _: () = assert!(size_of::<Layout>() == 16 + 4 + 16 + 16 + 16 + 24 + 12);
+const _: () = assert!(size_of::<Layout>() == 16 + 4 + 16 + 18 + 16 + 24 + 12);

@@ -69,6 +69,8 @@ pub struct ThreadLookup {
     /// Address of the `int` that is not 0 during a garbage collection (up to 3.8); 0 where it is unknown or part of the
     /// interpreter state.
     pub collecting: u64,
+    /// Address of `PyCode_Type`, the type of every code object; 0 where it is unknown.
+    pub code_type: u64,
     /// How the C library keeps thread-specific data.
     pub specific: ThreadSpecific,
     /// How it keeps the thread-local variables of libraries.
@@ -103,5 +105,5 @@ pub struct ProcessEntry {
 
 const _: () = assert!(size_of::<ThreadSpecific>() == 16);
 const _: () = assert!(size_of::<DynamicThreadVector>() == 8);
-const _: () = assert!(size_of::<ThreadLookup>() == 64);
-const _: () = assert!(size_of::<ProcessEntry>() == 80);
+const _: () = assert!(size_of::<ThreadLookup>() == 72);
+const _: () = assert!(size_of::<ProcessEntry>() == 88);

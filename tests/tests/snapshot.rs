@@ -92,11 +92,7 @@ fn there_is_a_snapshot_of_every_supported_version_and_every_workload() {
 fn every_frame_has_the_name_file_and_line_that_the_program_reported() {
     each(|snapshot, layout| {
         let walked = rewalk(snapshot, &snapshot.memory, layout);
-        compare(
-            &walked,
-            &name(&snapshot.memory, layout, &walked.frames),
-            &snapshot.stack,
-        )
+        compare(&walked, &name(&snapshot.memory, layout, &walked), &snapshot.stack)
     });
 }
 
@@ -279,7 +275,7 @@ fn a_code_object_that_went_away_costs_its_own_name_only() {
             "{} frames",
             walked.frames.len()
         );
-        let names = name(&memory, layout, &walked.frames);
+        let names = name(&memory, layout, &walked);
         let same = |frame: &&RawFrame| frame.code == leaf.code;
         let lost = walked.frames.iter().filter(same).count();
         anyhow::ensure!(
@@ -320,7 +316,7 @@ fn flipped_bytes_and_missing_pages_never_panic_or_run_away() {
             let python = walked.frames.iter().filter(|frame| frame.code != 0).count();
             let asked = walked.unseen as usize;
             anyhow::ensure!(asked >= python, "{asked} of {python} asked about");
-            let names = name(&memory, layout, &walked.frames);
+            let names = name(&memory, layout, &walked);
             anyhow::ensure!(names.len() == python, "{} names for {python} frames", names.len());
         }
         Ok(())

@@ -41,10 +41,14 @@ pub(crate) struct AccuracyArgs {
     /// How many samples to check
     #[arg(long, default_value_t = 1_000_000)]
     samples: u64,
+    /// On every Python of tests/pythons.toml, not only on those of CI
+    #[arg(long)]
+    all_pythons: bool,
 }
 
 pub(crate) fn accuracy(args: &AccuracyArgs) -> anyhow::Result<()> {
-    setup::ensure(&[setup::RUST, setup::BPF, setup::PYTHON])?;
+    setup::ensure(&[setup::RUST, setup::BPF])?;
+    pythons::ensure_for_tests(args.all_pythons)?;
     let mut cargo = cargo_with_bpf_linker()?;
     cargo.args([
         "test",
@@ -58,9 +62,10 @@ pub(crate) fn accuracy(args: &AccuracyArgs) -> anyhow::Result<()> {
     run_as_root(&mut cargo)?;
     cargo.env("PYEBPF_BIN", pyebpf(true)?);
     cargo.env("PYEBPF_ACCURACY_SAMPLES", args.samples.to_string());
-    if let Some(root) = setup::python::pyenv_root() {
-        cargo.env("PYENV_ROOT", root);
+    if args.all_pythons {
+        cargo.env("PYEBPF_ALL_PYTHONS", "1");
     }
+    pythons::tell(&mut cargo)?;
     command::run(&mut cargo)
 }
 

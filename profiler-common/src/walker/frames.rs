@@ -70,6 +70,16 @@ pub fn walk_block<M: Memory, S: CodeSeen>(
                     ..BOUNDARY
                 };
             } else if !asked && !seen.seen(code, slot.check) {
+                if is_other_object(memory, layout, scratch, code) {
+                    // Memory that is no frame: whatever it points to is none either.
+                    *slot = BOUNDARY;
+                    if !restart(scratch, index) {
+                        scratch.cursor = RemoteAddr::NULL;
+                        scratch.status = StackStatus::FrameFault.code();
+                        return index;
+                    }
+                    continue;
+                }
                 scratch.unseen += 1;
             }
         }
@@ -139,6 +149,15 @@ fn load_frame<M: Memory>(memory: &M, layout: &Layout, scratch: &mut Scratch) -> 
         .read_words_prefix(scratch.cursor, single, u32::from(layout.frame.bytes))
         .ok()?;
     Some(LoadedFrame(WINDOW_WORDS))
+}
+
+/// Whether something else than a code object is at `code`. Asked once for each that is new: the others were one, and have
+/// not changed.
+#[inline(always)]
+fn is_other_object<M: Memory>(memory: &M, layout: &Layout, scratch: &Scratch, code: u64) -> bool {
+    let mut found = [0u64; 1];
+    let address = RemoteAddr(code).offset(u64::from(layout.code.object_type));
+    scratch.code_type != 0 && memory.read_words(address, &mut found).is_ok() && found[0] != scratch.code_type
 }
 
 /// The `__init__` shim of 3.13: it looks like a Python frame, and only its code object tells. `scratch` holds the identity

@@ -56,6 +56,8 @@ pub struct Scratch {
     pub status: u16,
     /// A [`crate::reason::GilState`] code.
     pub gil: u16,
+    /// `ThreadLookup::code_type`.
+    pub code_type: u64,
     /// 1 while the thread collects garbage.
     pub collecting: u32,
     /// Explicit padding.
@@ -86,6 +88,7 @@ impl Scratch {
         unseen: 0,
         status: 0,
         gil: 0,
+        code_type: 0,
         collecting: 0,
         pad: 0,
         origins: [0; FRAMES_PER_BLOCK],

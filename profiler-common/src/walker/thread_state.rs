@@ -11,6 +11,10 @@ use crate::walker::{Scratch, WINDOW_WORDS};
 
 /// Bytes of the window.
 const WINDOW_BYTES: u64 = (WINDOW_WORDS * 8) as u64;
+/// A C stack is not larger.
+const C_STACK_BYTES: u64 = 1 << 30;
+/// A thread state is not larger.
+const THREAD_STATE_BYTES: u64 = 1024;
 /// Thread states looked at where only a list leads to them.
 const MAX_LISTED: usize = 128;
 
@@ -32,6 +36,7 @@ pub fn locate<M: Memory>(
     scratch.unseen = 0;
     scratch.gil = GilState::Unknown.code();
     scratch.collecting = 0;
+    scratch.code_type = lookup.code_type;
     let status = find(memory, lookup, layout, thread_pointer, scratch);
     scratch.status = status.code();
     if !matches!(status, StackStatus::Complete) {
@@ -310,8 +315,9 @@ fn newest_frame<M: Memory>(memory: &M, layout: &Layout, scratch: &mut Scratch) -
 
 /// Reads the `_PyCFrame` of the newest invocation of the evaluation loop, and that of the one before.
 ///
-/// The loop publishes its `_PyCFrame` some instructions before it fills in `current_frame`, which until then holds
-/// whatever the C stack held (3.11, 3.12: `_PyEval_EvalFrameDefault`). The invocation before is certain.
+/// The loop publishes its `_PyCFrame` some instructions before it fills it in, so until then it holds whatever the C stack
+/// held (3.11, 3.12: `_PyEval_EvalFrameDefault`; compilers store both fields at once). The invocation before is certain,
+/// if it is where such a thing can be.
 #[inline(always)]
 fn follow_cframe<M: Memory>(memory: &M, layout: &Layout, cframe: RemoteAddr, scratch: &mut Scratch) -> bool {
     let mut words = [0u64; 2];
@@ -320,15 +326,15 @@ fn follow_cframe<M: Memory>(memory: &M, layout: &Layout, cframe: RemoteAddr, scr
         return false;
     }
     scratch.cursor = RemoteAddr(words[0]);
-    // The first one is part of the thread state and has none before it.
-    if words[1] != 0 {
-        let mut outer = [0u64; 1];
-        if memory
+    // It lies further out on the C stack, or, the first one, in the thread state.
+    let is_outer = words[1].wrapping_sub(cframe.0) < C_STACK_BYTES
+        || words[1].wrapping_sub(scratch.thread_state.0) < THREAD_STATE_BYTES;
+    let mut outer = [0u64; 1];
+    if is_outer
+        && memory
             .read_words(RemoteAddr(words[1]).offset(current), &mut outer)
-            .is_err()
-        {
-            return false;
-        }
+            .is_ok()
+    {
         scratch.outer = RemoteAddr(outer[0]);
     }
     true

@@ -135,16 +135,9 @@ impl Inspector {
             return Ok(None);
         };
         let memory = ProcMemory::open(search.pid)?;
-        let program_libc = search.program.as_ref().and_then(|(_, program)| program.libc);
+        let program = search.program.as_ref().map(|(_, program)| program.as_ref());
         Ok(
-            match judge(
-                &memory,
-                search.maps,
-                mapping,
-                &analysis,
-                implementation,
-                program_libc,
-            ) {
+            match judge(&memory, search.maps, mapping, &analysis, implementation, program) {
                 Ok(Some(interpreter)) => Some(Finding::Python(Box::new(interpreter))),
                 // Its data is not mapped yet.
                 Ok(None) => Some(Finding::NotPython { may_still_load: true }),

@@ -27,7 +27,7 @@ pub(super) fn judge<M: Memory>(
     mapping: &Mapping<'_>,
     analysis: &Analysis,
     implementation: &Implementation,
-    program_libc: Option<Libc>,
+    program: Option<&Analysis>,
 ) -> Result<Option<Interpreter>, Refused> {
     let file = path_of(mapping);
     let Implementation::CPython(cpython) = implementation else {
@@ -46,6 +46,7 @@ pub(super) fn judge<M: Memory>(
         reason,
         file: file.clone(),
     };
+    let program_libc = program.and_then(|program| program.libc);
     let usable = usable(analysis, cpython, program_libc).map_err(refuse)?;
 
     let Some(bias) = loader::load_bias(maps, mapping, &analysis.segments) else {
@@ -55,6 +56,7 @@ pub(super) fn judge<M: Memory>(
         entry: usable.entry,
         cpython,
         bias,
+        has_own_types: analysis.is_program || !program.is_some_and(|program| program.has_code_type),
         specific: usable.specific,
         vector: usable.vector,
     };

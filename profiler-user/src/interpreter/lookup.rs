@@ -20,6 +20,8 @@ pub(super) struct Target<'a> {
     pub(super) cpython: &'a CPython,
     /// Added to the file's addresses.
     pub(super) bias: u64,
+    /// Whether `PyCode_Type` is the file's own, and not a copy in the program.
+    pub(super) has_own_types: bool,
     /// How the C library keeps thread-specific data.
     pub(super) specific: ThreadSpecific,
     /// How it keeps the thread-local variables of libraries.
@@ -55,6 +57,11 @@ impl Target<'_> {
                 .current_thread_state
                 .map_or(0, |address| self.address(address)),
             collecting: anchors.gc_collecting.map_or(0, |address| self.address(address)),
+            code_type: self
+                .cpython
+                .code_type
+                .filter(|_| self.has_own_types)
+                .map_or(0, |address| self.address(address)),
             specific: self.specific,
             vector: self.vector,
             how: self.entry.lookup,

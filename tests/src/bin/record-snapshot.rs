@@ -49,7 +49,12 @@ fn record(parts: &[String]) -> anyhow::Result<()> {
             let arguments: Vec<&str> = planned.arguments.iter().map(String::as_str).collect();
             // The copy of `truth.py` comes first: it is on the stack of some.
             let modules: Vec<PathBuf> = [folder.clone()].into_iter().chain(planned.modules).collect();
-            let snapshot = recorder::record(python, planned.name, &copy, &arguments, &modules)
+            let record = || recorder::record(python, planned.name, &copy, &arguments, &modules);
+            // A program may be stopped between two collections of garbage.
+            let snapshot = record()
+                .or_else(|_| record())
+                .or_else(|_| record())
+                .or_else(|_| record())
                 .with_context(|| full_name.clone())?;
             let path = snapshot.save()?;
             println!("{}: {} bytes", path.display(), path.metadata()?.len());

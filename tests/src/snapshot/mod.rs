@@ -70,6 +70,8 @@ struct LookupFields {
     last_holder: u64,
     anchor: u64,
     collecting: u64,
+    #[serde(default)]
+    code_type: u64,
     #[serde(with = "SpecificFields")]
     specific: ThreadSpecific,
     #[serde(with = "VectorFields")]

@@ -102,7 +102,7 @@ pub fn record(
         &interpreter.layout,
         snapshot.thread_pointer,
     );
-    let named = walk::name(&recorder, &interpreter.layout, &walked.frames);
+    let named = walk::name(&recorder, &interpreter.layout, &walked);
     snapshot.memory = recorder.image.into_inner();
     walk::compare(&walked, &named, &snapshot.stack)?;
     Ok(snapshot)

@@ -12,7 +12,7 @@ use profiler_common::record::{
     CLASS_BYTES, CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES, MAX_BLOCKS, NAME_BYTES,
     NO_INSTRUCTION, RawFrame, TextHeader,
 };
-use profiler_common::walker::{CodeSeen, Scratch, capture, identity, locate, walk_block};
+use profiler_common::walker::{CodeSeen, Scratch, capture, capture_class, identity, locate, walk_block};
 use pyebpf::code::definition::{CodeKey, Definition};
 use pyebpf::decode::{CodeView, TextView};
 
@@ -29,6 +29,10 @@ pub struct Walked {
     pub newest: RemoteAddr,
     /// Newest first, entry frames of the C stack (code 0) included.
     pub frames: Vec<RawFrame>,
+    /// Whether the thread was collecting garbage.
+    pub collecting: bool,
+    /// The address of each frame.
+    pub origins: Vec<u64>,
     /// Frames whose definition was asked for.
     pub unseen: u32,
 }
@@ -51,7 +55,7 @@ pub fn walk<M: Memory>(memory: &M, lookup: &ThreadLookup, layout: &Layout, threa
     let mut scratch = Box::new(Scratch::EMPTY);
     let located = locate(memory, lookup, layout, thread_pointer, &mut scratch);
     let newest = scratch.cursor;
-    let (mut frames, mut asked) = (Vec::new(), 0);
+    let (mut frames, mut origins, mut asked) = (Vec::new(), Vec::new(), 0);
     if located == StackStatus::Complete {
         for _ in 0..MAX_BLOCKS {
             let seen = NothingSeen(Cell::new(0));
@@ -62,8 +66,10 @@ pub fn walk<M: Memory>(memory: &M, lookup: &ThreadLookup, layout: &Layout, threa
             assert!(void <= count, "{void} of {count} slots are void");
             if void > 0 {
                 frames.clear();
+                origins.clear();
             }
             frames.extend_from_slice(&block[void..count]);
+            origins.extend_from_slice(&scratch.origins[void..count]);
             asked += scratch.unseen;
             if scratch.cursor.is_null() {
                 break;
@@ -77,7 +83,9 @@ pub fn walk<M: Memory>(memory: &M, lookup: &ThreadLookup, layout: &Layout, threa
         status: StackStatus::from_code(scratch.status).expect("the walker sets known codes only"),
         gil: GilState::from_code(scratch.gil).expect("the walker sets known codes only"),
         newest,
+        collecting: scratch.collecting == 1,
         frames,
+        origins,
         unseen: asked,
     }
 }
@@ -94,35 +102,40 @@ pub fn by_key_only(lookup: &ThreadLookup) -> ThreadLookup {
 
 /// Names frames as the recorder does: what the kernel half captures, completed from memory where it was cut short. Entry
 /// frames are left out; `None` stands for a frame without a name, file or line.
-pub fn name<M: Memory>(memory: &M, layout: &Layout, frames: &[RawFrame]) -> Vec<Option<TrueFrame>> {
+pub fn name<M: Memory>(memory: &M, layout: &Layout, walked: &Walked) -> Vec<Option<TrueFrame>> {
     let mut known: HashMap<(u64, u32), Definition> = HashMap::new();
-    frames
+    let collector = walked
+        .collecting
+        .then(|| Some(TrueFrame("<gc>".to_owned(), String::new(), 0)));
+    let frames = walked
+        .frames
         .iter()
-        .filter(|frame| frame.code != 0)
-        .map(|frame| {
+        .zip(&walked.origins)
+        .filter(|(frame, _)| frame.code != 0)
+        .map(|(frame, origin)| {
             let key = CodeKey {
                 code: frame.code,
                 check: frame.check,
             };
             let definition = known
                 .entry((frame.code, frame.check))
-                .or_insert_with(|| define(memory, layout, key));
+                .or_insert_with(|| define(memory, layout, key, *origin));
             let line = match frame.instr_offset {
                 NO_INSTRUCTION => Some(definition.first_line),
                 offset => definition.line_table.line(offset),
             };
             Some(TrueFrame(
-                definition.name.get()?.to_owned(),
+                definition.full_name()?.into_owned(),
                 definition.filename.get()?.to_owned(),
                 line?,
             ))
-        })
-        .collect()
+        });
+    collector.into_iter().chain(frames).collect()
 }
 
-fn define<M: Memory>(memory: &M, layout: &Layout, key: CodeKey) -> Definition {
+fn define<M: Memory>(memory: &M, layout: &Layout, key: CodeKey, frame: u64) -> Definition {
     let mut words = [0; IDENTITY_BUFFER_WORDS];
-    let mut header = [0u64; 8];
+    let mut header = [0u64; 16];
     let mut captured = Box::new(EMPTY);
     let check = identity(memory, layout, key.code, &mut words);
     capture(
@@ -134,6 +147,7 @@ fn define<M: Memory>(memory: &M, layout: &Layout, key: CodeKey) -> Definition {
         &mut header,
         &mut captured,
     );
+    capture_class(memory, layout, key.code, frame, &mut header, &mut captured);
     let text = |header: TextHeader, data| TextView { header, data };
     let view = CodeView {
         tgid: 1,
@@ -144,8 +158,8 @@ fn define<M: Memory>(memory: &M, layout: &Layout, key: CodeKey) -> Definition {
         line_table_object: captured.line_table_object,
         line_table_length: captured.line_table_length,
         layout: 0,
-        class_object: 0,
-        class: &[],
+        class_object: captured.class_object,
+        class: &captured.class_data[..captured.class_stored as usize],
         name: text(captured.name, &captured.name_data[..captured.name.stored.into()]),
         filename: text(
             captured.filename,

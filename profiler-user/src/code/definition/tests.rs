@@ -63,6 +63,7 @@ fn layout(minor: u8) -> Layout {
     let identity_start = line_table + 8 - 8 * u16::try_from(IDENTITY_WORDS).expect("a dozen");
     let code = CodeLayout {
         identity_start,
+        object_type: 8,
         first_line,
         filename,
         name,

@@ -145,6 +145,8 @@ pub struct CPython {
     /// `sizeof(PyObject)`, when the file exports `_Py_NoneStruct`; more than 16 in builds with other object
     /// layouts.
     pub object_header_bytes: Option<u64>,
+    /// Static address of `PyCode_Type`; `None` when the file does not export it.
+    pub code_type: Option<u64>,
     /// Built with `Py_STACKREF_DEBUG` (3.14+).
     pub has_stackref_debug: bool,
     /// Where it keeps what leads to a thread's state.
@@ -176,6 +178,8 @@ pub struct Analysis {
     /// Static address at which the dynamic loader leaves the address of its `r_debug` (the value of
     /// `DT_DEBUG`).
     pub debug_slot: Option<u64>,
+    /// Has a `PyCode_Type`: besides interpreters, programs that the linker gave a copy of their library's.
+    pub has_code_type: bool,
     /// `PT_LOAD` segments.
     pub segments: Box<[Segment]>,
 }
@@ -259,6 +263,7 @@ fn analyze_class<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
         is_program: image.is_program(),
         libc: find_libc(&image),
         debug_slot: image.debug_slot(),
+        has_code_type: code_type(&image).is_some(),
         segments: image.segments.as_slice().into(),
     })
 }
@@ -290,6 +295,7 @@ fn find_interpreter<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
             version,
             debug_offsets,
             object_header_bytes,
+            code_type: code_type(image),
             has_stackref_debug: image.dynamic_symbol(STACKREF_DEBUG_FUNCTION).is_some(),
             anchors: anchors::find(image, runtime),
         }));
@@ -302,9 +308,14 @@ fn find_interpreter<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
         version,
         debug_offsets: None,
         object_header_bytes,
+        code_type: code_type(image),
         has_stackref_debug: false,
         anchors: anchors::find(image, None),
     }))
+}
+
+fn code_type<Elf: FileHeader<Endian = LittleEndian>, S: Source>(image: &Image<'_, Elf, S>) -> Option<u64> {
+    image.dynamic_symbol(b"PyCode_Type").map(|symbol| symbol.address)
 }
 
 /// The dynamic symbol survives stripping; the section (3.10+) survives hidden visibility; the static symbol

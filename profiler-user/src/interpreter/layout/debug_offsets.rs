@@ -161,6 +161,7 @@ impl DebugFields {
         ]);
 
         let code = &mut layout.code;
+        code.object_type = get(self.ob_type)?;
         code.filename = get(self.filename)?;
         code.name = get(self.name)?;
         code.qualname = get(self.qualname)?;

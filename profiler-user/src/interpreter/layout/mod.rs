@@ -161,6 +161,7 @@ fn with_longer_headers(layout: &Layout, extra: u16) -> Layout {
     let code = &mut layout.code;
     move_all(&mut [
         &mut code.identity_start,
+        &mut code.object_type,
         &mut code.first_line,
         &mut code.filename,
         &mut code.name,
@@ -303,6 +304,7 @@ mod tests {
             version: VersionEvidence::Known(version),
             debug_offsets: None,
             object_header_bytes: Some(16),
+            code_type: None,
             has_stackref_debug: false,
             anchors: crate::interpreter::elf::Anchors::default(),
         }

@@ -52,6 +52,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         code: CodeLayout {
             // `co_argcount` to `co_lnotab`; `co_zombieframe` behind it changes.
             identity_start: 16,
+            object_type: 8,
             first_line: 96,
             filename: 80,
             name: 88,

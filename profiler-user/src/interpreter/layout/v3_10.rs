@@ -52,6 +52,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         code: CodeLayout {
             // `co_stacksize` to `co_linetable`; `co_zombieframe` behind it changes.
             identity_start: 32,
+            object_type: 8,
             first_line: 40,
             filename: 104,
             name: 112,

@@ -53,6 +53,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             // `co_argcount` to `co_linetable`; `co_warmup` before it, and `co_weakreflist` and all behind it,
             // change.
             identity_start: 48,
+            object_type: 8,
             first_line: 72,
             filename: 112,
             name: 120,

@@ -52,6 +52,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         code: CodeLayout {
             // `co_flags` to `co_linetable`, with `co_version` at 92; `co_weakreflist` and all behind it change.
             identity_start: 48,
+            object_type: 8,
             first_line: 68,
             filename: 112,
             name: 120,

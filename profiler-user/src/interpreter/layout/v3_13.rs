@@ -53,6 +53,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         code: CodeLayout {
             // `co_flags` to `co_linetable`, with `co_version` at 92; `co_weakreflist` and all behind it change.
             identity_start: 48,
+            object_type: 8,
             first_line: 68,
             filename: 112,
             name: 120,
@@ -144,6 +145,7 @@ pub(super) const FREE_THREADED: VersionEntry = VersionEntry {
 const CODE_FREE_THREADED: CodeLayout = CodeLayout {
     // As above, with `co_version` at 108.
     identity_start: 64,
+    object_type: 24,
     first_line: 84,
     filename: 128,
     name: 136,

@@ -52,6 +52,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         code: CodeLayout {
             // `co_nlocals` to `co_lnotab`; `co_zombieframe` behind it changes.
             identity_start: 24,
+            object_type: 8,
             first_line: 36,
             filename: 96,
             name: 104,
