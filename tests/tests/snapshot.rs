@@ -101,6 +101,8 @@ fn the_lock_is_held_in_python_code_and_released_in_the_call_that_released_it() {
     each(|snapshot, layout| {
         let expected = if snapshot.workload == "gil_released" {
             GilState::Released
+        } else if snapshot.free_threaded {
+            GilState::Absent
         } else {
             GilState::Held
         };
@@ -141,11 +143,17 @@ fn another_thread_pointer_finds_no_stack() {
                 "{} frames for {pointer:#x}",
                 walked.frames.len()
             );
+            // A thread-local variable at such an address is not readable; nor are, in the recorded memory, the thread
+            // states that a longer search comes to.
+            let may_fault = matches!(
+                snapshot.lookup.how,
+                thread_lookup::THREAD_LOCAL | thread_lookup::LIST
+            );
             anyhow::ensure!(
                 matches!(
                     walked.status,
                     StackStatus::NoThreadState | StackStatus::ForeignThreadState
-                ),
+                ) || may_fault && walked.status == StackStatus::StateFault,
                 "{:?} for {pointer:#x}",
                 walked.status
             );
@@ -317,7 +325,12 @@ fn flipped_bytes_and_missing_pages_never_panic_or_run_away() {
             let asked = walked.unseen as usize;
             anyhow::ensure!(asked >= python, "{asked} of {python} asked about");
             let names = name(&memory, layout, &walked);
-            anyhow::ensure!(names.len() == python, "{} names for {python} frames", names.len());
+            let collector = usize::from(walked.collecting);
+            anyhow::ensure!(
+                names.len() == python + collector,
+                "{} names for {python} frames",
+                names.len()
+            );
         }
         Ok(())
     });

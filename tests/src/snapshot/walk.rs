@@ -61,7 +61,8 @@ pub fn walk<M: Memory>(memory: &M, lookup: &ThreadLookup, layout: &Layout, threa
             let seen = NothingSeen(Cell::new(0));
             let mut block = [RawFrame::default(); FRAMES_PER_BLOCK];
             let count = walk_block(memory, &seen, layout, &mut scratch, &mut block);
-            assert_eq!(scratch.unseen, seen.0.get(), "every frame is asked about once");
+            // What turns out to be no code object is asked about too.
+            assert!(scratch.unseen <= seen.0.get(), "every frame is asked about");
             let void = scratch.void as usize;
             assert!(void <= count, "{void} of {count} slots are void");
             if void > 0 {
