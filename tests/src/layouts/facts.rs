@@ -3,13 +3,14 @@
 //! No versions here: of several expressions the first one that compiles with a version's headers counts, and none
 //! means that the version has no such field.
 
+mod debug_offsets;
+mod objects;
+
 use profiler_common::layout::{
-    CODE_BOOKKEEPING, CodeLayout, FrameLayout, IDENTITY_WORDS, InterpreterLayout, LAYOUT_CODE_VERSION,
-    LAYOUT_IDENTITY_LOW_HALF, Layout, MethodLayout, TextLayout, ThreadStateLayout, frame_shape, gil_shape,
-    text_shape,
+    FrameLayout, InterpreterLayout, Layout, ThreadStateLayout, frame_shape, gil_shape,
 };
 use profiler_common::process::thread_lookup;
-use pyebpf::interpreter::layout::{DebugFields, RuntimeFields, VersionEntry};
+use pyebpf::interpreter::layout::{RuntimeFields, VersionEntry};
 
 /// `sizeof(PyObject)`; where it differs, everything does.
 pub(super) const OBJECT_HEADER: &str = "object_header_bytes";
@@ -84,11 +85,11 @@ pub(super) fn facts(entry: &VersionEntry) -> Vec<Fact> {
     facts.extend(thread_state(entry));
     facts.extend(interpreter(entry));
     facts.extend(frame(layout));
-    facts.extend(code(layout));
-    facts.extend(text(layout));
-    facts.extend(method(layout));
+    facts.extend(objects::code(layout));
+    facts.extend(objects::text(layout));
+    facts.extend(objects::method(layout));
     if let Some(fields) = &entry.debug_offsets {
-        facts.extend(debug_offsets(fields, entry.free_threaded));
+        facts.extend(debug_offsets::facts(fields, entry.free_threaded));
     }
     facts
 }
@@ -144,7 +145,14 @@ fn thread_state(entry: &VersionEntry) -> Vec<Fact> {
         next,
         gil_requested,
     } = entry.layout.thread_state;
-    let has_bit = entry.layout.gil_shape == gil_shape::STATUS_BIT;
+    let shape = entry.layout.gil_shape;
+    let status_expressions: &[&str] = match shape {
+        gil_shape::ATTACHED => &["offsetof(PyThreadState, state)"],
+        _ => &[
+            "offsetof(PyThreadState, holds_gil)",
+            "offsetof(PyThreadState, _status)",
+        ],
+    };
     vec![
         compared(
             Relation::AtLeast,
@@ -170,15 +178,7 @@ fn thread_state(entry: &VersionEntry) -> Vec<Fact> {
             datastack_chunk,
             &["offsetof(PyThreadState, datastack_chunk)"],
         ),
-        fact(
-            "thread_state.status",
-            status,
-            &[
-                "offsetof(PyThreadState, holds_gil)",
-                "offsetof(PyThreadState, _status)",
-            ],
-        )
-        .when(has_bit),
+        fact("thread_state.status", status, status_expressions).when(shape != gil_shape::HOLDER),
         fact(
             "gil_bit",
             entry.layout.gil_bit,
@@ -189,7 +189,7 @@ fn thread_state(entry: &VersionEntry) -> Vec<Fact> {
                 "BIT(PyThreadState, _status, active)",
             ],
         )
-        .when(has_bit),
+        .when(shape == gil_shape::STATUS_BIT),
         fact(
             "thread_state.interp",
             interp,
@@ -201,7 +201,8 @@ fn thread_state(entry: &VersionEntry) -> Vec<Fact> {
             "thread_state.gil_requested",
             gil_requested,
             &["offsetof(PyThreadState, gil_requested)"],
-        ),
+        )
+        .when(shape != gil_shape::ATTACHED),
     ]
 }
 
@@ -309,332 +310,5 @@ fn frame(layout: &Layout) -> Vec<Fact> {
             bytecode_index,
             &["offsetof(_PyInterpreterFrame, tlbc_index)"],
         ),
-    ]
-}
-
-fn code(layout: &Layout) -> Vec<Fact> {
-    let CodeLayout {
-        identity_start,
-        first_line,
-        filename,
-        name,
-        qualname,
-        line_table,
-        bytecode,
-        thread_bytecode,
-    } = layout.code;
-    let start = u64::from(identity_start);
-    let end = start + 8 * IDENTITY_WORDS as u64;
-    let has_version = layout.flags & LAYOUT_CODE_VERSION != 0;
-    const VERSION: &[&str] = &["offsetof(PyCodeObject, co_version)"];
-    vec![
-        compared(
-            Relation::Below,
-            fact("code.identity_start", start + 1, &["sizeof(PyObject)"]),
-        ),
-        // The first field that changes.
-        compared(
-            Relation::AtLeast,
-            fact(
-                "code.identity_start + 96",
-                end,
-                &[
-                    "offsetof(PyCodeObject, co_zombieframe)",
-                    "offsetof(PyCodeObject, co_weakreflist)",
-                ],
-            ),
-        ),
-        // Counts down in the half of the first word that is left out.
-        fact(
-            "flags: LAYOUT_IDENTITY_LOW_HALF",
-            if layout.flags & LAYOUT_IDENTITY_LOW_HALF == 0 {
-                0
-            } else {
-                start + 4
-            },
-            &["offsetof(PyCodeObject, co_warmup)"],
-        ),
-        compared(
-            Relation::AtLeast,
-            fact("flags: LAYOUT_CODE_VERSION", start, VERSION),
-        )
-        .when(has_version),
-        compared(Relation::Below, fact("flags: LAYOUT_CODE_VERSION", end, VERSION)).when(has_version),
-        fact(
-            "code.first_line",
-            first_line,
-            &["offsetof(PyCodeObject, co_firstlineno)"],
-        ),
-        fact(
-            "code.first_line: bytes",
-            4u64,
-            &["sizeof(((PyCodeObject *)0)->co_firstlineno)"],
-        ),
-        fact(
-            "code.filename",
-            filename,
-            &["offsetof(PyCodeObject, co_filename)"],
-        ),
-        fact("code.name", name, &["offsetof(PyCodeObject, co_name)"]),
-        fact(
-            "code.qualname",
-            qualname,
-            &[
-                "offsetof(PyCodeObject, co_qualname)",
-                "offsetof(PyCodeObject, co_name)",
-            ],
-        ),
-        fact(
-            "code.line_table",
-            line_table,
-            &[
-                "offsetof(PyCodeObject, co_linetable)",
-                "offsetof(PyCodeObject, co_lnotab)",
-            ],
-        ),
-        fact(
-            "code.bytecode",
-            bytecode,
-            &["offsetof(PyCodeObject, co_code_adaptive)"],
-        ),
-        fact(
-            "code.thread_bytecode",
-            thread_bytecode,
-            &["offsetof(PyCodeObject, co_tlbc)"],
-        ),
-        fact(
-            "code_flags",
-            layout.code_flags,
-            &["0 * CO_NO_MONITORING_EVENTS + offsetof(PyCodeObject, co_flags)"],
-        ),
-        fact(
-            "code_flags: CODE_BOOKKEEPING",
-            CODE_BOOKKEEPING,
-            &["CO_NO_MONITORING_EVENTS"],
-        )
-        .when(layout.code_flags != 0),
-    ]
-}
-
-fn text(layout: &Layout) -> Vec<Fact> {
-    let TextLayout {
-        str_length,
-        str_state,
-        ascii_data,
-        compact_data,
-        bytes_size,
-        bytes_data,
-        kind_shift,
-        compact_bit,
-        ascii_bit,
-        pad: _,
-    } = layout.text;
-    let is_unicode = layout.text_shape == text_shape::UNICODE;
-    vec![
-        fact(
-            "text.str_length",
-            str_length,
-            &["offsetof(PyASCIIObject, length)"],
-        )
-        .when(is_unicode),
-        fact("text.str_state", str_state, &["offsetof(PyASCIIObject, state)"]).when(is_unicode),
-        fact(
-            "text.str_state: bytes",
-            4u64,
-            &["sizeof(((PyASCIIObject *)0)->state)"],
-        )
-        .when(is_unicode),
-        fact("text.ascii_data", ascii_data, &["sizeof(PyASCIIObject)"]).when(is_unicode),
-        fact(
-            "text.compact_data",
-            compact_data,
-            &["sizeof(PyCompactUnicodeObject)"],
-        )
-        .when(is_unicode),
-        fact(
-            "text.kind_shift",
-            kind_shift,
-            &["BIT(PyASCIIObject, state, kind)"],
-        )
-        .when(is_unicode),
-        fact(
-            "text.compact_bit",
-            compact_bit,
-            &["BIT(PyASCIIObject, state, compact)"],
-        )
-        .when(is_unicode),
-        fact("text.ascii_bit", ascii_bit, &["BIT(PyASCIIObject, state, ascii)"]).when(is_unicode),
-        fact("text.bytes_size", bytes_size, &["offsetof(PyVarObject, ob_size)"]),
-        fact(
-            "text.bytes_data",
-            bytes_data,
-            &["offsetof(PyBytesObject, ob_sval)"],
-        ),
-    ]
-}
-
-fn method(layout: &Layout) -> Vec<Fact> {
-    let MethodLayout {
-        argument_count,
-        local_count,
-        local_names,
-        cell_arguments,
-        cell_argument_bytes,
-        locals,
-        cell_content,
-        tuple_items,
-        object_type,
-        type_name,
-        type_flags,
-    } = layout.method;
-    let is_used = layout.method != MethodLayout::NONE;
-    [
-        fact(
-            "method.argument_count",
-            argument_count,
-            &["offsetof(PyCodeObject, co_argcount)"],
-        ),
-        fact(
-            "method.local_count",
-            local_count,
-            &["offsetof(PyCodeObject, co_nlocals)"],
-        ),
-        fact(
-            "method.local_names",
-            local_names,
-            &["offsetof(PyCodeObject, co_varnames)"],
-        ),
-        fact(
-            "method.cell_arguments",
-            cell_arguments,
-            &["offsetof(PyCodeObject, co_cell2arg)"],
-        ),
-        fact(
-            "method.cell_argument_bytes",
-            cell_argument_bytes,
-            &["sizeof(*((PyCodeObject *)0)->co_cell2arg)"],
-        ),
-        fact(
-            "method.locals",
-            locals,
-            &["offsetof(PyFrameObject, f_localsplus)"],
-        ),
-        fact(
-            "method.cell_content",
-            cell_content,
-            &["offsetof(PyCellObject, ob_ref)"],
-        ),
-        fact(
-            "method.tuple_items",
-            tuple_items,
-            &["offsetof(PyTupleObject, ob_item)"],
-        ),
-        fact(
-            "method.object_type",
-            object_type,
-            &["offsetof(PyObject, ob_type)"],
-        ),
-        fact(
-            "method.type_name",
-            type_name,
-            &["offsetof(PyTypeObject, tp_name)"],
-        ),
-        fact(
-            "method.type_flags",
-            type_flags,
-            &["offsetof(PyTypeObject, tp_flags)"],
-        ),
-    ]
-    .map(|fact| fact.when(is_used))
-    .into()
-}
-
-/// `offsetof` into the table itself.
-macro_rules! table {
-    ($name:literal, $value:expr, $($field:literal),+) => {
-        fact(
-            concat!("debug_offsets.", $name),
-            $value,
-            &[$(concat!("offsetof(_Py_DebugOffsets, ", $field, ")")),+],
-        )
-    };
-}
-
-fn debug_offsets(fields: &DebugFields, free_threaded: bool) -> Vec<Fact> {
-    let DebugFields {
-        bytes,
-        current_frame,
-        thread_id,
-        datastack_chunk,
-        gil,
-        gil_requested,
-        interp,
-        previous,
-        executable,
-        instr_ptr,
-        owner,
-        tlbc_index,
-        filename,
-        name,
-        qualname,
-        linetable,
-        firstlineno,
-        co_code_adaptive,
-        co_tlbc,
-        ob_type,
-        bytes_size,
-        bytes_data,
-        str_state,
-        str_length,
-        ascii_size,
-        compact_size,
-        interpreter_gc,
-        gc_collecting,
-    } = *fields;
-    vec![
-        fact("debug_offsets.bytes", bytes, &["sizeof(_Py_DebugOffsets)"]),
-        fact(
-            "debug_offsets: at the start",
-            0u64,
-            &["offsetof(_PyRuntimeState, debug_offsets)"],
-        ),
-        table!("version", 8u64, "version"),
-        table!("free_threaded", 16u64, "free_threaded"),
-        table!("current_frame", current_frame, "thread_state.current_frame"),
-        table!("thread_id", thread_id, "thread_state.thread_id"),
-        table!("datastack_chunk", datastack_chunk, "thread_state.datastack_chunk"),
-        // 3.14 has `status`, which is not where the bit is.
-        table!("gil", gil, "thread_state.holds_gil", "thread_state.status").when(gil != 0),
-        table!("gil_requested", gil_requested, "thread_state.gil_requested"),
-        table!("interp", interp, "thread_state.interp"),
-        table!("previous", previous, "interpreter_frame.previous"),
-        table!("executable", executable, "interpreter_frame.executable"),
-        table!("instr_ptr", instr_ptr, "interpreter_frame.instr_ptr"),
-        table!("owner", owner, "interpreter_frame.owner"),
-        table!("tlbc_index", tlbc_index, "interpreter_frame.tlbc_index").when(free_threaded),
-        table!("filename", filename, "code_object.filename"),
-        table!("name", name, "code_object.name"),
-        table!("qualname", qualname, "code_object.qualname"),
-        table!("linetable", linetable, "code_object.linetable"),
-        table!("firstlineno", firstlineno, "code_object.firstlineno"),
-        table!(
-            "co_code_adaptive",
-            co_code_adaptive,
-            "code_object.co_code_adaptive"
-        ),
-        table!("co_tlbc", co_tlbc, "code_object.co_tlbc").when(free_threaded),
-        table!("ob_type", ob_type, "pyobject.ob_type"),
-        table!("bytes_size", bytes_size, "bytes_object.ob_size"),
-        table!("bytes_data", bytes_data, "bytes_object.ob_sval"),
-        table!("str_state", str_state, "unicode_object.state"),
-        table!("str_length", str_length, "unicode_object.length"),
-        table!("ascii_size", ascii_size, "unicode_object.asciiobject_size"),
-        table!(
-            "compact_size",
-            compact_size,
-            "unicode_object.compactunicodeobject_size"
-        ),
-        table!("interpreter_gc", interpreter_gc, "interpreter_state.gc"),
-        table!("gc_collecting", gc_collecting, "gc.collecting"),
     ]
 }
