@@ -8,12 +8,14 @@
 //! - [`live`]: one workload on every interpreter, in one recording.
 //! - [`matrix`]: the same programs on every interpreter, and the README's table of what works.
 //! - [`bench`]: what pyebpf costs.
+//! - [`layouts`]: the offsets of every version, compared with CPython's headers.
 //! - [`snapshot`]: recorded memory of interpreters, and the walker run over it.
 //!
 //! Used by `tests/tests/*.rs` and by `record-snapshot`. The truth never comes from another profiler.
 
 pub mod bench;
 pub mod folded;
+pub mod layouts;
 pub mod live;
 pub mod matrix;
 pub mod profiler;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`, `cargo xtask snapshot` and `cargo xtask accuracy`: programs of the member `tests`, started with what they need.
+//! `cargo xtask bench`, `snapshot`, `layouts` and `accuracy`: programs of the member `tests`, started with what they need.
 //!
 //! Their arguments are theirs.
 
@@ -28,6 +28,24 @@ pub(crate) struct SnapshotArgs {
     /// What to pass to the recorder
     #[arg(last = true, value_name = "SNAPSHOT ARGUMENTS")]
     arguments: Vec<String>,
+}
+
+/// Compares the offsets of every CPython version with CPython's own headers
+///
+/// Fails when a number differs; prints all numbers of a version that has no data file yet. Needs a C compiler.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask layouts                                      the headers of this machine
+  cargo xtask layouts -- ~/src/cpython/install/include/python3.16")]
+pub(crate) struct LayoutsArgs {
+    /// Folders of Python.h
+    #[arg(last = true, value_name = "FOLDERS")]
+    arguments: Vec<String>,
+}
+
+pub(crate) fn layouts(args: &LayoutsArgs) -> anyhow::Result<()> {
+    setup::ensure(&[setup::RUST, setup::BPF])?;
+    command::run(program("layouts")?.arg("--").args(&args.arguments))
 }
 
 /// Checks a million samples over all interpreters: no impossible stack, no garbage name, hardly a frame without name or line

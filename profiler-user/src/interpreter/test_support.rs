@@ -26,8 +26,6 @@ pub(super) struct Installed {
     pub(super) version: (u8, u8, u8),
     /// The file with the interpreter in it: the program, or its library.
     pub(super) file: PathBuf,
-    /// Directory of `Python.h`, when it is there.
-    pub(super) headers: Option<PathBuf>,
     /// Whether the interpreter is a library.
     pub(super) is_shared: bool,
 }
@@ -93,7 +91,7 @@ fn programs() -> Vec<PathBuf> {
 fn ask(program: &Path) -> Option<Installed> {
     const QUESTION: &str = "import sys, sysconfig as c; print('%d %d %d' % sys.version_info[:3]); \
         print(c.get_config_var('LIBDIR')); print(c.get_config_var('INSTSONAME')); \
-        print('libpython' in open('/proc/self/maps').read()); print(c.get_path('include')); print(sys.executable)";
+        print('libpython' in open('/proc/self/maps').read()); print(sys.executable)";
     let output = Command::new(program).args(["-S", "-c", QUESTION]).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let mut lines = text.lines();
@@ -105,15 +103,12 @@ fn ask(program: &Path) -> Option<Installed> {
     let version = <[u8; 3]>::try_from(numbers).ok()?.into();
     let library = Path::new(lines.next()?).join(lines.next()?);
     let is_shared = lines.next()? == "True";
-    let include = PathBuf::from(lines.next()?);
     let program = std::fs::canonicalize(lines.next()?).ok()?;
     let file = if is_shared { library } else { program.clone() };
-    let headers = include.join("Python.h").is_file().then_some(include);
     Some(Installed {
         program,
         version,
         file,
-        headers,
         is_shared,
     })
 }

@@ -1,13 +1,11 @@
 //! Where each supported CPython keeps its fields: one data file per minor version, one registry line each.
 //!
 //! Used by [`super::Inspector`]; the numbers travel to the kernel half in `profiler_common::layout::Layout`.
-//! To add a version: its data file (checked by the compiler, see `offsets_test.rs`), its line in [`LAYOUTS`],
-//! and a new shape code in `profiler_common` only where a structure must be *read* differently. A version
-//! without a line is refused by name.
+//! To add a version: its data file (`cargo xtask layouts` prints every number of a version without one, and holds the
+//! others against CPython's headers), its line in [`LAYOUTS`], and a new shape code in `profiler_common` only where a
+//! structure must be *read* differently. A version without a line is refused by name.
 
 mod debug_offsets;
-#[cfg(test)]
-mod offsets_test;
 mod v2_7;
 mod v3_10;
 mod v3_11;

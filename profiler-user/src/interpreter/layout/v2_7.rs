@@ -1,6 +1,6 @@
 //! CPython 2.7, x86-64: offsets compiled from the headers of tag v2.7.18.
 //!
-//! Registered in [`super::LAYOUTS`]. Held against the compiler by `offsets_test.rs`; there is no
+//! Registered in [`super::LAYOUTS`]. Held against the compiler by `cargo xtask layouts`; there is no
 //! `_PyRuntime`, and thread-specific values are kept in a list behind a lock. Names are `str`, which holds bytes.
 
 use profiler_common::layout::{

@@ -1,6 +1,6 @@
 //! CPython 3.10, x86-64: offsets compiled from the headers of tag v3.10.13.
 //!
-//! Registered in [`super::LAYOUTS`]. Held against the compiler by `offsets_test.rs`; compared across 3.10.4,
+//! Registered in [`super::LAYOUTS`]. Held against the compiler by `cargo xtask layouts`; compared across 3.10.4,
 //! 3.10.12 and 3.10.13.
 
 use profiler_common::layout::{

@@ -1,6 +1,6 @@
 //! CPython 3.11, x86-64: offsets compiled from the headers of tag v3.11.7.
 //!
-//! Registered in [`super::LAYOUTS`]. Held against the compiler by `offsets_test.rs`; compared across 3.11.2
+//! Registered in [`super::LAYOUTS`]. Held against the compiler by `cargo xtask layouts`; compared across 3.11.2
 //! and 3.11.7. Owners are 0 to 2: entry frames on the C stack came with 3.12.
 
 use profiler_common::layout::{

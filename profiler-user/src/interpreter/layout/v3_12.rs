@@ -1,6 +1,6 @@
 //! CPython 3.12, x86-64: offsets compiled from the headers of tag v3.12.1.
 //!
-//! Registered in [`super::LAYOUTS`]. Held against the compiler by `offsets_test.rs`; compared across 3.12.1
+//! Registered in [`super::LAYOUTS`]. Held against the compiler by `cargo xtask layouts`; compared across 3.12.1
 //! and 3.12.3. `_status` bit 4 is `active`; owner 3 is `FRAME_OWNED_BY_CSTACK`.
 
 use profiler_common::layout::{

@@ -1,6 +1,6 @@
 //! CPython 3.13 and 3.13t, x86-64: offsets compiled from the headers of tags v3.13.0 and v3.13.15.
 //!
-//! Registered in [`super::LAYOUTS`]. Held against the compiler by `offsets_test.rs`; compared across 3.13.0,
+//! Registered in [`super::LAYOUTS`]. Held against the compiler by `cargo xtask layouts`; compared across 3.13.0,
 //! 3.13.3, 3.13.5, 3.13.7, 3.13.15 and 3.13.18. `_status` bit 5 is `holds_gil`; owner 3 is
 //! `FRAME_OWNED_BY_CSTACK`.
 

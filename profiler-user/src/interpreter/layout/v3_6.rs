@@ -1,6 +1,6 @@
 //! CPython 3.6, x86-64: offsets compiled from the headers of tag v3.6.15.
 //!
-//! Registered in [`super::LAYOUTS`]. Held against the compiler by `offsets_test.rs`; there is no
+//! Registered in [`super::LAYOUTS`]. Held against the compiler by `cargo xtask layouts`; there is no
 //! `_PyRuntime` yet: its fields are variables of their own.
 
 use profiler_common::layout::{

@@ -1,6 +1,6 @@
 //! CPython 3.7, x86-64: offsets compiled from the headers of tag v3.7.16.
 //!
-//! Registered in [`super::LAYOUTS`]. Held against the compiler by `offsets_test.rs`; 3.7.0 to 3.7.3
+//! Registered in [`super::LAYOUTS`]. Held against the compiler by `cargo xtask layouts`; 3.7.0 to 3.7.3
 //! have everything behind the collector's state 88 bytes further ahead; the code of `PyGILState_GetThisThreadState` tells.
 
 use profiler_common::layout::{

@@ -1,6 +1,6 @@
 //! CPython 3.8, x86-64: offsets compiled from the headers of tag v3.8.18.
 //!
-//! Registered in [`super::LAYOUTS`]. Held against the compiler by `offsets_test.rs`; compared across 3.8.2,
+//! Registered in [`super::LAYOUTS`]. Held against the compiler by `cargo xtask layouts`; compared across 3.8.2,
 //! 3.8.10 and 3.8.18.
 
 use profiler_common::layout::{
