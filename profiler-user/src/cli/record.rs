@@ -30,7 +30,7 @@ pub(super) struct Args {
     #[arg(short, long, conflicts_with_all = ["pid", "command"])]
     all: bool,
     /// Record this process (decimal or 0x hexadecimal); may be given several times
-    #[arg(short, long, value_name = "PID", value_parser = parse_pid, conflicts_with = "command")]
+    #[arg(short, long, value_name = "PID", value_parser = super::parse_pid, conflicts_with = "command")]
     pid: Vec<u32>,
     /// With --pid or a command: record child processes too
     #[arg(short, long)]
@@ -81,17 +81,6 @@ fn parse_duration(text: &str) -> Result<Length, String> {
     match text.parse::<f64>() {
         Ok(seconds) if seconds > 0.0 && seconds <= 1e9 => Ok(Length(Some(Duration::from_secs_f64(seconds)))),
         _ => Err("a number of seconds above 0, or `unlimited`".to_owned()),
-    }
-}
-
-fn parse_pid(text: &str) -> Result<u32, String> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    match parsed {
-        Ok(pid) if pid > 0 => Ok(pid),
-        _ => Err("not a process id".to_owned()),
     }
 }
 

@@ -17,7 +17,7 @@ pub use self::style::{LineStyle, RenderOptions};
 
 mod by_thread;
 mod default_path;
-mod escape;
+pub(crate) mod escape;
 mod file;
 mod flamegraph;
 mod folded;

@@ -8,11 +8,13 @@ pub mod file;
 pub mod maps;
 pub mod memory;
 pub mod root;
+pub mod script;
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -20,6 +22,8 @@ use rustix::io::Errno;
 const COMMAND_LINE_BYTES: u64 = 4096;
 /// Bytes read of `/proc/PID/stat` and `/proc/PID/status`, at most; the kernel writes far fewer.
 const STATUS_BYTES: u64 = 16 * 1024;
+/// Bytes read of `/proc/PID/cgroup`, at most: a line for each hierarchy.
+const CGROUP_BYTES: u64 = 64 * 1024;
 
 /// Why something could not be learnt about a process.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +116,8 @@ pub struct Stat {
     pub state: char,
     /// The parent's process id; 0 when it is not visible here.
     pub parent: u32,
+    /// CPU time of all its threads so far, user and kernel, in clock ticks.
+    pub cpu_ticks: u64,
     /// Threads.
     pub threads: u32,
     /// When it started, in clock ticks since boot: with the pid it tells a process from its successors.
@@ -139,9 +145,30 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         name: String::from_utf8_lossy(name).into_owned(),
         state: field(3)?.chars().next()?,
         parent: field(4)?.parse().ok()?,
+        cpu_ticks: field(14)?
+            .parse::<u64>()
+            .ok()?
+            .saturating_add(field(15)?.parse().ok()?),
         threads: field(20)?.parse().ok()?,
         start_ticks: field(22)?.parse().ok()?,
     })
+}
+
+impl Stat {
+    /// CPU time of all its threads so far, user and kernel.
+    #[must_use]
+    pub fn cpu_time(&self) -> Duration {
+        let per_second = rustix::param::clock_ticks_per_second().max(1);
+        Duration::from_millis(self.cpu_ticks.saturating_mul(1_000) / per_second)
+    }
+}
+
+/// The text of `/proc/PID/cgroup`, for [`crate::container::cgroup::Cgroups`].
+///
+/// # Errors
+/// When the process is gone.
+pub fn cgroup(pid: u32) -> Result<Vec<u8>, ProcessError> {
+    read_bounded(pid, "cgroup", CGROUP_BYTES)
 }
 
 /// Effective user id, from `/proc/PID/status`.
@@ -233,8 +260,14 @@ mod tests {
         let stat = parse_stat(text).expect("the documented format");
         assert_eq!(stat.name, "a) R 1 (\n");
         assert_eq!(
-            (stat.state, stat.parent, stat.threads, stat.start_ticks),
-            ('S', 7, 3, 123_456)
+            (
+                stat.state,
+                stat.parent,
+                stat.cpu_ticks,
+                stat.threads,
+                stat.start_ticks
+            ),
+            ('S', 7, 11, 3, 123_456)
         );
     }
 
