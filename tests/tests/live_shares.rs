@@ -158,7 +158,7 @@ fn functions_made_and_freed_at_the_same_addresses_keep_their_own_samples() {
 #[test]
 fn as_many_samples_arrive_as_the_rate_says() {
     let newest = tests::python::newest();
-    for (rate, seconds) in [(10.0, "6"), (99.0, "3"), (1000.0, "1")] {
+    for (rate, seconds) in [(10.0, "6"), (99.0, "3"), (1000.0, "2")] {
         let text = format!("{rate}");
         Plan::new("split", &[seconds])
             .options(&["-r", &text])

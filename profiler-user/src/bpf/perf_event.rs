@@ -52,8 +52,19 @@ pub struct Sampler {
     program: OwnedFd,
     mean_rate_millihz: u64,
     redraw_every: Duration,
-    events: BTreeMap<u32, OwnedFd>,
+    events: BTreeMap<u32, Event>,
     random: u64,
+    /// How long the periods last that are in force now, and whether they mirror those before.
+    interval: Duration,
+    is_mirrored: bool,
+}
+
+/// The event of one CPU.
+#[derive(Debug)]
+struct Event {
+    descriptor: OwnedFd,
+    /// Its rate, parts per thousand of the mean one.
+    rate_permille: u32,
 }
 
 impl Sampler {
@@ -79,6 +90,9 @@ impl Sampler {
             mean_rate_millihz: u64::from(rate_hz) * 1_000 + lost_millihz as u64,
             redraw_every,
             events: BTreeMap::new(),
+            interval: redraw_every,
+            // The first draw is a fresh one.
+            is_mirrored: true,
             random: u64::from(std::process::id()) << 32 | 0x2545_f491,
         }
     }
@@ -98,11 +112,18 @@ impl Sampler {
         self.events.retain(|cpu, _| online.contains(cpu));
         for cpu in online {
             if !self.events.contains_key(&cpu) {
-                let period_ns = self.draw_period();
-                match open(cpu, period_ns) {
-                    Ok(event) => {
-                        attach(&event, &self.program).map_err(|source| PerfError::Attach { cpu, source })?;
-                        self.events.insert(cpu, event);
+                let rate_permille = self.draw(DITHER_PERMILLE);
+                match open(cpu, self.period_ns(rate_permille)) {
+                    Ok(descriptor) => {
+                        attach(&descriptor, &self.program)
+                            .map_err(|source| PerfError::Attach { cpu, source })?;
+                        self.events.insert(
+                            cpu,
+                            Event {
+                                descriptor,
+                                rate_permille,
+                            },
+                        );
                     }
                     // The CPU went offline between the two looks.
                     Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
@@ -114,20 +135,30 @@ impl Sampler {
     }
 
     /// Gives every CPU a new period, and says when to do so again.
+    ///
+    /// Every second time the rates mirror those before around the mean, for as long as those were in force: so a
+    /// recording of a second, too, has the rate asked for.
     pub fn redraw(&mut self) -> Duration {
-        let cpus: Vec<u32> = self.events.keys().copied().collect();
-        for cpu in cpus {
-            let period_ns = self.draw_period();
-            if let Some(event) = self.events.get(&cpu) {
-                set_period(event, period_ns);
-            }
+        self.is_mirrored = !self.is_mirrored;
+        if !self.is_mirrored {
+            self.interval = self.redraw_every * self.draw(500) / 1_000;
         }
-        self.redraw_every * self.draw(500) / 1_000
+        let mut events = std::mem::take(&mut self.events);
+        for event in events.values_mut() {
+            event.rate_permille = if self.is_mirrored {
+                2_000 - event.rate_permille
+            } else {
+                self.draw(DITHER_PERMILLE)
+            };
+            set_period(&event.descriptor, self.period_ns(event.rate_permille));
+        }
+        self.events = events;
+        self.interval
     }
 
-    /// A period whose *rate* is uniform around the mean, so that the average rate is exact.
-    fn draw_period(&mut self) -> u64 {
-        let rate_microhz = self.mean_rate_millihz * u64::from(self.draw(DITHER_PERMILLE));
+    /// The period of a rate in parts per thousand of the mean one.
+    fn period_ns(&self, rate_permille: u32) -> u64 {
+        let rate_microhz = self.mean_rate_millihz * u64::from(rate_permille);
         (1_000_000_000_000_000 / rate_microhz.max(1)).max(1)
     }
 
@@ -187,18 +218,32 @@ fn set_period(event: &OwnedFd, period_ns: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::Sampler;
+    use super::{Event, Sampler};
     use std::os::fd::OwnedFd;
 
     #[test]
-    fn drawn_periods_average_to_the_rate_asked_for_and_differ() {
+    fn drawn_rates_average_to_the_one_asked_for_after_every_pair_of_draws() {
         let program: OwnedFd = std::fs::File::open("/dev/null").expect("/dev/null").into();
         let mut sampler = Sampler::new(program, 99);
-        let rates: Vec<f64> = (0..10_000).map(|_| 1e9 / sampler.draw_period() as f64).collect();
-        let mean = rates.iter().sum::<f64>() / rates.len() as f64;
         // 10 Hz more than asked for make up for what every draw loses.
-        assert!((mean - 109.0).abs() < 0.5, "mean rate {mean}");
-        assert!(rates.iter().any(|rate| *rate < 80.0) && rates.iter().any(|rate| *rate > 138.0));
+        assert!((1e9 / sampler.period_ns(1_000) as f64 - 109.0).abs() < 0.5);
+        sampler.events.insert(
+            0,
+            Event {
+                descriptor: std::fs::File::open("/dev/null").expect("/dev/null").into(),
+                rate_permille: 1_250,
+            },
+        );
+        let mut rates = std::collections::BTreeSet::new();
+        for _ in 0..1_000 {
+            let [one, mirrored] = [(); 2].map(|()| {
+                let interval = sampler.redraw();
+                (interval, sampler.events[&0].rate_permille)
+            });
+            assert_eq!((one.0, one.1 + mirrored.1), (mirrored.0, 2_000));
+            rates.insert(one.1);
+        }
+        assert!(rates.len() > 300 && rates.first() < Some(&710) && rates.last() > Some(&1_290));
     }
 
     #[test]

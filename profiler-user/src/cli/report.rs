@@ -51,10 +51,13 @@ fn cost(summary: &Summary) -> String {
     } else {
         0.0
     };
+    let cpus = summary.cpus;
+    let sampling = match summary.achieved_rate_hz() {
+        Some(rate_hz) => format!("{rate_hz:.1} samples/s on each of {cpus} CPUs for {seconds:.1} s"),
+        None => format!("{cpus} CPUs, idle nearly all of {seconds:.1} s"),
+    };
     format!(
-        "{:.1} samples/s on each of {} CPUs for {seconds:.1} s; own CPU time {:.3} s ({share:.2} % of one core)",
-        summary.achieved_rate_hz(),
-        summary.cpus,
+        "{sampling}; own CPU time {:.3} s ({share:.2} % of one core)",
         summary.own_cpu.as_secs_f64()
     )
 }

@@ -41,6 +41,9 @@ pub struct Summary {
     pub refusals: Vec<Refusal>,
 }
 
+/// Busy time from which a rate can be told, ten steps of `/proc/stat`.
+const MEASURABLE: Duration = Duration::from_millis(100);
+
 impl Summary {
     pub(super) fn collect(
         kernel: &Kernel,
@@ -108,20 +111,17 @@ impl Summary {
             .sum()
     }
 
-    /// Interrupts per second on a CPU that is busy; idle CPUs take fewer.
+    /// Interrupts per second on a CPU that is busy; idle CPUs take fewer. `None` when the CPUs were idle nearly all the
+    /// time: the kernel counts busy time in steps of 10 ms.
     #[must_use]
-    pub fn achieved_rate_hz(&self) -> f64 {
+    pub fn achieved_rate_hz(&self) -> Option<f64> {
         let idle: u64 = self
             .outcomes
             .iter()
             .filter(|(outcome, _)| *outcome == Outcome::Idle)
             .map(|(_, count)| count)
             .sum();
-        let seconds = self.busy.as_secs_f64();
-        if seconds > 0.0 {
-            self.interrupts.saturating_sub(idle) as f64 / seconds
-        } else {
-            0.0
-        }
+        (self.busy >= MEASURABLE)
+            .then(|| self.interrupts.saturating_sub(idle) as f64 / self.busy.as_secs_f64())
     }
 }
