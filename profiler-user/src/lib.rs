@@ -6,6 +6,7 @@ pub mod cli;
 pub mod code;
 pub mod container;
 pub mod decode;
+pub mod filter;
 pub mod host;
 pub mod identity;
 pub mod interpreter;

@@ -4,6 +4,7 @@
 //! - [`python`]: the interpreters of this machine.
 //! - [`workload`]: the programs in `tests/workloads`, and what they report about themselves.
 //! - [`profiler`]: runs `pyebpf`; [`folded`] and [`report`] read what it writes.
+//! - [`cgroup`]: a place for processes that filters are to find.
 //! - [`statistics`]: how far a share may be from the truth by chance.
 //! - [`live`]: one workload on every interpreter, in one recording.
 //! - [`bench`]: what pyebpf costs.
@@ -12,6 +13,7 @@
 //! Used by `tests/tests/*.rs` and by `record-snapshot`. The truth never comes from another profiler.
 
 pub mod bench;
+pub mod cgroup;
 pub mod folded;
 pub mod live;
 pub mod profiler;

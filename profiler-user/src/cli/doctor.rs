@@ -105,6 +105,8 @@ fn checks(host: &Host) -> Vec<Check> {
 fn load_check() -> Check {
     let options = Options {
         all_processes: false,
+        watch_cgroups: true,
+        watch_names: true,
         sample_ring_bytes: 4 << 20,
         max_processes: 1024,
         measure_self: false,

@@ -3,6 +3,7 @@
 mod completions;
 mod doctor;
 mod failure;
+mod filters;
 mod launch;
 mod preflight;
 mod ps;

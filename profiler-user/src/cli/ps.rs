@@ -7,8 +7,10 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::failure::Failure;
+use super::filters::FilterArgs;
 use super::{preflight, terminal};
 use crate::container::Container;
+use crate::filter::Filter;
 use crate::host::users::Users;
 use crate::identity::{Identities, Identity};
 use crate::interpreter::{self, Finding, InspectError, Libc, Linkage};
@@ -23,6 +25,7 @@ const WIDEST: usize = 40;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     sudo pyebpf ps                       every Python process\n  \
+    sudo pyebpf ps --container web       what `record --container web` would record now\n  \
     sudo pyebpf ps --format json | jq '.[] | select(.supported | not)'")]
 pub(super) struct Args {
     /// Only this process; may be given several times
@@ -31,6 +34,8 @@ pub(super) struct Args {
     /// How to write the list
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    #[command(flatten)]
+    filters: FilterArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -67,7 +72,8 @@ struct Row {
 
 pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     preflight::check_processes(&args.pid)?;
-    let (rows, denied) = rows(&args.pid);
+    let filter = args.filters.filter()?;
+    let (rows, denied) = rows(&args.pid, &filter);
     if denied > 0 {
         let hint = if rustix::process::geteuid().is_root() {
             ""
@@ -75,6 +81,10 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
             " (hint: sudo pyebpf ps)"
         };
         terminal::status(&format!("{denied} processes could not be looked at{hint}"));
+    }
+    if rows.is_empty() && !filter.is_empty() {
+        return Err(Failure::new(format_args!("no Python interpreter fits {filter}"))
+            .hint("sudo pyebpf ps   (lists all, with users and containers)"));
     }
     if rows.is_empty() {
         return Err(Failure::new("no Python interpreter found")
@@ -93,7 +103,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
 }
 
 /// The interpreters, and how many processes could not be looked at.
-fn rows(pids: &[u32]) -> (Vec<Row>, usize) {
+fn rows(pids: &[u32], filter: &Filter) -> (Vec<Row>, usize) {
     let mut identities = Identities::default();
     let users = Users::of_host();
     let (mut rows, mut denied) = (Vec::new(), 0);
@@ -111,7 +121,9 @@ fn rows(pids: &[u32]) -> (Vec<Row>, usize) {
             }
         };
         // It may have ended meanwhile.
-        if let Ok(identity) = identities.of_process(pid) {
+        if let Ok(identity) = identities.of_process(pid)
+            && filter.admits(pid, &identity)
+        {
             rows.push(row(pid, identity, &finding, &users));
         }
     }

@@ -6,9 +6,11 @@ use std::time::Duration;
 use clap::builder::RangedU64ValueParser;
 
 use super::failure::Failure;
+use super::filters::FilterArgs;
 use super::launch::Launched;
 use super::terminal::{self, Progress};
 use super::{preflight, report};
+use crate::filter::Filter;
 use crate::output::{Format, LineStyle, OutputFile, RenderOptions};
 use crate::profile::Profile;
 use crate::recorder::{RecordError, Recorder, Settings, StopReason, Summary};
@@ -17,11 +19,13 @@ use crate::tracker::Target;
 /// Record where CPU time goes and write it to a file
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "pyebpf record [OPTIONS] <--all|--pid PID|-- COMMAND...>",
+    override_usage = "pyebpf record [OPTIONS] <--all|--pid PID|FILTER|-- COMMAND...>",
     after_help = "Examples:\n  \
         sudo pyebpf record --all -d 30                 every Python process for 30 s, flame graph\n  \
         sudo pyebpf record -p 1234 -p 1240 -o web.svg  two processes, until Ctrl-C\n  \
         sudo pyebpf record -o prof.json -- python3 app.py --fast\n  \
+        sudo pyebpf record --container web -d 30       one container, also when it starts later\n  \
+        sudo pyebpf record --user www-data --exclude-comm 'celery*' -d 30\n  \
         sudo pyebpf record --all -d 5 -f raw -o - | sort -k2 -n\n\n\
         Opens with: .svg any browser, .json https://www.speedscope.app, .txt flamegraph.pl and friends."
 )]
@@ -65,9 +69,18 @@ pub(super) struct Args {
     /// Accepted for py-spy's sake: pyebpf never stops a program
     #[arg(long, hide = true)]
     nonblocking: bool,
+    #[command(flatten)]
+    filters: FilterArgs,
     /// Command to run and record, after `--`
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<std::ffi::OsString>,
+}
+
+impl Args {
+    /// Whether every process is looked at: asked for, or nothing but a filter given.
+    fn everyone(&self) -> bool {
+        self.all || (self.pid.is_empty() && self.command.is_empty())
+    }
 }
 
 /// Value of `--duration`.
@@ -85,9 +98,10 @@ fn parse_duration(text: &str) -> Result<Length, String> {
 }
 
 pub(super) fn run(args: &Args) -> Result<u8, Failure> {
-    if !args.all && args.pid.is_empty() && args.command.is_empty() {
+    let filter = args.filters.filter()?;
+    if !args.all && args.pid.is_empty() && args.command.is_empty() && filter.is_empty() {
         return Err(
-            Failure::usage("nothing to record: give --all, --pid or a command")
+            Failure::usage("nothing to record: give --all, --pid, a filter or a command")
                 .hint("sudo pyebpf record --all -d 10"),
         );
     }
@@ -102,11 +116,11 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format_args!("starting the event loop: {error}")))?;
-    runtime.block_on(record(args, format, output))
+    runtime.block_on(record(args, filter, format, output))
 }
 
-async fn record(args: &Args, format: Format, output: OutputFile) -> Result<u8, Failure> {
-    let target = if args.all {
+async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile) -> Result<u8, Failure> {
+    let target = if args.everyone() {
         Target::All
     } else {
         Target::Processes {
@@ -116,6 +130,7 @@ async fn record(args: &Args, format: Format, output: OutputFile) -> Result<u8, F
     };
     let settings = Settings {
         target,
+        filter: filter.clone(),
         rate_hz: args.rate,
         duration: args.duration.0,
         gil_only: args.gil,
@@ -125,7 +140,7 @@ async fn record(args: &Args, format: Format, output: OutputFile) -> Result<u8, F
     let mut recorder = Recorder::prepare(settings).map_err(preflight::explain)?;
     let mut launched = None;
     if args.command.is_empty() {
-        announce(args, &recorder)?;
+        announce(args, &filter, &recorder)?;
     } else {
         // Last, so that its first samples are not missed while the kernel half is being loaded.
         let child = Launched::start(&args.command)?;
@@ -143,7 +158,7 @@ async fn record(args: &Args, format: Format, output: OutputFile) -> Result<u8, F
         None => 0,
     };
     let (profile, summary, reason) = recorded.map_err(preflight::explain)?;
-    write(args, format, output, profile, &summary, reason)?;
+    write(args, &filter, format, output, profile, &summary, reason)?;
     Ok(if reason == StopReason::ProcessExited {
         status
     } else {
@@ -152,15 +167,23 @@ async fn record(args: &Args, format: Format, output: OutputFile) -> Result<u8, F
 }
 
 /// Says what is being recorded; fails when nothing of it can be.
-fn announce(args: &Args, recorder: &Recorder) -> Result<(), Failure> {
-    if !args.all {
-        preflight::check_interpreters(&args.pid, recorder)?;
-    }
-    let what = match (args.all, args.pid.len()) {
-        (true, _) if recorder.processes() == 0 => "no Python process yet, waiting for some,".to_owned(),
-        (true, _) => format!("all Python processes ({} now)", recorder.processes()),
-        (false, 1) => "process".to_owned(),
-        (false, count) => format!("{count} processes"),
+fn announce(args: &Args, filter: &Filter, recorder: &Recorder) -> Result<(), Failure> {
+    let now = recorder.processes();
+    let what = match (args.everyone(), args.pid.len()) {
+        _ if !filter.is_empty() && now == 0 => {
+            format!("nothing yet, waiting for a Python process that fits {filter},")
+        }
+        _ if !filter.is_empty() => format!("Python processes that fit {filter} ({now} now)"),
+        (true, _) if now == 0 => "no Python process yet, waiting for some,".to_owned(),
+        (true, _) => format!("all Python processes ({now} now)"),
+        (false, count) => {
+            preflight::check_interpreters(&args.pid, recorder)?;
+            if count == 1 {
+                "process".to_owned()
+            } else {
+                format!("{count} processes")
+            }
+        }
     };
     let end = if args.duration.0.is_some() {
         ""
@@ -173,6 +196,7 @@ fn announce(args: &Args, recorder: &Recorder) -> Result<(), Failure> {
 
 fn write(
     args: &Args,
+    filter: &Filter,
     format: Format,
     mut output: OutputFile,
     mut profile: Profile,
@@ -186,6 +210,14 @@ fn write(
     }
     if profile.counts.is_empty() {
         report::print(summary);
+        if !filter.is_empty() {
+            return Err(Failure::new(format_args!(
+                "no samples: no Python process that fits {filter} used the CPU meanwhile"
+            ))
+            .hint(format_args!(
+                "sudo pyebpf ps {filter}   (lists what it fits now; without it, everything)"
+            )));
+        }
         return Err(
             Failure::new("no samples: no Python process that is recorded used the CPU meanwhile")
                 .hint("sudo pyebpf doctor   (lists the interpreters that run here, and which are supported)"),
@@ -199,7 +231,7 @@ fn write(
         },
         full_filenames: args.full_filenames,
         threads: args.threads,
-        processes: args.all || args.subprocesses || args.pid.len() > 1,
+        processes: args.everyone() || args.subprocesses || args.pid.len() > 1,
     };
     let name = output.display_name();
     format
