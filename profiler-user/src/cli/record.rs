@@ -11,7 +11,7 @@ use super::launch::Launched;
 use super::terminal::{self, Progress};
 use super::{preflight, report};
 use crate::filter::Filter;
-use crate::output::{Format, LineStyle, OutputFile, RenderOptions};
+use crate::output::{Format, Group, LineStyle, OutputFile, RenderOptions};
 use crate::profile::Profile;
 use crate::recorder::{RecordError, Recorder, Settings, StopReason, Summary};
 use crate::tracker::Target;
@@ -25,6 +25,7 @@ use crate::tracker::Target;
         sudo pyebpf record -p 1234 -p 1240 -o web.svg  two processes, until Ctrl-C\n  \
         sudo pyebpf record -o prof.json -- python3 app.py --fast\n  \
         sudo pyebpf record --container web -d 30       one container, also when it starts later\n  \
+        sudo pyebpf record --all --group-by container,script -d 30\n  \
         sudo pyebpf record --user www-data --exclude-comm 'celery*' -d 30\n  \
         sudo pyebpf record --all -d 5 -f raw -o - | sort -k2 -n\n\n\
         Opens with: .svg any browser, .json https://www.speedscope.app, .txt flamegraph.pl and friends."
@@ -54,6 +55,9 @@ pub(super) struct Args {
     /// Show threads: a root frame for each
     #[arg(short, long)]
     threads: bool,
+    /// Root frames, outermost first, separated by commas; by default `process` unless there is only one
+    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
+    group_by: Vec<Group>,
     /// Only samples of threads that hold the GIL
     #[arg(short, long)]
     gil: bool,
@@ -80,6 +84,19 @@ impl Args {
     /// Whether every process is looked at: asked for, or nothing but a filter given.
     fn everyone(&self) -> bool {
         self.all || (self.pid.is_empty() && self.command.is_empty())
+    }
+
+    /// Root frames, outermost first.
+    fn roots(&self) -> Vec<Group> {
+        let several = self.everyone() || self.subprocesses || self.pid.len() > 1;
+        let mut roots = match (self.group_by.as_slice(), several) {
+            ([], true) => vec![Group::Process],
+            (groups, _) => groups.to_vec(),
+        };
+        if self.threads && !roots.contains(&Group::Thread) {
+            roots.push(Group::Thread);
+        }
+        roots
     }
 }
 
@@ -230,8 +247,7 @@ fn write(
             _ => LineStyle::Current,
         },
         full_filenames: args.full_filenames,
-        threads: args.threads,
-        processes: args.everyone() || args.subprocesses || args.pid.len() > 1,
+        roots: args.roots(),
     };
     let name = output.display_name();
     format

@@ -13,9 +13,11 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::aggregate::{Aggregator, NamedSample};
 use crate::bpf::{Kernel, LoadError, Options, Ring, Rings, Sampler};
+use crate::code::store::ProcessKey;
 use crate::decode::{Event, decode};
 use crate::filter::Filter;
-use crate::profile::{FrameId, Profile};
+use crate::host::users::Users;
+use crate::profile::{FrameId, Process, Profile};
 use crate::symbolizer::Symbolizer;
 use crate::timeline::Timeline;
 use crate::tracker::{Refusal, Target, Tracker};
@@ -113,6 +115,7 @@ pub struct Recorder {
     aggregator: Aggregator,
     assembly: Assembly,
     stack: Vec<FrameId>,
+    users: Users,
     undecodable: u64,
 }
 
@@ -159,6 +162,7 @@ impl Recorder {
             aggregator: Aggregator::new(timeline, overflow),
             symbolizer,
             stack: Vec::new(),
+            users: Users::of_host(),
             undecodable: 0,
             assembly: Assembly::default(),
             settings,
@@ -278,6 +282,7 @@ impl Recorder {
             tracker,
             kernel,
             undecodable,
+            users,
             ..
         } = self;
         let Rings { samples, events } = rings;
@@ -298,8 +303,8 @@ impl Recorder {
                 {
                     failure.get_or_insert(error);
                 }
-                let process = tracker.get(sample.process);
-                symbolizer.name(sample, process.and_then(|process| process.root), &mut self.stack);
+                let root = tracker.get(sample.process).and_then(|process| process.root);
+                symbolizer.name(sample, root, &mut self.stack);
                 let sample = NamedSample {
                     process: sample.process,
                     tid: sample.tid,
@@ -307,9 +312,8 @@ impl Recorder {
                     time_ns: sample.time_ns,
                     stack: &self.stack,
                 };
-                let command_line =
-                    || process.map_or_else(String::new, |process| process.command_line.clone());
-                if let Err(source) = aggregator.add(&sample, command_line) {
+                let describe = || describe(tracker, sample.process, users);
+                if let Err(source) = aggregator.add(&sample, describe) {
                     failure.get_or_insert(RecordError::Io {
                         what: "temporary file for samples",
                         source,
@@ -337,6 +341,21 @@ impl Recorder {
             &mut self.undecodable,
         )
     }
+}
+
+/// A process as it is remembered.
+fn describe(tracker: &mut Tracker, key: ProcessKey, users: &Users) -> Process {
+    let described = tracker.describe(key).map(|process| Process {
+        pid: key.tgid,
+        command_line: process.command_line.clone(),
+        user: users.name(process.identity.user),
+        script: process.identity.script.clone(),
+        container: process.identity.placement.container.clone(),
+    });
+    described.unwrap_or_else(|| Process {
+        pid: key.tgid,
+        ..Process::default()
+    })
 }
 
 fn drain_events(

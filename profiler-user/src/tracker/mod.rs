@@ -44,6 +44,8 @@ pub enum Target {
 pub struct TrackedProcess {
     /// Who it is; that of its parent for a child that did not change since.
     pub identity: Arc<Identity>,
+    /// Whether `identity` is its parent's: a child may have changed since.
+    pub is_inherited: bool,
     /// Whether the filter wants it: only then it is sampled.
     pub admitted: bool,
     /// Arguments joined by spaces.
@@ -223,6 +225,21 @@ impl Tracker {
         self.tracked.get(&key)
     }
 
+    /// A profiled process, for somebody who will remember what it is called: looked at anew if it is a forked child that
+    /// is still there.
+    pub fn describe(&mut self, key: ProcessKey) -> Option<&TrackedProcess> {
+        let process = self.tracked.get_mut(&key)?;
+        let is_there = self.current.get(&key.tgid) == Some(&key);
+        if is_there
+            && process.is_inherited
+            && let Ok(identity) = self.identities.of_process(key.tgid)
+        {
+            process.identity = Arc::new(identity);
+            process.is_inherited = false;
+        }
+        Some(process)
+    }
+
     /// Processes profiled now.
     #[must_use]
     pub fn alive(&self) -> usize {
@@ -291,7 +308,11 @@ impl Tracker {
         match parent {
             Some(parent) => {
                 let copied = self.flags_of(parent.admitted);
-                self.tracked.insert(key, parent);
+                let child = TrackedProcess {
+                    is_inherited: true,
+                    ..parent
+                };
+                self.tracked.insert(key, child);
                 self.current.insert(key.tgid, key);
                 // The parent was judged anew after the kernel half copied its entry.
                 let is_late = kernel
@@ -387,6 +408,7 @@ impl Tracker {
             key,
             TrackedProcess {
                 identity: Arc::new(identity),
+                is_inherited: false,
                 admitted,
                 command_line,
                 interpreter,
@@ -449,6 +471,7 @@ impl Tracker {
         };
         process.admitted = self.filter.admits(pid, &identity);
         process.identity = Arc::new(identity);
+        process.is_inherited = false;
         let flags = self.flags_of(self.tracked.get(&key).is_some_and(|process| process.admitted));
         kernel.set_flags(pid, key.incarnation, flags)
     }
