@@ -3,6 +3,8 @@
 //! Used by [`super`]. The section table is not consulted here: it may be stripped, or lie, without the
 //! program noticing.
 
+use std::ops::Range;
+
 use object::LittleEndian;
 use object::elf;
 use object::read::ReadRef as _;
@@ -32,6 +34,15 @@ pub(super) struct Symbol {
     pub(super) size: u64,
 }
 
+/// A dynamic symbol that the file defines or refers to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DynamicSymbol {
+    /// Byte of the file at which its name begins.
+    pub(super) name_at: u64,
+    /// `None` where another file has to define it.
+    pub(super) definition: Option<Symbol>,
+}
+
 /// The dynamic table, addresses still static.
 #[derive(Debug, Default)]
 struct Dynamic {
@@ -43,6 +54,28 @@ struct Dynamic {
     needed: Vec<u64>,
     debug_slot: Option<u64>,
     is_pie: bool,
+    relocations: Table,
+    plt_relocations: Table,
+}
+
+/// A table that the dynamic table describes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Table {
+    /// Static address.
+    pub(super) address: u64,
+    /// Bytes.
+    pub(super) size: u64,
+}
+
+/// The thread-local variables of the file (`PT_TLS`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ThreadLocals {
+    /// Static address of their initial values.
+    pub(super) address: u64,
+    /// Bytes in each thread.
+    pub(super) memory_bytes: u64,
+    /// Their alignment.
+    pub(super) alignment: u64,
 }
 
 /// A parsed file.
@@ -56,6 +89,10 @@ pub(super) struct Image<'a, Elf: FileHeader, S: Source> {
     pub(super) segments: Vec<Segment>,
     /// `PT_INTERP`.
     pub(super) loader: Option<Box<[u8]>>,
+    /// `PT_TLS`.
+    pub(super) thread_locals: Option<ThreadLocals>,
+    /// What the loader makes read-only after it wrote to it (`PT_GNU_RELRO`): static addresses.
+    pub(super) written_once: Range<u64>,
     /// Whether it carries the ABI note that every program linked with glibc carries.
     pub(super) has_abi_note: bool,
     dynamic: Dynamic,
@@ -74,6 +111,8 @@ impl<'a, Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'a, Elf, S> {
             header,
             segments: Vec::new(),
             loader: None,
+            thread_locals: None,
+            written_once: 0..0,
             has_abi_note: false,
             dynamic: Dynamic::default(),
         };
@@ -98,6 +137,17 @@ impl<'a, Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'a, Elf, S> {
                 self.loader = Some(path.get(..MAX_NAME).unwrap_or(path).into());
             }
             elf::PT_DYNAMIC => self.take_dynamic(header)?,
+            elf::PT_TLS => {
+                self.thread_locals = Some(ThreadLocals {
+                    address: header.p_vaddr(LE).into(),
+                    memory_bytes: header.p_memsz(LE).into(),
+                    alignment: header.p_align(LE).into(),
+                });
+            }
+            elf::PT_GNU_RELRO => {
+                let start: u64 = header.p_vaddr(LE).into();
+                self.written_once = start..start.saturating_add(header.p_memsz(LE).into());
+            }
             elf::PT_NOTE => self.has_abi_note |= self.is_abi_note(header),
             _ => {}
         }
@@ -130,6 +180,10 @@ impl<'a, Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'a, Elf, S> {
                 elf::DT_SONAME => self.dynamic.soname = Some(value),
                 elf::DT_NEEDED => self.dynamic.needed.push(value),
                 elf::DT_FLAGS_1 => self.dynamic.is_pie = value & elf::DF_1_PIE.0 != 0,
+                elf::DT_RELA => self.dynamic.relocations.address = value,
+                elf::DT_RELASZ => self.dynamic.relocations.size = value,
+                elf::DT_JMPREL => self.dynamic.plt_relocations.address = value,
+                elf::DT_PLTRELSZ => self.dynamic.plt_relocations.size = value,
                 elf::DT_DEBUG => {
                     let entry_bytes = size_of::<Elf::Dyn>() as u64;
                     let slot = index as u64 * entry_bytes + entry_bytes / 2;
@@ -169,6 +223,11 @@ impl<'a, Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'a, Elf, S> {
     /// Static address of the `DT_DEBUG` value, where the loader leaves the address of its `r_debug`.
     pub(super) fn debug_slot(&self) -> Option<u64> {
         self.dynamic.debug_slot
+    }
+
+    /// The dynamic relocations, with addends: those for the start, and those of the PLT.
+    pub(super) fn relocation_tables(&self) -> [Table; 2] {
+        [self.dynamic.relocations, self.dynamic.plt_relocations]
     }
 
     /// Whether this is a program, not a library.
@@ -255,18 +314,24 @@ impl<'a, Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'a, Elf, S> {
     }
 
     fn symbol_if_named(&self, index: u32, name: &[u8]) -> Option<Symbol> {
+        let symbol = self.dynamic_symbol_at(index)?;
+        let definition = symbol.definition?;
+        self.is_string(symbol.name_at, name)?;
+        Some(definition)
+    }
+
+    /// The dynamic symbol of this number.
+    pub(super) fn dynamic_symbol_at(&self, index: u32) -> Option<DynamicSymbol> {
         let table = self.file_offset(self.dynamic.symbols?)?;
         let at = table.checked_add(u64::from(index) * size_of::<Elf::Sym>() as u64)?;
         let symbol: &Elf::Sym = self.data.read_at(at).ok()?;
-        if symbol.st_shndx(LE) == elf::SHN_UNDEF {
-            return None;
-        }
         let strings = self.file_offset(self.dynamic.strings?)?;
-        let name_at = strings.checked_add(u64::from(symbol.st_name(LE)))?;
-        self.is_string(name_at, name)?;
-        Some(Symbol {
-            address: symbol.st_value(LE).into(),
-            size: symbol.st_size(LE).into(),
+        Some(DynamicSymbol {
+            name_at: strings.checked_add(u64::from(symbol.st_name(LE)))?,
+            definition: (symbol.st_shndx(LE) != elf::SHN_UNDEF).then(|| Symbol {
+                address: symbol.st_value(LE).into(),
+                size: symbol.st_size(LE).into(),
+            }),
         })
     }
 

@@ -4,9 +4,12 @@
 //! its name. The file is foreign: work and memory are bounded whatever its headers claim, and a refusal has a
 //! type. Needs no process, opens nothing.
 
+mod anchors;
 mod image;
+mod relocations;
 mod sections;
 mod source;
+mod static_symbols;
 mod text;
 
 use std::collections::BTreeSet;
@@ -18,6 +21,8 @@ use object::LittleEndian;
 use object::elf::{EM_AARCH64, EM_X86_64, FileHeader32, FileHeader64, Machine};
 use object::read::ReadRef as _;
 use object::read::elf::FileHeader;
+
+pub use self::anchors::{Anchors, TlsVariable};
 
 use self::image::Image;
 use self::source::{Bounded, Budget, Source};
@@ -137,6 +142,8 @@ pub struct CPython {
     /// `sizeof(PyObject)`, when the file exports `_Py_NoneStruct`; more than 16 in builds with other object
     /// layouts.
     pub object_header_bytes: Option<u64>,
+    /// Where it keeps what leads to a thread's state.
+    pub anchors: Anchors,
 }
 
 /// A Python implementation inside a file.
@@ -243,6 +250,7 @@ fn find_interpreter<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
             version,
             debug_offsets,
             object_header_bytes,
+            anchors: anchors::find(image, runtime),
         }));
     }
     // Up to 3.6 there is no `_PyRuntime`; this is the state of the thread that holds the GIL.
@@ -253,6 +261,7 @@ fn find_interpreter<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
         version,
         debug_offsets: None,
         object_header_bytes,
+        anchors: anchors::find(image, None),
     }))
 }
 

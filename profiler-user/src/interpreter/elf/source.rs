@@ -15,6 +15,8 @@ use super::ElfError;
 
 /// Bytes read for one file, all in all.
 const TOTAL_BYTES: u64 = 64 << 20;
+/// Bytes that searches which the file can do without leave for the rest.
+const RESERVE: u64 = 8 << 20;
 /// Bytes of one structure (program headers, sections, dynamic entries), at most.
 const STRUCTURE_BYTES: u64 = 1 << 20;
 /// Bytes of one step of [`Bounded::stream`].
@@ -162,6 +164,12 @@ impl<'a, S: Source> Bounded<'a, S> {
         }
     }
 
+    /// Whether so many bytes can be read without endangering the rest of the analysis: for what is of use, and
+    /// can be done without in a file that is too large.
+    pub(super) fn can_spare(self, bytes: u64) -> bool {
+        self.budget.bytes_left.get().saturating_sub(RESERVE) >= bytes
+    }
+
     /// Fills `out` from `offset` without remembering it.
     pub(super) fn read_into(self, out: &mut [u8], offset: u64) -> Option<()> {
         self.budget.charge(out.len() as u64).ok()?;
@@ -249,6 +257,19 @@ mod tests {
                 .count();
             assert_eq!(reads as u64, TOTAL_BYTES >> 20);
             assert!(matches!(budget.failure(), Some(ElfError::TooLarge)));
+        });
+    }
+
+    #[test]
+    fn what_can_be_done_without_leaves_something_for_the_rest() {
+        let bytes = vec![0; 1 << 20];
+        with(&bytes, |data, budget| {
+            let reads = (0..1000)
+                .take_while(|_| data.can_spare(1 << 20) && data.read_bytes_at(0, 1 << 20).is_ok())
+                .count();
+            assert_eq!(reads as u64, (TOTAL_BYTES - RESERVE) >> 20);
+            assert!(budget.failure().is_none());
+            assert!(!data.can_spare(u64::MAX));
         });
     }
 

@@ -120,12 +120,15 @@ fn an_interpreter_without_a_section_table_is_still_recognised() {
         let mut bytes = std::fs::read(&python.file).expect("installed");
         let intact = analyze_bytes(&bytes).expect("valid");
         without_sections(&mut bytes);
-        assert_eq!(
-            analyze_bytes(&bytes).expect("still loadable"),
-            intact,
-            "{}",
-            python.file.display()
-        );
+        let mut without = analyze_bytes(&bytes).expect("still loadable");
+        if let (Some(Implementation::CPython(left)), Some(had)) =
+            (&mut without.interpreter, cpython_in(&intact))
+        {
+            // Only the static symbols name it, and the sections lead to these.
+            assert_eq!(left.anchors.gc_collecting, None);
+            left.anchors.gc_collecting = had.anchors.gc_collecting;
+        }
+        assert_eq!(without, intact, "{}", python.file.display());
     }
 }
 

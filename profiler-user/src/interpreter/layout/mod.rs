@@ -187,6 +187,7 @@ mod tests {
             version: VersionEvidence::Known(version),
             debug_offsets: None,
             object_header_bytes: Some(16),
+            anchors: crate::interpreter::elf::Anchors::default(),
         }
     }
 
