@@ -112,9 +112,16 @@ impl Workload {
     }
 
     fn launch<A: AsRef<OsStr>>(mut command: Command, script: &Path, arguments: &[A]) -> anyhow::Result<Self> {
+        command.arg(script).args(arguments);
+        Self::of_command(command)
+    }
+
+    /// Starts a command that runs a program, and waits until that is ready.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn of_command(mut command: Command) -> anyhow::Result<Self> {
         let mut child = command
-            .arg(script)
-            .args(arguments)
             // Nothing of the tests stays in the source tree; modules are found wherever the script was copied to.
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PYTHONPATH", folder())

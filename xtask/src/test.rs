@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 
 use crate::build::{cargo_with_bpf_linker, pyebpf, run_as_root};
-use crate::setup::{self, python};
+use crate::setup::{self, container, python};
 use crate::{command, fuzz, workspace};
 
 /// Long enough for the shallow mistakes; `cargo xtask fuzz --seconds N` searches deeper.
@@ -38,7 +38,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let start = Instant::now();
     let fuzzing = !args.quick && args.arguments.is_empty() && fuzz::exists();
     let for_fuzzing = if fuzzing { setup::FUZZ } else { &[] };
-    setup::ensure(&[setup::RUST, setup::BPF, setup::PYTHON, for_fuzzing])?;
+    let for_live = if args.quick { &[] } else { setup::CONTAINERS };
+    setup::ensure(&[setup::RUST, setup::BPF, setup::PYTHON, for_live, for_fuzzing])?;
     let mut tally = Tally::default();
     for mut cargo in commands(args)? {
         eprintln!("test: {}", command::line(&cargo));
@@ -63,6 +64,7 @@ fn commands(args: &Args) -> anyhow::Result<Vec<Command>> {
         run_as_root(&mut everything)?;
         // Live tests run what users run.
         everything.env("PYEBPF_BIN", pyebpf(true)?);
+        everything.env("PYEBPF_CONTAINER_ROOT", container::root()?);
     }
     let mut commands = vec![everything];
     if args.quick {

@@ -3,7 +3,7 @@
 //! Callers are `setup` (compilers, QEMU, `rust-src`) and the kernel matrix. No host name is written down here.
 
 pub(crate) mod archive;
-mod mirror;
+pub(crate) mod mirror;
 
 use std::ffi::OsStr;
 use std::path::Path;
