@@ -40,7 +40,7 @@ impl Identities {
     /// When it is gone or may not be looked at.
     pub fn of_process(&mut self, pid: u32) -> Result<Identity, ProcessError> {
         let stat = process::stat(pid)?;
-        let arguments = process::command_line(pid)?;
+        let arguments = process::command_line(process::visible_id(pid))?;
         Ok(Identity {
             user: process::user(pid)?,
             script: Script::of_arguments(&arguments),

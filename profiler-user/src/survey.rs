@@ -1,4 +1,4 @@
-//! What runs on this host, looked at once: for `doctor` and `ps`. The tracker does the same and goes on watching.
+//! What runs on this host, looked at once: for `doctor` and `ps`. The tracker asks the same and goes on watching.
 
 use crate::interpreter::{Finding, InspectError, Inspector};
 use crate::process;
@@ -11,5 +11,21 @@ pub fn findings(pids: &[u32]) -> impl Iterator<Item = (u32, Result<Finding, Insp
         pids.to_vec()
     };
     let mut inspector = Inspector::default();
-    pids.into_iter().map(move |pid| (pid, inspector.inspect(pid)))
+    pids.into_iter()
+        .map(move |pid| (pid, inspect(&mut inspector, pid)))
+}
+
+/// What a process is, also when its first thread has exited.
+///
+/// # Errors
+/// As [`Inspector::inspect`].
+pub fn inspect(inspector: &mut Inspector, pid: u32) -> Result<Finding, InspectError> {
+    let found = inspector.inspect(pid);
+    if let Ok(Finding::Python(_) | Finding::Refused(_)) = found {
+        return found;
+    }
+    match process::visible_id(pid) {
+        id if id == pid => found,
+        thread => inspector.inspect(thread),
+    }
 }

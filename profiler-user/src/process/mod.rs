@@ -233,6 +233,21 @@ pub fn executable(pid: u32) -> Result<Option<PathBuf>, ProcessError> {
     }
 }
 
+/// The id to ask `/proc` with about the memory, files and arguments of a process: its own, or that of another thread when
+/// the first one has exited. The kernel then calls the process a zombie and shows nothing of what its threads go on using.
+#[must_use]
+pub fn visible_id(pid: u32) -> u32 {
+    let runs = |id| stat(id).is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X'));
+    if !stat(pid).is_ok_and(|stat| stat.state == 'Z' && stat.threads > 1) {
+        return pid;
+    }
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten();
+    let mut ids = tasks.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    ids.find(|id| runs(*id)).unwrap_or(pid)
+}
+
 /// Whether there is such a process (zombies included).
 #[must_use]
 pub fn exists(pid: u32) -> bool {

@@ -21,6 +21,7 @@ use crate::identity::{Identities, Identity};
 use crate::interpreter::{Finding, Inspector, Interpreter};
 use crate::process;
 use crate::process::root::{Root, RootId};
+use crate::survey;
 
 use self::family::{descendants, is_alive};
 use self::looks::Looks;
@@ -351,7 +352,7 @@ impl Tracker {
         if self.current.contains_key(&pid) {
             return Ok(());
         }
-        match self.inspector.inspect(pid) {
+        match survey::inspect(&mut self.inspector, pid) {
             Ok(Finding::Python(interpreter)) => self.enter(kernel, pid, interpreter)?,
             Ok(Finding::Refused(refused)) => {
                 if self
@@ -392,7 +393,9 @@ impl Tracker {
         };
         let admitted = self.filter.admits(pid, &identity);
         let (incarnation, command_line) = self.incarnation(pid, &identity);
-        let root = Root::of_process(pid).ok().map(|root| root.id());
+        let root = Root::of_process(process::visible_id(pid))
+            .ok()
+            .map(|root| root.id());
         let entry = ProcessEntry {
             incarnation,
             runtime: interpreter.runtime_address,
