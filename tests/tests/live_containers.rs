@@ -182,6 +182,42 @@ fn jobs_of_20_ms_in_a_container_are_under_its_name() {
 }
 
 #[test]
+fn containers_that_come_and_go_are_each_under_their_own_name() {
+    let _alone = alone();
+    let names: Vec<String> = (0..5).map(|n| id(&format!("churn{n}"))).collect();
+    let recording = Recording::start([
+        "--container",
+        &id("churn")[..17],
+        "--group-by",
+        "container",
+        "-r",
+        "499",
+    ])
+    .expect("the recording starts");
+    let mut cpu = Vec::new();
+    for name in &names {
+        let mut container =
+            Container::start(name, "split", &["0.4"], &Options::default()).expect("it starts");
+        container.workload.release().expect("it waits");
+        let facts = container.workload.finish().expect("it works");
+        cpu.push(cpu_by_function(facts).expect("timed").values().sum::<f64>());
+    }
+    let recorded = recording.stop().expect("the recording ends");
+    let outcomes = names.iter().zip(cpu).map(|(name, cpu)| {
+        let root = format!("container {name} (runc)");
+        let named = recorded.stacks.count(|stack| stack.groups.iter().eq([&root])) as f64;
+        let due = cpu * recorded.report.rate_hz;
+        let outcome = if named > 0.95 * due - 3.0 * due.sqrt() {
+            Ok(format!("{named} of {due:.0}"))
+        } else {
+            Err(anyhow::anyhow!("{named} of {due:.0} due"))
+        };
+        (name.clone(), outcome)
+    });
+    judge(outcomes.collect());
+}
+
+#[test]
 fn in_a_container_without_the_hosts_pids_pyebpf_says_which_flag_is_missing() {
     let _alone = alone();
     let finished = Command::new("unshare")

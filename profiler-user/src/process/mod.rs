@@ -25,6 +25,9 @@ const STATUS_BYTES: u64 = 16 * 1024;
 /// Bytes read of `/proc/PID/cgroup`, at most: a line for each hierarchy.
 const CGROUP_BYTES: u64 = 64 * 1024;
 
+/// A bit of the flags in `/proc/PID/stat` (`include/linux/sched.h`, the same since 2.6).
+const PF_EXITING: u64 = 0x4;
+
 /// Why something could not be learnt about a process.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
@@ -114,6 +117,9 @@ pub struct Stat {
     pub name: String,
     /// `R`, `S`, `D`, `Z` (zombie), ...
     pub state: char,
+    /// Whether this thread has begun to exit: it will run no more of its program. Before it is a zombie it may take
+    /// milliseconds to give its memory back.
+    pub is_exiting: bool,
     /// The parent's process id; 0 when it is not visible here.
     pub parent: u32,
     /// CPU time of all its threads so far, user and kernel, in clock ticks.
@@ -144,6 +150,7 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     Some(Stat {
         name: String::from_utf8_lossy(name).into_owned(),
         state: field(3)?.chars().next()?,
+        is_exiting: field(9)?.parse::<u64>().ok()? & PF_EXITING != 0,
         parent: field(4)?.parse().ok()?,
         cpu_ticks: field(14)?
             .parse::<u64>()
@@ -237,15 +244,25 @@ pub fn executable(pid: u32) -> Result<Option<PathBuf>, ProcessError> {
 /// the first one has exited. The kernel then calls the process a zombie and shows nothing of what its threads go on using.
 #[must_use]
 pub fn visible_id(pid: u32) -> u32 {
-    let runs = |id| stat(id).is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X'));
-    if !stat(pid).is_ok_and(|stat| stat.state == 'Z' && stat.threads > 1) {
-        return pid;
+    match stat(pid) {
+        Ok(stat) if stat.state == 'Z' && stat.threads > 1 => running_thread(pid).unwrap_or(pid),
+        _ => pid,
     }
+}
+
+/// Whether the process exists and one of its threads goes on running its program. The first one may have exited.
+#[must_use]
+pub fn is_alive(pid: u32) -> bool {
+    stat(pid).is_ok_and(|stat| !stat.is_exiting || running_thread(pid).is_some())
+}
+
+/// A thread that has not begun to exit.
+fn running_thread(pid: u32) -> Option<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))
         .into_iter()
         .flatten();
     let mut ids = tasks.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    ids.find(|id| runs(*id)).unwrap_or(pid)
+    ids.find(|id| stat(*id).is_ok_and(|stat| !stat.is_exiting))
 }
 
 /// Whether there is such a process (zombies included).
@@ -274,6 +291,7 @@ mod tests {
         let text = b"42 (a) R 1 (\n) S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 123456 10 11\n";
         let stat = parse_stat(text).expect("the documented format");
         assert_eq!(stat.name, "a) R 1 (\n");
+        assert!(!stat.is_exiting);
         assert_eq!(
             (
                 stat.state,
@@ -308,7 +326,7 @@ mod tests {
         assert!(pids().expect("/proc is mounted").contains(&pid));
         let stat = stat(pid).expect("this process exists");
         assert_eq!(stat.parent, std::os::unix::process::parent_id());
-        assert!(stat.threads >= 1 && stat.start_ticks > 0);
+        assert!(stat.threads >= 1 && stat.start_ticks > 0 && is_alive(pid));
         assert_eq!(
             user(pid).expect("this process exists"),
             rustix::process::geteuid().as_raw()
@@ -340,6 +358,7 @@ mod tests {
         while stat(pid).expect("not reaped yet").state != 'Z' {
             std::thread::yield_now();
         }
+        assert!(stat(pid).expect("it exists").is_exiting && !is_alive(pid));
         assert_eq!(executable(pid).expect("it exists"), None);
         assert!(command_line(pid).expect("it exists").is_empty());
         child.wait().expect("the child is ours");

@@ -1,12 +1,6 @@
-//! Which processes exist, and who descends from whom.
+//! Who descends from whom.
 
 use crate::process;
-
-/// Whether the process exists and is more than a zombie. One whose first thread has exited looks like a zombie, but has
-/// other threads.
-pub(super) fn is_alive(pid: u32) -> bool {
-    process::stat(pid).is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X') || stat.threads > 1)
-}
 
 /// Processes that run below these: children, and theirs.
 pub(super) fn descendants(pids: &[u32]) -> Vec<u32> {

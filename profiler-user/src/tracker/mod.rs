@@ -19,11 +19,11 @@ use crate::decode::{ProcessChange, ProcessView};
 use crate::filter::Filter;
 use crate::identity::{Identities, Identity};
 use crate::interpreter::{Finding, Inspector, Interpreter};
-use crate::process;
 use crate::process::root::{Root, RootId};
+use crate::process::{self, is_alive};
 use crate::survey;
 
-use self::family::{descendants, is_alive};
+use self::family::descendants;
 use self::looks::Looks;
 
 /// What is profiled.
@@ -153,7 +153,10 @@ impl Tracker {
         match event.change {
             ProcessChange::Fork => return self.forked(kernel, key, event.parent_tgid),
             ProcessChange::Exec => self.executed(key, event),
-            ProcessChange::Exit => self.end(event.tgid),
+            ProcessChange::Exit => {
+                self.end(event.tgid);
+                self.followed.remove(&event.tgid);
+            }
             ProcessChange::Changed => self.judge_again(kernel, event.tgid)?,
             ProcessChange::Unknown => {
                 if !self.current.contains_key(&event.tgid) && !self.executed.contains_key(&event.tgid) {
