@@ -22,16 +22,17 @@ pub mod instr_shape {
     pub const LASTI_UNITS: u8 = 1;
     /// A pointer into the code object's own bytecode (3.11+).
     pub const POINTER: u8 = 2;
+    /// A pointer into this thread's copy of the bytecode, `co_tlbc->entries[tlbc_index]`; entry 0 is the code object's
+    /// own (free-threaded 3.14+).
+    pub const THREAD_POINTER: u8 = 3;
 }
 
 /// `gil_shape`: how to tell whether the sampled thread holds the GIL.
 pub mod gil_shape {
-    /// `_PyRuntime.gilstate.tstate_current` names the holder (3.7 to 3.11).
-    pub const RUNTIME_CURRENT: u8 = 0;
-    /// A bit in `tstate->_status` (3.12, 3.13); `gil_bit` says which.
+    /// `ThreadLookup::holder` leads to the holder (up to 3.11).
+    pub const HOLDER: u8 = 0;
+    /// A bit at `tstate->_status` (3.12, 3.13) or `tstate->holds_gil` (3.14+); `gil_bit` says which.
     pub const STATUS_BIT: u8 = 1;
-    /// The thread state does not say.
-    pub const UNKNOWN: u8 = 2;
 }
 
 /// `line_table`: the format that maps instructions to lines.
@@ -42,16 +43,16 @@ pub mod line_table_format {
     pub const RANGES: u8 = 1;
     /// `co_linetable` of 3.11+, variable-length locations with columns.
     pub const LOCATIONS: u8 = 2;
+    /// `co_lnotab` of 2.7: lines only grow.
+    pub const UNSIGNED_LNOTAB: u8 = 3;
 }
 
-/// Fields of `_PyRuntime`, bytes from its start. Absent fields are 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct RuntimeLayout {
-    /// `gilstate.tstate_current`; 0 from 3.12, where it does not exist.
-    pub tstate_current: u16,
-    /// `autoTSSkey` (`Py_tss_t`: an `int` that is 1 once created, then the `pthread_key_t`).
-    pub tss_key: u16,
+/// `text_shape`: what the names of code objects are.
+pub mod text_shape {
+    /// `str`, with 1, 2 or 4 bytes a character.
+    pub const UNICODE: u8 = 0;
+    /// `str` of 2.7, which holds bytes: `bytes_size` and `bytes_data` say where.
+    pub const BYTES: u8 = 1;
 }
 
 /// Fields of `PyThreadState`, bytes from its start.
@@ -66,10 +67,24 @@ pub struct ThreadStateLayout {
     pub frame: u16,
     /// `datastack_chunk` (3.11+); 0 where frames are heap objects.
     pub datastack_chunk: u16,
-    /// `_status` (3.12+), a bit field.
+    /// `_status` (3.12, 3.13) or `holds_gil` (3.14+): see [`gil_shape::STATUS_BIT`].
     pub status: u16,
     /// `interp`.
     pub interp: u16,
+    /// `next` in the interpreter's list of thread states; used by `thread_lookup::LIST` only.
+    pub next: u16,
+    /// `gil_requested` (4 bytes, 3.15+): 1 while the thread waits for the GIL; 0 where there is none.
+    pub gil_requested: u16,
+}
+
+/// Fields of `PyInterpreterState`, bytes from its start. Absent fields are 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct InterpreterLayout {
+    /// `gc.collecting` (4 bytes, 3.9+; before it is global, see `ThreadLookup::collecting`).
+    pub collecting: u16,
+    /// `tstate_head`; used by `thread_lookup::LIST` only, which takes `next` to be at 0.
+    pub threads: u16,
 }
 
 /// Fields of a frame, bytes from its start.
@@ -91,6 +106,8 @@ pub struct FrameLayout {
     /// `is_entry` (1 byte): the outermost frame of a C invocation of the evaluation loop (3.11); 0 where frames have
     /// none.
     pub entry_flag: u16,
+    /// `tlbc_index` (4 bytes), for [`instr_shape::THREAD_POINTER`].
+    pub bytecode_index: u16,
 }
 
 /// Fields of `PyCodeObject`, bytes from its start.
@@ -112,6 +129,54 @@ pub struct CodeLayout {
     pub line_table: u16,
     /// `co_code_adaptive`: where the bytecode starts inside the object (3.11+).
     pub bytecode: u16,
+    /// `co_tlbc`, for [`instr_shape::THREAD_POINTER`].
+    pub thread_bytecode: u16,
+}
+
+/// What it takes to tell the class of a method where code objects have no qualified name (up to 3.10): its first
+/// argument. All 0 from 3.11 on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct MethodLayout {
+    /// `PyCodeObject.co_argcount` (4 bytes).
+    pub argument_count: u16,
+    /// `PyCodeObject.co_nlocals` (4 bytes).
+    pub local_count: u16,
+    /// `PyCodeObject.co_varnames`, a tuple.
+    pub local_names: u16,
+    /// `PyCodeObject.co_cell2arg`: for each cell the argument that it took over; 0 where there is none (2.7).
+    pub cell_arguments: u16,
+    /// Bytes of an element of that array.
+    pub cell_argument_bytes: u16,
+    /// `PyFrameObject.f_localsplus`: the locals, then the cells.
+    pub locals: u16,
+    /// `PyCellObject.ob_ref`.
+    pub cell_content: u16,
+    /// `PyTupleObject.ob_item`.
+    pub tuple_items: u16,
+    /// `PyObject.ob_type`.
+    pub object_type: u16,
+    /// `PyTypeObject.tp_name`, a C string.
+    pub type_name: u16,
+    /// `PyTypeObject.tp_flags`; bit 31 (`Py_TPFLAGS_TYPE_SUBCLASS`) says that instances are types.
+    pub type_flags: u16,
+}
+
+impl MethodLayout {
+    /// Code objects have qualified names.
+    pub const NONE: Self = Self {
+        argument_count: 0,
+        local_count: 0,
+        local_names: 0,
+        cell_arguments: 0,
+        cell_argument_bytes: 0,
+        locals: 0,
+        cell_content: 0,
+        tuple_items: 0,
+        object_type: 0,
+        type_name: 0,
+        type_flags: 0,
+    };
 }
 
 /// Fields of `str` and `bytes` objects, bytes from their start.
@@ -153,6 +218,10 @@ pub const CODE_BOOKKEEPING: u32 = 0x200_0000;
 /// freed and re-used is always noticed. Without it definitions are refreshed from time to time.
 pub const LAYOUT_CODE_VERSION: u8 = 1 << 0;
 
+/// `Layout::flags`: an instruction offset of 0 may be that of a frame inside just-in-time compiled code, which does not
+/// keep it up to date (3.15).
+pub const LAYOUT_APPROXIMATE_START: u8 = 1 << 2;
+
 /// `Layout::flags`: of the first word of the identity range only the low half never changes (3.11: a warm-up counter
 /// shares a word with `co_flags`).
 pub const LAYOUT_IDENTITY_LOW_HALF: u8 = 1 << 1;
@@ -161,16 +230,18 @@ pub const LAYOUT_IDENTITY_LOW_HALF: u8 = 1 << 1;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Layout {
-    /// `_PyRuntime`.
-    pub runtime: RuntimeLayout,
     /// `PyThreadState`.
     pub thread_state: ThreadStateLayout,
+    /// `PyInterpreterState`.
+    pub interpreter: InterpreterLayout,
     /// `PyFrameObject` or `_PyInterpreterFrame`.
     pub frame: FrameLayout,
     /// `PyCodeObject`.
     pub code: CodeLayout,
     /// `str` and `bytes`.
     pub text: TextLayout,
+    /// The first argument of a method.
+    pub method: MethodLayout,
     /// A [`frame_shape`] code.
     pub frame_shape: u8,
     /// An [`instr_shape`] code.
@@ -179,6 +250,10 @@ pub struct Layout {
     pub gil_shape: u8,
     /// For [`gil_shape::STATUS_BIT`]: the bit that is set while the thread holds the GIL.
     pub gil_bit: u8,
+    /// The `GilState` code of a thread that does not hold it: released, or that there is none (free-threaded).
+    pub gil_otherwise: u8,
+    /// A [`text_shape`] code.
+    pub text_shape: u8,
     /// A [`line_table_format`] code.
     pub line_table: u8,
     /// Frames whose owner is at least this are C-stack entry frames, not Python code; 255 where frames have no owner.
@@ -192,4 +267,4 @@ pub struct Layout {
     pub code_flags: u16,
 }
 
-const _: () = assert!(size_of::<Layout>() == 4 + 12 + 14 + 14 + 16 + 10);
+const _: () = assert!(size_of::<Layout>() == 16 + 4 + 16 + 16 + 16 + 22 + 12);

@@ -58,6 +58,28 @@ pub trait Memory {
     /// # Errors
     /// [`Fault`] when any byte is unreadable.
     fn read_bytes<const N: usize>(&self, addr: RemoteAddr, out: &mut [u8; N], len: u32) -> Result<(), Fault>;
+
+    /// Reads a C string into `out`, cut off at `N - 1` bytes, and returns its length without the NUL.
+    ///
+    /// # Errors
+    /// [`Fault`] when a byte before the NUL is unreadable.
+    fn read_c_string<const N: usize>(&self, addr: RemoteAddr, out: &mut [u8; N]) -> Result<u32, Fault> {
+        let mut length = 0;
+        let mut word = [0u64; 1];
+        let mut at = addr.0;
+        // An aligned word never reaches into a page behind the string's.
+        loop {
+            self.read_words(RemoteAddr(at & !7), &mut word)?;
+            for byte in word[0].to_le_bytes().into_iter().skip((at & 7) as usize) {
+                if byte == 0 || length + 1 >= N {
+                    return Ok(length as u32);
+                }
+                out[length] = byte;
+                length += 1;
+            }
+            at = (at & !7).wrapping_add(8);
+        }
+    }
 }
 
 /// The 8-byte field at byte `offset` of a structure read into `words`; `offset` is masked into range.

@@ -21,6 +21,60 @@ pub struct ThreadSpecific {
     pub block_keys: u8,
 }
 
+/// How a thread-local variable of a library that was loaded at run time is found from the thread pointer, for one C
+/// library on one architecture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct DynamicThreadVector {
+    /// From the thread pointer to the pointer to the dynamic thread vector, bytes.
+    pub offset: i32,
+    /// Bytes from one module's entry to the next; an entry starts with the address of the module's block.
+    pub stride: u8,
+    /// Explicit padding.
+    pub pad: [u8; 3],
+}
+
+/// `ThreadLookup::how`: what leads from a thread to its `PyThreadState`.
+pub mod thread_lookup {
+    /// `anchor` is the address of a `Py_tss_t`: an `int` that is 1 once created, then the `pthread_key_t` (3.7 to 3.14).
+    pub const KEY_STRUCT: u8 = 0;
+    /// `anchor` is the address of an `int`: the `pthread_key_t`, negative before it is created (3.6).
+    pub const KEY: u8 = 1;
+    /// `anchor` bytes from the thread pointer lies `_Py_tss_gilstate` (3.15).
+    pub const THREAD_LOCAL: u8 = 2;
+    /// `_Py_tss_gilstate` lies `anchor` bytes into the block of `module` (3.15).
+    pub const MODULE_LOCAL: u8 = 3;
+    /// `anchor` is the address of `interp_head`: all thread states are gone through (2.7, which keeps its own list of
+    /// thread-specific values behind a lock).
+    pub const LIST: u8 = 4;
+}
+
+/// How the `PyThreadState` of a thread is found, whether or not it holds the GIL. Addresses are the process's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct ThreadLookup {
+    /// Address of the pointer to the thread state that holds the GIL (up to 3.11); 0 where there is none.
+    pub holder: u64,
+    /// Address of the pointer to the thread state that held the GIL last (3.7 to 3.11); 0 where there is none. Right for
+    /// a subinterpreter that released the GIL, where the key leads to the thread's first state.
+    pub last_holder: u64,
+    /// What [`Self::how`] says.
+    pub anchor: u64,
+    /// Address of the `int` that is not 0 during a garbage collection (up to 3.8); 0 where it is unknown or part of the
+    /// interpreter state.
+    pub collecting: u64,
+    /// How the C library keeps thread-specific data.
+    pub specific: ThreadSpecific,
+    /// How it keeps the thread-local variables of libraries.
+    pub vector: DynamicThreadVector,
+    /// For [`thread_lookup::MODULE_LOCAL`]: the library's number in the dynamic thread vector.
+    pub module: u32,
+    /// A [`thread_lookup`] code.
+    pub how: u8,
+    /// Explicit padding.
+    pub pad: [u8; 3],
+}
+
 /// `ProcessEntry::flags`: the process runs a supported interpreter; without it every sample is counted as not Python.
 pub const PROCESS_PYTHON: u32 = 1 << 0;
 /// `ProcessEntry::flags`: forked children are profiled too.
@@ -36,10 +90,8 @@ pub struct ProcessEntry {
     /// Tells one address space from another that had the same tgid: nanoseconds of the monotonic clock when this
     /// address space was first seen (fork, exec, or the scan at start).
     pub incarnation: u64,
-    /// Address of `_PyRuntime`.
-    pub runtime: u64,
-    /// How the C library keeps thread-specific data.
-    pub thread_specific: ThreadSpecific,
+    /// How a thread's Python state is found.
+    pub lookup: ThreadLookup,
     /// Index into the `LAYOUTS` map.
     pub layout: u32,
     /// `PROCESS_*` bits.
@@ -47,4 +99,5 @@ pub struct ProcessEntry {
 }
 
 const _: () = assert!(size_of::<ThreadSpecific>() == 16);
-const _: () = assert!(size_of::<ProcessEntry>() == 40);
+const _: () = assert!(size_of::<ThreadLookup>() == 64);
+const _: () = assert!(size_of::<ProcessEntry>() == 80);

@@ -72,6 +72,8 @@ table! {
         StateFault = 6, "the interpreter state was not readable";
         /// The thread state found belongs to another thread.
         ForeignThreadState = 7, "the thread state belongs to another thread";
+        /// 2.7 only, where the list of all thread states is searched.
+        TooManyThreads = 8, "the interpreter has more threads than are searched";
     }
 }
 
@@ -84,5 +86,9 @@ table! {
         Held = 1, "held";
         /// It did not: native code that released the lock, or waiting for it.
         Released = 2, "released";
+        /// It stood in line for the lock.
+        Waiting = 3, "waited for";
+        /// The interpreter has no such lock (free-threaded).
+        Absent = 4, "absent";
     }
 }

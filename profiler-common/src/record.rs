@@ -46,6 +46,8 @@ pub const NO_INSTRUCTION: u32 = u32::MAX;
 
 /// `SampleBlock::flags`: no further block of this sample follows.
 pub const BLOCK_LAST: u8 = 1 << 0;
+/// `SampleBlock::flags`: the thread was collecting garbage.
+pub const BLOCK_COLLECTING: u8 = 1 << 1;
 
 /// Part of one sample: newest frame first. Sent with only the first `frame_count` frames.
 #[derive(Clone, Copy, Debug)]
@@ -90,8 +92,13 @@ pub const SAMPLE_HEADER_BYTES: usize = size_of::<SampleBlock>() - FRAMES_PER_BLO
 pub const NAME_BYTES: usize = 256;
 /// Bytes kept of a file name.
 pub const FILENAME_BYTES: usize = 512;
+/// Bytes kept of a class name.
+pub const CLASS_BYTES: usize = 128;
 /// Bytes kept of a line table.
 pub const LINE_TABLE_BYTES: usize = 4096;
+
+/// `TextHeader::kind` of bytes in the file system's encoding (2.7).
+pub const TEXT_OF_BYTES: u8 = 0xff;
 
 /// One `str` as captured: raw characters of 1, 2 or 4 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,7 +110,7 @@ pub struct TextHeader {
     pub length: u32,
     /// Bytes captured, a prefix of the string's data; fewer than `length * kind` when it was too long.
     pub stored: u16,
-    /// Bytes per character (1: Latin-1 or ASCII, 2, 4); 0 when the object could not be read.
+    /// Bytes per character (1: Latin-1 or ASCII, 2, 4), or [`TEXT_OF_BYTES`]; 0 when the object could not be read.
     pub kind: u8,
     /// Explicit padding.
     pub pad: u8,
@@ -134,6 +141,13 @@ pub struct CodeDefinition {
     pub line_table_length: u32,
     /// `ProcessEntry::layout`.
     pub layout: u32,
+    /// Up to 3.10, for a method: address of the type of the first argument at this moment, or of the first argument when
+    /// that is a class; else 0.
+    pub class_object: u64,
+    /// Bytes of `class_data`.
+    pub class_stored: u32,
+    /// Explicit padding.
+    pub pad: u32,
     /// `co_qualname`, or `co_name` before 3.11.
     pub name: TextHeader,
     /// `co_filename`.
@@ -142,6 +156,8 @@ pub struct CodeDefinition {
     pub name_data: [u8; NAME_BYTES],
     /// Data of `filename`.
     pub filename_data: [u8; FILENAME_BYTES],
+    /// `tp_name` of the class.
+    pub class_data: [u8; CLASS_BYTES],
     /// Data of the line table.
     pub line_table: [u8; LINE_TABLE_BYTES],
 }
@@ -180,5 +196,5 @@ pub struct ProcessRecord {
 const _: () = assert!(size_of::<RawFrame>() == 16);
 const _: () = assert!(SAMPLE_HEADER_BYTES == 64);
 const _: () = assert!(size_of::<TextHeader>() == 16);
-const _: () = assert!(CODE_HEADER_BYTES == 80 + NAME_BYTES + FILENAME_BYTES);
+const _: () = assert!(CODE_HEADER_BYTES == 96 + NAME_BYTES + FILENAME_BYTES + CLASS_BYTES);
 const _: () = assert!(size_of::<ProcessRecord>() == 48 + COMMAND_BYTES);

@@ -42,7 +42,7 @@ pub(crate) fn walk_floor(_context: PerfEventContext) -> u32 {
         return 0;
     };
     let thread_pointer = kernel_field(current_task(), TASK_THREAD_POINTER.load(), 0u64);
-    locate(&CurrentTask, process, layout, thread_pointer, scratch);
+    locate(&CurrentTask, &process.lookup, layout, thread_pointer, scratch);
     end(Timed::Clock, begin());
 
     let started_ns = begin();

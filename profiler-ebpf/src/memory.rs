@@ -1,6 +1,6 @@
-//! Target memory as the kernel sees it: the only caller of `bpf_probe_read_user` and `bpf_probe_read_kernel`.
+//! Target memory as the kernel sees it: the only caller of the `bpf_probe_read_*` helpers.
 
-use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user, bpf_probe_read_user_str};
 use core::ffi::c_void;
 use profiler_common::memory::{Fault, Memory, RemoteAddr};
 
@@ -35,6 +35,17 @@ impl Memory for CurrentTask {
     #[inline(always)]
     fn read_bytes<const N: usize>(&self, addr: RemoteAddr, out: &mut [u8; N], len: u32) -> Result<(), Fault> {
         read_user(out.as_mut_ptr().cast(), bounded(len, N as u32), addr)
+    }
+
+    #[inline(always)]
+    fn read_c_string<const N: usize>(&self, addr: RemoteAddr, out: &mut [u8; N]) -> Result<u32, Fault> {
+        let destination = out.as_mut_ptr().cast();
+        // SAFETY: the buffer has `N` bytes; a bad source address is an error code.
+        let with_nul = unsafe { bpf_probe_read_user_str(destination, N as u32, addr.0 as *const c_void) };
+        if with_nul <= 0 {
+            return Err(Fault);
+        }
+        Ok(with_nul as u32 - 1)
     }
 }
 

@@ -7,9 +7,9 @@ use core::mem::offset_of;
 
 use profiler_common::reason::{GilState, StackStatus};
 use profiler_common::record::{
-    BLOCK_LAST, CODE_HEADER_BYTES, COMMAND_BYTES, CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK,
-    LINE_TABLE_BYTES, MAX_BLOCKS, NAME_BYTES, ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock,
-    TextHeader, record_kind,
+    BLOCK_COLLECTING, BLOCK_LAST, CLASS_BYTES, CODE_HEADER_BYTES, COMMAND_BYTES, CodeDefinition,
+    FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES, MAX_BLOCKS, NAME_BYTES, ProcessRecord, RawFrame,
+    SAMPLE_HEADER_BYTES, SampleBlock, TEXT_OF_BYTES, TextHeader, record_kind,
 };
 use thiserror::Error;
 
@@ -79,6 +79,9 @@ pub enum DecodeError {
         /// As [`CodeDefinition::line_table_stored`].
         stored: u16,
     },
+    /// More bytes of a class name than fit.
+    #[error("{0} bytes of a class name do not fit into a record")]
+    Class(u32),
     /// More bytes of a command line than fit.
     #[error("{0} bytes of a command line do not fit into a record")]
     Command(u16),
@@ -93,6 +96,8 @@ pub struct SampleView<'a> {
     pub status: Option<StackStatus>,
     /// Whether the thread held the global interpreter lock.
     pub gil: GilState,
+    /// Whether the thread was collecting garbage.
+    pub collecting: bool,
     /// Process id in the initial pid namespace.
     pub tgid: u32,
     /// Thread id in the initial pid namespace.
@@ -173,6 +178,10 @@ pub struct CodeView<'a> {
     pub name: TextView<'a>,
     /// `co_filename`.
     pub filename: TextView<'a>,
+    /// The class of a method, up to 3.10: as `CodeDefinition::class_object`.
+    pub class_object: u64,
+    /// Its `tp_name`, or the beginning of it.
+    pub class: &'a [u8],
     /// The captured bytes of the line table.
     pub line_table: &'a [u8],
 }
@@ -306,7 +315,8 @@ fn sample(bytes: &[u8]) -> Result<SampleView<'_>, DecodeError> {
         SAMPLE_HEADER_BYTES,
         usize::from(frame_count) * size_of::<RawFrame>(),
     )?;
-    let last = field!(bytes, SampleBlock, flags)? & BLOCK_LAST != 0;
+    let flags = field!(bytes, SampleBlock, flags)?;
+    let last = flags & BLOCK_LAST != 0;
     let void = usize::try_from(field!(bytes, SampleBlock, void)?)
         .unwrap_or(usize::MAX)
         .min(FRAMES_PER_BLOCK);
@@ -316,6 +326,7 @@ fn sample(bytes: &[u8]) -> Result<SampleView<'_>, DecodeError> {
         index,
         status: if last { Some(stack_status(status)?) } else { None },
         gil: GilState::from_code(gil.into()).ok_or(DecodeError::GilState(gil))?,
+        collecting: flags & BLOCK_COLLECTING != 0,
         tgid: field!(bytes, SampleBlock, tgid)?,
         tid: field!(bytes, SampleBlock, tid)?,
         incarnation: field!(bytes, SampleBlock, incarnation)?,
@@ -359,6 +370,10 @@ fn code(bytes: &[u8]) -> Result<CodeView<'_>, DecodeError> {
     let line_table = tail(bytes, CODE_HEADER_BYTES, stored.into())?;
     let name = part(bytes, offset_of!(CodeDefinition, name_data), NAME_BYTES)?;
     let filename = part(bytes, offset_of!(CodeDefinition, filename_data), FILENAME_BYTES)?;
+    let class_stored = field!(bytes, CodeDefinition, class_stored)?;
+    let class = part(bytes, offset_of!(CodeDefinition, class_data), CLASS_BYTES)?
+        .get(..usize::try_from(class_stored).unwrap_or(usize::MAX))
+        .ok_or(DecodeError::Class(class_stored))?;
     Ok(CodeView {
         tgid: field!(bytes, CodeDefinition, tgid)?,
         incarnation: field!(bytes, CodeDefinition, incarnation)?,
@@ -370,6 +385,8 @@ fn code(bytes: &[u8]) -> Result<CodeView<'_>, DecodeError> {
         layout: field!(bytes, CodeDefinition, layout)?,
         name: text(bytes, offset_of!(CodeDefinition, name), name)?,
         filename: text(bytes, offset_of!(CodeDefinition, filename), filename)?,
+        class_object: field!(bytes, CodeDefinition, class_object)?,
+        class,
         line_table,
     })
 }
@@ -387,10 +404,11 @@ fn text<'a>(bytes: &[u8], offset: usize, room: &'a [u8]) -> Result<TextView<'a>,
     let TextHeader {
         kind, length, stored, ..
     } = header;
-    let total = u64::from(length) * u64::from(kind);
+    let width = if kind == TEXT_OF_BYTES { 1 } else { kind };
+    let total = u64::from(length) * u64::from(width);
     let data = room
         .get(..stored.into())
-        .filter(|_| matches!(kind, 0 | 1 | 2 | 4) && u64::from(stored) <= total);
+        .filter(|_| matches!(kind, 0 | 1 | 2 | 4 | TEXT_OF_BYTES) && u64::from(stored) <= total);
     let data = data.ok_or(DecodeError::Text { kind, length, stored })?;
     Ok(TextView { header, data })
 }

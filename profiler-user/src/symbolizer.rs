@@ -111,6 +111,9 @@ impl Symbolizer {
                 }
             }
         }
+        if sample.collecting {
+            stack.push(self.marker(COLLECTING));
+        }
         if stack.is_empty() {
             stack.push(self.marker(NO_PYTHON_CODE));
         }
@@ -175,7 +178,7 @@ impl Symbolizer {
         let Some(resolved) = self.store.describe(id) else {
             return self.marker(Unresolved::Evicted.text());
         };
-        let (name, first_line) = (resolved.name.to_owned(), resolved.first_line);
+        let (name, first_line) = (resolved.name.into_owned(), resolved.first_line);
         let file = resolved.filename.map(str::to_owned);
         let short_file = file.as_deref().map(|path| self.shorten(tgid, root, path));
         let kind = FrameKind::Python;
@@ -213,6 +216,8 @@ impl Symbolizer {
     }
 }
 
+/// The garbage collector, called by whatever frame is before it.
+const COLLECTING: &str = "<gc>";
 /// Stands for a sample whose frames are all boundaries.
 const NO_PYTHON_CODE: &str = "<no Python code>";
 
@@ -227,5 +232,6 @@ fn outermost_marker(status: StackStatus) -> Option<&'static str> {
         StackStatus::Truncated => Some("<truncated>"),
         StackStatus::StateFault => Some("<unreadable interpreter state>"),
         StackStatus::ForeignThreadState => Some("<foreign thread state>"),
+        StackStatus::TooManyThreads => Some("<thread state not found>"),
     }
 }

@@ -1,24 +1,19 @@
-//! Real containers: runc, a read-only overlay over the root that `cargo xtask test` makes (another distribution, with its
-//! own Python), namespaces of their own, no added capability.
+//! Real containers: runc, a read-only overlay over the root of another distribution with its own Python (a row of
+//! `tests/pythons.toml`), namespaces of their own, no added capability.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::python::{self, Python};
 use crate::workload::{self, Workload};
 
-/// Names the root to `cargo test`.
-pub const ROOT: &str = "PYEBPF_CONTAINER_ROOT";
-
-/// The interpreter in it.
-pub const PYTHON: &str = "/usr/bin/python3.13";
-
-/// Where the programs of `tests/workloads` are in it.
+/// Where the programs of `tests/workloads` are in a container.
 pub const WORKLOADS: &str = "/workloads";
 
 /// How a container differs from the plainest.
@@ -51,15 +46,29 @@ impl Container {
     /// Starts `script` of `tests/workloads` in a container and waits until it is ready.
     ///
     /// # Errors
-    /// When there is no root or no runc, or the container does not start.
-    pub fn start(id: &str, script: &str, arguments: &[&str], options: &Options) -> anyhow::Result<Self> {
-        let bundle = Bundle::mount()?;
+    /// When the interpreter has no root, there is no runc, or the container does not start.
+    pub fn start(
+        id: &str,
+        python: &Python,
+        script: &str,
+        arguments: &[&str],
+        options: &Options,
+    ) -> anyhow::Result<Self> {
+        let root = python.root().context("an interpreter with a root of its own")?;
+        let bundle = Bundle::mount(root)?;
         let script = format!("{WORKLOADS}/{script}.py");
-        let command: Vec<&str> = [PYTHON, &script].iter().chain(arguments).copied().collect();
+        let program = python.program().to_string_lossy();
+        let command: Vec<&str> = [&program, script.as_str()]
+            .into_iter()
+            .chain(arguments.iter().copied())
+            .collect();
         bundle.configure(&command, options)?;
         let mut runc = Command::new("runc");
         runc.arg("run").arg("--bundle").arg(bundle.folder.path()).arg(id);
-        let workload = Workload::of_command(runc).with_context(|| format!("container {id}"))?;
+        let mut workload = Workload::of_command(runc)?;
+        workload
+            .wait_for("ready")
+            .with_context(|| format!("container {id}"))?;
         let state = Command::new("runc").args(["state", id]).output()?;
         let state: Value = serde_json::from_slice(&state.stdout).context("runc state")?;
         let pid = state["pid"].as_u64().context("a running container has a pid")?;
@@ -79,8 +88,7 @@ impl Drop for Container {
 }
 
 impl Bundle {
-    fn mount() -> anyhow::Result<Self> {
-        let root = root()?;
+    fn mount(root: &Path) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         // The root of a user namespace is nobody on the host, and must come this way.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
@@ -159,21 +167,21 @@ impl Drop for Bundle {
     }
 }
 
-/// The root of the containers.
-fn root() -> anyhow::Result<PathBuf> {
-    let path = match std::env::var_os(ROOT) {
-        Some(path) => PathBuf::from(path),
-        None => {
-            let home = std::env::var_os("HOME").context("HOME is not set")?;
-            Path::new(&home).join(".cache/pyebpf/containers/trixie")
-        }
-    };
-    ensure!(
-        path.join(PYTHON.trim_start_matches('/')).is_file(),
-        "there is no container root in {}: cargo xtask test makes it",
-        path.display()
+/// The interpreters that come with a root of their own.
+///
+/// # Panics
+/// When there is none: a test of containers would test nothing.
+#[must_use]
+pub fn pythons() -> Vec<&'static Python> {
+    let pythons: Vec<_> = python::all()
+        .iter()
+        .filter(|python| python.root().is_some())
+        .collect();
+    assert!(
+        !pythons.is_empty(),
+        "no Python of another distribution is here: cargo xtask pythons 3.13-trixie"
     );
-    Ok(path)
+    pythons
 }
 
 fn mount(kind: &str, target: &Path, options: &str) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@
 //! - [`cgroup`]: a place for processes that filters are to find.
 //! - [`statistics`]: how far a share may be from the truth by chance.
 //! - [`live`]: one workload on every interpreter, in one recording.
+//! - [`matrix`]: the same programs on every interpreter, and the README's table of what works.
 //! - [`bench`]: what pyebpf costs.
 //! - [`snapshot`]: recorded memory of interpreters, and the walker run over it.
 //!
@@ -18,6 +19,7 @@ pub mod cgroup;
 pub mod container;
 pub mod folded;
 pub mod live;
+pub mod matrix;
 pub mod profiler;
 pub mod python;
 pub mod report;

@@ -1,13 +1,29 @@
-//! The interpreters of this machine that the tests run on: pyenv's builds (shared libpython) and the distribution's
-//! (static). A version of the list that is missing is said loudly, and is a failure with `PYEBPF_REQUIRE_PYTHONS=1`.
+//! The interpreters that this run of the tests has: rows of `tests/pythons.toml` (`matrix`), those of CI or, with
+//! [`ALL`], every one. A row that is not here is said loudly, and is a failure with [`REQUIRE`]; `cargo xtask pythons`
+//! obtains it.
 
+pub mod matrix;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Minor versions of CPython 3 that pyebpf supports, all of which are to be present.
-pub const MINORS: std::ops::RangeInclusive<u8> = 8..=13;
+use anyhow::Context as _;
+
+pub use self::matrix::Trait;
+use self::matrix::{From, Matrix, Places, Row};
+
+/// Major and minor numbers that pyebpf supports. What is outside is in the matrix and not tested.
+pub const SUPPORTED: RangeInclusive<(u8, u8)> = (2, 7)..=(3, 15);
+
+/// Interpreters that pyebpf does not support, whatever their version.
+pub const UNSUPPORTED: &[Trait] = &[];
+
+/// Environment variable: every row of the matrix, not only those of CI.
+pub const ALL: &str = "PYEBPF_ALL_PYTHONS";
 
 /// Environment variable that turns a missing interpreter into a failure.
 pub const REQUIRE: &str = "PYEBPF_REQUIRE_PYTHONS";
@@ -15,24 +31,24 @@ pub const REQUIRE: &str = "PYEBPF_REQUIRE_PYTHONS";
 /// Major, minor and micro number.
 pub type Version = (u8, u8, u8);
 
-/// Where a build of CPython comes from, and with it how it is linked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Origin {
-    /// Built by pyenv: shared libpython.
-    Pyenv,
-    /// The distribution's `/usr/bin/python3.N`: static.
-    System,
-}
-
 /// An interpreter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Python {
     /// What it says about itself.
     pub version: Version,
-    /// Where it comes from.
-    pub origin: Origin,
-    /// Its executable.
-    pub path: PathBuf,
+    /// `3.13t-built`: the name of its row.
+    pub name: String,
+    slug: String,
+    row: Row,
+    env: BTreeMap<String, String>,
+    program: PathBuf,
+    root: Option<PathBuf>,
+}
+
+impl PartialEq for Python {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
 }
 
 impl Python {
@@ -42,118 +58,201 @@ impl Python {
         self.version >= (3, 11, 0)
     }
 
+    /// Whether its row says so.
+    #[must_use]
+    pub fn is(&self, wanted: Trait) -> bool {
+        self.row.traits.contains(&wanted)
+    }
+
     /// A name for files: `3.11.7-pyenv`.
     #[must_use]
-    pub fn slug(&self) -> String {
-        let (major, minor, micro) = self.version;
-        let origin = match self.origin {
-            Origin::Pyenv => "pyenv",
-            Origin::System => "system",
-        };
-        format!("{major}.{minor}.{micro}-{origin}")
+    pub fn slug(&self) -> &str {
+        &self.slug
+    }
+
+    /// Whether it is one of pyenv's builds.
+    #[must_use]
+    pub fn is_of_pyenv(&self) -> bool {
+        matches!(self.row.from, From::Pyenv)
+    }
+
+    /// Its root folder, if it does not run in the host's: the files of another distribution.
+    #[must_use]
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// Its executable, as it sees it: in [`Self::root`] if there is one.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The words that start it, in a shell or behind `pyebpf record --`: the process that is started becomes the
+    /// interpreter. Arguments follow.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if !self.env.is_empty() {
+            words.push("env".to_owned());
+            words.extend(self.env.iter().map(|(name, value)| format!("{name}={value}")));
+        }
+        match &self.root {
+            Some(root) => words.extend(matrix::words_in_root(root, &self.program)),
+            None => words.push(self.program.to_string_lossy().into_owned()),
+        }
+        words
+    }
+
+    /// Starts it; the process is the interpreter itself.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        self.command_behind(&[])
+    }
+
+    /// Starts it by a program that becomes what it is told to run: `taskset -c 1`.
+    #[must_use]
+    pub fn command_behind(&self, wrapper: &[&str]) -> Command {
+        let words = self.words();
+        let mut words = wrapper.iter().copied().chain(words.iter().map(String::as_str));
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
+        command
     }
 }
 
 impl fmt::Display for Python {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.slug())
+        f.write_str(&self.slug)
     }
 }
 
-/// Every supported interpreter of this machine, oldest first.
+/// Every supported interpreter of this run, oldest first.
 ///
 /// # Panics
-/// When there is none, or one of the list is missing and [`REQUIRE`] is `1`.
+/// When there is none, or one of the run is missing and [`REQUIRE`] is `1`.
 #[must_use]
 pub fn all() -> &'static [Python] {
-    static ALL: OnceLock<Vec<Python>> = OnceLock::new();
-    ALL.get_or_init(|| {
-        let pythons = find();
-        let missing: Vec<String> = MINORS
-            .filter(|minor| !pythons.iter().any(|python| python.version.1 == *minor))
-            .map(|minor| format!("3.{minor}"))
-            .collect();
+    static FOUND: OnceLock<Vec<Python>> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| value == "1");
+        let (pythons, missing) = find(is_set(ALL)).expect("tests/pythons.toml");
         if !missing.is_empty() {
-            eprintln!(
-                "!!! NOT TESTED on CPython {}: not installed here",
-                missing.join(", ")
-            );
+            let names = missing.join(", ");
+            eprintln!("!!! NOT TESTED on {names}: not here (cargo xtask pythons)");
+            assert!(!is_set(REQUIRE), "{REQUIRE}=1, but {names} is missing");
         }
-        let required = std::env::var_os(REQUIRE).is_some_and(|value| value == "1");
-        assert!(
-            missing.is_empty() || !required,
-            "{REQUIRE}=1, but CPython {} is missing",
-            missing.join(", ")
-        );
         assert!(
             !pythons.is_empty(),
-            "no CPython 3.8 to 3.13 found: install one with pyenv"
+            "no supported interpreter of tests/pythons.toml is here: cargo xtask pythons"
         );
         pythons
     })
 }
 
-/// The newest interpreter, for tests whose subject does not depend on the version.
+/// The newest ordinary interpreter that starts by its path alone, for tests whose subject does not depend on it.
 ///
 /// # Panics
-/// As [`all`].
+/// As [`all`], and when there is no such interpreter.
 #[must_use]
 pub fn newest() -> &'static Python {
-    all().last().expect("`all` is never empty")
+    all()
+        .iter()
+        .rev()
+        .find(|python| {
+            python.root.is_none()
+                && python.env.is_empty()
+                && matches!(python.row.from, From::Pyenv | From::System)
+        })
+        .expect("an interpreter of pyenv or of the distribution")
 }
 
-/// An interpreter that every user of this machine may run; pyenv's may lie in a home folder that is closed to others.
+/// An interpreter that every user of this machine may run; the others may lie in a home folder that is closed to
+/// others.
 #[must_use]
 pub fn for_every_user() -> Option<&'static Python> {
-    all().iter().find(|python| python.origin == Origin::System)
+    all()
+        .iter()
+        .find(|python| matches!(python.row.from, From::System))
 }
 
-fn find() -> Vec<Python> {
-    let mut candidates = Vec::new();
-    if let Some(root) = pyenv_root() {
-        for entry in std::fs::read_dir(root.join("versions"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            // Plain releases only: `3.13.0t` and `pypy3.10` are other interpreters.
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with("3.") && name.chars().all(|c| c.is_ascii_digit() || c == '.') {
-                candidates.push((Origin::Pyenv, entry.path().join("bin/python3")));
-            }
+/// Major and minor numbers of every version of the matrix that is supported.
+///
+/// # Panics
+/// When the matrix cannot be read.
+#[must_use]
+pub fn supported_versions() -> BTreeSet<(u8, u8)> {
+    let matrix = matrix().expect("tests/pythons.toml");
+    let rows = matrix.rows.iter().filter(|row| may_be_supported(row));
+    let versions = rows.filter(|row| row.version.contains('.'));
+    versions
+        .map(|row| numbers(&row.version).expect("checked by `may_be_supported`"))
+        .map(|(major, minor, _)| (major, minor))
+        .collect()
+}
+
+fn matrix() -> anyhow::Result<Matrix> {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    Matrix::read(checkout.context("a member of the workspace")?)
+}
+
+/// As far as its row says: a row of any version may find one that is not.
+fn may_be_supported(row: &Row) -> bool {
+    let version = numbers(&row.version).ok();
+    let version = version.is_some_and(|(major, minor, _)| SUPPORTED.contains(&(major, minor)));
+    (version || !row.version.contains('.')) && !row.traits.iter().any(|one| UNSUPPORTED.contains(one))
+}
+
+/// What is here, and the names of the rows that are not.
+fn find(all: bool) -> anyhow::Result<(Vec<Python>, Vec<String>)> {
+    let matrix = matrix()?;
+    let places = Places::from_env()?;
+    let mut pythons = Vec::new();
+    let mut missing = Vec::new();
+    let rows = matrix.rows.iter().filter(|row| all || row.ci);
+    for row in rows.filter(|row| may_be_supported(row)) {
+        let Some(found) = matrix.find(row, &places)? else {
+            missing.push(row.name.clone());
+            continue;
+        };
+        let version = numbers(&found.version)?;
+        if !SUPPORTED.contains(&(version.0, version.1)) {
+            continue;
         }
+        pythons.push(Python {
+            version,
+            name: row.name.clone(),
+            slug: slug(row, &found.version),
+            env: environment(&matrix, row)?,
+            row: row.clone(),
+            program: found.program,
+            root: found.root,
+        });
     }
-    candidates
-        .extend(MINORS.map(|minor| (Origin::System, PathBuf::from(format!("/usr/bin/python3.{minor}")))));
-    let mut pythons: Vec<Python> = candidates
-        .into_iter()
-        .filter(|(_, path)| path.exists())
-        .filter_map(|(origin, path)| {
-            Some(Python {
-                version: version(&path)?,
-                origin,
-                path,
-            })
-        })
-        .filter(|python| python.version.0 == 3 && MINORS.contains(&python.version.1))
-        .collect();
-    pythons.sort_by_key(|python| (python.version, python.origin == Origin::System));
-    pythons
+    pythons.sort_by_key(|python| python.version);
+    Ok((pythons, missing))
 }
 
-fn pyenv_root() -> Option<PathBuf> {
-    match std::env::var_os("PYENV_ROOT") {
-        Some(root) => Some(root.into()),
-        None => std::env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv")),
-    }
+/// `3.13.5`; what is absent is 0.
+fn numbers(version: &str) -> anyhow::Result<Version> {
+    let mut numbers = version.split('.').map(str::parse);
+    let mut next = || numbers.next().unwrap_or(Ok(0));
+    let parsed = next().and_then(|major| Ok((major, next()?, next()?)));
+    parsed.with_context(|| format!("the version {version:?}"))
 }
 
-fn version(path: &Path) -> Option<Version> {
-    let output = Command::new(path)
-        .args(["-S", "-E", "-c", "import sys; print(*sys.version_info[:3])"])
-        .output()
-        .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let mut numbers = text.split_whitespace().map(|number| number.parse().ok());
-    Some((numbers.next()??, numbers.next()??, numbers.next()??))
+/// The name of the row with the full version: `3.13.5t-built`.
+fn slug(row: &Row, version: &str) -> String {
+    let rest = row.name.strip_prefix(&row.version).unwrap_or(&row.name);
+    format!("{version}{rest}")
+}
+
+/// That of the row it is a variant of, and its own.
+fn environment(matrix: &Matrix, row: &Row) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut environment = match &row.from {
+        From::Variant { base } => environment(matrix, matrix.row(base)?)?,
+        _ => BTreeMap::new(),
+    };
+    environment.extend(row.env.clone());
+    Ok(environment)
 }

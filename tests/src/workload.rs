@@ -91,7 +91,22 @@ impl Workload {
     /// # Errors
     /// When it does not start, or ends or is silent instead.
     pub fn start<A: AsRef<OsStr>>(python: &Python, script: &Path, arguments: &[A]) -> anyhow::Result<Self> {
-        Self::launch(Command::new(&python.path), script, arguments)
+        let mut workload = Self::spawn(python, script, arguments, None)?;
+        workload.wait_for("ready")?;
+        Ok(workload)
+    }
+
+    /// As [`Self::start`], with the modules of another folder at hand, and without waiting until it is ready.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn spawn<A: AsRef<OsStr>>(
+        python: &Python,
+        script: &Path,
+        arguments: &[A],
+        modules: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        Self::launch(python.command(), script, arguments, modules)
     }
 
     /// As [`Self::start`], with the same addresses in every run.
@@ -102,30 +117,37 @@ impl Workload {
         python: &Python,
         script: &Path,
         arguments: &[A],
+        modules: Option<&Path>,
     ) -> anyhow::Result<Self> {
-        let mut command = Command::new("setarch");
-        command
-            .arg("--addr-no-randomize")
-            .arg(&python.path)
-            .env("PYTHONHASHSEED", "0");
-        Self::launch(command, script, arguments)
+        let mut command = python.command_behind(&["setarch", "--addr-no-randomize"]);
+        command.env("PYTHONHASHSEED", "0");
+        let mut workload = Self::launch(command, script, arguments, modules)?;
+        workload.wait_for("ready")?;
+        Ok(workload)
     }
 
-    fn launch<A: AsRef<OsStr>>(mut command: Command, script: &Path, arguments: &[A]) -> anyhow::Result<Self> {
-        command.arg(script).args(arguments);
+    fn launch<A: AsRef<OsStr>>(
+        mut command: Command,
+        script: &Path,
+        arguments: &[A],
+        modules: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        let path = std::env::join_paths([folder()].iter().map(PathBuf::as_path).chain(modules))?;
+        command.arg(script).args(arguments).env("PYTHONPATH", path);
         Self::of_command(command)
     }
 
-    /// Starts a command that runs a program, and waits until that is ready.
+    /// Starts a command that runs a program, without waiting until that is ready.
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// When it does not start.
     pub fn of_command(mut command: Command) -> anyhow::Result<Self> {
         let mut child = command
             // Nothing of the tests stays in the source tree; modules are found wherever the script was copied to.
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("PYTHONPATH", folder())
+            // Before 3.7 the second alone decides how file names are encoded.
             .env("PYTHONUTF8", "1")
+            .env("LC_ALL", "C.UTF-8")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -140,14 +162,12 @@ impl Workload {
             }
         });
         let stdin = child.stdin.take();
-        let mut workload = Self {
+        Ok(Self {
             child,
             stdin,
             lines,
             facts: Facts::default(),
-        };
-        workload.wait_for("ready")?;
-        Ok(workload)
+        })
     }
 
     /// Its process id.

@@ -58,18 +58,11 @@ fn a_command_is_recorded_and_its_exit_status_is_reported() {
         let folder = folder();
         let file = folder.path().join("out.txt");
         let code = format!("{BURN}raise SystemExit(7)");
-        let python_path = text(&python.path);
-        let finished = pyebpf(&[
-            "record",
-            "-r",
-            "1999",
-            "-o",
-            text(&file),
-            "--",
-            python_path,
-            "-c",
-            &code,
-        ]);
+        let words = python.words();
+        let mut arguments = vec!["record", "-r", "1999", "-o", text(&file), "--"];
+        arguments.extend(words.iter().map(String::as_str));
+        arguments.extend(["-c", &code]);
+        let finished = pyebpf(&arguments);
         assert_eq!(finished.status.code(), Some(7), "{python}: {}", finished.stderr);
         // `.txt` means folded stacks.
         let stacks = Folded::parse(&std::fs::read_to_string(&file).expect("written")).expect("folded stacks");
@@ -94,7 +87,7 @@ fn a_command_that_goes_on_is_ended_with_the_recording() {
         "import os\nopen({:?}, 'w').write(str(os.getpid()))\nwhile True: pass",
         text(&mark)
     );
-    let python = text(&python::newest().path);
+    let python = text(python::newest().program());
     let finished = pyebpf(&["record", "-d", "1", "-o", text(&file), "--", python, "-c", &code]);
     assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
     let pid = std::fs::read_to_string(&mark).expect("the command ran");
@@ -120,7 +113,15 @@ fn a_command_runs_as_the_user_who_called_sudo_and_the_file_belongs_to_them() {
         "import os\nopen({:?}, 'w').write('%d %d' % (os.getuid(), os.getgid()))\n{BURN}",
         text(&ids)
     );
-    let arguments = ["record", "-o", text(&file), "--", text(&python.path), "-c", &code];
+    let arguments = [
+        "record",
+        "-o",
+        text(&file),
+        "--",
+        text(python.program()),
+        "-c",
+        &code,
+    ];
     let mut call = Pyebpf::new(arguments).expect("built");
     call.command()
         .env("SUDO_UID", NOBODY.to_string())
@@ -147,7 +148,7 @@ fn children_of_a_command_are_recorded_with_subprocesses_only() {
         let arguments = [
             &["record", "-f", "raw", "-o", "-"],
             options,
-            &["--", text(&python::newest().path), "-c", &code],
+            &["--", text(python::newest().program()), "-c", &code],
         ];
         let finished = pyebpf(&arguments.concat());
         assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);

@@ -5,10 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
-use tests::container::{Container, Options};
+use tests::container::{self, Container, Options};
 use tests::live::{alone, cpu_by_function, expect_stack, judge};
 use tests::profiler::{Pyebpf, Recording};
-use tests::python;
+use tests::python::{self, Python};
 use tests::workload::{Workload, script};
 
 /// A name that no other container of this machine has.
@@ -26,7 +26,8 @@ fn listed(arguments: &[&str]) -> anyhow::Result<BTreeMap<u32, Value>> {
 
 /// A container of which everything must be right, and what it is called.
 struct Case {
-    name: &'static str,
+    python: &'static Python,
+    name: String,
     options: Options,
     filter: Vec<String>,
     container: String,
@@ -34,7 +35,7 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let plain = id("plain");
+    let oldest = container::pythons()[0];
     let pod = format!("2c48913c-b29f-11e7-9350-{:012}", std::process::id());
     let docker = format!(
         "{:064x}",
@@ -45,16 +46,22 @@ fn cases() -> Vec<Case> {
         0xc0de_0000_0000_0000_u64 + u64::from(std::process::id())
     );
     let short = |id: &str| id[..12].to_owned();
-    vec![
+    let plain = |python: &'static Python| {
+        let plain = id(&python.name.replace('.', "-"));
         Case {
-            name: "runc",
+            python,
+            name: python.to_string(),
             options: Options::default(),
             filter: vec!["--container".to_owned(), plain.clone()],
             container: plain.clone(),
             root_frame: format!("container {plain} (runc)"),
-        },
+        }
+    };
+    let mut cases: Vec<Case> = container::pythons().into_iter().map(plain).collect();
+    cases.extend([
         Case {
-            name: "as docker runs it, in a user namespace",
+            python: oldest,
+            name: "as docker runs it, in a user namespace".to_owned(),
             options: Options {
                 cgroup: Some(format!("/docker/{docker}")),
                 user_namespace: true,
@@ -69,7 +76,8 @@ fn cases() -> Vec<Case> {
             root_frame: format!("container {} (docker)", short(&docker)),
         },
         Case {
-            name: "as kubernetes runs it, in a pod",
+            python: oldest,
+            name: "as kubernetes runs it, in a pod".to_owned(),
             options: Options {
                 cgroup: Some(format!("/kubepods/burstable/pod{pod}/{in_pod}")),
                 user_namespace: false,
@@ -78,7 +86,8 @@ fn cases() -> Vec<Case> {
             container: in_pod.clone(),
             root_frame: format!("container {} (containerd)", short(&in_pod)),
         },
-    ]
+    ]);
+    cases
 }
 
 fn check(case: &Case) -> anyhow::Result<String> {
@@ -87,7 +96,7 @@ fn check(case: &Case) -> anyhow::Result<String> {
     } else {
         id("case")
     };
-    let mut container = Container::start(&id, "known_stack", &["2"], &case.options)?;
+    let mut container = Container::start(&id, case.python, "known_stack", &["2"], &case.options)?;
     let filter: Vec<&str> = case.filter.iter().map(String::as_str).collect();
     let rows = listed(&filter)?;
     ensure!(
@@ -95,11 +104,12 @@ fn check(case: &Case) -> anyhow::Result<String> {
         "listed with {filter:?}: {rows:?}"
     );
     let row = &rows[&container.pid];
+    let (major, minor, _) = case.python.version;
     ensure!(row["container"]["id"] == case.container, "{row}");
     ensure!(
         row["version"]
             .as_str()
-            .is_some_and(|text| text.starts_with("3.13.")),
+            .is_some_and(|text| text.starts_with(&format!("{major}.{minor}."))),
         "{row}"
     );
     ensure!(row["script"] == "/workloads/known_stack.py", "{row}");
@@ -130,7 +140,7 @@ fn stacks_and_identity_are_right_in_containers_of_another_distribution() {
     judge(
         cases()
             .iter()
-            .map(|case| (case.name.to_owned(), check(case)))
+            .map(|case| (case.name.clone(), check(case)))
             .collect(),
     );
 }
@@ -140,7 +150,10 @@ fn a_container_that_starts_later_is_recorded_and_nothing_of_another_one_is() {
     let _alone = alone();
     let name = id("late");
     let recording = Recording::start(["--container", &name[..name.len() - 1]]).expect("the recording starts");
-    let start = |id: &str| Container::start(id, "split", &["2"], &Options::default()).expect("it starts");
+    let start = |id: &str| {
+        Container::start(id, container::pythons()[0], "split", &["2"], &Options::default())
+            .expect("it starts")
+    };
     let (mut wanted, mut other) = (start(&name), start(&id("other")));
     let mut outside = Workload::start(python::newest(), &script("split"), &["2"]).expect("it starts");
     for workload in [&mut wanted.workload, &mut other.workload, &mut outside] {
@@ -169,8 +182,14 @@ fn a_container_that_starts_later_is_recorded_and_nothing_of_another_one_is() {
 fn jobs_of_20_ms_in_a_container_are_under_its_name() {
     let _alone = alone();
     let name = id("jobs");
-    let mut container = Container::start(&name, "children", &["0.02", "100", "exec"], &Options::default())
-        .expect("it starts");
+    let mut container = Container::start(
+        &name,
+        container::pythons()[0],
+        "children",
+        &["0.02", "100", "exec"],
+        &Options::default(),
+    )
+    .expect("it starts");
     let recording = Recording::start(["--container", &name, "-r", "999"]).expect("the recording starts");
     container.workload.release().expect("it waits");
     let facts = container.workload.finish().expect("it works");
@@ -196,8 +215,14 @@ fn containers_that_come_and_go_are_each_under_their_own_name() {
     .expect("the recording starts");
     let mut cpu = Vec::new();
     for name in &names {
-        let mut container =
-            Container::start(name, "split", &["0.4"], &Options::default()).expect("it starts");
+        let mut container = Container::start(
+            name,
+            container::pythons()[0],
+            "split",
+            &["0.4"],
+            &Options::default(),
+        )
+        .expect("it starts");
         container.workload.release().expect("it waits");
         let facts = container.workload.finish().expect("it works");
         cpu.push(cpu_by_function(facts).expect("timed").values().sum::<f64>());

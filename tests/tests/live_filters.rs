@@ -189,7 +189,7 @@ fn processes_that_start_later_are_found_by_their_name() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let job = folder.path().join("wanted-job");
-    std::os::unix::fs::symlink(&python::newest().path, &job).expect("a temporary folder");
+    std::os::unix::fs::symlink(python::newest().program(), &job).expect("a temporary folder");
     let code = "import time\ndef burn():\n while time.thread_time() < 0.5: pass\nburn()\n";
     let recording = Recording::start(["--comm", "wanted-*"]).expect("the recording starts");
     let run = |program: &std::path::Path| {
@@ -201,7 +201,7 @@ fn processes_that_start_later_are_found_by_their_name() {
         assert!(child.wait().expect("it ends").success());
         pid
     };
-    run(&python::newest().path);
+    run(python::newest().program());
     let wanted = run(&job);
     let recorded = recording.stop().expect("the recording ends");
     let own = recorded.stacks.of_process(wanted);

@@ -243,7 +243,8 @@ fn a_command_line_with_the_separators_of_the_format_stays_one_frame() {
     let _alone = alone();
     let code = "import time\nx = 1; end = time.thread_time() + 1\nwhile time.thread_time() < end: pass # ; \"a\" 7\n";
     let recording = Recording::start(["--all"]).expect("the recording starts");
-    let mut child = std::process::Command::new(&python::newest().path)
+    let mut child = python::newest()
+        .command()
         .args(["-c", code])
         .spawn()
         .expect("it starts");

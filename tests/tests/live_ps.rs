@@ -36,9 +36,14 @@ fn every_interpreter_is_listed_with_its_version_script_and_threads() {
     let check = |python: &python::Python, pid: u32| -> anyhow::Result<String> {
         let row = by_pid.get(&u64::from(pid)).context("it is missing")?;
         let (major, minor, micro) = python.version;
+        let libc = if python.is(python::Trait::Musl) {
+            "musl"
+        } else {
+            "glibc"
+        };
         let version = format!("{major}.{minor}.{micro}");
         ensure!(
-            row["version"] == version && row["supported"] == true && row["libc"] == "glibc",
+            row["version"] == version && row["supported"] == true && row["libc"] == libc,
             "{row}"
         );
         ensure!(

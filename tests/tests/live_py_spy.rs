@@ -49,7 +49,7 @@ fn samples(file: &Value) -> Vec<Vec<&str>> {
 fn a_busy_loop_has_nearly_every_sample_it_could_have() {
     let _alone = alone();
     let code = "import time\ndef busy_loop():\n    while time.thread_time() < 1: pass\nbusy_loop()";
-    let python = python::newest().path.to_string_lossy();
+    let python = python::newest().program().to_string_lossy();
     let file = speedscope(&["-d", "60", "--gil", "--", &python, "-c", code]);
     let samples = samples(&file);
     let busy = samples
@@ -85,7 +85,7 @@ fn threads_are_told_apart_by_id_and_name() {
             end = time.thread_time() + .2\n    \
             while time.thread_time() < end: pass\n\
         for n in range(10): threading.Thread(target=work, args=(n,)).start()";
-    let python = python::newest().path.to_string_lossy();
+    let python = python::newest().program().to_string_lossy();
     let file = speedscope(&["-d", "60", "-t", "--", &python, "-c", code]);
     let names: BTreeSet<&str> = file["profiles"]
         .as_array()

@@ -3,9 +3,10 @@
 
 use profiler_common::layout::{Layout, frame_shape};
 use profiler_common::memory::{Memory as _, RemoteAddr};
+use profiler_common::process::thread_lookup;
 use profiler_common::reason::{GilState, StackStatus};
 use profiler_common::record::{MAX_FRAMES, RawFrame};
-use tests::python::MINORS;
+use tests::python::supported_versions;
 use tests::snapshot::image::Image;
 use tests::snapshot::walk::{Walked, by_key_only, compare, name, walk};
 use tests::snapshot::{Snapshot, WORKLOADS};
@@ -33,7 +34,7 @@ fn each(check: impl Fn(&Snapshot, &Layout) -> anyhow::Result<()>) {
 }
 
 fn rewalk(snapshot: &Snapshot, memory: &Image, layout: &Layout) -> Walked {
-    walk(memory, &snapshot.process(), layout, snapshot.thread_pointer)
+    walk(memory, &snapshot.lookup, layout, snapshot.thread_pointer)
 }
 
 /// Addresses of all frames, newest first, found without the walker.
@@ -68,14 +69,14 @@ impl Random {
 #[test]
 fn there_is_a_snapshot_of_every_supported_version_and_every_workload() {
     let snapshots = Snapshot::all().expect("readable snapshots");
-    for minor in MINORS {
+    for version in supported_versions() {
         for (workload, ..) in WORKLOADS {
             let found = snapshots
                 .iter()
-                .any(|s| s.version == (3, minor) && s.workload == *workload);
+                .any(|s| s.version == version && s.workload == *workload);
             assert!(
                 found,
-                "no snapshot of {workload} on 3.{minor}: cargo xtask snapshot"
+                "no snapshot of {workload} on {version:?}: cargo xtask snapshot"
             );
         }
     }
@@ -110,7 +111,8 @@ fn the_lock_is_held_in_python_code_and_released_in_the_call_that_released_it() {
 #[test]
 fn the_thread_key_leads_to_the_same_stack_as_the_holder_of_the_lock() {
     each(|snapshot, layout| {
-        let by_key = rewalk(snapshot, &snapshot.memory, &by_key_only(layout));
+        let lookup = by_key_only(&snapshot.lookup);
+        let by_key = walk(&snapshot.memory, &lookup, layout, snapshot.thread_pointer);
         let frames = rewalk(snapshot, &snapshot.memory, layout).frames;
         anyhow::ensure!(by_key.status == StackStatus::Complete, "{:?}", by_key.status);
         anyhow::ensure!(
@@ -127,7 +129,7 @@ fn the_thread_key_leads_to_the_same_stack_as_the_holder_of_the_lock() {
 fn another_thread_pointer_finds_no_stack() {
     each(|snapshot, layout| {
         for pointer in [0, 8, snapshot.thread_pointer + 64, u64::MAX] {
-            let walked = walk(&snapshot.memory, &snapshot.process(), layout, pointer);
+            let walked = walk(&snapshot.memory, &snapshot.lookup, layout, pointer);
             anyhow::ensure!(
                 walked.frames.is_empty(),
                 "{} frames for {pointer:#x}",
@@ -207,20 +209,34 @@ fn a_cyclic_frame_list_is_cut_off_at_the_limit() {
 #[test]
 fn an_unreadable_runtime_or_thread_state_is_reported_as_such() {
     each(|snapshot, layout| {
-        let runtime = RemoteAddr(snapshot.runtime);
+        let lookup = &snapshot.lookup;
         let mut memory = snapshot.memory.clone();
-        memory.remove(runtime, usize::from(u16::MAX));
-        let walked = rewalk(snapshot, &memory, layout);
-        anyhow::ensure!(
-            walked.status == StackStatus::StateFault,
-            "runtime: {:?}",
-            walked.status
-        );
+        // The thread's own variables cannot be taken away without the thread.
+        if matches!(
+            lookup.how,
+            thread_lookup::KEY_STRUCT | thread_lookup::KEY | thread_lookup::LIST
+        ) {
+            for address in [lookup.holder, lookup.anchor] {
+                memory.remove(RemoteAddr(address), 16);
+            }
+            let walked = rewalk(snapshot, &memory, layout);
+            anyhow::ensure!(
+                walked.status == StackStatus::StateFault,
+                "runtime: {:?}",
+                walked.status
+            );
+        }
+        if lookup.how != thread_lookup::KEY_STRUCT {
+            return Ok(());
+        }
 
         let mut memory = snapshot.memory.clone();
-        memory.write(runtime.offset(layout.runtime.tss_key.into()), &[0; 4]);
-        if layout.runtime.tstate_current != 0 {
-            memory.write(runtime.offset(layout.runtime.tstate_current.into()), &[0; 8]);
+        memory.write(RemoteAddr(lookup.anchor), &[0; 4]);
+        if lookup.holder != 0 {
+            memory.write(RemoteAddr(lookup.holder), &[0; 8]);
+        }
+        if lookup.last_holder != 0 {
+            memory.write(RemoteAddr(lookup.last_holder), &[0; 8]);
         }
         let walked = rewalk(snapshot, &memory, layout);
         anyhow::ensure!(

@@ -1,12 +1,11 @@
 """Burns CPU in a coroutine that a task awaits, run by asyncio. Argument: CPU seconds."""
 import asyncio
 import sys
-import time
 
 import truth
 
 
-async def burning(seconds, clock=time.thread_time):
+async def burning(seconds, clock=truth.clock):
     await asyncio.sleep(0)
     end = clock() + seconds
     truth.say(stack=truth.stack(1))

@@ -1,14 +1,12 @@
 """Burns CPU inside generators that run inside each other. Argument: CPU seconds."""
 import sys
-import threading
-import time
 
 import truth
 
 
-def innermost(seconds, clock=time.thread_time):
+def innermost(seconds, clock=truth.clock):
     end = clock() + seconds
-    truth.say(thread=threading.get_ident(), stack=truth.stack(1))
+    truth.say(thread=truth.get_ident(), stack=truth.stack(1))
     while clock() < end: pass
     yield seconds
 

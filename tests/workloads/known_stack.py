@@ -1,7 +1,5 @@
 """A chain of functions of every kind; the innermost burns CPU on one line. Argument: CPU seconds."""
 import sys
-import threading
-import time
 
 import truth
 
@@ -21,9 +19,9 @@ class Outer:
         return [(lambda: leaf(seconds))() for _ in range(1)]
 
 
-def leaf(seconds, clock=time.thread_time):
+def leaf(seconds, clock=truth.clock):
     end = clock() + seconds
-    truth.say(thread=threading.get_ident(), stack=truth.stack(1))
+    truth.say(thread=truth.get_ident(), stack=truth.stack(1))
     while clock() < end: pass
 
 

@@ -1,7 +1,6 @@
 """Two workers, forked before the test says go, that burn CPU in functions of their own. Argument: CPU seconds of each."""
 import os
 import sys
-import time
 
 import truth
 
@@ -9,11 +8,11 @@ seconds = float(sys.argv[1])
 read, write = os.pipe()
 
 
-def first(end, clock=time.thread_time):
+def first(end, clock=truth.clock):
     while clock() < end: pass
 
 
-def second(end, clock=time.thread_time):
+def second(end, clock=truth.clock):
     while clock() < end: pass
 
 
@@ -22,7 +21,7 @@ for work in (first, second):
     pid = os.fork()
     if pid == 0:
         os.read(read, 1)
-        work(time.thread_time() + seconds)
+        work(truth.clock() + seconds)
         os._exit(0)
     workers.append((pid, work.__name__))
 truth.begin()

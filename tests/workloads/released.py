@@ -2,22 +2,21 @@
 import hashlib
 import sys
 import threading
-import time
 import zlib
 
 import truth
 
-DATA, seconds, clock, facts = bytes(range(256)) * 4096, float(sys.argv[1]), time.thread_time, []
+DATA, seconds, clock, facts = bytes(bytearray(range(256))) * 4096, float(sys.argv[1]), truth.clock, []
 
 
 def packing():
-    facts.append((threading.get_native_id(), truth.stack(2)))
+    facts.append((truth.thread_id(), truth.stack(2)))
     end = clock() + seconds
     while clock() < end: zlib.compress(DATA, 6)
 
 
 def hashing():
-    facts.append((threading.get_native_id(), truth.stack(2)))
+    facts.append((truth.thread_id(), truth.stack(2)))
     end = clock() + seconds
     while clock() < end: hashlib.sha256(DATA)
 

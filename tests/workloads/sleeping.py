@@ -1,6 +1,5 @@
 """Sleeps in C code that has released the GIL. Argument: seconds."""
 import sys
-import threading
 import time
 
 import truth
@@ -8,7 +7,7 @@ import truth
 
 class Bed:
     def rest(self, seconds):
-        truth.say(thread=threading.get_ident(), stack=truth.stack(1))
+        truth.say(thread=truth.get_ident(), stack=truth.stack(1))
         time.sleep(seconds)
 
 

@@ -13,7 +13,7 @@ CODE = """
 import sys, time
 sys.path.insert(0, %r)
 import truth
-def inside(seconds, clock=time.thread_time):
+def inside(seconds, clock=truth.clock):
     end = clock() + seconds
     truth.say(stack=truth.stack(1))
     while clock() < end: pass

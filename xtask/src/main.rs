@@ -9,6 +9,7 @@ mod fuzz;
 mod hint;
 mod lint;
 mod programs;
+mod pythons;
 mod setup;
 mod test;
 mod tidy;
@@ -40,6 +41,7 @@ enum Verb {
     Setup(setup::Args),
     Build(build::BuildArgs),
     Run(build::RunArgs),
+    Pythons(pythons::Args),
     Test(test::Args),
     TestVm(vm::Args),
     Fuzz(fuzz::Args),
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Verb::Setup(args) => setup::run(&args),
         Verb::Build(args) => build::build(&args),
         Verb::Run(args) => build::run(&args),
+        Verb::Pythons(args) => pythons::run(&args),
         Verb::Test(args) => test::run(&args),
         Verb::TestVm(args) => vm::run(&args),
         Verb::Fuzz(args) => fuzz::run(&args),

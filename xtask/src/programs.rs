@@ -5,7 +5,7 @@
 use std::process::Command;
 
 use crate::build::{cargo_with_bpf_linker, pyebpf, run_as_root};
-use crate::{command, setup};
+use crate::{command, pythons, setup};
 
 /// Measures what a sample costs, in one run, as ratios; a markdown table on stdout
 ///
@@ -31,7 +31,8 @@ pub(crate) struct SnapshotArgs {
 }
 
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
-    setup::ensure(&[setup::RUST, setup::BPF, setup::PYTHON])?;
+    setup::ensure(&[setup::RUST, setup::BPF])?;
+    pythons::ensure_for_tests(false)?;
     let mut cargo = program("bench")?;
     run_as_root(&mut cargo)?;
     cargo.env("PYEBPF_BIN", pyebpf(true)?);
@@ -39,12 +40,14 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
 }
 
 pub(crate) fn snapshot(args: &SnapshotArgs) -> anyhow::Result<()> {
-    setup::ensure(&[setup::RUST, setup::BPF, setup::PYTHON])?;
+    setup::ensure(&[setup::RUST, setup::BPF])?;
+    pythons::ensure_for_tests(false)?;
     command::run(program("record-snapshot")?.arg("--").args(&args.arguments))
 }
 
 fn program(name: &str) -> anyhow::Result<Command> {
     let mut cargo = cargo_with_bpf_linker()?;
     cargo.args(["run", "--release", "--package", "tests", "--bin", name]);
+    pythons::tell(&mut cargo)?;
     Ok(cargo)
 }

@@ -9,8 +9,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 
 use crate::build::{cargo_with_bpf_linker, pyebpf, run_as_root};
-use crate::setup::{self, container, python};
-use crate::{command, fuzz, workspace};
+use crate::{command, fuzz, pythons, setup, workspace};
 
 /// Long enough for the shallow mistakes; `cargo xtask fuzz --seconds N` searches deeper.
 const FUZZ_SECONDS: u32 = 5;
@@ -23,12 +22,16 @@ const FUZZ_SECONDS: u32 = 5;
 #[command(after_help = "Examples:
   cargo xtask test                      everything
   cargo xtask test --quick              without live tests and fuzzing: no root, no BPF program loaded
+  cargo xtask test --all-pythons        on every Python of tests/pythons.toml: obtaining them takes up to 30 minutes
   cargo xtask test -- line_table        only tests with this in their name
   cargo xtask test -- --nocapture live  any argument of Rust's test runner")]
 pub(crate) struct Args {
     /// Leave out the live tests (`tests/tests/live*.rs`) and fuzzing
     #[arg(long)]
     quick: bool,
+    /// On every Python of tests/pythons.toml, not only on those of CI
+    #[arg(long, conflicts_with = "quick")]
+    all_pythons: bool,
     /// What to pass to Rust's test runner
     #[arg(last = true, value_name = "TEST ARGUMENTS")]
     arguments: Vec<String>,
@@ -39,7 +42,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let fuzzing = !args.quick && args.arguments.is_empty() && fuzz::exists();
     let for_fuzzing = if fuzzing { setup::FUZZ } else { &[] };
     let for_live = if args.quick { &[] } else { setup::CONTAINERS };
-    setup::ensure(&[setup::RUST, setup::BPF, setup::PYTHON, for_live, for_fuzzing])?;
+    setup::ensure(&[setup::RUST, setup::BPF, for_live, for_fuzzing])?;
+    if !args.quick {
+        pythons::ensure_for_tests(args.all_pythons)?;
+    }
     let mut tally = Tally::default();
     for mut cargo in commands(args)? {
         eprintln!("test: {}", command::line(&cargo));
@@ -64,7 +70,9 @@ fn commands(args: &Args) -> anyhow::Result<Vec<Command>> {
         run_as_root(&mut everything)?;
         // Live tests run what users run.
         everything.env("PYEBPF_BIN", pyebpf(true)?);
-        everything.env("PYEBPF_CONTAINER_ROOT", container::root()?);
+        if args.all_pythons {
+            everything.env("PYEBPF_ALL_PYTHONS", "1");
+        }
     }
     let mut commands = vec![everything];
     if args.quick {
@@ -85,10 +93,7 @@ fn commands(args: &Args) -> anyhow::Result<Vec<Command>> {
 fn cargo_test() -> anyhow::Result<Command> {
     let mut cargo = cargo_with_bpf_linker()?;
     cargo.args(["test", "--no-fail-fast"]);
-    if let Some(root) = python::pyenv_root() {
-        // As root, the user's home is no longer the place to look.
-        cargo.env("PYENV_ROOT", root);
-    }
+    pythons::tell(&mut cargo)?;
     Ok(cargo)
 }
 

@@ -1,10 +1,12 @@
 //! Code objects: their identity, and their definition as captured at first sight.
 //!
-//! Facts: CPython 3.8 to 3.13, `Include/cpython/code.h`, `Include/cpython/unicodeobject.h`.
+//! Facts: CPython 2.7 to 3.15, `Include/cpython/code.h`, `Include/cpython/unicodeobject.h`.
 
-use crate::layout::{IDENTITY_BUFFER_WORDS, IDENTITY_WORDS, LAYOUT_IDENTITY_LOW_HALF, Layout, TextLayout};
+use crate::layout::{
+    IDENTITY_BUFFER_WORDS, IDENTITY_WORDS, LAYOUT_IDENTITY_LOW_HALF, Layout, TextLayout, text_shape,
+};
 use crate::memory::{Memory, RemoteAddr, word_at};
-use crate::record::{CodeDefinition, LINE_TABLE_BYTES, TextHeader, record_kind};
+use crate::record::{CodeDefinition, LINE_TABLE_BYTES, TEXT_OF_BYTES, TextHeader, record_kind};
 
 /// Odd multipliers, one for each word of the identity range (digits of the square roots of primes).
 const MULTIPLIERS: [u64; IDENTITY_WORDS] = [
@@ -71,18 +73,11 @@ pub fn capture<M: Memory, const H: usize>(
     out.first_line = crate::memory::u32_at(words, first_line_offset);
 
     let name = RemoteAddr(field(layout.code.qualname));
-    capture_text(
-        memory,
-        &layout.text,
-        name,
-        header,
-        &mut out.name,
-        &mut out.name_data,
-    );
+    capture_text(memory, layout, name, header, &mut out.name, &mut out.name_data);
     let filename = RemoteAddr(field(layout.code.filename));
     capture_text(
         memory,
-        &layout.text,
+        layout,
         filename,
         header,
         &mut out.filename,
@@ -100,7 +95,7 @@ pub fn capture<M: Memory, const H: usize>(
 #[inline(always)]
 fn capture_text<M: Memory, const H: usize, const N: usize>(
     memory: &M,
-    layout: &TextLayout,
+    layout: &Layout,
     object: RemoteAddr,
     words: &mut [u64; H],
     header: &mut TextHeader,
@@ -110,26 +105,38 @@ fn capture_text<M: Memory, const H: usize, const N: usize>(
         object: object.0,
         ..TextHeader::default()
     };
-    if memory
-        .read_words_prefix(object, words, u32::from(layout.str_state) + 4)
-        .is_err()
-    {
-        return;
-    }
-    let state = crate::memory::u32_at(words, layout.str_state);
-    let kind = (state >> (layout.kind_shift & 31)) & 7;
-    let compact = (state >> (layout.compact_bit & 31)) & 1;
-    let ascii = (state >> (layout.ascii_bit & 31)) & 1;
-    let length = word_at(words, layout.str_length);
-    // A `str` of another kind, or one that is not compact, is not the name of a code object.
-    if compact == 0 || !(kind == 1 || kind == 2 || kind == 4) || length > u64::from(u32::MAX) / 4 {
-        return;
-    }
-    let start = if ascii == 1 {
-        layout.ascii_data
+    let text = &layout.text;
+    let is_bytes = layout.text_shape == text_shape::BYTES;
+    let header_bytes = if is_bytes {
+        u32::from(text.bytes_size) + 8
     } else {
-        layout.compact_data
+        u32::from(text.str_state) + 4
     };
+    if memory.read_words_prefix(object, words, header_bytes).is_err() {
+        return;
+    }
+    let mut kind = 1;
+    let mut start = text.bytes_data;
+    let mut length = word_at(words, text.bytes_size);
+    if !is_bytes {
+        let state = crate::memory::u32_at(words, text.str_state);
+        kind = (state >> (text.kind_shift & 31)) & 7;
+        let compact = (state >> (text.compact_bit & 31)) & 1;
+        let ascii = (state >> (text.ascii_bit & 31)) & 1;
+        // A `str` of another kind, or one that is not compact, is not the name of a code object.
+        if compact == 0 || !(kind == 1 || kind == 2 || kind == 4) {
+            return;
+        }
+        length = word_at(words, text.str_length);
+        start = if ascii == 1 {
+            text.ascii_data
+        } else {
+            text.compact_data
+        };
+    }
+    if length > u64::from(u32::MAX) / 4 {
+        return;
+    }
     let mut bytes = (length as u32).wrapping_mul(kind);
     if bytes > N as u32 {
         bytes = N as u32;
@@ -142,7 +149,7 @@ fn capture_text<M: Memory, const H: usize, const N: usize>(
     }
     header.length = length as u32;
     header.stored = bytes as u16;
-    header.kind = kind as u8;
+    header.kind = if is_bytes { TEXT_OF_BYTES } else { kind as u8 };
 }
 
 /// Copies the start of the line table's data.

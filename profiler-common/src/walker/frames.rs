@@ -1,6 +1,6 @@
 //! From the newest frame to the oldest, one block of [`FRAMES_PER_BLOCK`] at a time.
 //!
-//! Facts: CPython 3.8 to 3.13, `Include/internal/pycore_frame.h`, `Include/cpython/frameobject.h`.
+//! Facts: CPython 2.7 to 3.15, `Include/internal/pycore_frame.h`, `Include/cpython/frameobject.h`.
 
 use crate::layout::{CODE_BOOKKEEPING, Layout, instr_shape};
 use crate::memory::{Memory, RemoteAddr, u32_at};
@@ -49,6 +49,7 @@ pub fn walk_block<M: Memory, S: CodeSeen>(
             }
             continue;
         };
+        scratch.origins[index & (FRAMES_PER_BLOCK - 1)] = scratch.cursor.0;
         scratch.cursor = RemoteAddr(frame.word(scratch, layout.frame.previous));
         let mut ends_invocation = frame.flag(scratch, layout.frame.entry_flag) == 1;
         let mut readable = true;
@@ -59,7 +60,7 @@ pub fn walk_block<M: Memory, S: CodeSeen>(
             let code = frame.word(scratch, layout.frame.code) & !u64::from(layout.code_tag_mask);
             let before = (slot.code, slot.check);
             slot.code = code;
-            slot.instr_offset = instruction(layout, frame, scratch, code);
+            slot.instr_offset = instruction(memory, layout, frame, scratch, code);
             slot.check = identity(memory, layout, code, &mut scratch.identity);
             readable = slot.check != 0;
             let asked = scratch.steady != 0 && before == (code, slot.check);
@@ -150,14 +151,25 @@ fn is_bookkeeping(layout: &Layout, scratch: &Scratch) -> bool {
 
 /// Byte offset of the current instruction.
 #[inline(always)]
-fn instruction(layout: &Layout, frame: LoadedFrame, scratch: &Scratch, code: u64) -> u32 {
+fn instruction<M: Memory>(
+    memory: &M,
+    layout: &Layout,
+    frame: LoadedFrame,
+    scratch: &Scratch,
+    code: u64,
+) -> u32 {
     let raw = frame.field(scratch, layout.frame.instr);
     match layout.instr_shape {
         instr_shape::LASTI_BYTES => raw as u32,
         instr_shape::LASTI_UNITS if raw as u32 == NO_INSTRUCTION => NO_INSTRUCTION,
         instr_shape::LASTI_UNITS => (raw as u32).wrapping_mul(2),
-        _ => {
-            let offset = raw.wrapping_sub(code.wrapping_add(u64::from(layout.code.bytecode)));
+        shape => {
+            let mut start = code.wrapping_add(u64::from(layout.code.bytecode));
+            let index = frame.field(scratch, layout.frame.bytecode_index) as u32;
+            if shape == instr_shape::THREAD_POINTER && index != 0 {
+                start = thread_bytecode(memory, layout, code, index);
+            }
+            let offset = raw.wrapping_sub(start);
             // One unit before the bytecode: pushed, but nothing executed yet (3.11, 3.12).
             if offset > u64::from(u32::MAX) {
                 NO_INSTRUCTION
@@ -166,4 +178,19 @@ fn instruction(layout: &Layout, frame: LoadedFrame, scratch: &Scratch, code: u64
             }
         }
     }
+}
+
+/// Where this thread's copy of the bytecode starts, `co_tlbc->entries[index]`; 0 when that is not readable.
+#[inline(always)]
+fn thread_bytecode<M: Memory>(memory: &M, layout: &Layout, code: u64, index: u32) -> u64 {
+    let mut word = [0u64; 1];
+    let array = RemoteAddr(code).offset(u64::from(layout.code.thread_bytecode));
+    if memory.read_words(array, &mut word).is_err() {
+        return 0;
+    }
+    let entry = RemoteAddr(word[0]).offset(8 + 8 * u64::from(index));
+    if memory.read_words(entry, &mut word).is_err() {
+        return 0;
+    }
+    word[0]
 }

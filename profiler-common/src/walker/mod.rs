@@ -4,15 +4,18 @@
 //! iteration to the next lives in [`Scratch`] (map memory in the kernel, so that the verifier forgets its value and
 //! the iterations look alike), structures are read whole into fixed buffers, indexes are masked.
 
+mod class;
 mod code;
 mod frames;
 mod thread_state;
 
+pub use class::capture_class;
 pub use code::{capture, identity};
 pub use frames::{CodeSeen, walk_block};
 pub use thread_state::locate;
 
 use crate::memory::RemoteAddr;
+use crate::record::FRAMES_PER_BLOCK;
 
 /// Words of the buffer that frames are read into (8 KiB): the copy of a data-stack chunk, then one frame that lies
 /// outside of it.
@@ -53,6 +56,12 @@ pub struct Scratch {
     pub status: u16,
     /// A [`crate::reason::GilState`] code.
     pub gil: u16,
+    /// 1 while the thread collects garbage.
+    pub collecting: u32,
+    /// Explicit padding.
+    pub pad: u32,
+    /// Address of each frame of the block.
+    pub origins: [u64; FRAMES_PER_BLOCK],
     /// The identity range of the code object being read.
     pub identity: [u64; crate::layout::IDENTITY_BUFFER_WORDS],
     /// The thread state.
@@ -77,6 +86,9 @@ impl Scratch {
         unseen: 0,
         status: 0,
         gil: 0,
+        collecting: 0,
+        pad: 0,
+        origins: [0; FRAMES_PER_BLOCK],
         identity: [0; crate::layout::IDENTITY_BUFFER_WORDS],
         state: [0; THREAD_STATE_WORDS],
         frames: [0; BUFFER_WORDS],

@@ -1,23 +1,25 @@
 //! From a thread pointer to the thread's `PyThreadState`, in constant time and whether or not it holds the GIL.
 //!
-//! Facts: CPython 3.8 to 3.13, `Python/pystate.c` (`_PyGILState_Reinit`, `bind_gilstate_tstate`,
-//! `current_fast_set`); glibc `nptl/descr.h`; musl `src/internal/pthread_impl.h`.
+//! Facts: CPython 2.7 to 3.15, `Python/pystate.c` (`PyGILState_GetThisThreadState`, `bind_gilstate_tstate`,
+//! `current_fast_set`), `Python/ceval_gil.c`; glibc `nptl/descr.h`; musl `src/internal/pthread_impl.h`.
 
 use crate::layout::{Layout, frame_shape, gil_shape};
 use crate::memory::{Memory, RemoteAddr, u32_at, word_at};
-use crate::process::{ProcessEntry, ThreadSpecific};
+use crate::process::{ThreadLookup, ThreadSpecific, thread_lookup};
 use crate::reason::{GilState, StackStatus};
 use crate::walker::{Scratch, WINDOW_WORDS};
 
 /// Bytes of the window.
 const WINDOW_BYTES: u64 = (WINDOW_WORDS * 8) as u64;
+/// Thread states looked at where only a list leads to them.
+const MAX_LISTED: usize = 128;
 
 /// Finds the thread state of the thread with this thread pointer, and prepares `scratch` for
 /// [`super::walk_block`]. When it returns another status than [`StackStatus::Complete`] there is nothing to walk.
 #[inline(always)]
 pub fn locate<M: Memory>(
     memory: &M,
-    process: &ProcessEntry,
+    lookup: &ThreadLookup,
     layout: &Layout,
     thread_pointer: u64,
     scratch: &mut Scratch,
@@ -29,11 +31,13 @@ pub fn locate<M: Memory>(
     scratch.void = 0;
     scratch.unseen = 0;
     scratch.gil = GilState::Unknown.code();
-    let status = find(memory, process, layout, thread_pointer, scratch);
+    scratch.collecting = 0;
+    let status = find(memory, lookup, layout, thread_pointer, scratch);
     scratch.status = status.code();
     if !matches!(status, StackStatus::Complete) {
         return status;
     }
+    note_collection(memory, lookup, layout, scratch);
     let status = newest_frame(memory, layout, scratch);
     scratch.status = status.code();
     status
@@ -42,19 +46,16 @@ pub fn locate<M: Memory>(
 #[inline(always)]
 fn find<M: Memory>(
     memory: &M,
-    process: &ProcessEntry,
+    lookup: &ThreadLookup,
     layout: &Layout,
     thread_pointer: u64,
     scratch: &mut Scratch,
 ) -> StackStatus {
-    let thread_id = thread_pointer.wrapping_add_signed(i64::from(process.thread_specific.self_offset));
-    let runtime = RemoteAddr(process.runtime);
+    let thread_id = thread_pointer.wrapping_add_signed(i64::from(lookup.specific.self_offset));
+    let mut word = [0u64; 1];
     let mut holder = 0;
-
-    if layout.runtime.tstate_current != 0 {
-        let mut word = [0u64; 1];
-        let address = runtime.offset(u64::from(layout.runtime.tstate_current));
-        if memory.read_words(address, &mut word).is_err() {
+    if lookup.holder != 0 {
+        if memory.read_words(RemoteAddr(lookup.holder), &mut word).is_err() {
             return StackStatus::StateFault;
         }
         holder = word[0];
@@ -64,31 +65,135 @@ fn find<M: Memory>(
             return StackStatus::Complete;
         }
     }
-
-    let mut key = [0u64; 1];
-    if memory
-        .read_words(runtime.offset(u64::from(layout.runtime.tss_key)), &mut key)
-        .is_err()
+    // The same for one that released it a moment ago. What is there may be long freed, so a failure says nothing.
+    if lookup.last_holder != 0
+        && memory
+            .read_words(RemoteAddr(lookup.last_holder), &mut word)
+            .is_ok()
+        && word[0] != 0
+        && word[0] != holder
+        && read_state(memory, layout, RemoteAddr(word[0]), thread_id, scratch)
     {
-        return StackStatus::StateFault;
+        set_gil(layout, false, scratch);
+        return StackStatus::Complete;
     }
-    if key[0] as u32 != 1 {
-        return StackStatus::NotInitialized;
+    if lookup.how == thread_lookup::LIST {
+        return search(memory, lookup, layout, thread_id, scratch);
     }
-    let value = thread_specific(
-        memory,
-        &process.thread_specific,
-        thread_pointer,
-        (key[0] >> 32) as u32,
-    );
-    if value.is_null() {
-        return StackStatus::NoThreadState;
-    }
-    if !read_state(memory, layout, value, thread_id, scratch) {
+    let state = match own_state(memory, lookup, thread_pointer) {
+        Ok(state) => state,
+        Err(status) => return status,
+    };
+    if !read_state(memory, layout, state, thread_id, scratch) {
         return StackStatus::ForeignThreadState;
     }
-    set_gil(layout, holder == value.0, scratch);
+    set_gil(layout, holder == state.0, scratch);
     StackStatus::Complete
+}
+
+/// The thread state that the thread itself points to.
+#[inline(always)]
+fn own_state<M: Memory>(
+    memory: &M,
+    lookup: &ThreadLookup,
+    thread_pointer: u64,
+) -> Result<RemoteAddr, StackStatus> {
+    let mut word = [0u64; 1];
+    let state = match lookup.how {
+        thread_lookup::THREAD_LOCAL => {
+            let variable = RemoteAddr(thread_pointer).offset(lookup.anchor);
+            if memory.read_words(variable, &mut word).is_err() {
+                return Err(StackStatus::StateFault);
+            }
+            RemoteAddr(word[0])
+        }
+        thread_lookup::MODULE_LOCAL => module_local(memory, lookup, thread_pointer),
+        how => {
+            if memory.read_words(RemoteAddr(lookup.anchor), &mut word).is_err() {
+                return Err(StackStatus::StateFault);
+            }
+            let (is_created, key) = if how == thread_lookup::KEY {
+                (word[0] as u32 >> 31 == 0, word[0] as u32)
+            } else {
+                (word[0] as u32 == 1, (word[0] >> 32) as u32)
+            };
+            if !is_created {
+                return Err(StackStatus::NotInitialized);
+            }
+            thread_specific(memory, &lookup.specific, thread_pointer, key)
+        }
+    };
+    if state.is_null() {
+        Err(StackStatus::NoThreadState)
+    } else {
+        Ok(state)
+    }
+}
+
+/// Goes through all thread states of all interpreters.
+#[inline(always)]
+fn search<M: Memory>(
+    memory: &M,
+    lookup: &ThreadLookup,
+    layout: &Layout,
+    thread_id: u64,
+    scratch: &mut Scratch,
+) -> StackStatus {
+    let mut word = [0u64; 1];
+    if memory.read_words(RemoteAddr(lookup.anchor), &mut word).is_err() {
+        return StackStatus::StateFault;
+    }
+    if word[0] == 0 {
+        return StackStatus::NotInitialized;
+    }
+    scratch.outer = RemoteAddr(word[0]);
+    for _ in 0..MAX_LISTED {
+        if scratch.cursor.is_null() {
+            // The first thread of the next interpreter.
+            if scratch.outer.is_null() {
+                return StackStatus::NoThreadState;
+            }
+            let threads = scratch.outer.offset(u64::from(layout.interpreter.threads));
+            if memory.read_words(threads, &mut word).is_err() {
+                return StackStatus::StateFault;
+            }
+            scratch.cursor = RemoteAddr(word[0]);
+            if memory.read_words(scratch.outer, &mut word).is_err() {
+                return StackStatus::StateFault;
+            }
+            scratch.outer = RemoteAddr(word[0]);
+        } else if read_state(memory, layout, scratch.cursor, thread_id, scratch) {
+            scratch.outer = RemoteAddr::NULL;
+            set_gil(layout, false, scratch);
+            return StackStatus::Complete;
+        } else {
+            scratch.cursor = RemoteAddr(word_at(&scratch.state, layout.thread_state.next));
+        }
+    }
+    StackStatus::TooManyThreads
+}
+
+/// Emulates `__tls_get_addr` for a pointer-sized variable and reads it; null for every failure, and where the thread has
+/// not used the library yet.
+#[inline(always)]
+fn module_local<M: Memory>(memory: &M, lookup: &ThreadLookup, thread_pointer: u64) -> RemoteAddr {
+    let mut word = [0u64; 1];
+    let vector = RemoteAddr(thread_pointer).offset(i64::from(lookup.vector.offset) as u64);
+    if memory.read_words(vector, &mut word).is_err() {
+        return RemoteAddr::NULL;
+    }
+    let entry = RemoteAddr(word[0]).offset(u64::from(lookup.module) * u64::from(lookup.vector.stride));
+    // 0 and -1: no block yet.
+    if memory.read_words(entry, &mut word).is_err() || word[0] == 0 || word[0] == u64::MAX {
+        return RemoteAddr::NULL;
+    }
+    if memory
+        .read_words(RemoteAddr(word[0]).offset(lookup.anchor), &mut word)
+        .is_err()
+    {
+        return RemoteAddr::NULL;
+    }
+    RemoteAddr(word[0])
 }
 
 /// Emulates `pthread_getspecific`; null for every failure, as the function itself does.
@@ -142,19 +247,39 @@ fn read_state<M: Memory>(
 }
 
 #[inline(always)]
-fn set_gil(layout: &Layout, is_runtime_current: bool, scratch: &mut Scratch) {
+fn set_gil(layout: &Layout, is_holder: bool, scratch: &mut Scratch) {
     let held = match layout.gil_shape {
-        gil_shape::RUNTIME_CURRENT => is_runtime_current,
-        gil_shape::STATUS_BIT => {
-            u32_at(&scratch.state, layout.thread_state.status) >> (layout.gil_bit & 31) & 1 == 1
-        }
-        _ => return,
+        gil_shape::HOLDER => is_holder,
+        _ => u32_at(&scratch.state, layout.thread_state.status) >> (layout.gil_bit & 31) & 1 == 1,
     };
     scratch.gil = if held {
         GilState::Held.code()
+    } else if layout.thread_state.gil_requested != 0
+        && u32_at(&scratch.state, layout.thread_state.gil_requested) != 0
+    {
+        GilState::Waiting.code()
     } else {
-        GilState::Released.code()
+        u16::from(layout.gil_otherwise)
     };
+}
+
+/// Notes whether the thread collects garbage: a collection runs in the thread that holds the GIL, or, where there is
+/// none, while all others stand still.
+#[inline(always)]
+fn note_collection<M: Memory>(memory: &M, lookup: &ThreadLookup, layout: &Layout, scratch: &mut Scratch) {
+    if scratch.gil != GilState::Held.code() && scratch.gil != GilState::Absent.code() {
+        return;
+    }
+    let address = if layout.interpreter.collecting != 0 {
+        let interpreter = RemoteAddr(word_at(&scratch.state, layout.thread_state.interp));
+        interpreter.offset(u64::from(layout.interpreter.collecting))
+    } else {
+        RemoteAddr(lookup.collecting)
+    };
+    let mut word = [0u64; 1];
+    if !address.is_null() && memory.read_words(address, &mut word).is_ok() {
+        scratch.collecting = u32::from(word[0] as u32 != 0);
+    }
 }
 
 /// Puts the newest frame into the cursor and copies the part of the data stack that holds it and its callers.

@@ -5,7 +5,7 @@ use aya_ebpf::programs::PerfEventContext;
 use profiler_common::benchmark::Timed;
 use profiler_common::process::PROCESS_PYTHON;
 use profiler_common::reason::{Outcome, StackStatus};
-use profiler_common::record::{BLOCK_LAST, record_kind};
+use profiler_common::record::{BLOCK_COLLECTING, BLOCK_LAST, record_kind};
 use profiler_common::walker::locate;
 
 use crate::benchmark;
@@ -50,12 +50,16 @@ fn sample(context: &PerfEventContext) -> Outcome {
     scratch.started_ns = started_ns;
     let thread_pointer = kernel_field(current_task(), TASK_THREAD_POINTER.load(), 0u64);
     let locate_ns = benchmark::begin();
-    let status = locate(&CurrentTask, process, layout, thread_pointer, scratch);
+    let status = locate(&CurrentTask, &process.lookup, layout, thread_pointer, scratch);
     benchmark::end(Timed::Locate, locate_ns);
 
     block.kind = record_kind::SAMPLE;
     block.index = 0;
-    block.flags = 0;
+    block.flags = if scratch.collecting == 1 {
+        BLOCK_COLLECTING
+    } else {
+        0
+    };
     block.frame_count = 0;
     block.void = 0;
     block.tgid = tgid;
@@ -72,6 +76,6 @@ fn sample(context: &PerfEventContext) -> Outcome {
         return Outcome::NoTailCall;
     }
     block.status = status.code() as u8;
-    block.flags = BLOCK_LAST;
+    block.flags |= BLOCK_LAST;
     emit_block(block)
 }

@@ -6,7 +6,7 @@ use aya_ebpf::programs::PerfEventContext;
 use profiler_common::benchmark::Timed;
 use profiler_common::reason::Outcome;
 use profiler_common::record::{CODE_HEADER_BYTES, CodeDefinition, FRAMES_PER_BLOCK, LINE_TABLE_BYTES};
-use profiler_common::walker::{CodeSeen as _, capture, identity};
+use profiler_common::walker::{CodeSeen as _, capture, capture_class, identity};
 
 use crate::benchmark;
 use crate::maps::{BLOCK, DEFINITION, LOSSES, Loss, OUTCOMES, SAMPLES, SCRATCH, count, output, slot};
@@ -59,6 +59,14 @@ fn define(context: &PerfEventContext) -> Option<Outcome> {
             frame.code,
             frame.check,
             &scratch.identity,
+            &mut scratch.state,
+            out,
+        );
+        capture_class(
+            &CurrentTask,
+            layout,
+            frame.code,
+            scratch.origins[index],
             &mut scratch.state,
             out,
         );

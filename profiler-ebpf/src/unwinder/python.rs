@@ -50,7 +50,7 @@ fn walk(context: &PerfEventContext) -> Option<Outcome> {
     }
     block.status = scratch.status as u8;
     if done || cut {
-        block.flags = BLOCK_LAST;
+        block.flags |= BLOCK_LAST;
     }
     if scratch.unseen != 0 {
         // Definitions go first, so that user space can name the frames when they arrive.
@@ -74,7 +74,7 @@ pub(crate) fn finish_block(context: &PerfEventContext, block: &mut SampleBlock) 
     block.frame_count = 0;
     block.void = 0;
     block.status = StackStatus::Truncated.code() as u8;
-    block.flags = BLOCK_LAST;
+    block.flags |= BLOCK_LAST;
     Some(emit_block(block))
 }
 

@@ -4,11 +4,15 @@
 //! read here, through any [`Memory`], as long as the code object is still the one that was sampled. Used by
 //! [`super::store`].
 
-use profiler_common::layout::{IDENTITY_BUFFER_WORDS, Layout};
+use profiler_common::layout::{IDENTITY_BUFFER_WORDS, Layout, text_shape};
 use profiler_common::memory::{Memory, RemoteAddr, u32_at, word_at};
+use profiler_common::record::TEXT_OF_BYTES;
 use profiler_common::walker::identity;
+use std::borrow::Cow;
+
 use thiserror::Error;
 
+use super::class::Class;
 use super::line_table::LineTable;
 use super::text::{Extent, Text};
 use crate::decode::{CodeView, TextView};
@@ -49,6 +53,8 @@ pub enum Part {
     Filename,
     /// `co_lnotab` or `co_linetable`.
     LineTable,
+    /// The class of a method: known, but perhaps not the one that defines it.
+    Class,
 }
 
 /// What is known about one code object. Equal definitions are equal in content, wherever they came from.
@@ -56,6 +62,8 @@ pub enum Part {
 pub struct Definition {
     /// `co_qualname`, or `co_name` before 3.11.
     pub name: Text,
+    /// Up to 3.10, for a method: its class, which is not part of what makes definitions the same.
+    pub class: Option<Class>,
     /// `co_filename`.
     pub filename: Text,
     /// `co_firstlineno`, an `int`.
@@ -78,6 +86,7 @@ impl Definition {
         );
         Self {
             name: text(&captured.name),
+            class: Class::new(captured.class_object, captured.class),
             filename: text(&captured.filename),
             first_line: captured.first_line,
             line_table,
@@ -91,6 +100,10 @@ impl Definition {
             (Part::Name, self.name.extent()),
             (Part::Filename, self.filename.extent()),
             (Part::LineTable, self.line_table_extent),
+            (
+                Part::Class,
+                self.class.as_ref().map_or(Extent::Whole, Class::extent),
+            ),
         ];
         parts.into_iter().filter(|(_, extent)| *extent != Extent::Whole)
     }
@@ -122,6 +135,11 @@ impl Definition {
                         &mut completed.filename,
                         read_text(memory, layout, pointer(layout.code.filename)),
                     );
+                }
+                Part::Class => {
+                    if let Some(class) = &mut completed.class {
+                        class.complete(memory, layout, key.code);
+                    }
                 }
                 Part::LineTable => {
                     completed.complete_line_table(memory, layout, pointer(layout.code.line_table));
@@ -159,6 +177,16 @@ impl Definition {
         self.line_table = decode(layout.line_table, self.first_line, &bytes);
     }
 
+    /// The name to show: with its class, where the interpreter has no qualified names and the class is known.
+    #[must_use]
+    pub fn full_name(&self) -> Option<Cow<'_, str>> {
+        let name = self.name.get()?;
+        Some(match &self.class {
+            Some(class) => Cow::Owned(format!("{}.{name}", class.name())),
+            None => Cow::Borrowed(name),
+        })
+    }
+
     /// Whether what is known here says nothing else than `other` does.
     #[must_use]
     pub fn is_part_of(&self, other: &Self) -> bool {
@@ -176,7 +204,10 @@ impl Definition {
     /// Bytes of heap memory.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        self.name.heap_bytes() + self.filename.heap_bytes() + self.line_table.heap_bytes()
+        self.class.as_ref().map_or(0, Class::heap_bytes)
+            + self.name.heap_bytes()
+            + self.filename.heap_bytes()
+            + self.line_table.heap_bytes()
     }
 }
 
@@ -211,6 +242,9 @@ const STR_HEADER_WORDS: usize = 8;
 
 /// Reads a compact `str` (`Include/cpython/unicodeobject.h`); names are never of another sort.
 fn read_text<M: Memory>(memory: &M, layout: &Layout, object: RemoteAddr) -> Option<Text> {
+    if layout.text_shape == text_shape::BYTES {
+        return read_bytes_text(memory, layout, object);
+    }
     let layout = &layout.text;
     let mut words = [0; STR_HEADER_WORDS];
     memory
@@ -235,6 +269,18 @@ fn read_text<M: Memory>(memory: &M, layout: &Layout, object: RemoteAddr) -> Opti
         u32::try_from(length).unwrap_or(u32::MAX),
         &data,
     ))
+}
+
+/// Reads a `str` of 2.7 (`Include/stringobject.h`).
+fn read_bytes_text<M: Memory>(memory: &M, layout: &Layout, object: RemoteAddr) -> Option<Text> {
+    let mut size = [0u64; 1];
+    memory
+        .read_words(object.offset(layout.text.bytes_size.into()), &mut size)
+        .ok()?;
+    let start = object.offset(layout.text.bytes_data.into());
+    let data = read_data(memory, start, size[0], MAX_TEXT_BYTES)?;
+    let length = u32::try_from(size[0]).unwrap_or(u32::MAX);
+    Some(Text::decode(TEXT_OF_BYTES, length, &data))
 }
 
 /// The first `size` bytes at `start`, at most `most`; in chunks, so that memory grows only with what is really there.

@@ -2,6 +2,8 @@
 //!
 //! Made by [`super::store`], used by the merge step.
 
+use std::borrow::Cow;
+
 pub use super::intern::DefinitionId;
 
 /// A process, told from another one that had its id before.
@@ -25,10 +27,10 @@ pub struct ResolvedId {
 }
 
 /// A frame with its names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedFrame<'a> {
     /// Qualified where the interpreter knows it; ends in `…` when only its beginning is known.
-    pub name: &'a str,
+    pub name: Cow<'a, str>,
     /// As the interpreter has it; `None` when it was not readable.
     pub filename: Option<&'a str>,
     /// Current line, 1-based; `None` when the interpreter has none for the instruction, or it is not known.

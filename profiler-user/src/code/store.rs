@@ -185,7 +185,7 @@ impl Store {
     pub fn describe(&self, id: ResolvedId) -> Option<ResolvedFrame<'_>> {
         let definition = self.pool.get(id.definition)?;
         Some(ResolvedFrame {
-            name: definition.name.get().unwrap_or(NAME_NOT_READABLE),
+            name: definition.full_name().unwrap_or(NAME_NOT_READABLE.into()),
             filename: definition.filename.get(),
             line: id.line,
             first_line: (definition.first_line.cast_signed() > 0).then_some(definition.first_line),

@@ -3,6 +3,8 @@
 //! CPython keeps a string as an array of 1-, 2- or 4-byte code points (PEP 393, `Include/cpython/unicodeobject.h`).
 //! Used for names and file names. Control characters are kept: escaping them is each output's own rule.
 
+use profiler_common::record::TEXT_OF_BYTES;
+
 /// Stands for the rest of a text of which only the beginning is known.
 pub const CUT_MARK: char = '…';
 
@@ -34,7 +36,8 @@ impl Text {
         }
     }
 
-    /// Decodes `data`, the beginning of a string of `length` characters of `kind` bytes (1: Latin-1, 2, 4).
+    /// Decodes `data`, the beginning of a string of `length` characters of `kind` bytes (1: Latin-1, 2, 4), or of
+    /// `length` bytes of UTF-8 ([`TEXT_OF_BYTES`]).
     ///
     /// Any other `kind` gives [`Extent::Missing`]. Code points that are not characters (lone surrogates, as in
     /// undecodable file names) become U+FFFD. Data beyond `length` is ignored.
@@ -43,11 +46,13 @@ impl Text {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let width = match kind {
             1 | 2 | 4 => usize::from(kind),
+            TEXT_OF_BYTES => 1,
             _ => return Self::missing(),
         };
         let data = data.get(..length.saturating_mul(width)).unwrap_or(data);
         let mut value = match kind {
             1 => latin_1(data),
+            TEXT_OF_BYTES => String::from_utf8_lossy(data).into_owned(),
             2 => data
                 .chunks_exact(2)
                 .map(|unit| character(&[unit[0], unit[1], 0, 0]))
@@ -117,6 +122,8 @@ fn character(unit: &[u8; 4]) -> char {
 
 #[cfg(test)]
 mod tests {
+    use profiler_common::record::TEXT_OF_BYTES;
+
     use super::{Extent, Text};
 
     #[test]
@@ -163,8 +170,17 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_utf_8_where_they_can_be() {
+        let decode = |data: &[u8]| Text::decode(TEXT_OF_BYTES, data.len() as u32, data);
+        assert_eq!(decode("größe".as_bytes()).get(), Some("größe"));
+        assert_eq!(decode(b"gr\xf6\xdfe").get(), Some("gr\u{fffd}\u{fffd}e"));
+        let cut = Text::decode(TEXT_OF_BYTES, 9, b"main");
+        assert_eq!((cut.get(), cut.extent()), (Some("main…"), Extent::Cut));
+    }
+
+    #[test]
     fn an_unreadable_text_is_none() {
-        for kind in [0, 3, 5, 255] {
+        for kind in [0, 3, 5, 254] {
             let text = Text::decode(kind, 4, b"main");
             assert_eq!((text.get(), text.extent()), (None, Extent::Missing));
         }

@@ -3,8 +3,8 @@
 use core::mem::offset_of;
 
 use profiler_common::record::{
-    CODE_HEADER_BYTES, COMMAND_BYTES, CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES,
-    NAME_BYTES, ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, TextHeader,
+    CLASS_BYTES, CODE_HEADER_BYTES, COMMAND_BYTES, CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK,
+    LINE_TABLE_BYTES, NAME_BYTES, ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, TextHeader,
 };
 
 use super::{CodeView, Event, ProcessView, SampleView, decode};
@@ -41,6 +41,7 @@ pub(crate) fn code(record: &CodeDefinition) -> Vec<u8> {
     let mut bytes = vec![0; CODE_HEADER_BYTES + stored];
     write_fields!(&mut bytes, 0, record, CodeDefinition, [
         kind line_table_stored tgid incarnation code check first_line line_table_object line_table_length layout
+        class_object class_stored pad
     ]);
     for (at, text) in [
         (offset_of!(CodeDefinition, name), record.name),
@@ -57,6 +58,11 @@ pub(crate) fn code(record: &CodeDefinition) -> Vec<u8> {
         &mut bytes,
         offset_of!(CodeDefinition, filename_data),
         &record.filename_data,
+    );
+    write(
+        &mut bytes,
+        offset_of!(CodeDefinition, class_data),
+        &record.class_data,
     );
     write(&mut bytes, CODE_HEADER_BYTES, &record.line_table[..stored]);
     bytes
@@ -137,6 +143,9 @@ pub(crate) const NO_CODE: CodeDefinition = CodeDefinition {
     line_table_object: 0,
     line_table_length: 0,
     layout: 0,
+    class_object: 0,
+    class_stored: 0,
+    pad: 0,
     name: TextHeader {
         object: 0,
         length: 0,
@@ -153,6 +162,7 @@ pub(crate) const NO_CODE: CodeDefinition = CodeDefinition {
     },
     name_data: [0; NAME_BYTES],
     filename_data: [0; FILENAME_BYTES],
+    class_data: [0; CLASS_BYTES],
     line_table: [0; LINE_TABLE_BYTES],
 };
 

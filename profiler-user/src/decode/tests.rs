@@ -241,7 +241,7 @@ fn contradictions_are_refused_with_a_reason() {
         DecodeError::BlockIndex(last + 1)
     );
     assert_eq!(block(|record| record.status = 200), DecodeError::StackStatus(200));
-    assert_eq!(block(|record| record.gil = 3), DecodeError::GilState(3));
+    assert_eq!(block(|record| record.gil = 5), DecodeError::GilState(5));
 
     let too_many = u16::try_from(FRAMES_PER_BLOCK).expect("small") + 1;
     let mut bytes = encode::sample(&sample(2));
@@ -259,6 +259,10 @@ fn contradictions_are_refused_with_a_reason() {
     let text = |kind, length, stored| Err(DecodeError::Text { kind, length, stored });
     assert_eq!(code(|record| record.name.kind = 3), text(3, 4, 4));
     assert_eq!(code(|record| record.name.stored = 5), text(1, 4, 5));
+    assert_eq!(
+        code(|record| record.class_stored = 129),
+        Err(DecodeError::Class(129))
+    );
     assert_eq!(
         code(|record| record.name = TextHeader {
             length: 999,

@@ -22,6 +22,7 @@ use super::refusal::Refusal;
 use super::{Finding, InspectError, Refused};
 use crate::process::file::{FileError, MappedFile};
 use crate::process::maps::{Mapping, Maps};
+use crate::process::memory::ProcMemory;
 use crate::process::{self, ProcessError};
 
 /// Executable mappings of one process looked at; a process has some hundred.
@@ -133,9 +134,17 @@ impl Inspector {
         let Some(implementation) = &analysis.interpreter else {
             return Ok(None);
         };
+        let memory = ProcMemory::open(search.pid)?;
         let program_libc = search.program.as_ref().and_then(|(_, program)| program.libc);
         Ok(
-            match judge(search.maps, mapping, &analysis, implementation, program_libc) {
+            match judge(
+                &memory,
+                search.maps,
+                mapping,
+                &analysis,
+                implementation,
+                program_libc,
+            ) {
                 Ok(Some(interpreter)) => Some(Finding::Python(Box::new(interpreter))),
                 // Its data is not mapped yet.
                 Ok(None) => Some(Finding::NotPython { may_still_load: true }),

@@ -1,16 +1,19 @@
 //! Whether an interpreter that was found can be profiled, and all that reading it takes.
 //!
-//! Used by [`super::Inspector`]. Decides from the file's analysis and the process's mappings alone; reads
-//! nothing.
+//! Used by [`super::Inspector`]. Decides from the file's analysis and the process's mappings; of its memory it reads
+//! only where the loader put the interpreter's thread-local variables (3.15+).
 
 use profiler_common::layout::Layout;
-use profiler_common::process::ThreadSpecific;
+use profiler_common::memory::Memory;
+use profiler_common::process::{DynamicThreadVector, ThreadSpecific};
 
 use super::elf::{Analysis, CPython, Implementation, Libc, VersionEvidence};
 use super::inspector::path_of;
-use super::layout;
+use super::layout::{self, VersionEntry};
 use super::loader;
+use super::lookup::Target;
 use super::refusal::{Identity, Refusal};
+use super::thread_local;
 use super::thread_specific::thread_specific;
 use super::version::Version;
 use super::{Interpreter, Linkage, Refused};
@@ -18,7 +21,8 @@ use crate::process::maps::{Mapping, Maps};
 
 /// The interpreter in a mapped file, the reason why it is refused, or `None` when it is not completely mapped
 /// yet.
-pub(super) fn judge(
+pub(super) fn judge<M: Memory>(
+    memory: &M,
     maps: &Maps,
     mapping: &Mapping<'_>,
     analysis: &Analysis,
@@ -47,19 +51,35 @@ pub(super) fn judge(
     let Some(bias) = loader::load_bias(maps, mapping, &analysis.segments) else {
         return Ok(None);
     };
-    let runtime_address = bias.wrapping_add(usable.runtime);
+    let target = Target {
+        entry: usable.entry,
+        cpython,
+        bias,
+        specific: usable.specific,
+        vector: usable.vector,
+    };
+    let landmark = target.landmark().map_err(refuse)?;
     if !maps
         .iter()
-        .any(|mapping| mapping.writable && mapping.contains(runtime_address))
+        .any(|mapping| mapping.writable && mapping.contains(landmark))
     {
         return Ok(None);
     }
+    let thread_local = match cpython.anchors.gilstate_tls {
+        None => None,
+        Some(variable) => match thread_local::resolve(variable, bias, memory) {
+            // The loader has not relocated the file yet.
+            None => return Ok(None),
+            place => place,
+        },
+    };
+    let lookup = target.lookup(thread_local).map_err(refuse)?;
     Ok(Some(Interpreter {
         version: usable.version,
+        is_free_threaded: usable.entry.free_threaded,
         layout: usable.layout,
-        runtime_address,
+        lookup,
         libc: usable.libc,
-        thread_specific: usable.thread_specific,
         linkage: if analysis.is_program {
             Linkage::Static
         } else {
@@ -72,10 +92,11 @@ pub(super) fn judge(
 /// What a file has to offer before it can be profiled.
 struct Usable {
     version: Version,
-    runtime: u64,
+    entry: &'static VersionEntry,
     layout: Layout,
     libc: Libc,
-    thread_specific: ThreadSpecific,
+    specific: ThreadSpecific,
+    vector: DynamicThreadVector,
 }
 
 fn usable(analysis: &Analysis, cpython: &CPython, program_libc: Option<Libc>) -> Result<Usable, Refusal> {
@@ -90,15 +111,20 @@ fn usable(analysis: &Analysis, cpython: &CPython, program_libc: Option<Libc>) ->
     if analysis.architecture != layout::ARCHITECTURE {
         return Err(Refusal::Architecture(analysis.architecture));
     }
-    let layout = layout::find(version, cpython)?;
-    let runtime = cpython.runtime.ok_or(Refusal::Unsupported)?;
+    let (entry, layout) = layout::find(version, cpython)?;
     let libc = analysis.libc.or(program_libc).ok_or(Refusal::UnknownLibc)?;
-    let thread_specific = thread_specific(analysis.architecture, libc).ok_or(Refusal::UnknownLibc)?;
+    let specific = thread_specific(analysis.architecture, libc).ok_or(Refusal::UnknownLibc)?;
+    let vector = DynamicThreadVector {
+        offset: 8,
+        stride: 16,
+        pad: [0; 3],
+    };
     Ok(Usable {
         version,
-        runtime,
+        entry,
         layout,
         libc,
-        thread_specific,
+        specific,
+        vector,
     })
 }

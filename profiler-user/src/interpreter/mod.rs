@@ -18,9 +18,11 @@ pub mod layout;
 #[cfg(test)]
 mod live_test;
 mod loader;
+mod lookup;
 mod refusal;
 #[cfg(test)]
 mod test_support;
+mod thread_local;
 pub mod thread_specific;
 pub mod version;
 
@@ -28,7 +30,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use profiler_common::layout::Layout;
-use profiler_common::process::ThreadSpecific;
+use profiler_common::process::ThreadLookup;
 
 use crate::process::ProcessError;
 use crate::process::file::FileError;
@@ -52,14 +54,14 @@ pub enum Linkage {
 pub struct Interpreter {
     /// Its version.
     pub version: Version,
+    /// Built without the GIL.
+    pub is_free_threaded: bool,
     /// Where it keeps its fields.
     pub layout: Layout,
-    /// Address of `_PyRuntime` in the process.
-    pub runtime_address: u64,
+    /// Where its threads find their state.
+    pub lookup: ThreadLookup,
     /// The C library it runs with.
     pub libc: Libc,
-    /// How that keeps the thread state.
-    pub thread_specific: ThreadSpecific,
     /// Program or library.
     pub linkage: Linkage,
     /// The file it is in, as the kernel prints it: for a process in another mount namespace, a path in that
@@ -80,8 +82,13 @@ impl Interpreter {
             Libc::Musl => "musl",
         };
         format!(
-            "CPython {}, {linkage}, {libc}, {}",
+            "CPython {}{}, {linkage}, {libc}, {}",
             self.version,
+            if self.is_free_threaded {
+                " free-threaded"
+            } else {
+                ""
+            },
             self.file.display()
         )
     }

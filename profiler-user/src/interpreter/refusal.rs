@@ -17,8 +17,14 @@ pub enum Refusal {
     #[error("is a pre-release; its memory layout may differ from the release's")]
     PreRelease,
     /// Built without the GIL.
-    #[error("is free-threaded, which is not supported yet")]
+    #[error("is free-threaded, which is not supported in this version")]
     FreeThreaded,
+    /// Built with `Py_STACKREF_DEBUG`, where frames hold numbers instead of addresses.
+    #[error("is built with Py_STACKREF_DEBUG, which hides what its frames run")]
+    StackRefDebug,
+    /// Neither its symbols nor its code tell.
+    #[error("does not tell where its threads find their state")]
+    NoAnchor,
     /// Not x86-64.
     #[error("is built for a processor that is not supported yet ({0})")]
     Architecture(Architecture),

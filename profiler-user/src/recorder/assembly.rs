@@ -21,6 +21,8 @@ pub struct Sample {
     pub status: StackStatus,
     /// Whether the thread held the GIL.
     pub gil: GilState,
+    /// Whether the thread was collecting garbage.
+    pub collecting: bool,
     /// The kernel's thread name.
     pub comm: [u8; 16],
     /// Newest first, entry frames of the C stack (code 0) included.
@@ -88,6 +90,7 @@ impl Sample {
         self.tid = view.tid;
         self.time_ns = view.time_ns;
         self.gil = view.gil;
+        self.collecting = view.collecting;
         self.comm = [0; 16];
         for (to, from) in self.comm.iter_mut().zip(view.comm) {
             *to = *from;
@@ -106,6 +109,7 @@ fn empty() -> Sample {
         time_ns: 0,
         status: StackStatus::Complete,
         gil: GilState::Unknown,
+        collecting: false,
         comm: [0; 16],
         frames: Vec::new(),
         next_block: 0,

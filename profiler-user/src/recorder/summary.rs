@@ -105,6 +105,7 @@ impl Summary {
                         | StackStatus::Truncated
                         | StackStatus::StateFault
                         | StackStatus::ForeignThreadState
+                        | StackStatus::TooManyThreads
                 )
             })
             .map(|(_, count)| count)

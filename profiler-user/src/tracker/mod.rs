@@ -401,8 +401,7 @@ impl Tracker {
             .map(|root| root.id());
         let entry = ProcessEntry {
             incarnation,
-            runtime: interpreter.runtime_address,
-            thread_specific: interpreter.thread_specific,
+            lookup: interpreter.lookup,
             layout: kernel.layout_index(&interpreter.layout)?,
             flags: self.flags_of(admitted),
         };

@@ -45,7 +45,7 @@ pub(super) fn walk(window: Duration) -> anyhow::Result<()> {
     );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|");
     for python in python::all() {
-        let spin = Spin::start(&python.path, DEPTH)?;
+        let spin = Spin::start(python, DEPTH)?;
         let figures = measure(spin.pid(), window)?;
         println!(
             "| {python} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} | {:.0} |",

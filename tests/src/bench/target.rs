@@ -21,7 +21,7 @@ pub(super) fn run(window: Duration) -> anyhow::Result<()> {
         "| interpreter | throughput on / off | range | loss per sample us | at 99 Hz (derived) |\n|---|---:|---|---:|---:|"
     );
     for python in python::all() {
-        let mut spin = Spin::start(&python.path, 30)?;
+        let mut spin = Spin::start(python, 30)?;
         let mut ratios = Vec::new();
         for _ in 0..PAIRS {
             ratios.push(pair(&mut spin, window)?);

@@ -18,7 +18,7 @@ pub(super) fn run(window: Duration) -> anyhow::Result<()> {
     );
     println!("|---:|---:|---:|---:|---:|");
     for rate in [99, 997, 9_973] {
-        let spin = Spin::start(&python.path, 30)?;
+        let spin = Spin::start(python, 30)?;
         row(&spin, rate, window * 3)?;
     }
     Ok(())

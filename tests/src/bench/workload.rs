@@ -1,10 +1,11 @@
 //! A program that burns CPU at a known depth and counts its rounds.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 
 use anyhow::Context as _;
+
+use crate::python::Python;
 
 /// Prints `ready`, then a line with the rounds of each quarter of a second. Every frame is of another function: nothing
 /// that a profiler remembers of one code object helps with the next.
@@ -37,15 +38,14 @@ pub(super) struct Spin {
 
 impl Spin {
     /// Starts it on the last CPU, `depth` Python frames deep.
-    pub(super) fn start(python: &Path, depth: u32) -> anyhow::Result<Self> {
+    pub(super) fn start(python: &Python, depth: u32) -> anyhow::Result<Self> {
         let cpu = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) - 1;
-        let mut child = Command::new("taskset")
-            .args(["-c", &cpu.to_string()])
-            .arg(python)
+        let mut child = python
+            .command_behind(&["taskset", "-c", &cpu.to_string()])
             .args(["-c", SPIN, &depth.to_string()])
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("starting {}", python.display()))?;
+            .with_context(|| format!("starting {python}"))?;
         let lines = BufReader::new(child.stdout.take().context("a pipe")?);
         let mut spin = Self { child, lines };
         spin.line()?;

@@ -2,7 +2,7 @@
 //! an interpreter or a workload joins, or the walker reads something new; needs no BPF.
 
 use anyhow::Context as _;
-use tests::python::{self, Origin};
+use tests::python;
 use tests::snapshot::{Snapshot, WORKLOADS, recorder};
 use tests::workload;
 
@@ -34,10 +34,7 @@ fn main() -> anyhow::Result<()> {
 fn record(parts: &[String]) -> anyhow::Result<()> {
     let folder = std::env::temp_dir().join("pyebpf-workloads");
     std::fs::create_dir_all(&folder)?;
-    for python in python::all()
-        .iter()
-        .filter(|python| python.origin == Origin::Pyenv)
-    {
+    for python in python::all().iter().filter(|python| python.is_of_pyenv()) {
         for (name, script, arguments) in WORKLOADS {
             let full_name = format!("{python}-{name}");
             if !parts.is_empty() && !parts.iter().any(|part| full_name.contains(part.as_str())) {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use profiler_common::layout::Layout;
-use profiler_common::process::{PROCESS_PYTHON, ProcessEntry, ThreadSpecific};
+use profiler_common::process::{DynamicThreadVector, ThreadLookup, ThreadSpecific};
 use pyebpf::interpreter::layout::LAYOUTS;
 use serde::{Deserialize, Serialize};
 
@@ -40,10 +40,12 @@ pub struct Snapshot {
     pub workload: String,
     /// Major and minor version: which layout the walker is to use.
     pub version: (u8, u8),
-    /// Address of `_PyRuntime`.
-    pub runtime: u64,
-    /// How the C library keeps thread-specific data.
-    pub thread_specific: Specific,
+    /// Built without the GIL.
+    #[serde(default)]
+    pub free_threaded: bool,
+    /// What the kernel half would know about the process.
+    #[serde(with = "LookupFields")]
+    pub lookup: ThreadLookup,
     /// The thread pointer (`%fs` base).
     pub thread_pointer: u64,
     /// What the program itself says its stack is, newest frame first.
@@ -52,63 +54,43 @@ pub struct Snapshot {
     pub memory: Image,
 }
 
-/// [`ThreadSpecific`], for the file.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields of `ThreadSpecific`")]
-pub struct Specific {
-    pub table_offset: i32,
-    pub second_level_offset: i32,
-    pub self_offset: i32,
-    pub stride: u8,
-    pub value_offset: u8,
-    pub indirect: u8,
-    pub block_keys: u8,
+/// [`ThreadLookup`], for the file.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ThreadLookup")]
+struct LookupFields {
+    holder: u64,
+    last_holder: u64,
+    anchor: u64,
+    collecting: u64,
+    #[serde(with = "SpecificFields")]
+    specific: ThreadSpecific,
+    #[serde(with = "VectorFields")]
+    vector: DynamicThreadVector,
+    module: u32,
+    how: u8,
+    #[serde(skip)]
+    pad: [u8; 3],
 }
 
-impl From<ThreadSpecific> for Specific {
-    fn from(from: ThreadSpecific) -> Self {
-        let ThreadSpecific {
-            table_offset,
-            second_level_offset,
-            self_offset,
-            stride,
-            value_offset,
-            indirect,
-            block_keys,
-        } = from;
-        Self {
-            table_offset,
-            second_level_offset,
-            self_offset,
-            stride,
-            value_offset,
-            indirect,
-            block_keys,
-        }
-    }
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ThreadSpecific")]
+struct SpecificFields {
+    table_offset: i32,
+    second_level_offset: i32,
+    self_offset: i32,
+    stride: u8,
+    value_offset: u8,
+    indirect: u8,
+    block_keys: u8,
 }
 
-impl From<Specific> for ThreadSpecific {
-    fn from(from: Specific) -> Self {
-        let Specific {
-            table_offset,
-            second_level_offset,
-            self_offset,
-            stride,
-            value_offset,
-            indirect,
-            block_keys,
-        } = from;
-        Self {
-            table_offset,
-            second_level_offset,
-            self_offset,
-            stride,
-            value_offset,
-            indirect,
-            block_keys,
-        }
-    }
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "DynamicThreadVector")]
+struct VectorFields {
+    offset: i32,
+    stride: u8,
+    #[serde(skip)]
+    pad: [u8; 3],
 }
 
 impl Snapshot {
@@ -162,19 +144,7 @@ impl Snapshot {
     /// # Errors
     /// When it has none.
     pub fn layout(&self) -> anyhow::Result<Layout> {
-        layout(self.version)
-    }
-
-    /// What the kernel half would know about the process.
-    #[must_use]
-    pub fn process(&self) -> ProcessEntry {
-        ProcessEntry {
-            incarnation: 1,
-            runtime: self.runtime,
-            thread_specific: self.thread_specific.into(),
-            layout: 0,
-            flags: PROCESS_PYTHON,
-        }
+        layout(self.version, self.free_threaded)
     }
 }
 
@@ -182,10 +152,10 @@ impl Snapshot {
 ///
 /// # Errors
 /// When there is none.
-pub fn layout((major, minor): (u8, u8)) -> anyhow::Result<Layout> {
+pub fn layout((major, minor): (u8, u8), free_threaded: bool) -> anyhow::Result<Layout> {
     LAYOUTS
         .iter()
-        .find(|entry| (entry.major, entry.minor, entry.free_threaded) == (major, minor, false))
+        .find(|entry| (entry.major, entry.minor, entry.free_threaded) == (major, minor, free_threaded))
         .map(|entry| entry.layout)
         .with_context(|| format!("no layout for CPython {major}.{minor}"))
 }

@@ -61,7 +61,7 @@ pub fn record(
     arguments: &[&str],
 ) -> anyhow::Result<Snapshot> {
     // Recorded again, a snapshot differs only where the interpreter does.
-    let mut running = Workload::start_at_fixed_addresses(python, script, arguments)?;
+    let mut running = Workload::start_at_fixed_addresses(python, script, arguments, None)?;
     running.release()?;
     let facts = running.wait_for("stack")?.clone();
     // Into the loop or the call after the report. Stopped or not, it then stays on one line.
@@ -74,7 +74,7 @@ pub fn record(
     };
     let version = (python.version.0, python.version.1);
     anyhow::ensure!(
-        interpreter.layout == layout(version)?,
+        interpreter.layout == layout(version, interpreter.is_free_threaded)?,
         "the interpreter has another layout than its version: snapshots hold no layout"
     );
     let recorder = Recorder {
@@ -82,22 +82,22 @@ pub fn record(
         image: RefCell::default(),
     };
     let mut snapshot = Snapshot {
-        python: python.slug(),
+        python: python.slug().to_owned(),
         workload: workload.to_owned(),
         version,
-        runtime: interpreter.runtime_address,
-        thread_specific: interpreter.thread_specific.into(),
+        free_threaded: interpreter.is_free_threaded,
+        lookup: interpreter.lookup,
         // On x86-64 `pthread_self()` is the thread pointer.
         thread_pointer: facts.get("thread")?,
         stack: facts.get("stack")?,
         memory: Image::default(),
     };
     // Once as if another thread held the GIL, so that both ways to the thread state are in the snapshot.
-    let by_key = walk::by_key_only(&interpreter.layout);
-    walk::walk(&recorder, &snapshot.process(), &by_key, snapshot.thread_pointer);
+    let by_key = walk::by_key_only(&interpreter.lookup);
+    walk::walk(&recorder, &by_key, &interpreter.layout, snapshot.thread_pointer);
     let walked = walk::walk(
         &recorder,
-        &snapshot.process(),
+        &snapshot.lookup,
         &interpreter.layout,
         snapshot.thread_pointer,
     );

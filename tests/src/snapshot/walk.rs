@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use anyhow::{Context as _, ensure};
 use profiler_common::layout::{IDENTITY_BUFFER_WORDS, Layout};
 use profiler_common::memory::{Memory, RemoteAddr};
-use profiler_common::process::ProcessEntry;
+use profiler_common::process::ThreadLookup;
 use profiler_common::reason::{GilState, StackStatus};
 use profiler_common::record::{
-    CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES, MAX_BLOCKS, NAME_BYTES,
+    CLASS_BYTES, CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES, MAX_BLOCKS, NAME_BYTES,
     NO_INSTRUCTION, RawFrame, TextHeader,
 };
 use profiler_common::walker::{CodeSeen, Scratch, capture, identity, locate, walk_block};
@@ -47,9 +47,9 @@ impl CodeSeen for NothingSeen {
 ///
 /// # Panics
 /// When the walker leaves a status behind that does not exist, or disagrees with itself: both are its errors.
-pub fn walk<M: Memory>(memory: &M, process: &ProcessEntry, layout: &Layout, thread_pointer: u64) -> Walked {
+pub fn walk<M: Memory>(memory: &M, lookup: &ThreadLookup, layout: &Layout, thread_pointer: u64) -> Walked {
     let mut scratch = Box::new(Scratch::EMPTY);
-    let located = locate(memory, process, layout, thread_pointer, &mut scratch);
+    let located = locate(memory, lookup, layout, thread_pointer, &mut scratch);
     let newest = scratch.cursor;
     let (mut frames, mut asked) = (Vec::new(), 0);
     if located == StackStatus::Complete {
@@ -82,12 +82,14 @@ pub fn walk<M: Memory>(memory: &M, process: &ProcessEntry, layout: &Layout, thre
     }
 }
 
-/// The layout without the short cut through the GIL's holder: the thread state is then found by its key.
+/// The lookup without the short cut through the GIL's holder: the thread state is then found by its key.
 #[must_use]
-pub fn by_key_only(layout: &Layout) -> Layout {
-    let mut layout = *layout;
-    layout.runtime.tstate_current = 0;
-    layout
+pub fn by_key_only(lookup: &ThreadLookup) -> ThreadLookup {
+    ThreadLookup {
+        holder: 0,
+        last_holder: 0,
+        ..*lookup
+    }
 }
 
 /// Names frames as the recorder does: what the kernel half captures, completed from memory where it was cut short. Entry
@@ -142,6 +144,8 @@ fn define<M: Memory>(memory: &M, layout: &Layout, key: CodeKey) -> Definition {
         line_table_object: captured.line_table_object,
         line_table_length: captured.line_table_length,
         layout: 0,
+        class_object: 0,
+        class: &[],
         name: text(captured.name, &captured.name_data[..captured.name.stored.into()]),
         filename: text(
             captured.filename,
@@ -166,10 +170,14 @@ const EMPTY: CodeDefinition = CodeDefinition {
     line_table_object: 0,
     line_table_length: 0,
     layout: 0,
+    class_object: 0,
+    class_stored: 0,
+    pad: 0,
     name: NO_TEXT,
     filename: NO_TEXT,
     name_data: [0; NAME_BYTES],
     filename_data: [0; FILENAME_BYTES],
+    class_data: [0; CLASS_BYTES],
     line_table: [0; LINE_TABLE_BYTES],
 };
 

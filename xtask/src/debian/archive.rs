@@ -20,15 +20,24 @@ pub(crate) struct Archive {
 impl Archive {
     /// Fetches the suite's package lists (some seconds). `suite` as in `sources.list`: `bullseye`, `trixie-backports`.
     pub(crate) fn open(suite: &str) -> anyhow::Result<Self> {
+        Self::open_lists(suite, suite, "deb")
+    }
+
+    /// The same for the lists of source packages, of which [`Self::download_source`] reads.
+    pub(crate) fn open_sources(suite: &str) -> anyhow::Result<Self> {
+        Self::open_lists(suite, &format!("{suite}-sources"), "deb-src")
+    }
+
+    fn open_lists(suite: &str, name: &str, kind: &str) -> anyhow::Result<Self> {
         let apt = workspace::cache_dir()?.join("apt");
-        let dir = apt.join(suite);
+        let dir = apt.join(name);
         fs::create_dir_all(dir.join("state/lists/partial"))?;
         fs::create_dir_all(dir.join("cache/archives/partial"))?;
         let mirror = mirror::find(&apt)?;
         fs::write(
             dir.join("sources.list"),
             format!(
-                "deb [signed-by={}] {} {suite} main\n",
+                "{kind} [signed-by={}] {} {suite} main\n",
                 mirror.keyring.display(),
                 mirror.uri
             ),
@@ -94,12 +103,63 @@ impl Archive {
         );
     }
 
+    /// Downloads packages and all that they need on a machine that has nothing, checked by apt. The files of `packages`
+    /// come last, in that order.
+    pub(crate) fn download_with_needs(
+        &self,
+        packages: &[String],
+        into: &Path,
+    ) -> anyhow::Result<Vec<PathBuf>> {
+        fs::create_dir_all(into.join("partial"))?;
+        let mut install = self.apt("apt-get");
+        install
+            .arg("--option")
+            .arg(format!("Dir::Cache::archives={}", into.display()))
+            .args(["--yes", "--no-install-recommends", "--download-only", "install"]);
+        command::output(install.args(packages))
+            .with_context(|| format!("cannot download {} of Debian {}", packages.join(" "), self.suite))?;
+        let mut debs = files(into)?;
+        debs.retain(|path| path.extension().is_some_and(|extension| extension == "deb"));
+        debs.sort_by_key(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let package = name.split('_').next().unwrap_or_default();
+            packages
+                .iter()
+                .position(|wanted| wanted == package)
+                .map(|position| position + 1)
+        });
+        Ok(debs)
+    }
+
+    /// Downloads upstream's tarball of a source package, checked by apt.
+    pub(crate) fn download_source(&self, package: &str, into: &Path) -> anyhow::Result<PathBuf> {
+        fs::create_dir_all(into)?;
+        let mut source = self.apt("apt-get");
+        source.args(["source", "--download-only", "--tar-only", package]);
+        command::output(source.current_dir(into))
+            .with_context(|| format!("cannot download the source of {package} of Debian {}", self.suite))?;
+        let mut found = files(into)?.into_iter();
+        let found = found.find(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.contains(".orig.tar.") && !name.ends_with(".asc")
+        });
+        found.with_context(|| format!("the source of {package} has no tarball"))
+    }
+
     fn apt(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         // Read after the machine's own configuration, whose proxies and certificates stay in force.
         command.arg("--config-file").arg(self.dir.join("apt.conf"));
         command
     }
+}
+
+/// Sorted by name.
+fn files(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(dir)?.map(|entry| Ok(entry?.path()));
+    let mut paths = paths.collect::<anyhow::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
 }
 
 fn configuration(dir: &Path) -> String {

@@ -3,7 +3,7 @@
 //! Callers are `setup` (compilers, QEMU, `rust-src`) and the kernel matrix. No host name is written down here.
 
 pub(crate) mod archive;
-pub(crate) mod mirror;
+mod mirror;
 
 use std::ffi::OsStr;
 use std::path::Path;

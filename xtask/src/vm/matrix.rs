@@ -11,10 +11,10 @@ use crate::workspace;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Matrix {
+    /// Rows of `tests/pythons.toml`.
+    pub(super) pythons: Vec<String>,
     #[serde(rename = "kernel")]
     pub(super) kernels: Vec<KernelRow>,
-    #[serde(rename = "python")]
-    pub(super) pythons: Vec<PythonRow>,
 }
 
 /// One kernel.
@@ -31,16 +31,6 @@ pub(super) struct KernelRow {
     pub(super) promises: Vec<String>,
     /// From power-on to the verdict, in seconds.
     pub(super) deadline_s: u64,
-}
-
-/// One Python.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "from", deny_unknown_fields)]
-pub(super) enum PythonRow {
-    /// Debian's own, whatever its version.
-    System,
-    /// A build of pyenv's with this minor version.
-    Pyenv { version: String },
 }
 
 /// Reads the file.

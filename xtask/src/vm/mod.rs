@@ -52,7 +52,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let matrix = matrix::read()?;
     let rows = select(matrix.kernels, &args.kernel)?;
-    setup::ensure(&[setup::RUST, setup::BPF, setup::PYTHON, setup::VM])?;
+    setup::ensure(&[setup::RUST, setup::BPF, setup::VM])?;
     let guest = Guest::build(python::find_all(&matrix.pythons)?, args.shell)?;
     let kernels = rows
         .iter()

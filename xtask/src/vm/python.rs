@@ -1,15 +1,13 @@
 //! The Pythons of this machine that the guest gets, each with the part of its library that start-up needs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context as _;
 
 use super::initramfs::Initramfs;
-use super::matrix::PythonRow;
-use crate::command;
 use crate::hint::hinted;
-use crate::setup::python::{interpreters, pyenv_root};
+use crate::{command, pythons};
 
 /// Packages of the library; modules that are single files are all copied.
 const PACKAGES: &[&str] = &["collections", "encodings", "importlib", "json", "re"];
@@ -21,8 +19,9 @@ pub(super) struct Python {
     pub(super) path: PathBuf,
 }
 
-/// The interpreter of every row. A row that cannot be had here is an error where it was promised, else a message.
-pub(super) fn find_all(rows: &[PythonRow]) -> anyhow::Result<Vec<Python>> {
+/// The interpreter of every row. One that cannot be had here is an error where it was promised, else a message.
+pub(super) fn find_all(rows: &[String]) -> anyhow::Result<Vec<Python>> {
+    pythons::ensure_named(rows)?;
     let mut found = Vec::new();
     for row in rows {
         found.extend(find(row)?);
@@ -34,44 +33,22 @@ pub(super) fn find_all(rows: &[PythonRow]) -> anyhow::Result<Vec<Python>> {
     Ok(found)
 }
 
-fn find(row: &PythonRow) -> anyhow::Result<Option<Python>> {
-    let everything = interpreters();
-    match row {
-        PythonRow::System => {
-            let path = everything.into_iter().find(|path| path.starts_with("/usr/bin"));
-            let path = path.ok_or_else(|| hinted("no Python in /usr/bin", "apt-get install python3"))?;
-            Ok(Some(Python {
-                version: version_in_name(&path),
-                path,
-            }))
-        }
-        PythonRow::Pyenv { version } => {
-            let Some(root) = pyenv_root() else {
-                eprintln!("test-vm: Python {version} is not tested: there is no pyenv on this machine");
-                return Ok(None);
-            };
-            let name = format!("python{version}");
-            let path = everything
-                .into_iter()
-                .find(|path| path.starts_with(&root) && path.ends_with(&name));
-            let path = path.ok_or_else(|| {
-                hinted(
-                    format!("pyenv has no Python {version}"),
-                    format!("pyenv install {version}"),
-                )
-            })?;
-            Ok(Some(Python {
-                version: version.clone(),
-                path,
-            }))
-        }
+fn find(row: &str) -> anyhow::Result<Option<Python>> {
+    if let Some(python) = pythons::find(row)? {
+        anyhow::ensure!(python.root.is_none(), "the guest has one root: {row} has its own");
+        return Ok(Some(Python {
+            version: python.version.split('.').take(2).collect::<Vec<_>>().join("."),
+            path: python.program,
+        }));
     }
-}
-
-/// `3.11` of `/usr/bin/python3.11`.
-fn version_in_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.trim_start_matches("python").to_owned()
+    if row.ends_with("-pyenv") && !pythons::has_pyenv()? {
+        eprintln!("test-vm: {row} is not tested: there is no pyenv on this machine");
+        return Ok(None);
+    }
+    Err(hinted(
+        format!("the Python {row} is not on this machine"),
+        format!("cargo xtask pythons {row}"),
+    ))
 }
 
 impl Python {

@@ -69,6 +69,7 @@ fn layout(minor: u8) -> Layout {
         qualname,
         line_table,
         bytecode: 0,
+        thread_bytecode: 0,
     };
     let text = TextLayout {
         str_length: 16,

@@ -1,4 +1,4 @@
-//! `co_lnotab` (3.6 to 3.9): pairs of an unsigned offset step and a signed line step.
+//! `co_lnotab` (2.7 to 3.9): pairs of an unsigned offset step and a line step, which is signed from 3.6 on.
 //!
 //! `Objects/lnotab_notes.txt`. A line lasts until a later pair changes it, the last one without end.
 
@@ -11,10 +11,16 @@ use super::{Entry, Format, Location, Visit};
 pub(super) const FORMAT: Format = Format {
     code: line_table_format::LNOTAB,
     name: "co_lnotab (3.6)",
-    entries,
+    entries: |first_line, bytes, visit| entries(first_line, bytes, |step| step.cast_signed().into(), visit),
 };
 
-fn entries(first_line: i64, bytes: &[u8], visit: Visit<'_>) -> ControlFlow<()> {
+pub(super) const UNSIGNED_FORMAT: Format = Format {
+    code: line_table_format::UNSIGNED_LNOTAB,
+    name: "co_lnotab (2.7)",
+    entries: |first_line, bytes, visit| entries(first_line, bytes, i64::from, visit),
+};
+
+fn entries(first_line: i64, bytes: &[u8], line_step: fn(u8) -> i64, visit: Visit<'_>) -> ControlFlow<()> {
     let mut line = first_line;
     let mut start = 0u32;
     for pair in bytes.chunks_exact(2) {
@@ -27,7 +33,7 @@ fn entries(first_line: i64, bytes: &[u8], visit: Visit<'_>) -> ControlFlow<()> {
             })?;
             start = end;
         }
-        line = line.saturating_add(pair[1].cast_signed().into());
+        line = line.saturating_add(line_step(pair[1]));
     }
     visit(Entry {
         start,

@@ -18,7 +18,12 @@ use core::ops::ControlFlow;
 use profiler_common::record::NO_INSTRUCTION;
 
 /// Every format, indexed by its [`profiler_common::layout::line_table_format`] code.
-pub const ALL: &[Format] = &[lnotab::FORMAT, ranges::FORMAT, locations::FORMAT];
+pub const ALL: &[Format] = &[
+    lnotab::FORMAT,
+    ranges::FORMAT,
+    locations::FORMAT,
+    lnotab::UNSIGNED_FORMAT,
+];
 
 /// One format.
 #[derive(Clone, Copy, Debug)]

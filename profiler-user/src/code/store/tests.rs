@@ -56,7 +56,7 @@ fn a_frame_gets_its_function_and_line() {
     insert(&mut store, process(1), 0x1000, &function("main"));
     let named = |line| {
         Ok(ResolvedFrame {
-            name: "main",
+            name: "main".into(),
             filename: Some("/srv/app.py"),
             line,
             first_line: Some(10),
@@ -125,7 +125,7 @@ fn a_function_whose_name_alone_was_not_readable_keeps_its_place() {
     let resolved = store.resolve(process(1), frame(0x1000, 2)).expect("a place");
     assert_eq!(
         (resolved.name, resolved.filename, resolved.line),
-        (NAME_NOT_READABLE, Some("/srv/app.py"), Some(12))
+        (NAME_NOT_READABLE.into(), Some("/srv/app.py"), Some(12))
     );
 }
 
@@ -176,7 +176,7 @@ fn equal_functions_of_all_processes_share_one_definition_and_one_id() {
         })
         .collect();
     assert!(ids.iter().all(|id| *id == ids[0]));
-    assert_eq!(store.describe(ids[0]).map(|frame| frame.name), Some("f3"));
+    assert_eq!(store.describe(ids[0]).map(|frame| frame.name), Some("f3".into()));
 }
 
 #[test]
@@ -187,7 +187,10 @@ fn other_content_for_the_same_code_object_replaces_the_older_from_then_on() {
     insert(&mut store, process(1), 0x1000, &function("after"));
     let after = store.resolve_id(process(1), frame(0x1000, 0)).expect("known");
     assert_ne!(before, after);
-    assert_eq!(store.describe(after).map(|frame| frame.name), Some("after"));
+    assert_eq!(
+        store.describe(after).map(|frame| frame.name),
+        Some("after".into())
+    );
     assert_eq!(
         store.describe(before),
         None,
@@ -328,7 +331,7 @@ fn whoever_uses_the_most_pays_and_what_was_used_last_stays() {
         store
             .resolve(process(1), frame(0x1000, 0))
             .map(|frame| frame.name),
-        Ok("modest")
+        Ok("modest".into())
     );
     assert_eq!(
         store.resolve(process(2), frame(2 << 12, 0)),

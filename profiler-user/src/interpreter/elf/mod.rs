@@ -38,6 +38,9 @@ pub(crate) const DEBUG_COOKIE: &[u8; 8] = b"xdebugpy";
 /// Functions that only PyPy defines.
 const PYPY_FUNCTIONS: &[&[u8]] = &[b"pypy_main_startup", b"pypy_execute_source"];
 
+/// Exported by builds with `Py_STACKREF_DEBUG` only (`Include/internal/pycore_stackref.h` of 3.14).
+const STACKREF_DEBUG_FUNCTION: &[u8] = b"_Py_stackref_get_object";
+
 /// Why a file could not be analysed.
 #[derive(Debug, thiserror::Error)]
 pub enum ElfError {
@@ -142,6 +145,8 @@ pub struct CPython {
     /// `sizeof(PyObject)`, when the file exports `_Py_NoneStruct`; more than 16 in builds with other object
     /// layouts.
     pub object_header_bytes: Option<u64>,
+    /// Built with `Py_STACKREF_DEBUG` (3.14+).
+    pub has_stackref_debug: bool,
     /// Where it keeps what leads to a thread's state.
     pub anchors: Anchors,
 }
@@ -250,6 +255,7 @@ fn find_interpreter<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
             version,
             debug_offsets,
             object_header_bytes,
+            has_stackref_debug: image.dynamic_symbol(STACKREF_DEBUG_FUNCTION).is_some(),
             anchors: anchors::find(image, runtime),
         }));
     }
@@ -261,6 +267,7 @@ fn find_interpreter<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
         version,
         debug_offsets: None,
         object_header_bytes,
+        has_stackref_debug: false,
         anchors: anchors::find(image, None),
     }))
 }

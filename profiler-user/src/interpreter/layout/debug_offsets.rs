@@ -6,6 +6,7 @@
 
 use profiler_common::layout::Layout;
 
+use super::VersionEntry;
 use crate::interpreter::elf::DEBUG_COOKIE;
 
 /// Largest offset or size that any build has, in bytes (`sizeof(PyInterpreterState)` is about 220 KB in 3.13).
@@ -22,8 +23,10 @@ pub struct DebugFields {
     pub thread_id: u16,
     /// `thread_state.datastack_chunk`
     pub datastack_chunk: u16,
-    /// `thread_state.status`
-    pub status: u16,
+    /// `thread_state.status` (3.13) or `thread_state.holds_gil` (3.15); 0 where the table has no such number.
+    pub gil: u16,
+    /// `thread_state.gil_requested` (3.15); 0 where the table has no such number.
+    pub gil_requested: u16,
     /// `thread_state.interp`
     pub interp: u16,
     /// `interpreter_frame.previous`
@@ -34,6 +37,8 @@ pub struct DebugFields {
     pub instr_ptr: u16,
     /// `interpreter_frame.owner`
     pub owner: u16,
+    /// `interpreter_frame.tlbc_index` (3.14+), in free-threaded builds.
+    pub tlbc_index: u16,
     /// `code_object.filename`
     pub filename: u16,
     /// `code_object.name`
@@ -46,6 +51,8 @@ pub struct DebugFields {
     pub firstlineno: u16,
     /// `code_object.co_code_adaptive`
     pub co_code_adaptive: u16,
+    /// `code_object.co_tlbc` (3.14+), in free-threaded builds.
+    pub co_tlbc: u16,
     /// `pyobject.ob_type`
     pub ob_type: u16,
     /// `bytes_object.ob_size`
@@ -58,6 +65,12 @@ pub struct DebugFields {
     pub str_length: u16,
     /// `unicode_object.asciiobject_size`
     pub ascii_size: u16,
+    /// `unicode_object.compactunicodeobject_size` (3.15); 0 where the table has no such number.
+    pub compact_size: u16,
+    /// `interpreter_state.gc`
+    pub interpreter_gc: u16,
+    /// `gc.collecting`
+    pub gc_collecting: u16,
 }
 
 /// Why a `_Py_DebugOffsets` is not believed.
@@ -80,17 +93,18 @@ pub(super) fn is_free_threaded(bytes: &[u8]) -> bool {
 }
 
 impl DebugFields {
-    /// `table`, with every number that `bytes` has replaced by it.
+    /// The layout of `entry`, with every number that `bytes` has replaced by it.
     ///
     /// # Errors
     /// When `bytes` is no such table. The result still needs the check that every table gets.
-    pub(super) fn apply(&self, bytes: &[u8], table: &Layout) -> Result<Layout, DebugOffsetsError> {
+    pub(super) fn apply(&self, bytes: &[u8], entry: &VersionEntry) -> Result<Layout, DebugOffsetsError> {
         if !bytes.starts_with(DEBUG_COOKIE) {
             return Err(DebugOffsetsError::Absent);
         }
         let bytes = bytes.get(..self.bytes.into()).ok_or(DebugOffsetsError::Short)?;
         for (field, expected, name) in [
-            (self.ob_type, 8, "pyobject.ob_type"),
+            // The last field of an object's header.
+            (self.ob_type, entry.object_header_bytes - 8, "pyobject.ob_type"),
             (self.previous, 8, "interpreter_frame.previous"),
         ] {
             if word(bytes, field)? != expected {
@@ -107,18 +121,23 @@ impl DebugFields {
             u16::try_from(word(bytes, field)?).map_err(|_| DebugOffsetsError::Implausible("offset"))
         };
 
-        let mut layout = *table;
+        // What the table has no number for keeps the data file's.
+        let get_or = |field: u16, known: u16| if field == 0 { Ok(known) } else { get(field) };
+
+        let mut layout = entry.layout;
         let state = &mut layout.thread_state;
         state.frame = get(self.current_frame)?;
         state.thread_id = get(self.thread_id)?;
         state.datastack_chunk = get(self.datastack_chunk)?;
-        state.status = get(self.status)?;
+        state.status = get_or(self.gil, state.status)?;
+        state.gil_requested = get_or(self.gil_requested, state.gil_requested)?;
         state.interp = get(self.interp)?;
         state.bytes = cover(&[
             state.frame,
             state.thread_id,
             state.datastack_chunk,
             state.status,
+            state.gil_requested,
             state.interp,
         ]);
 
@@ -127,7 +146,16 @@ impl DebugFields {
         frame.code = get(self.executable)?;
         frame.instr = get(self.instr_ptr)?;
         frame.owner = get(self.owner)?;
-        frame.bytes = cover(&[frame.previous, frame.code, frame.instr, frame.owner]);
+        if entry.free_threaded {
+            frame.bytecode_index = get_or(self.tlbc_index, 0)?;
+        }
+        frame.bytes = cover(&[
+            frame.previous,
+            frame.code,
+            frame.instr,
+            frame.owner,
+            frame.bytecode_index,
+        ]);
 
         let code = &mut layout.code;
         code.filename = get(self.filename)?;
@@ -136,14 +164,18 @@ impl DebugFields {
         code.line_table = get(self.linetable)?;
         code.first_line = get(self.firstlineno)?;
         code.bytecode = get(self.co_code_adaptive)?;
+        if entry.free_threaded {
+            code.thread_bytecode = get_or(self.co_tlbc, 0)?;
+        }
+        layout.interpreter.collecting = get(self.interpreter_gc)?.saturating_add(get(self.gc_collecting)?);
 
         let text = &mut layout.text;
-        // The table has no `sizeof(PyCompactUnicodeObject)`: the two fields it adds keep their size.
+        // Up to 3.14 there is no `sizeof(PyCompactUnicodeObject)`: the two fields it adds keep their size.
         let compact_extra = text.compact_data.saturating_sub(text.ascii_data);
         text.str_state = get(self.str_state)?;
         text.str_length = get(self.str_length)?;
         text.ascii_data = get(self.ascii_size)?;
-        text.compact_data = text.ascii_data.saturating_add(compact_extra);
+        text.compact_data = get_or(self.compact_size, text.ascii_data.saturating_add(compact_extra))?;
         text.bytes_size = get(self.bytes_size)?;
         text.bytes_data = get(self.bytes_data)?;
         Ok(layout)
@@ -170,14 +202,14 @@ mod tests {
     use super::*;
     use crate::interpreter::layout::{LAYOUTS, check};
 
-    fn with_debug_offsets() -> impl Iterator<Item = (DebugFields, Layout)> {
+    fn with_debug_offsets() -> impl Iterator<Item = (DebugFields, &'static VersionEntry)> {
         LAYOUTS
             .iter()
-            .filter_map(|entry| Some((entry.debug_offsets?, entry.layout)))
+            .filter_map(|entry| Some((entry.debug_offsets?, entry)))
     }
 
     /// A table that says what `layout` says.
-    fn bytes_of(fields: &DebugFields, layout: &Layout) -> Vec<u8> {
+    fn bytes_of(fields: &DebugFields, entry: &VersionEntry, layout: &Layout) -> Vec<u8> {
         let mut bytes = vec![0; fields.bytes.into()];
         bytes[..8].copy_from_slice(DEBUG_COOKIE);
         let Layout {
@@ -185,13 +217,19 @@ mod tests {
             frame,
             code,
             text,
+            interpreter,
             ..
         } = *layout;
         for (at, value) in [
             (fields.current_frame, state.frame),
             (fields.thread_id, state.thread_id),
             (fields.datastack_chunk, state.datastack_chunk),
-            (fields.status, state.status),
+            (fields.gil, state.status),
+            (fields.gil_requested, state.gil_requested),
+            (fields.tlbc_index, frame.bytecode_index),
+            (fields.co_tlbc, code.thread_bytecode),
+            (fields.compact_size, text.compact_data),
+            (fields.gc_collecting, interpreter.collecting),
             (fields.interp, state.interp),
             (fields.previous, frame.previous),
             (fields.executable, frame.code),
@@ -203,13 +241,16 @@ mod tests {
             (fields.linetable, code.line_table),
             (fields.firstlineno, code.first_line),
             (fields.co_code_adaptive, code.bytecode),
-            (fields.ob_type, 8),
+            (fields.ob_type, entry.object_header_bytes as u16 - 8),
             (fields.bytes_size, text.bytes_size),
             (fields.bytes_data, text.bytes_data),
             (fields.str_state, text.str_state),
             (fields.str_length, text.str_length),
             (fields.ascii_size, text.ascii_data),
-        ] {
+        ]
+        .into_iter()
+        .filter(|(at, _)| *at != 0)
+        {
             bytes[usize::from(at)..][..2].copy_from_slice(&value.to_le_bytes());
         }
         bytes
@@ -217,29 +258,33 @@ mod tests {
 
     #[test]
     fn a_table_that_agrees_changes_nothing() {
-        for (fields, layout) in with_debug_offsets() {
-            assert_eq!(fields.apply(&bytes_of(&fields, &layout), &layout), Ok(layout));
+        for (fields, entry) in with_debug_offsets() {
+            let layout = entry.layout;
+            assert_eq!(
+                fields.apply(&bytes_of(&fields, entry, &layout), entry),
+                Ok(layout)
+            );
         }
     }
 
     #[test]
     fn a_moved_field_is_followed_and_the_read_grows_with_it() {
-        for (fields, layout) in with_debug_offsets() {
-            let mut moved = layout;
+        for (fields, entry) in with_debug_offsets() {
+            let mut moved = entry.layout;
             moved.thread_state.datastack_chunk += 16;
             moved.thread_state.bytes += 16;
             moved.frame.owner += 8;
             moved.frame.bytes += 8;
-            assert_eq!(fields.apply(&bytes_of(&fields, &moved), &layout), Ok(moved));
+            assert_eq!(fields.apply(&bytes_of(&fields, entry, &moved), entry), Ok(moved));
             assert_eq!(check(&moved), Ok(()));
         }
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for (fields, layout) in with_debug_offsets() {
-            let good = bytes_of(&fields, &layout);
-            let apply = |bytes: &[u8]| fields.apply(bytes, &layout).expect_err("not a table");
+        for (fields, entry) in with_debug_offsets() {
+            let good = bytes_of(&fields, entry, &entry.layout);
+            let apply = |bytes: &[u8]| fields.apply(bytes, entry).expect_err("not a table");
             assert_eq!(apply(b""), DebugOffsetsError::Absent);
             assert_eq!(apply(&good[..good.len() - 1]), DebugOffsetsError::Short);
             let mut bad = good.clone();

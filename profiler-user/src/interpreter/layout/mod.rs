@@ -8,16 +8,22 @@
 mod debug_offsets;
 #[cfg(test)]
 mod offsets_test;
+mod v2_7;
 mod v3_10;
 mod v3_11;
 mod v3_12;
 mod v3_13;
+mod v3_14;
+mod v3_15;
+mod v3_6;
+mod v3_7;
 mod v3_8;
 mod v3_9;
 
 pub use self::debug_offsets::{DebugFields, DebugOffsetsError};
 
-use profiler_common::layout::{IDENTITY_WORDS, Layout};
+use profiler_common::layout::{IDENTITY_WORDS, Layout, frame_shape, text_shape};
+use profiler_common::reason::GilState;
 use profiler_common::walker::{FRAME_WORDS, THREAD_STATE_WORDS};
 
 use super::elf::{Architecture, CPython};
@@ -42,27 +48,60 @@ pub struct VersionEntry {
     pub tag: &'static str,
     /// `sizeof(PyObject)`: a build that differs (`--with-trace-refs`) has every offset moved.
     pub object_header_bytes: u64,
+    /// A [`profiler_common::process::thread_lookup`] code: what leads to a thread's state.
+    pub lookup: u8,
+    /// Fields of `_PyRuntime`.
+    pub runtime: RuntimeFields,
     /// The numbers.
     pub layout: Layout,
     /// Where `_Py_DebugOffsets` has the numbers that it has (3.13+); these win over `layout`.
     pub debug_offsets: Option<DebugFields>,
 }
 
+/// Where `_PyRuntime` (3.7+) has what finding a thread's state takes, bytes from its start; 0 for what it does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuntimeFields {
+    /// `gilstate.tstate_current`, the thread state that holds the GIL (up to 3.11).
+    pub holder: u16,
+    /// `ceval.gil.last_holder` (up to 3.11).
+    pub last_holder: u16,
+    /// `autoTSSkey`, a `Py_tss_t` (up to 3.14).
+    pub thread_key: u16,
+    /// `gc.collecting` (up to 3.8).
+    pub collecting: u16,
+}
+
+/// `Layout::gil_otherwise` of builds with a GIL.
+const GIL_RELEASED: u8 = GilState::Released.code() as u8;
+/// `Layout::gil_otherwise` of free-threaded builds.
+const GIL_ABSENT: u8 = GilState::Absent.code() as u8;
+
 /// Every supported version.
 pub const LAYOUTS: &[VersionEntry] = &[
+    v2_7::ENTRY,
+    v3_6::ENTRY,
+    v3_7::ENTRY,
     v3_8::ENTRY,
     v3_9::ENTRY,
     v3_10::ENTRY,
     v3_11::ENTRY,
     v3_12::ENTRY,
     v3_13::ENTRY,
+    v3_13::FREE_THREADED,
+    v3_14::ENTRY,
+    v3_14::FREE_THREADED,
+    v3_15::ENTRY,
+    v3_15::FREE_THREADED,
 ];
 
 /// The layout of an interpreter of this version, as its file describes it.
 ///
 /// # Errors
 /// The reason why this interpreter cannot be profiled.
-pub(super) fn find(version: Version, interpreter: &CPython) -> Result<Layout, Refusal> {
+pub(super) fn find(
+    version: Version,
+    interpreter: &CPython,
+) -> Result<(&'static VersionEntry, Layout), Refusal> {
     let is_free_threaded = interpreter
         .debug_offsets
         .as_deref()
@@ -79,26 +118,89 @@ pub(super) fn find(version: Version, interpreter: &CPython) -> Result<Layout, Re
     if version.level != Level::Final {
         return Err(Refusal::PreRelease);
     }
-    if let Some(bytes) = interpreter.object_header_bytes
-        && bytes != entry.object_header_bytes
-    {
-        return Err(Refusal::ObjectLayout {
-            expected: entry.object_header_bytes,
-            found: bytes,
-        });
+    if interpreter.has_stackref_debug {
+        return Err(Refusal::StackRefDebug);
     }
-    match &entry.debug_offsets {
-        None => Ok(entry.layout),
-        Some(fields) => {
-            let bytes = interpreter
-                .debug_offsets
-                .as_deref()
-                .ok_or(DebugOffsetsError::Absent)?;
-            let layout = fields.apply(bytes, &entry.layout)?;
-            check(&layout).map_err(DebugOffsetsError::Implausible)?;
-            Ok(layout)
+    let Some(fields) = &entry.debug_offsets else {
+        return Ok((entry, without_debug_offsets(entry, interpreter)?));
+    };
+    let bytes = interpreter
+        .debug_offsets
+        .as_deref()
+        .ok_or(DebugOffsetsError::Absent)?;
+    let layout = fields.apply(bytes, entry)?;
+    check(&layout).map_err(DebugOffsetsError::Implausible)?;
+    Ok((entry, layout))
+}
+
+/// The table's numbers, moved where every object begins with two more pointers.
+fn without_debug_offsets(entry: &VersionEntry, interpreter: &CPython) -> Result<Layout, Refusal> {
+    let expected = entry.object_header_bytes;
+    match interpreter.object_header_bytes {
+        Some(found) if found == expected + u64::from(TRACE_REFS_BYTES) => {
+            Ok(with_longer_headers(&entry.layout, TRACE_REFS_BYTES))
         }
+        Some(found) if found != expected => Err(Refusal::ObjectLayout { expected, found }),
+        _ => Ok(entry.layout),
     }
+}
+
+/// `_ob_next` and `_ob_prev` of builds with `Py_TRACE_REFS` (`Include/object.h` up to 3.12; up to 3.7 every `Py_DEBUG` build).
+const TRACE_REFS_BYTES: u16 = 16;
+
+/// Moves every field of every object; thread states, interpreters and the frames of 3.11+ are none.
+fn with_longer_headers(layout: &Layout, extra: u16) -> Layout {
+    let mut layout = *layout;
+    let move_all = |fields: &mut [&mut u16]| {
+        for field in fields {
+            if **field != 0 {
+                **field = field.saturating_add(extra);
+            }
+        }
+    };
+    let code = &mut layout.code;
+    move_all(&mut [
+        &mut code.identity_start,
+        &mut code.first_line,
+        &mut code.filename,
+        &mut code.name,
+        &mut code.qualname,
+        &mut code.line_table,
+        &mut code.bytecode,
+        &mut layout.code_flags,
+    ]);
+    let text = &mut layout.text;
+    move_all(&mut [
+        &mut text.str_length,
+        &mut text.str_state,
+        &mut text.ascii_data,
+        &mut text.compact_data,
+        &mut text.bytes_size,
+        &mut text.bytes_data,
+    ]);
+    let method = &mut layout.method;
+    move_all(&mut [
+        &mut method.argument_count,
+        &mut method.local_count,
+        &mut method.local_names,
+        &mut method.cell_arguments,
+        &mut method.locals,
+        &mut method.cell_content,
+        &mut method.tuple_items,
+        &mut method.object_type,
+        &mut method.type_name,
+        &mut method.type_flags,
+    ]);
+    if layout.frame_shape == frame_shape::OBJECT {
+        let frame = &mut layout.frame;
+        move_all(&mut [
+            &mut frame.bytes,
+            &mut frame.previous,
+            &mut frame.code,
+            &mut frame.instr,
+        ]);
+    }
+    layout
 }
 
 /// Bytes of the identity range.
@@ -117,6 +219,7 @@ fn check(layout: &Layout) -> Result<(), &'static str> {
             .is_some_and(|field| within(field, size, IDENTITY_BYTES))
     };
     let text = &layout.text;
+    let is_bytes = layout.text_shape == text_shape::BYTES;
     let checks = [
         (
             usize::from(state.bytes) <= 8 * THREAD_STATE_WORDS,
@@ -130,6 +233,14 @@ fn check(layout: &Layout) -> Result<(), &'static str> {
         ),
         (within(state.status, 4, state.bytes), "thread_state.status"),
         (within(state.interp, 8, state.bytes), "thread_state.interp"),
+        (
+            within(state.gil_requested, 4, state.bytes),
+            "thread_state.gil_requested",
+        ),
+        (
+            within(frame.bytecode_index, 4, frame.bytes),
+            "interpreter_frame.tlbc_index",
+        ),
         (
             usize::from(frame.bytes) <= 8 * FRAME_WORDS && frame.bytes.is_multiple_of(8),
             "interpreter_frame.size",
@@ -159,15 +270,19 @@ fn check(layout: &Layout) -> Result<(), &'static str> {
             "code_object.co_flags",
         ),
         // `capture` reads `state` and `length` with the first 64 bytes of a `str`.
-        (within(text.str_length, 8, 64), "unicode_object.length"),
         (
-            within(text.str_state, 4, 64) && text.str_state >= text.str_length,
+            is_bytes || within(text.str_length, 8, 64),
+            "unicode_object.length",
+        ),
+        (
+            is_bytes || within(text.str_state, 4, 64) && text.str_state >= text.str_length,
             "unicode_object.state",
         ),
         (
-            text.ascii_data < text.compact_data,
+            is_bytes || text.ascii_data < text.compact_data,
             "unicode_object.asciiobject_size",
         ),
+        (within(text.bytes_size, 8, 64), "bytes_object.ob_size"),
         (text.bytes_size < text.bytes_data, "bytes_object.ob_sval"),
     ];
     checks
@@ -187,6 +302,7 @@ mod tests {
             version: VersionEvidence::Known(version),
             debug_offsets: None,
             object_header_bytes: Some(16),
+            has_stackref_debug: false,
             anchors: crate::interpreter::elf::Anchors::default(),
         }
     }
@@ -219,22 +335,44 @@ mod tests {
             ..version
         };
         assert_eq!(find(candidate, &interpreter(candidate)), Err(Refusal::PreRelease));
-        let traced = CPython {
-            object_header_bytes: Some(32),
+        let odd = CPython {
+            object_header_bytes: Some(40),
             ..interpreter(version)
         };
         assert_eq!(
-            find(version, &traced),
+            find(version, &odd),
             Err(Refusal::ObjectLayout {
                 expected: 16,
-                found: 32
+                found: 40
             })
         );
+        let debug = CPython {
+            has_stackref_debug: true,
+            ..interpreter(version)
+        };
+        assert_eq!(find(version, &debug), Err(Refusal::StackRefDebug));
         let hidden = CPython {
             object_header_bytes: None,
             ..interpreter(version)
         };
         assert!(find(version, &hidden).is_ok());
+    }
+
+    #[test]
+    fn objects_with_two_more_pointers_are_read_16_bytes_further_on() {
+        let version = Version::minor_only(3, 9);
+        let traced = CPython {
+            object_header_bytes: Some(32),
+            ..interpreter(version)
+        };
+        let (entry, layout) = find(version, &traced).expect("supported");
+        assert_eq!(check(&layout), Ok(()));
+        let known = &entry.layout;
+        assert_eq!(layout.frame.code, known.frame.code + 16);
+        assert_eq!(layout.code.name, known.code.name + 16);
+        assert_eq!(layout.method.locals, known.method.locals + 16);
+        assert_eq!(layout.text.bytes_data, known.text.bytes_data + 16);
+        assert_eq!((layout.frame.owner, layout.thread_state), (0, known.thread_state));
     }
 
     #[test]

@@ -78,7 +78,7 @@ fn present(expression: &'static str, value: u16) -> Fact {
 fn state_facts(entry: &VersionEntry) -> Vec<Fact> {
     let layout = &entry.layout;
     let state = &layout.thread_state;
-    let key = layout.runtime.tss_key;
+    let key = entry.runtime.thread_key;
     let (in_gilstate, outside) = if entry.minor <= 11 { (key, 0) } else { (0, key) };
     let newest_frame = match layout.frame_shape {
         frame_shape::OBJECT => "offsetof(PyThreadState, frame)",
@@ -93,7 +93,7 @@ fn state_facts(entry: &VersionEntry) -> Vec<Fact> {
     vec![
         present(
             "offsetof(_PyRuntimeState, gilstate.tstate_current)",
-            layout.runtime.tstate_current,
+            entry.runtime.holder,
         ),
         present("offsetof(_PyRuntimeState, gilstate.autoTSSkey)", in_gilstate),
         present(
@@ -102,7 +102,10 @@ fn state_facts(entry: &VersionEntry) -> Vec<Fact> {
         ),
         present("offsetof(_PyRuntimeState, autoTSSkey)", outside),
         present("offsetof(_PyRuntimeState, autoTSSkey._key) - 4", outside),
-        ("offsetof(Py_tss_t, _is_initialized)", 0),
+        (
+            "offsetof(Py_tss_t, _is_initialized)",
+            if key == 0 { UNUSED } else { 0 },
+        ),
         ("offsetof(PyThreadState, thread_id)", state.thread_id.into()),
         (newest_frame, state.frame.into()),
         present("offsetof(PyThreadState, datastack_chunk)", state.datastack_chunk),
@@ -241,7 +244,7 @@ fn debug_offsets_facts(entry: &VersionEntry) -> Vec<Fact> {
         ),
         (
             "offsetof(_Py_DebugOffsets, thread_state.status)",
-            fields.status.into(),
+            fields.gil.into(),
         ),
         (
             "offsetof(_Py_DebugOffsets, thread_state.interp)",
@@ -368,7 +371,9 @@ fn compile(headers: &Path, facts: &[Fact], minor: u8) -> BTreeMap<String, u64> {
     memcpy(&word, (char *)&s + offsetof(PyThreadState, _status), 4); __builtin_ctz(word); })
 ";
     let internal: &[&str] = match minor {
-        ..=8 => &["pycore_pystate.h"],
+        ..=6 => &[],
+        7 => &["pystate.h"],
+        8 => &["pycore_pystate.h"],
         9..=10 => &["pycore_runtime.h"],
         _ => &["pycore_runtime.h", "pycore_interp.h", "pycore_frame.h"],
     };

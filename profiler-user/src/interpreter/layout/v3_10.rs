@@ -4,11 +4,12 @@
 //! 3.10.12 and 3.10.13.
 
 use profiler_common::layout::{
-    CodeLayout, FrameLayout, Layout, RuntimeLayout, TextLayout, ThreadStateLayout, frame_shape, gil_shape,
-    instr_shape, line_table_format,
+    CodeLayout, FrameLayout, InterpreterLayout, Layout, MethodLayout, TextLayout, ThreadStateLayout,
+    frame_shape, gil_shape, instr_shape, line_table_format, text_shape,
 };
+use profiler_common::process::thread_lookup;
 
-use super::VersionEntry;
+use super::{GIL_RELEASED, RuntimeFields, VersionEntry};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
     major: 3,
@@ -16,11 +17,14 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
     free_threaded: false,
     tag: "v3.10.13",
     object_header_bytes: 16,
+    lookup: thread_lookup::KEY_STRUCT,
+    runtime: RuntimeFields {
+        holder: 568,
+        last_holder: 360,
+        thread_key: 584,
+        collecting: 0,
+    },
     layout: Layout {
-        runtime: RuntimeLayout {
-            tstate_current: 568,
-            tss_key: 584,
-        },
         thread_state: ThreadStateLayout {
             bytes: 184,
             thread_id: 176,
@@ -28,6 +32,12 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             datastack_chunk: 0,
             status: 0,
             interp: 16,
+            next: 0,
+            gil_requested: 0,
+        },
+        interpreter: InterpreterLayout {
+            collecting: 816,
+            threads: 0,
         },
         frame: FrameLayout {
             bytes: 104,
@@ -37,6 +47,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             owner: 0,
             cframe_current: 0,
             entry_flag: 0,
+            bytecode_index: 0,
         },
         code: CodeLayout {
             // `co_stacksize` to `co_linetable`; `co_zombieframe` behind it changes.
@@ -47,6 +58,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             qualname: 112,
             line_table: 120,
             bytecode: 0,
+            thread_bytecode: 0,
         },
         text: TextLayout {
             str_length: 16,
@@ -60,10 +72,25 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             ascii_bit: 6,
             pad: 0,
         },
+        method: MethodLayout {
+            argument_count: 16,
+            local_count: 28,
+            local_names: 72,
+            cell_arguments: 96,
+            cell_argument_bytes: 8,
+            locals: 352,
+            cell_content: 16,
+            tuple_items: 24,
+            object_type: 8,
+            type_name: 24,
+            type_flags: 168,
+        },
         frame_shape: frame_shape::OBJECT,
         instr_shape: instr_shape::LASTI_UNITS,
-        gil_shape: gil_shape::RUNTIME_CURRENT,
+        gil_shape: gil_shape::HOLDER,
         gil_bit: 0,
+        gil_otherwise: GIL_RELEASED,
+        text_shape: text_shape::UNICODE,
         line_table: line_table_format::RANGES,
         shim_owner: 255,
         code_tag_mask: 0,

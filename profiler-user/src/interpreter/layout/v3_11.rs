@@ -4,11 +4,12 @@
 //! and 3.11.7. Owners are 0 to 2: entry frames on the C stack came with 3.12.
 
 use profiler_common::layout::{
-    CodeLayout, FrameLayout, LAYOUT_IDENTITY_LOW_HALF, Layout, RuntimeLayout, TextLayout, ThreadStateLayout,
-    frame_shape, gil_shape, instr_shape, line_table_format,
+    CodeLayout, FrameLayout, InterpreterLayout, LAYOUT_IDENTITY_LOW_HALF, Layout, MethodLayout, TextLayout,
+    ThreadStateLayout, frame_shape, gil_shape, instr_shape, line_table_format, text_shape,
 };
+use profiler_common::process::thread_lookup;
 
-use super::VersionEntry;
+use super::{GIL_RELEASED, RuntimeFields, VersionEntry};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
     major: 3,
@@ -16,11 +17,14 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
     free_threaded: false,
     tag: "v3.11.7",
     object_header_bytes: 16,
+    lookup: thread_lookup::KEY_STRUCT,
+    runtime: RuntimeFields {
+        holder: 576,
+        last_holder: 368,
+        thread_key: 592,
+        collecting: 0,
+    },
     layout: Layout {
-        runtime: RuntimeLayout {
-            tstate_current: 576,
-            tss_key: 592,
-        },
         thread_state: ThreadStateLayout {
             bytes: 304,
             thread_id: 152,
@@ -28,6 +32,12 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             datastack_chunk: 296,
             status: 0,
             interp: 16,
+            next: 0,
+            gil_requested: 0,
+        },
+        interpreter: InterpreterLayout {
+            collecting: 848,
+            threads: 0,
         },
         frame: FrameLayout {
             bytes: 72,
@@ -37,6 +47,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             owner: 69,
             cframe_current: 8,
             entry_flag: 68,
+            bytecode_index: 0,
         },
         code: CodeLayout {
             // `co_argcount` to `co_linetable`; `co_warmup` before it, and `co_weakreflist` and all behind it,
@@ -48,6 +59,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             qualname: 128,
             line_table: 136,
             bytecode: 184,
+            thread_bytecode: 0,
         },
         text: TextLayout {
             str_length: 16,
@@ -61,10 +73,13 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             ascii_bit: 6,
             pad: 0,
         },
+        method: MethodLayout::NONE,
         frame_shape: frame_shape::VIA_CFRAME,
         instr_shape: instr_shape::POINTER,
-        gil_shape: gil_shape::RUNTIME_CURRENT,
+        gil_shape: gil_shape::HOLDER,
         gil_bit: 0,
+        gil_otherwise: GIL_RELEASED,
+        text_shape: text_shape::UNICODE,
         line_table: line_table_format::LOCATIONS,
         shim_owner: 3,
         code_tag_mask: 0,

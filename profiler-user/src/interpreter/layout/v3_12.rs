@@ -4,11 +4,12 @@
 //! and 3.12.3. `_status` bit 4 is `active`; owner 3 is `FRAME_OWNED_BY_CSTACK`.
 
 use profiler_common::layout::{
-    CodeLayout, FrameLayout, LAYOUT_CODE_VERSION, Layout, RuntimeLayout, TextLayout, ThreadStateLayout,
-    frame_shape, gil_shape, instr_shape, line_table_format,
+    CodeLayout, FrameLayout, InterpreterLayout, LAYOUT_CODE_VERSION, Layout, MethodLayout, TextLayout,
+    ThreadStateLayout, frame_shape, gil_shape, instr_shape, line_table_format, text_shape,
 };
+use profiler_common::process::thread_lookup;
 
-use super::VersionEntry;
+use super::{GIL_RELEASED, RuntimeFields, VersionEntry};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
     major: 3,
@@ -16,11 +17,14 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
     free_threaded: false,
     tag: "v3.12.1",
     object_header_bytes: 16,
+    lookup: thread_lookup::KEY_STRUCT,
+    runtime: RuntimeFields {
+        holder: 0,
+        last_holder: 0,
+        thread_key: 1544,
+        collecting: 0,
+    },
     layout: Layout {
-        runtime: RuntimeLayout {
-            tstate_current: 0,
-            tss_key: 1544,
-        },
         thread_state: ThreadStateLayout {
             bytes: 240,
             thread_id: 136,
@@ -28,6 +32,12 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             datastack_chunk: 232,
             status: 24,
             interp: 16,
+            next: 0,
+            gil_requested: 0,
+        },
+        interpreter: InterpreterLayout {
+            collecting: 312,
+            threads: 0,
         },
         frame: FrameLayout {
             bytes: 72,
@@ -37,6 +47,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             owner: 70,
             cframe_current: 0,
             entry_flag: 0,
+            bytecode_index: 0,
         },
         code: CodeLayout {
             // `co_flags` to `co_linetable`, with `co_version` at 92; `co_weakreflist` and all behind it change.
@@ -47,6 +58,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             qualname: 128,
             line_table: 136,
             bytecode: 192,
+            thread_bytecode: 0,
         },
         text: TextLayout {
             str_length: 16,
@@ -60,10 +72,13 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             ascii_bit: 6,
             pad: 0,
         },
+        method: MethodLayout::NONE,
         frame_shape: frame_shape::VIA_CFRAME,
         instr_shape: instr_shape::POINTER,
         gil_shape: gil_shape::STATUS_BIT,
         gil_bit: 4,
+        gil_otherwise: GIL_RELEASED,
+        text_shape: text_shape::UNICODE,
         line_table: line_table_format::LOCATIONS,
         shim_owner: 3,
         code_tag_mask: 0,

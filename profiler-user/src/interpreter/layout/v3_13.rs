@@ -1,15 +1,16 @@
-//! CPython 3.13, x86-64: offsets compiled from the headers of tag v3.13.0.
+//! CPython 3.13 and 3.13t, x86-64: offsets compiled from the headers of tags v3.13.0 and v3.13.15.
 //!
 //! Registered in [`super::LAYOUTS`]. Held against the compiler by `offsets_test.rs`; compared across 3.13.0,
 //! 3.13.3, 3.13.5, 3.13.7, 3.13.15 and 3.13.18. `_status` bit 5 is `holds_gil`; owner 3 is
 //! `FRAME_OWNED_BY_CSTACK`.
 
 use profiler_common::layout::{
-    CodeLayout, FrameLayout, LAYOUT_CODE_VERSION, Layout, RuntimeLayout, TextLayout, ThreadStateLayout,
-    frame_shape, gil_shape, instr_shape, line_table_format,
+    CodeLayout, FrameLayout, InterpreterLayout, LAYOUT_CODE_VERSION, Layout, MethodLayout, TextLayout,
+    ThreadStateLayout, frame_shape, gil_shape, instr_shape, line_table_format, text_shape,
 };
+use profiler_common::process::thread_lookup;
 
-use super::{DebugFields, VersionEntry};
+use super::{DebugFields, GIL_ABSENT, GIL_RELEASED, RuntimeFields, VersionEntry};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
     major: 3,
@@ -17,11 +18,14 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
     free_threaded: false,
     tag: "v3.13.0",
     object_header_bytes: 16,
+    lookup: thread_lookup::KEY_STRUCT,
+    runtime: RuntimeFields {
+        holder: 0,
+        last_holder: 0,
+        thread_key: 2160,
+        collecting: 0,
+    },
     layout: Layout {
-        runtime: RuntimeLayout {
-            tstate_current: 0,
-            tss_key: 2160,
-        },
         thread_state: ThreadStateLayout {
             bytes: 240,
             thread_id: 152,
@@ -29,6 +33,12 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             datastack_chunk: 232,
             status: 32,
             interp: 16,
+            next: 0,
+            gil_requested: 0,
+        },
+        interpreter: InterpreterLayout {
+            collecting: 7600,
+            threads: 0,
         },
         frame: FrameLayout {
             bytes: 72,
@@ -38,6 +48,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             owner: 70,
             cframe_current: 0,
             entry_flag: 0,
+            bytecode_index: 0,
         },
         code: CodeLayout {
             // `co_flags` to `co_linetable`, with `co_version` at 92; `co_weakreflist` and all behind it change.
@@ -48,6 +59,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             qualname: 128,
             line_table: 136,
             bytecode: 200,
+            thread_bytecode: 0,
         },
         text: TextLayout {
             str_length: 16,
@@ -61,38 +73,86 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             ascii_bit: 6,
             pad: 0,
         },
+        method: MethodLayout::NONE,
         frame_shape: frame_shape::DIRECT,
         instr_shape: instr_shape::POINTER,
         gil_shape: gil_shape::STATUS_BIT,
         gil_bit: 5,
+        gil_otherwise: GIL_RELEASED,
+        text_shape: text_shape::UNICODE,
         line_table: line_table_format::LOCATIONS,
         shim_owner: 3,
         code_tag_mask: 0,
         flags: LAYOUT_CODE_VERSION,
         code_flags: 48,
     },
-    debug_offsets: Some(DebugFields {
-        bytes: 584,
-        current_frame: 184,
-        thread_id: 192,
-        datastack_chunk: 208,
-        status: 216,
-        interp: 176,
-        previous: 232,
-        executable: 240,
-        instr_ptr: 248,
-        owner: 264,
-        filename: 280,
-        name: 288,
-        qualname: 296,
-        linetable: 304,
-        firstlineno: 312,
-        co_code_adaptive: 344,
-        ob_type: 360,
-        bytes_size: 520,
-        bytes_data: 528,
-        str_state: 544,
-        str_length: 552,
-        ascii_size: 560,
-    }),
+    debug_offsets: Some(DEBUG_FIELDS),
+};
+
+const DEBUG_FIELDS: DebugFields = DebugFields {
+    bytes: 584,
+    current_frame: 184,
+    thread_id: 192,
+    datastack_chunk: 208,
+    gil: 216,
+    gil_requested: 0,
+    interp: 176,
+    previous: 232,
+    executable: 240,
+    instr_ptr: 248,
+    owner: 264,
+    tlbc_index: 0,
+    filename: 280,
+    name: 288,
+    qualname: 296,
+    linetable: 304,
+    firstlineno: 312,
+    co_code_adaptive: 344,
+    co_tlbc: 0,
+    ob_type: 360,
+    bytes_size: 520,
+    bytes_data: 528,
+    str_state: 544,
+    str_length: 552,
+    ascii_size: 560,
+    compact_size: 0,
+    interpreter_gc: 80,
+    gc_collecting: 576,
+};
+
+/// Every object begins with 16 bytes more.
+pub(super) const FREE_THREADED: VersionEntry = VersionEntry {
+    free_threaded: true,
+    tag: "v3.13.15",
+    object_header_bytes: 32,
+    layout: Layout {
+        code: CODE_FREE_THREADED,
+        text: TEXT_FREE_THREADED,
+        gil_otherwise: GIL_ABSENT,
+        code_flags: 64,
+        ..ENTRY.layout
+    },
+    ..ENTRY
+};
+
+const CODE_FREE_THREADED: CodeLayout = CodeLayout {
+    // As above, with `co_version` at 108.
+    identity_start: 64,
+    first_line: 84,
+    filename: 128,
+    name: 136,
+    qualname: 144,
+    line_table: 152,
+    bytecode: 216,
+    thread_bytecode: 0,
+};
+
+const TEXT_FREE_THREADED: TextLayout = TextLayout {
+    str_length: 32,
+    str_state: 48,
+    ascii_data: 56,
+    compact_data: 72,
+    bytes_size: 32,
+    bytes_data: 48,
+    ..ENTRY.layout.text
 };

@@ -12,7 +12,7 @@ use profiler_common::reason::StackStatus;
 use super::target::{Target, known_stack, walk};
 use super::{assert_reads_the_truth, start};
 use crate::interpreter::test_support::{Installed, installed, not_tested, supported};
-use crate::interpreter::{Finding, Identity, Inspector, Linkage, Refusal};
+use crate::interpreter::{Finding, Inspector, Linkage};
 
 const SLEEP: &str = "import sys, time; print('started'); sys.stdout.flush(); time.sleep(100000)";
 
@@ -112,30 +112,58 @@ fn a_file_that_exists_only_in_another_mount_namespace_is_read() {
     assert_reads_the_truth(&target, &interpreter, &report);
 }
 
-#[test]
-fn versions_without_a_layout_are_refused_by_name() {
-    let mut inspector = Inspector::new();
-    let mut refused = 0;
-    for python in installed().iter().filter(|python| python.minor() < (3, 8)) {
-        let mut target = Target::start(Command::new(&python.program).args(["-c", SLEEP]));
-        target.line();
-        let (major, minor, micro) = python.version;
-        let finding = inspector.inspect(target.pid()).expect("the program runs");
-        let expected = Identity::CPython(Some(python.release()));
-        assert!(
-            matches!(&finding, Finding::Refused(found) if found.what == expected && found.reason == Refusal::Unsupported),
-            "{finding:?}"
-        );
-        if let Finding::Refused(found) = finding {
-            assert_eq!(
-                found.to_string(),
-                format!("CPython {major}.{minor}.{micro} is not supported yet")
-            );
-        }
-        refused += 1;
+/// A copy of the newest shared interpreter here, in which `change` altered the file's version numbers: `Py_Version`,
+/// that of `_Py_DebugOffsets`, and what else holds the same.
+fn with_changed_versions(
+    directory: &Path,
+    change: impl Fn(usize, u64) -> u64,
+) -> Option<(Command, Installed)> {
+    let python = installed()
+        .into_iter()
+        .rfind(|python| python.is_shared && python.version >= (3, 13, 0))?;
+    let (major, minor, micro) = python.version;
+    let hex = u64::from(u32::from_be_bytes([major, minor, micro, 0xf0]));
+    let mut bytes = std::fs::read(&python.file).expect("the library is readable");
+    let places: Vec<usize> = (0..bytes.len() - 8)
+        .step_by(8)
+        .filter(|at| bytes[*at..*at + 8] == hex.to_le_bytes())
+        .collect();
+    assert!(places.len() >= 2, "{places:x?}");
+    for (index, at) in places.into_iter().enumerate() {
+        bytes[at..at + 8].copy_from_slice(&change(index, hex).to_le_bytes());
     }
-    if refused == 0 {
-        not_tested("refusals: no CPython before 3.8 under pyenv");
+    let name = python.file.file_name().expect("a file");
+    std::fs::write(directory.join(name), bytes).expect("writable");
+    let mut command = Command::new(&python.program);
+    command.args(["-c", SLEEP]).env("LD_LIBRARY_PATH", directory);
+    Some((command, python))
+}
+
+#[test]
+fn future_versions_pre_releases_and_files_that_contradict_themselves_are_refused_by_name() {
+    let cases: [(fn(usize, u64) -> u64, &str); 3] = [
+        (|_, _| 0x0363_00f0, "CPython 3.99.0 is not supported yet"),
+        (
+            |_, hex| hex - 0x30,
+            "is a pre-release; its memory layout may differ from the release's",
+        ),
+        (
+            |index, hex| hex + (index as u64) * 0x100,
+            "CPython tells several versions: 3.",
+        ),
+    ];
+    for (change, text) in cases {
+        let directory = tempfile::tempdir().expect("a writable temporary directory");
+        let Some((mut command, _)) = with_changed_versions(directory.path(), change) else {
+            return not_tested("refusals: no shared CPython 3.13 or later");
+        };
+        let mut target = Target::start(&mut command);
+        target.line();
+        let finding = Inspector::new().inspect(target.pid()).expect("the program runs");
+        assert!(
+            matches!(&finding, Finding::Refused(refused) if refused.to_string().contains(text)),
+            "{text}: {finding:?}"
+        );
     }
 }
 

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use profiler_common::layout::{IDENTITY_BUFFER_WORDS, Layout};
-use profiler_common::process::ProcessEntry;
 use profiler_common::reason::{GilState, StackStatus};
 use profiler_common::record::{
-    CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES, MAX_BLOCKS, NAME_BYTES, RawFrame,
-    TextHeader,
+    CLASS_BYTES, CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES, MAX_BLOCKS, NAME_BYTES,
+    RawFrame, TextHeader,
 };
 use profiler_common::walker::{CodeSeen, Scratch, capture, identity, locate, walk_block};
 use serde::Deserialize;
@@ -144,16 +143,11 @@ impl CodeSeen for Everything {
 /// Walks the thread with this thread pointer, as the kernel half would.
 pub(super) fn walk(pid: u32, interpreter: &Interpreter, thread_pointer: u64) -> Stack {
     let memory = ProcMemory::open(pid).expect("the program runs");
-    let process = ProcessEntry {
-        runtime: interpreter.runtime_address,
-        thread_specific: interpreter.thread_specific,
-        ..ProcessEntry::default()
-    };
     let mut scratch = Box::new(Scratch::EMPTY);
     let mut all = Vec::new();
     let mut status = locate(
         &memory,
-        &process,
+        &interpreter.lookup,
         &interpreter.layout,
         thread_pointer,
         &mut scratch,
@@ -248,10 +242,14 @@ fn empty_definition() -> Box<CodeDefinition> {
         line_table_object: 0,
         line_table_length: 0,
         layout: 0,
+        class_object: 0,
+        class_stored: 0,
+        pad: 0,
         name: TextHeader::default(),
         filename: TextHeader::default(),
         name_data: [0; NAME_BYTES],
         filename_data: [0; FILENAME_BYTES],
+        class_data: [0; CLASS_BYTES],
         line_table: [0; LINE_TABLE_BYTES],
     })
 }

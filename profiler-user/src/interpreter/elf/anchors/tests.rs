@@ -315,7 +315,7 @@ fn the_key_of_real_interpreters_is_where_the_table_of_their_version_has_it() {
         match entry {
             Some(entry) => assert_eq!(
                 anchors.thread_key,
-                Some(runtime + u64::from(entry.layout.runtime.tss_key) + 4),
+                Some(runtime + u64::from(entry.runtime.thread_key) + 4),
                 "{python:?}"
             ),
             None => assert!(

@@ -1,0 +1,31 @@
+"""Children of os.fork and of multiprocessing, which burn CPU in functions of their own while their parent waits."""
+import multiprocessing
+import os
+
+import truth
+
+
+def leaf(name):
+    del truth.BURNS[:]
+    truth.burn()
+    truth.say(**{"burns-" + name: truth.BURNS})
+
+
+def forked():
+    if os.fork() == 0:
+        leaf("fork")
+        os._exit(0)
+    os.wait()
+
+
+def processed():
+    child = context.Process(target=leaf, args=("process",))
+    child.start()
+    child.join()
+
+
+context = multiprocessing.get_context("fork") if hasattr(multiprocessing, "get_context") else multiprocessing
+truth.begin()
+forked()
+processed()
+truth.end()
