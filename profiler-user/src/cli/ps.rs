@@ -216,13 +216,7 @@ fn table(rows: &[Row]) -> String {
 
 fn cells(row: &Row) -> [String; 9] {
     let dash = || "-".to_owned();
-    let container = row.container.as_ref().map(|container| match &container.pod {
-        Some(pod) => {
-            let name = pod.name.as_ref().unwrap_or(&pod.uid);
-            format!("{}/{}", name, container.short_name())
-        }
-        None => container.short_name().to_owned(),
-    });
+    let container = row.container.as_ref().map(place);
     [
         row.pid.to_string(),
         cell(&row.user),
@@ -237,6 +231,22 @@ fn cells(row: &Row) -> [String; 9] {
             |reason| format!("no: {}", escape::printable(reason)),
         ),
     ]
+}
+
+/// A container, in front of it its pod.
+fn place(container: &Container) -> String {
+    match &container.pod {
+        // The first part of a UID tells the pods of a host apart.
+        Some(pod) => {
+            let uid = pod.uid.split('-').next().unwrap_or(&pod.uid);
+            format!(
+                "{}/{}",
+                pod.name.as_deref().unwrap_or(uid),
+                container.short_name()
+            )
+        }
+        None => container.short_name().to_owned(),
+    }
 }
 
 /// A text that somebody else chose, in one line and with an end; the end of a path says more than its start.
