@@ -33,6 +33,8 @@ pub mod gil_shape {
     pub const HOLDER: u8 = 0;
     /// A bit at `tstate->_status` (3.12, 3.13) or `tstate->holds_gil` (3.14+); `gil_bit` says which.
     pub const STATUS_BIT: u8 = 1;
+    /// There is none: `tstate->state` is 1 while the thread may run Python code (free-threaded).
+    pub const ATTACHED: u8 = 2;
 }
 
 /// `line_table`: the format that maps instructions to lines.
@@ -67,7 +69,7 @@ pub struct ThreadStateLayout {
     pub frame: u16,
     /// `datastack_chunk` (3.11+); 0 where frames are heap objects.
     pub datastack_chunk: u16,
-    /// `_status` (3.12, 3.13) or `holds_gil` (3.14+): see [`gil_shape::STATUS_BIT`].
+    /// `_status` (3.12, 3.13), `holds_gil` (3.14+) or `state` (free-threaded): see [`gil_shape`].
     pub status: u16,
     /// `interp`.
     pub interp: u16,
@@ -156,6 +158,8 @@ pub struct MethodLayout {
     pub tuple_items: u16,
     /// `PyObject.ob_type`.
     pub object_type: u16,
+    /// `PyFunctionObject.func_code`.
+    pub function_code: u16,
     /// `PyTypeObject.tp_name`, a C string.
     pub type_name: u16,
     /// `PyTypeObject.tp_flags`; bit 31 (`Py_TPFLAGS_TYPE_SUBCLASS`) says that instances are types.
@@ -174,6 +178,7 @@ impl MethodLayout {
         cell_content: 0,
         tuple_items: 0,
         object_type: 0,
+        function_code: 0,
         type_name: 0,
         type_flags: 0,
     };
@@ -250,8 +255,8 @@ pub struct Layout {
     pub gil_shape: u8,
     /// For [`gil_shape::STATUS_BIT`]: the bit that is set while the thread holds the GIL.
     pub gil_bit: u8,
-    /// The `GilState` code of a thread that does not hold it: released, or that there is none (free-threaded).
-    pub gil_otherwise: u8,
+    /// The `GilState` code of a thread that holds it: held, or that there is none (free-threaded).
+    pub gil_held: u8,
     /// A [`text_shape`] code.
     pub text_shape: u8,
     /// A [`line_table_format`] code.
@@ -267,4 +272,4 @@ pub struct Layout {
     pub code_flags: u16,
 }
 
-const _: () = assert!(size_of::<Layout>() == 16 + 4 + 16 + 16 + 16 + 22 + 12);
+const _: () = assert!(size_of::<Layout>() == 16 + 4 + 16 + 16 + 16 + 24 + 12);

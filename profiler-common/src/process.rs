@@ -21,17 +21,23 @@ pub struct ThreadSpecific {
     pub block_keys: u8,
 }
 
-/// How a thread-local variable of a library that was loaded at run time is found from the thread pointer, for one C
-/// library on one architecture.
+/// How to find a thread's variables of one module (program or library) from the thread pointer, for one C library on
+/// one architecture: what `__tls_get_addr` does. Filled in by `profiler-user`'s `interpreter::thread_specific`.
+///
+/// With `v` the word at `thread pointer + offset` and `m` the module's number (from 1): the thread has the module's
+/// variables if `m` is at most the word at `v + length_offset`, and the word `b` at `v + m * stride` is neither 0 nor
+/// -1; they begin at `b`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct DynamicThreadVector {
-    /// From the thread pointer to the pointer to the dynamic thread vector, bytes.
+    /// From the thread pointer to the pointer to the vector, bytes.
     pub offset: i32,
     /// Bytes from one module's entry to the next; an entry starts with the address of the module's block.
     pub stride: u8,
+    /// From the vector to the highest module number that it has an entry for, bytes.
+    pub length_offset: i8,
     /// Explicit padding.
-    pub pad: [u8; 3],
+    pub pad: [u8; 2],
 }
 
 /// `ThreadLookup::how`: what leads from a thread to its `PyThreadState`.
@@ -99,5 +105,6 @@ pub struct ProcessEntry {
 }
 
 const _: () = assert!(size_of::<ThreadSpecific>() == 16);
+const _: () = assert!(size_of::<DynamicThreadVector>() == 8);
 const _: () = assert!(size_of::<ThreadLookup>() == 64);
 const _: () = assert!(size_of::<ProcessEntry>() == 80);

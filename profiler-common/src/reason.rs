@@ -88,7 +88,7 @@ table! {
         Released = 2, "released";
         /// It stood in line for the lock.
         Waiting = 3, "waited for";
-        /// The interpreter has no such lock (free-threaded).
+        /// It was running Python code of an interpreter without such a lock (free-threaded).
         Absent = 4, "absent";
     }
 }

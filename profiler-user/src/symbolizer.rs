@@ -92,8 +92,16 @@ impl Symbolizer {
     /// Names a sample's stack, outermost frame first, into `stack`. Entry frames are left out; what has no name is a
     /// marker that says why.
     ///
-    /// `root` is the process's root directory, if it was known while the process ran.
-    pub fn name(&mut self, sample: &Sample, root: Option<RootId>, stack: &mut Vec<FrameId>) {
+    /// `root` is the process's root directory, if it was known while the process ran. With `may_wait` a frame whose
+    /// definition has not arrived yet makes it give up and return `false`; nothing is counted then.
+    pub fn name(
+        &mut self,
+        sample: &Sample,
+        root: Option<RootId>,
+        may_wait: bool,
+        stack: &mut Vec<FrameId>,
+    ) -> bool {
+        let counted = self.unnamed.clone();
         stack.clear();
         if let Some(text) = outermost_marker(sample.status) {
             stack.push(self.marker(text));
@@ -105,6 +113,10 @@ impl Symbolizer {
                     stack.push(self.frame(sample.process.tgid, root, id));
                 }
                 Err(Unresolved::EntryFrame) => {}
+                Err(Unresolved::NotCaptured) if may_wait => {
+                    self.unnamed = counted;
+                    return false;
+                }
                 Err(reason) => {
                     self.unnamed.count(reason);
                     stack.push(self.marker(reason.text()));
@@ -117,6 +129,7 @@ impl Symbolizer {
         if stack.is_empty() {
             stack.push(self.marker(NO_PYTHON_CODE));
         }
+        true
     }
 
     /// The frame of a text that is not code.

@@ -91,12 +91,12 @@ impl Workload {
     /// # Errors
     /// When it does not start, or ends or is silent instead.
     pub fn start<A: AsRef<OsStr>>(python: &Python, script: &Path, arguments: &[A]) -> anyhow::Result<Self> {
-        let mut workload = Self::spawn(python, script, arguments, None)?;
+        let mut workload = Self::spawn(python, script, arguments, &[])?;
         workload.wait_for("ready")?;
         Ok(workload)
     }
 
-    /// As [`Self::start`], with the modules of another folder at hand, and without waiting until it is ready.
+    /// As [`Self::start`], with modules of other folders at hand, and without waiting until it is ready.
     ///
     /// # Errors
     /// When it does not start.
@@ -104,7 +104,7 @@ impl Workload {
         python: &Python,
         script: &Path,
         arguments: &[A],
-        modules: Option<&Path>,
+        modules: &[PathBuf],
     ) -> anyhow::Result<Self> {
         Self::launch(python.command(), script, arguments, modules)
     }
@@ -117,7 +117,7 @@ impl Workload {
         python: &Python,
         script: &Path,
         arguments: &[A],
-        modules: Option<&Path>,
+        modules: &[PathBuf],
     ) -> anyhow::Result<Self> {
         let mut command = python.command_behind(&["setarch", "--addr-no-randomize"]);
         command.env("PYTHONHASHSEED", "0");
@@ -130,9 +130,9 @@ impl Workload {
         mut command: Command,
         script: &Path,
         arguments: &[A],
-        modules: Option<&Path>,
+        modules: &[PathBuf],
     ) -> anyhow::Result<Self> {
-        let path = std::env::join_paths([folder()].iter().map(PathBuf::as_path).chain(modules))?;
+        let path = std::env::join_paths(modules.iter().chain([&folder()]))?;
         command.arg(script).args(arguments).env("PYTHONPATH", path);
         Self::of_command(command)
     }

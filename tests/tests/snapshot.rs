@@ -6,13 +6,14 @@ use profiler_common::memory::{Memory as _, RemoteAddr};
 use profiler_common::process::thread_lookup;
 use profiler_common::reason::{GilState, StackStatus};
 use profiler_common::record::{MAX_FRAMES, RawFrame};
+use tests::matrix::{CASES, Case};
 use tests::python::supported_versions;
 use tests::snapshot::image::Image;
 use tests::snapshot::walk::{Walked, by_key_only, compare, name, walk};
-use tests::snapshot::{Snapshot, WORKLOADS};
+use tests::snapshot::{SINCE, Snapshot, WORKLOADS};
 
 /// Damaged images of one snapshot that are walked.
-const DAMAGES: usize = 400;
+const DAMAGES: usize = 100;
 
 fn each(check: impl Fn(&Snapshot, &Layout) -> anyhow::Result<()>) {
     let snapshots = Snapshot::all().expect("readable snapshots");
@@ -70,10 +71,15 @@ impl Random {
 fn there_is_a_snapshot_of_every_supported_version_and_every_workload() {
     let snapshots = Snapshot::all().expect("readable snapshots");
     for version in supported_versions() {
-        for (workload, ..) in WORKLOADS {
+        let of_matrix = CASES
+            .iter()
+            .filter(|case| case.snapshot.is_some() && case.is_for(version))
+            .map(Case::snapshot_name);
+        let own = WORKLOADS.iter().filter(|_| (version.0, version.1, 0) >= SINCE);
+        for workload in own.map(|(name, ..)| *name).chain(of_matrix) {
             let found = snapshots
                 .iter()
-                .any(|s| s.version == version && s.workload == *workload);
+                .any(|s| s.version == version && s.workload == workload);
             assert!(
                 found,
                 "no snapshot of {workload} on {version:?}: cargo xtask snapshot"
@@ -111,6 +117,10 @@ fn the_lock_is_held_in_python_code_and_released_in_the_call_that_released_it() {
 #[test]
 fn the_thread_key_leads_to_the_same_stack_as_the_holder_of_the_lock() {
     each(|snapshot, layout| {
+        if snapshot.lookup.holder != 0 && snapshot.workload == "subinterpreters" {
+            // Up to 3.11 the key leads to the thread's first state, which is that of the main interpreter.
+            return Ok(());
+        }
         let lookup = by_key_only(&snapshot.lookup);
         let by_key = walk(&snapshot.memory, &lookup, layout, snapshot.thread_pointer);
         let frames = rewalk(snapshot, &snapshot.memory, layout).frames;
@@ -322,7 +332,10 @@ fn snapshots_say_nothing_about_the_machine_they_were_made_on() {
     each(|snapshot, _| {
         for frame in &snapshot.stack {
             anyhow::ensure!(
-                frame.1.starts_with("/tmp/pyebpf-workloads/") || !frame.1.contains('/'),
+                ["/tmp/pyebpf-workloads/", "/made/"]
+                    .iter()
+                    .any(|start| frame.1.starts_with(start))
+                    || !frame.1.contains('/'),
                 "{frame:?}"
             );
         }

@@ -26,6 +26,7 @@ def alternate(end, a, b, clock=truth.clock):
     while clock() < end:
         a()  # mark: a
         b()  # mark: b
+truth.say(functions=truth.functions())
 truth.begin()
 alternate(truth.clock() + float(sys.argv[1]), a["top"], b["top"])  # mark: module
 truth.end()

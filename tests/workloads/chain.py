@@ -21,6 +21,7 @@ def alternate(end, clock=truth.clock):
         top_a(20); top_b(40)  # mark: alternate
 
 
+truth.say(functions=truth.functions())
 truth.begin()
 alternate(truth.clock() + float(sys.argv[1]))  # mark: module
 truth.end()

@@ -51,6 +51,25 @@ def begin():
         sys.exit(0)
 
 
+def functions():
+    """Name and file of every function that this process can run, and of code inside them."""
+    import gc
+    import types
+    found, seen = set(), set()
+    todo = [thing.__code__ for thing in gc.get_objects() if isinstance(thing, types.FunctionType)]
+    frame = sys._getframe()
+    while frame is not None:
+        todo.append(frame.f_code)
+        frame = frame.f_back
+    while todo:
+        code = todo.pop()
+        if id(code) not in seen:  # equal ones may have different files
+            seen.add(id(code))
+            found.add((getattr(code, "co_qualname", code.co_name), code.co_filename))
+            todo.extend(inner for inner in code.co_consts if isinstance(inner, types.CodeType))
+    return sorted(found)
+
+
 def end(**facts):
     """Reports, and stays around until the test has seen enough."""
     say(done=True, burns=BURNS, **facts)

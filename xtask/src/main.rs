@@ -11,6 +11,7 @@ mod lint;
 mod programs;
 mod pythons;
 mod setup;
+mod support_table;
 mod test;
 mod tidy;
 mod toolchain;
@@ -44,6 +45,7 @@ enum Verb {
     Pythons(pythons::Args),
     Test(test::Args),
     TestVm(vm::Args),
+    Accuracy(programs::AccuracyArgs),
     Fuzz(fuzz::Args),
     Bench(programs::BenchArgs),
     Snapshot(programs::SnapshotArgs),
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Verb::Pythons(args) => pythons::run(&args),
         Verb::Test(args) => test::run(&args),
         Verb::TestVm(args) => vm::run(&args),
+        Verb::Accuracy(args) => programs::accuracy(&args),
         Verb::Fuzz(args) => fuzz::run(&args),
         Verb::Bench(args) => programs::bench(&args),
         Verb::Snapshot(args) => programs::snapshot(&args),

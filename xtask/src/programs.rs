@@ -1,4 +1,4 @@
-//! `cargo xtask bench` and `cargo xtask snapshot`: programs of the member `tests`, started with what they need.
+//! `cargo xtask bench`, `cargo xtask snapshot` and `cargo xtask accuracy`: programs of the member `tests`, started with what they need.
 //!
 //! Their arguments are theirs.
 
@@ -28,6 +28,39 @@ pub(crate) struct SnapshotArgs {
     /// What to pass to the recorder
     #[arg(last = true, value_name = "SNAPSHOT ARGUMENTS")]
     arguments: Vec<String>,
+}
+
+/// Checks a million samples over all interpreters: no impossible stack, no garbage name, hardly a frame without name or line
+///
+/// Runs as root (through sudo when needed). The ordinary tests check 50,000.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask accuracy                     a minute or two
+  cargo xtask accuracy --samples 10000000  ten million")]
+pub(crate) struct AccuracyArgs {
+    /// How many samples to check
+    #[arg(long, default_value_t = 1_000_000)]
+    samples: u64,
+}
+
+pub(crate) fn accuracy(args: &AccuracyArgs) -> anyhow::Result<()> {
+    setup::ensure(&[setup::RUST, setup::BPF])?;
+    pythons::ensure_for_tests(false)?;
+    let mut cargo = cargo_with_bpf_linker()?;
+    cargo.args([
+        "test",
+        "--package",
+        "tests",
+        "--test",
+        "live_accuracy",
+        "--",
+        "--nocapture",
+    ]);
+    run_as_root(&mut cargo)?;
+    cargo.env("PYEBPF_BIN", pyebpf(true)?);
+    cargo.env("PYEBPF_ACCURACY_SAMPLES", args.samples.to_string());
+    pythons::tell(&mut cargo)?;
+    command::run(&mut cargo)
 }
 
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 
 use crate::build::{cargo_with_bpf_linker, pyebpf, run_as_root};
-use crate::{command, fuzz, pythons, setup, workspace};
+use crate::{command, fuzz, pythons, setup, support_table, workspace};
 
 /// Long enough for the shallow mistakes; `cargo xtask fuzz --seconds N` searches deeper.
 const FUZZ_SECONDS: u32 = 5;
@@ -23,6 +23,7 @@ const FUZZ_SECONDS: u32 = 5;
   cargo xtask test                      everything
   cargo xtask test --quick              without live tests and fuzzing: no root, no BPF program loaded
   cargo xtask test --all-pythons        on every Python of tests/pythons.toml: obtaining them takes up to 30 minutes
+  cargo xtask test --update-table       everything; README.md then says what passed
   cargo xtask test -- line_table        only tests with this in their name
   cargo xtask test -- --nocapture live  any argument of Rust's test runner")]
 pub(crate) struct Args {
@@ -32,6 +33,9 @@ pub(crate) struct Args {
     /// On every Python of tests/pythons.toml, not only on those of CI
     #[arg(long, conflicts_with = "quick")]
     all_pythons: bool,
+    /// Write the table of what works on which version into README.md, as these tests found it
+    #[arg(long, conflicts_with = "quick")]
+    update_table: bool,
     /// What to pass to Rust's test runner
     #[arg(last = true, value_name = "TEST ARGUMENTS")]
     arguments: Vec<String>,
@@ -46,9 +50,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if !args.quick {
         pythons::ensure_for_tests(args.all_pythons)?;
     }
+    let cells = support_table::begin()?;
     let mut tally = Tally::default();
     for mut cargo in commands(args)? {
         eprintln!("test: {}", command::line(&cargo));
+        cargo.env(support_table::CELLS, &cells);
         let succeeded = run_counting(&mut cargo, &mut tally)?;
         tally.broken |= !succeeded;
     }
@@ -58,6 +64,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             Ok(targets) => tally.fuzzed = targets,
             Err(error) => tally.failures.push(format!("{error:#}")),
         }
+    }
+    if !args.quick && args.arguments.is_empty() {
+        let agreement = support_table::end(&cells, args.update_table);
+        tally
+            .failures
+            .extend(agreement.err().map(|error| format!("{error:#}")));
     }
     tally.report(start.elapsed().as_secs())
 }

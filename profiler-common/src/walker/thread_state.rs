@@ -182,7 +182,12 @@ fn module_local<M: Memory>(memory: &M, lookup: &ThreadLookup, thread_pointer: u6
     if memory.read_words(vector, &mut word).is_err() {
         return RemoteAddr::NULL;
     }
-    let entry = RemoteAddr(word[0]).offset(u64::from(lookup.module) * u64::from(lookup.vector.stride));
+    let vector = RemoteAddr(word[0]);
+    let length = vector.offset(i64::from(lookup.vector.length_offset) as u64);
+    if memory.read_words(length, &mut word).is_err() || u64::from(lookup.module) > word[0] {
+        return RemoteAddr::NULL;
+    }
+    let entry = vector.offset(u64::from(lookup.module) * u64::from(lookup.vector.stride));
     // 0 and -1: no block yet.
     if memory.read_words(entry, &mut word).is_err() || word[0] == 0 || word[0] == u64::MAX {
         return RemoteAddr::NULL;
@@ -250,16 +255,17 @@ fn read_state<M: Memory>(
 fn set_gil(layout: &Layout, is_holder: bool, scratch: &mut Scratch) {
     let held = match layout.gil_shape {
         gil_shape::HOLDER => is_holder,
+        gil_shape::ATTACHED => u32_at(&scratch.state, layout.thread_state.status) == 1,
         _ => u32_at(&scratch.state, layout.thread_state.status) >> (layout.gil_bit & 31) & 1 == 1,
     };
     scratch.gil = if held {
-        GilState::Held.code()
+        u16::from(layout.gil_held)
     } else if layout.thread_state.gil_requested != 0
         && u32_at(&scratch.state, layout.thread_state.gil_requested) != 0
     {
         GilState::Waiting.code()
     } else {
-        u16::from(layout.gil_otherwise)
+        GilState::Released.code()
     };
 }
 

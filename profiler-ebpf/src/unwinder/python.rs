@@ -55,6 +55,8 @@ fn walk(context: &PerfEventContext) -> Option<Outcome> {
     if scratch.unseen != 0 {
         // Definitions go first, so that user space can name the frames when they arrive.
         tail_call(context, Stage::Define);
+        // The chain is as long as the kernel allows: they are asked about again at the next sample.
+        scratch.seen_salt = 0;
     }
     let outcome = finish_block(context, block);
     benchmark::end(Timed::Sample, scratch.started_ns);

@@ -20,8 +20,8 @@ const MAX_ENTRIES: u64 = 4096;
 /// `PyTypeObject.tp_dict` and `.tp_mro`, from `tp_name`; the same from 2.7 to 3.10.
 const TYPE_DICT: u64 = 240;
 const TYPE_MRO: u64 = 320;
-/// `PyFunctionObject.func_code`, `classmethod.cm_callable` and `staticmethod.sm_callable` lie directly behind the object's
-/// header; there `property` has its getter, setter and deleter.
+/// `classmethod.cm_callable` and `staticmethod.sm_callable` lie directly behind the object's header; there `property` has its
+/// getter, setter and deleter.
 const WRAPPED: usize = 3;
 /// What 2.7 calls the class of every instance of an old-style class.
 const OLD_STYLE: &str = "instance";
@@ -108,13 +108,15 @@ fn defining_class<M: Memory>(memory: &M, layout: &Layout, class: RemoteAddr, cod
 
 /// Whether an attribute is a function with this code, or one wrapped by `classmethod`, `staticmethod` or `property`.
 fn is_method<M: Memory>(memory: &M, layout: &Layout, value: RemoteAddr, code: u64) -> bool {
-    let header = header_bytes(layout);
-    let mut words = [0u64; WRAPPED];
-    memory.read_words(value.offset(header), &mut words).is_ok()
-        && words.iter().any(|wrapped| {
-            *wrapped == code
-                || *wrapped != 0 && word(memory, RemoteAddr(*wrapped).offset(header)) == Some(code)
-        })
+    let code_of = |function: RemoteAddr| word(memory, function.offset(layout.method.function_code.into()));
+    let mut wrapped = [0u64; WRAPPED];
+    code_of(value) == Some(code)
+        || memory
+            .read_words(value.offset(header_bytes(layout)), &mut wrapped)
+            .is_ok()
+            && wrapped
+                .iter()
+                .any(|function| *function != 0 && code_of(RemoteAddr(*function)) == Some(code))
 }
 
 /// `sizeof(PyObject)`: `ob_type` is its last field.

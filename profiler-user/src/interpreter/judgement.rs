@@ -4,7 +4,7 @@
 //! only where the loader put the interpreter's thread-local variables (3.15+).
 
 use profiler_common::layout::Layout;
-use profiler_common::memory::Memory;
+use profiler_common::memory::{Fault, Memory};
 use profiler_common::process::{DynamicThreadVector, ThreadSpecific};
 
 use super::elf::{Analysis, CPython, Implementation, Libc, VersionEvidence};
@@ -14,7 +14,7 @@ use super::loader;
 use super::lookup::Target;
 use super::refusal::{Identity, Refusal};
 use super::thread_local;
-use super::thread_specific::thread_specific;
+use super::thread_specific::{dynamic_thread_vector, thread_specific};
 use super::version::Version;
 use super::{Interpreter, Linkage, Refused};
 use crate::process::maps::{Mapping, Maps};
@@ -68,9 +68,9 @@ pub(super) fn judge<M: Memory>(
     let thread_local = match cpython.anchors.gilstate_tls {
         None => None,
         Some(variable) => match thread_local::resolve(variable, bias, memory) {
-            // The loader has not relocated the file yet.
-            None => return Ok(None),
-            place => place,
+            // The loader has not mapped or relocated all of the file yet.
+            Ok(None) | Err(Fault) => return Ok(None),
+            Ok(place) => place,
         },
     };
     let lookup = target.lookup(thread_local).map_err(refuse)?;
@@ -114,11 +114,7 @@ fn usable(analysis: &Analysis, cpython: &CPython, program_libc: Option<Libc>) ->
     let (entry, layout) = layout::find(version, cpython)?;
     let libc = analysis.libc.or(program_libc).ok_or(Refusal::UnknownLibc)?;
     let specific = thread_specific(analysis.architecture, libc).ok_or(Refusal::UnknownLibc)?;
-    let vector = DynamicThreadVector {
-        offset: 8,
-        stride: 16,
-        pad: [0; 3],
-    };
+    let vector = dynamic_thread_vector(analysis.architecture, libc).ok_or(Refusal::UnknownLibc)?;
     Ok(Usable {
         version,
         entry,

@@ -7,7 +7,7 @@ use profiler_common::process::{DynamicThreadVector, ThreadLookup, ThreadSpecific
 use super::elf::CPython;
 use super::layout::VersionEntry;
 use super::refusal::Refusal;
-use super::thread_local::Place;
+use super::thread_local::ThreadLocal;
 
 /// Bytes by which the fields behind the collector's state may differ from the table: 3.7.0 to 3.7.3 have them 88 bytes
 /// further ahead.
@@ -43,7 +43,7 @@ impl Target<'_> {
     ///
     /// # Errors
     /// When the file does not tell where something is.
-    pub(super) fn lookup(&self, thread_local: Option<Place>) -> Result<ThreadLookup, Refusal> {
+    pub(super) fn lookup(&self, thread_local: Option<ThreadLocal>) -> Result<ThreadLookup, Refusal> {
         let anchors = &self.cpython.anchors;
         let anchor = |address: Option<u64>| {
             address
@@ -71,12 +71,12 @@ impl Target<'_> {
             },
             thread_lookup::KEY_STRUCT => self.in_runtime(lookup)?,
             _ => match thread_local.ok_or(Refusal::NoAnchor)? {
-                Place::FromThreadPointer(offset) => ThreadLookup {
+                ThreadLocal::FromThreadPointer(offset) => ThreadLookup {
                     anchor: offset.cast_unsigned(),
                     how: thread_lookup::THREAD_LOCAL,
                     ..lookup
                 },
-                Place::InModule { module, offset } => ThreadLookup {
+                ThreadLocal::InModule { module, offset } => ThreadLookup {
                     anchor: offset,
                     module,
                     how: thread_lookup::MODULE_LOCAL,

@@ -7,7 +7,7 @@
 //!
 //! - [`elf`]: what one file contains.
 //! - [`version`], [`layout`]: which CPython it is, and where that keeps its fields.
-//! - [`thread_specific`]: how the C library keeps the thread state.
+//! - [`thread_specific`], [`thread_local`]: how the C library keeps the thread state.
 //! - [`Inspector`]: all of it for one process, with a cache that makes known files free.
 
 mod cache;
@@ -22,7 +22,7 @@ mod lookup;
 mod refusal;
 #[cfg(test)]
 mod test_support;
-mod thread_local;
+pub mod thread_local;
 pub mod thread_specific;
 pub mod version;
 

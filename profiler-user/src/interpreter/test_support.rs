@@ -117,3 +117,37 @@ fn ask(program: &Path) -> Option<Installed> {
         is_shared,
     })
 }
+
+/// Files of further interpreters, for tests that only look into files: what `cargo xtask pythons` unpacked and built.
+pub(super) fn unpacked_files() -> Vec<PathBuf> {
+    const FOLDERS: [&str; 6] = [
+        "bin",
+        "lib",
+        "root/usr/bin",
+        "root/usr/lib",
+        "root/usr/lib/x86_64-linux-gnu",
+        "root/usr/lib/aarch64-linux-gnu",
+    ];
+    let Some(home) = std::env::var_os("HOME") else {
+        return Vec::new();
+    };
+    let entries = |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_complete = |root: &PathBuf| root.extension().is_none_or(|extension| extension != "partial");
+    let mut files: Vec<PathBuf> = entries(Path::new(&home).join(".cache/pyebpf/pythons"))
+        .map(|entry| entry.path())
+        .filter(is_complete)
+        .flat_map(|root| FOLDERS.map(|folder| root.join(folder)))
+        .flat_map(entries)
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+        .map(|entry| entry.path())
+        .filter(|file| {
+            let name = file
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
+            name.starts_with("python") || name.starts_with("libpython")
+        })
+        .collect();
+    files.sort();
+    files
+}

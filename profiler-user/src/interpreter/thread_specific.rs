@@ -1,13 +1,14 @@
-//! How each C library keeps `pthread_getspecific` data and `pthread_self()`, by architecture: the one place
-//! where both matter.
+//! How each C library keeps `pthread_getspecific` data, `pthread_self()` and the thread-local variables of
+//! libraries, by architecture: the one place where both matter.
 //!
 //! Used by [`super::Inspector`]; `profiler_common::walker::locate` does the arithmetic. Sources: glibc
 //! `nptl/descr.h` (`struct pthread.specific_1stblock`, `.specific`) and `sysdeps/*/nptl/tls.h` in 2.31 to
 //! 2.44, musl `src/internal/pthread_impl.h` and `arch/*/pthread_arch.h` from 1.2.2; offsets were read from
-//! the compiled libraries. musl 1.1 and 1.2.0 keep the table 8 bytes further on and are not told apart here:
+//! the compiled libraries. Thread-local variables: glibc `sysdeps/generic/dl-dtv.h` (`dtv_t`) and
+//! `csu/libc-tls.c`, musl `src/thread/__tls_get_addr.c`. musl 1.1 and 1.2.0 keep the table 8 bytes further on and are not told apart here:
 //! their threads appear as having no Python state.
 
-use profiler_common::process::ThreadSpecific;
+use profiler_common::process::{DynamicThreadVector, ThreadSpecific};
 
 use super::elf::{Architecture, Libc};
 
@@ -31,6 +32,34 @@ const TABLE: &[(Architecture, Libc, ThreadSpecific)] = &[
     (Architecture::Aarch64, Libc::Musl, musl(-200, -0x58)),
 ];
 
+/// The same for the dynamic thread vectors.
+const VECTORS: &[(Architecture, Libc, DynamicThreadVector)] = &[
+    // `tcbhead_t.dtv`; entries are {block, what to free}; `dtv[-1].counter` is the length.
+    (Architecture::X86_64, Libc::Glibc, vector(8, 16, -16)),
+    (Architecture::Aarch64, Libc::Glibc, vector(0, 16, -16)),
+    // `struct pthread.dtv`; entries are pointers; `dtv[0]` is the length.
+    (Architecture::X86_64, Libc::Musl, vector(8, 8, 0)),
+    (Architecture::Aarch64, Libc::Musl, vector(-8, 8, 0)),
+];
+
+/// How the C library `libc` keeps the thread-local variables of libraries on `architecture`.
+#[must_use]
+pub fn dynamic_thread_vector(architecture: Architecture, libc: Libc) -> Option<DynamicThreadVector> {
+    VECTORS
+        .iter()
+        .find(|row| (row.0, row.1) == (architecture, libc))
+        .map(|row| row.2)
+}
+
+const fn vector(offset: i32, stride: u8, length_offset: i8) -> DynamicThreadVector {
+    DynamicThreadVector {
+        offset,
+        stride,
+        length_offset,
+        pad: [0; 2],
+    }
+}
+
 /// How the C library `libc` keeps thread-specific data on `architecture`. `None` where that takes knowing
 /// more: glibc on aarch64 needs its version's `sizeof(struct pthread)`, see [`glibc_aarch64`].
 #[must_use]
@@ -43,7 +72,7 @@ pub fn thread_specific(architecture: Architecture, libc: Libc) -> Option<ThreadS
 
 /// glibc on aarch64 keeps `struct pthread` right before the thread pointer, so its size decides: 1792 bytes
 /// in 2.31, 1856 in 2.36, 1824 in 2.41 and 2.43. The library exports it as `_thread_db_sizeof_pthread` (from
-/// 2.34).
+/// 2.34): [`super::elf::sizeof_pthread`].
 #[must_use]
 pub const fn glibc_aarch64(sizeof_pthread: u16) -> ThreadSpecific {
     let start = -(sizeof_pthread as i32);
@@ -137,6 +166,7 @@ mod tests {
     #[test]
     fn other_processors_have_no_row() {
         for libc in [Libc::Glibc, Libc::Musl] {
+            assert_eq!(dynamic_thread_vector(Architecture::Other(243), libc), None);
             assert_eq!(thread_specific(Architecture::Other(243), libc), None);
         }
     }

@@ -31,10 +31,10 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Whether the thread held the GIL.
+    /// Whether the thread was running Python code: it held the GIL, or its interpreter has none.
     #[must_use]
     pub fn holds_gil(&self) -> bool {
-        self.gil == GilState::Held
+        matches!(self.gil, GilState::Held | GilState::Absent)
     }
 }
 

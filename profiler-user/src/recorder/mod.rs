@@ -4,6 +4,7 @@
 //! samples wait in the ring and are read ten times a second, because waking user space costs more than the sample.
 
 mod assembly;
+mod naming;
 mod summary;
 
 use std::time::{Duration, Instant, SystemTime};
@@ -11,19 +12,18 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::aggregate::{Aggregator, NamedSample};
+use crate::aggregate::Aggregator;
 use crate::bpf::{Kernel, LoadError, Options, Ring, Rings, Sampler};
-use crate::code::store::ProcessKey;
 use crate::decode::{Event, decode};
 use crate::filter::Filter;
-use crate::host::users::Users;
-use crate::profile::{FrameId, Process, Profile};
+use crate::profile::Profile;
 use crate::symbolizer::Symbolizer;
 use crate::timeline::Timeline;
 use crate::tracker::{Refusal, Target, Tracker};
 
 use assembly::Assembly;
 pub use assembly::Sample;
+use naming::Naming;
 pub use summary::Summary;
 
 /// How often waiting samples are read.
@@ -111,11 +111,8 @@ pub struct Recorder {
     kernel: Kernel,
     rings: Rings,
     tracker: Tracker,
-    symbolizer: Symbolizer,
-    aggregator: Aggregator,
+    naming: Naming,
     assembly: Assembly,
-    stack: Vec<FrameId>,
-    users: Users,
     undecodable: u64,
 }
 
@@ -159,10 +156,7 @@ impl Recorder {
         let mut symbolizer = Symbolizer::default();
         let overflow = symbolizer.marker(Aggregator::OVERFLOW);
         Ok(Self {
-            aggregator: Aggregator::new(timeline, overflow),
-            symbolizer,
-            stack: Vec::new(),
-            users: Users::of_host(),
+            naming: Naming::new(symbolizer, Aggregator::new(timeline, overflow)),
             undecodable: 0,
             assembly: Assembly::default(),
             settings,
@@ -200,7 +194,7 @@ impl Recorder {
         mut on_progress: impl FnMut(Progress),
     ) -> Result<(Profile, Summary, StopReason), RecordError> {
         let started = (SystemTime::now(), Instant::now(), monotonic_ns(), own_cpu_time());
-        self.aggregator.set_start(started.2);
+        self.naming.aggregator.set_start(started.2);
         let busy_before = crate::host::busy_time();
         let mut sampler = self.kernel.start_sampling(self.settings.rate_hz)?;
         let reason = self.record(&mut sampler, started.1, &mut on_progress).await?;
@@ -209,15 +203,21 @@ impl Recorder {
         drop(sampler);
         let duration = started.1.elapsed();
         self.drain()?;
+        self.naming.finish()?;
 
-        let mut summary = Summary::collect(&self.kernel, &self.assembly, &self.aggregator, &self.symbolizer);
+        let Naming {
+            symbolizer,
+            aggregator,
+            ..
+        } = self.naming;
+        let mut summary = Summary::collect(&self.kernel, &self.assembly, &aggregator, &symbolizer);
         summary.undecodable = self.undecodable;
         summary.cpus = cpus;
         summary.duration = duration;
         summary.busy = busy;
         summary.own_cpu = own_cpu_time().saturating_sub(started.3);
         summary.refusals = self.tracker.refusals().cloned().collect();
-        let mut profile = self.aggregator.finish(self.symbolizer.into_frames());
+        let mut profile = aggregator.finish(symbolizer.into_frames());
         profile.title = self.settings.title;
         profile.started = started.0;
         profile.duration = duration;
@@ -277,19 +277,17 @@ impl Recorder {
         let Self {
             rings,
             assembly,
-            symbolizer,
-            aggregator,
+            naming,
             tracker,
             kernel,
             undecodable,
-            users,
             ..
         } = self;
         let Rings { samples, events } = rings;
         let mut failure = drain_events(events, tracker, kernel, undecodable).err();
         samples.drain(|bytes| match decode(bytes) {
             Ok(Event::Code(view)) => match kernel.layout(view.layout) {
-                Some(layout) => symbolizer.define(&view, layout),
+                Some(layout) => naming.symbolizer.define(&view, layout),
                 None => *undecodable += 1,
             },
             Ok(Event::Sample(view)) => {
@@ -303,21 +301,8 @@ impl Recorder {
                 {
                     failure.get_or_insert(error);
                 }
-                let root = tracker.get(sample.process).and_then(|process| process.root);
-                symbolizer.name(sample, root, &mut self.stack);
-                let sample = NamedSample {
-                    process: sample.process,
-                    tid: sample.tid,
-                    comm: &sample.comm,
-                    time_ns: sample.time_ns,
-                    stack: &self.stack,
-                };
-                let describe = || describe(tracker, sample.process, users);
-                if let Err(source) = aggregator.add(&sample, describe) {
-                    failure.get_or_insert(RecordError::Io {
-                        what: "temporary file for samples",
-                        source,
-                    });
+                if let Err(error) = naming.add(sample, tracker) {
+                    failure.get_or_insert(error);
                 }
             }
             Ok(Event::Process(_)) => *undecodable += 1,
@@ -326,10 +311,13 @@ impl Recorder {
                 *undecodable += 1;
             }
         });
-        for key in self.tracker.take_ended() {
-            self.symbolizer.forget(key);
+        if let Err(error) = self.naming.end_drain() {
+            failure.get_or_insert(error);
         }
-        self.symbolizer.collect();
+        for key in self.tracker.take_ended() {
+            self.naming.symbolizer.forget(key);
+        }
+        self.naming.symbolizer.collect();
         failure.map_or(Ok(()), Err)
     }
 
@@ -341,21 +329,6 @@ impl Recorder {
             &mut self.undecodable,
         )
     }
-}
-
-/// A process as it is remembered.
-fn describe(tracker: &mut Tracker, key: ProcessKey, users: &Users) -> Process {
-    let described = tracker.describe(key).map(|process| Process {
-        pid: key.tgid,
-        command_line: process.command_line.clone(),
-        user: users.name(process.identity.user),
-        script: process.identity.script.clone(),
-        container: process.identity.placement.container.clone(),
-    });
-    described.unwrap_or_else(|| Process {
-        pid: key.tgid,
-        ..Process::default()
-    })
 }
 
 fn drain_events(

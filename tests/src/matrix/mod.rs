@@ -1,11 +1,13 @@
 //! The matrix: the same programs (`tests/workloads/matrix`) on every interpreter, each burning CPU at places that it knows
 //! itself, and all samples compared with what it says.
 //!
+//! - [`accuracy`]: many samples of programs that change their stack all the time.
 //! - [`cells`]: what of it goes into the README's table.
 //! - [`packages`]: what programs need from PyPI.
 //!
 //! Used by `tests/tests/live_matrix.rs` and the snapshots.
 
+pub mod accuracy;
 pub mod cells;
 pub mod packages;
 mod verdict;
@@ -38,14 +40,15 @@ pub struct Case {
     column: Option<Column>,
     /// Samples that it may have outside its burns, besides a share of all.
     starting: f64,
-    /// Number of the burn at which it is recorded as a snapshot; none where one process or thread is not enough to say it.
+    /// Number of the burn at which it is recorded as a snapshot. None where a stack has frames of the standard library,
+    /// whose paths are of one machine, and for stacks too deep for a small file.
     pub snapshot: Option<u32>,
 }
 
 /// Every program there is.
 pub const CASES: &[Case] = &[
     Case::new("recursion"),
-    Case::new("deep_stack"),
+    Case::new("deep_stack").live_only(),
     Case::new("methods").column(Column::QualifiedName),
     Case::new("closures").snapshot(1),
     Case::new("class_bodies"),
@@ -57,16 +60,19 @@ pub const CASES: &[Case] = &[
     Case::new("construction").snapshot(2),
     Case::new("operators").snapshot(8),
     Case::new("c_callbacks").snapshot(4),
-    Case::new("context_managers").snapshot(1),
+    Case::new("context_managers"),
     Case::new("lines").snapshot(5),
     Case::new("generators").column(Column::Generator),
     Case::new("yield_from").since(3, 3).column(Column::Generator),
     Case::new("comprehensions").column(Column::Generator).snapshot(4),
     Case::new("coroutines").since(3, 6).column(Column::Generator),
-    Case::new("asyncio_tasks").since(3, 6).column(Column::Generator),
-    Case::new("threads").snapshot(1),
-    Case::new("named_thread"),
-    Case::new("released_gil"),
+    Case::new("asyncio_tasks")
+        .since(3, 6)
+        .column(Column::Generator)
+        .live_only(),
+    Case::new("threads").live_only(),
+    Case::new("named_thread").live_only(),
+    Case::new("released_gil").live_only(),
     Case::new("garbage_collection"),
     Case::new("subinterpreters")
         .column(Column::Subinterpreter)
@@ -82,9 +88,9 @@ pub const CASES: &[Case] = &[
         .starting(60.0)
         .live_only(),
     Case::new("greenlets").package("greenlet").snapshot(1),
-    Case::new("gevent_tasks").package("gevent").snapshot(2),
+    Case::new("gevent_tasks").package("gevent").live_only(),
     Case::new("children").live_only(),
-    Case::new("started_with_m"),
+    Case::new("started_with_m").live_only(),
     Case::new("started_with_c"),
 ];
 
@@ -140,17 +146,33 @@ impl Case {
         found.with_context(|| format!("no case {name:?}"))
     }
 
+    /// The name of its snapshots: two programs have the name of another workload.
+    #[must_use]
+    pub fn snapshot_name(&self) -> &'static str {
+        match self.name {
+            "recursion" => "recursion_matrix",
+            "generators" => "generators_matrix",
+            name => name,
+        }
+    }
+
     /// Its file.
     #[must_use]
     pub fn script(&self) -> PathBuf {
         script(&format!("matrix/{}", self.name))
     }
 
+    /// Whether the language of this version is enough for it.
+    #[must_use]
+    pub fn is_for(&self, version: (u8, u8)) -> bool {
+        version >= self.since
+    }
+
     /// Why this interpreter cannot run it; `None` where it is to run.
     #[must_use]
     pub fn excuse(&self, python: &Python) -> Option<String> {
         let (major, minor) = self.since;
-        if (python.version.0, python.version.1) < self.since {
+        if !self.is_for((python.version.0, python.version.1)) {
             return Some(format!("{}: needs Python {major}.{minor}", self.name));
         }
         let reason = self
@@ -164,11 +186,18 @@ impl Case {
     /// # Errors
     /// When it does not start.
     pub fn spawn(&self, python: &Python) -> anyhow::Result<Workload> {
-        let folder = self
-            .package
+        Workload::spawn(python, &self.script(), &[SECONDS], &self.modules(python)?)
+    }
+
+    /// Folders of the packages that it imports.
+    ///
+    /// # Errors
+    /// When they cannot be installed.
+    pub fn modules(&self, python: &Python) -> anyhow::Result<Vec<PathBuf>> {
+        self.package
             .map(|package| packages::folder(package, python))
-            .transpose()?;
-        Workload::spawn(python, &self.script(), &[SECONDS], folder.as_deref())
+            .into_iter()
+            .collect()
     }
 }
 

@@ -10,12 +10,6 @@ use anyhow::{Context as _, bail};
 
 use crate::python::{self, Python};
 
-/// Kinds of interpreters for which a package has no wheel.
-const NO_WHEELS: &[(&str, fn(&Kind) -> bool)] = &[
-    ("gevent", |kind| kind.abi.ends_with('t') || kind.musl),
-    ("greenlet", |kind| kind.musl && kind.abi.ends_with('t')),
-];
-
 /// What decides which wheels fit.
 #[derive(Clone, Debug)]
 struct Kind {
@@ -37,11 +31,14 @@ sys.stdout.write('%d.%d %s %d' % (sys.version_info[:2] + (abi, musl)))";
 #[must_use]
 pub fn missing(package: &str, python: &Python) -> Option<String> {
     let kind = kind(python).ok()?;
-    let known = NO_WHEELS
-        .iter()
-        .find(|(name, applies)| *name == package && applies(&kind))?;
+    let free_threaded = kind.abi.ends_with('t');
+    let none = match package {
+        "gevent" => free_threaded || kind.musl,
+        "greenlet" => free_threaded && kind.musl,
+        _ => false,
+    };
     let libc = if kind.musl { " on musl" } else { "" };
-    Some(format!("{} has no wheel for {}{libc}", known.0, kind.abi))
+    none.then(|| format!("{package} has no wheel for {}{libc}", kind.abi))
 }
 
 /// The folder to put on the interpreter's path; installs the package when it is not there yet.

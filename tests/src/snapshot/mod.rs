@@ -11,9 +11,14 @@ pub mod image;
 pub mod recorder;
 pub mod walk;
 
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use profiler_common::layout::Layout;
 use profiler_common::process::{DynamicThreadVector, ThreadLookup, ThreadSpecific};
 use pyebpf::interpreter::layout::LAYOUTS;
@@ -22,7 +27,10 @@ use serde::{Deserialize, Serialize};
 use self::image::Image;
 use crate::workload::TrueFrame;
 
-/// The workloads that are recorded, with their arguments: `name` is that of the snapshot.
+/// The first version whose syntax all of [`WORKLOADS`] have.
+pub const SINCE: (u8, u8, u8) = (3, 6, 0);
+
+/// The workloads that are recorded besides those of the matrix (`tests::matrix::CASES`), with their arguments: `name` is that of the snapshot.
 pub const WORKLOADS: &[(&str, &str, &[&str])] = &[
     ("known_stack", "known_stack", &["1e9"]),
     ("generators", "generators", &["1e9"]),
@@ -89,8 +97,10 @@ struct SpecificFields {
 struct VectorFields {
     offset: i32,
     stride: u8,
+    #[serde(default)]
+    length_offset: i8,
     #[serde(skip)]
-    pad: [u8; 3],
+    pad: [u8; 2],
 }
 
 impl Snapshot {
@@ -108,7 +118,7 @@ impl Snapshot {
         let mut paths: Vec<PathBuf> = std::fs::read_dir(Self::folder())?
             .map(|entry| Ok(entry?.path()))
             .collect::<anyhow::Result<_>>()?;
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "gz"));
         paths.sort();
         paths.iter().map(|path| Self::load(path)).collect()
     }
@@ -118,18 +128,26 @@ impl Snapshot {
     /// # Errors
     /// When it is unreadable.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
+        let mut text = String::new();
+        GzDecoder::new(file)
+            .read_to_string(&mut text)
+            .with_context(|| format!("reading {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
     }
 
-    /// Writes it to its file, `3.11.7-pyenv-known_stack.json`, and returns the path.
+    /// Writes it to its file, `3.11.7-pyenv-known_stack.json.gz` (`zless` shows it), and returns the path.
     ///
     /// # Errors
     /// When that is not possible.
     pub fn save(&self) -> anyhow::Result<PathBuf> {
-        let path = Self::folder().join(format!("{}.json", self.name()));
+        let path = Self::folder().join(format!("{}.json.gz", self.name()));
         let text = serde_json::to_string_pretty(self)? + "\n";
-        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        let file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
+        // No file name and no time in it: the same snapshot is the same file.
+        let mut packed = GzEncoder::new(file, Compression::best());
+        packed.write_all(text.as_bytes())?;
+        packed.finish()?;
         Ok(path)
     }
 

@@ -1,7 +1,7 @@
 //! A live process's memory that notes every byte read of it, and the making of a [`Snapshot`].
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use profiler_common::memory::{Fault, Memory, RemoteAddr};
@@ -59,9 +59,10 @@ pub fn record(
     workload: &str,
     script: &Path,
     arguments: &[&str],
+    modules: &[PathBuf],
 ) -> anyhow::Result<Snapshot> {
     // Recorded again, a snapshot differs only where the interpreter does.
-    let mut running = Workload::start_at_fixed_addresses(python, script, arguments, None)?;
+    let mut running = Workload::start_at_fixed_addresses(python, script, arguments, modules)?;
     running.release()?;
     let facts = running.wait_for("stack")?.clone();
     // Into the loop or the call after the report. Stopped or not, it then stays on one line.

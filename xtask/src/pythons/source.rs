@@ -26,7 +26,6 @@ const NEEDS: &[&str] = &[
 ];
 
 pub(super) fn build(place: &Place, version: &str, source: &Source) -> anyhow::Result<()> {
-    install_needs(source)?;
     let scratch = place.scratch()?;
     let tarball = Archive::open_sources(&source.suite)?
         .download_source(&source.package, &scratch)
@@ -36,6 +35,8 @@ pub(super) fn build(place: &Place, version: &str, source: &Source) -> anyhow::Re
                 "another mirror may have it: set PYEBPF_DEBIAN_MIRROR to its URI",
             )
         })?;
+    // Only now: where there is no source, nothing is installed for it.
+    install_needs(source)?;
     let tree = scratch.join("tree");
     fs::create_dir_all(&tree)?;
     let mut tar = Command::new("tar");

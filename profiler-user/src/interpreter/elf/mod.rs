@@ -196,6 +196,41 @@ pub fn analyze_bytes(bytes: &[u8]) -> Result<Analysis, ElfError> {
     analyze(bytes)
 }
 
+/// `sizeof(struct pthread)` of the glibc in an open file, in bytes, as it tells debuggers in
+/// `_thread_db_sizeof_pthread` (`nptl_db/structs.def`): exported by `libc.so.6` from 2.34 on, before a local
+/// symbol of `libpthread.so.0`. `None` when the file does not say.
+///
+/// # Errors
+/// As [`analyze_file`].
+pub fn sizeof_pthread(file: &File) -> Result<Option<u16>, ElfError> {
+    const NAME: &[u8] = b"_thread_db_sizeof_pthread";
+    with_image64(file, |image| {
+        let address = match image.dynamic_symbol(NAME) {
+            Some(symbol) => symbol.address,
+            None => image.static_symbol(NAME, 4..=4)?.address,
+        };
+        let mut bytes = [0; 4];
+        image.read_address(address, &mut bytes)?;
+        u16::try_from(u32::from_le_bytes(bytes)).ok()
+    })
+}
+
+/// What `find` finds in a 64-bit file; `None` in others.
+fn with_image64<T, S: Source>(
+    source: S,
+    find: impl for<'i> FnOnce(&Image<'i, FileHeader64<LittleEndian>, S>) -> Option<T>,
+) -> Result<Option<T>, ElfError> {
+    let budget = Budget::new();
+    let cache = source::cache(source, &budget)?;
+    let data = Bounded::new(&cache, source, &budget);
+    let result = match data.read_bytes_at(0, 16).unwrap_or_default() {
+        [0x7f, b'E', b'L', b'F', 2, 1, ..] => Image::parse(data).map(|image| find(&image)),
+        [0x7f, b'E', b'L', b'F', ..] => Ok(None),
+        _ => Err(ElfError::NotElf),
+    };
+    budget.failure().map_or(result, Err)
+}
+
 fn analyze<S: Source>(source: S) -> Result<Analysis, ElfError> {
     let budget = Budget::new();
     let cache = source::cache(source, &budget)?;

@@ -129,8 +129,11 @@ impl DebugFields {
         state.frame = get(self.current_frame)?;
         state.thread_id = get(self.thread_id)?;
         state.datastack_chunk = get(self.datastack_chunk)?;
-        state.status = get_or(self.gil, state.status)?;
-        state.gil_requested = get_or(self.gil_requested, state.gil_requested)?;
+        // Where there is no GIL, `state` counts, which it does not have.
+        if !entry.free_threaded {
+            state.status = get_or(self.gil, state.status)?;
+            state.gil_requested = get_or(self.gil_requested, state.gil_requested)?;
+        }
         state.interp = get(self.interp)?;
         state.bytes = cover(&[
             state.frame,
@@ -224,7 +227,7 @@ mod tests {
             (fields.current_frame, state.frame),
             (fields.thread_id, state.thread_id),
             (fields.datastack_chunk, state.datastack_chunk),
-            (fields.gil, state.status),
+            (if entry.free_threaded { 0 } else { fields.gil }, state.status),
             (fields.gil_requested, state.gil_requested),
             (fields.tlbc_index, frame.bytecode_index),
             (fields.co_tlbc, code.thread_bytecode),

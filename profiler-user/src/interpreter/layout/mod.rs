@@ -71,9 +71,9 @@ pub struct RuntimeFields {
     pub collecting: u16,
 }
 
-/// `Layout::gil_otherwise` of builds with a GIL.
-const GIL_RELEASED: u8 = GilState::Released.code() as u8;
-/// `Layout::gil_otherwise` of free-threaded builds.
+/// `Layout::gil_held` of builds with a GIL.
+const GIL_HELD: u8 = GilState::Held.code() as u8;
+/// `Layout::gil_held` of free-threaded builds.
 const GIL_ABSENT: u8 = GilState::Absent.code() as u8;
 
 /// Every supported version.
@@ -188,6 +188,7 @@ fn with_longer_headers(layout: &Layout, extra: u16) -> Layout {
         &mut method.cell_content,
         &mut method.tuple_items,
         &mut method.object_type,
+        &mut method.function_code,
         &mut method.type_name,
         &mut method.type_flags,
     ]);

@@ -9,7 +9,7 @@ use profiler_common::layout::{
 };
 use profiler_common::process::thread_lookup;
 
-use super::{GIL_RELEASED, RuntimeFields, VersionEntry};
+use super::{GIL_HELD, RuntimeFields, VersionEntry};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
     major: 3,
@@ -78,7 +78,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         instr_shape: instr_shape::POINTER,
         gil_shape: gil_shape::HOLDER,
         gil_bit: 0,
-        gil_otherwise: GIL_RELEASED,
+        gil_held: GIL_HELD,
         text_shape: text_shape::UNICODE,
         line_table: line_table_format::LOCATIONS,
         shim_owner: 3,

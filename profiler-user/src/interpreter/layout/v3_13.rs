@@ -10,7 +10,7 @@ use profiler_common::layout::{
 };
 use profiler_common::process::thread_lookup;
 
-use super::{DebugFields, GIL_ABSENT, GIL_RELEASED, RuntimeFields, VersionEntry};
+use super::{DebugFields, GIL_ABSENT, GIL_HELD, RuntimeFields, VersionEntry};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
     major: 3,
@@ -78,7 +78,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         instr_shape: instr_shape::POINTER,
         gil_shape: gil_shape::STATUS_BIT,
         gil_bit: 5,
-        gil_otherwise: GIL_RELEASED,
+        gil_held: GIL_HELD,
         text_shape: text_shape::UNICODE,
         line_table: line_table_format::LOCATIONS,
         shim_owner: 3,
@@ -128,7 +128,13 @@ pub(super) const FREE_THREADED: VersionEntry = VersionEntry {
     layout: Layout {
         code: CODE_FREE_THREADED,
         text: TEXT_FREE_THREADED,
-        gil_otherwise: GIL_ABSENT,
+        thread_state: ThreadStateLayout {
+            status: 40,
+            gil_requested: 0,
+            ..ENTRY.layout.thread_state
+        },
+        gil_shape: gil_shape::ATTACHED,
+        gil_held: GIL_ABSENT,
         code_flags: 64,
         ..ENTRY.layout
     },

@@ -9,7 +9,7 @@ use profiler_common::layout::{
 };
 use profiler_common::process::thread_lookup;
 
-use super::{GIL_RELEASED, RuntimeFields, VersionEntry};
+use super::{GIL_HELD, RuntimeFields, VersionEntry};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
     major: 3,
@@ -82,6 +82,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             cell_content: 16,
             tuple_items: 24,
             object_type: 8,
+            function_code: 16,
             type_name: 24,
             type_flags: 168,
         },
@@ -89,7 +90,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         instr_shape: instr_shape::LASTI_BYTES,
         gil_shape: gil_shape::HOLDER,
         gil_bit: 0,
-        gil_otherwise: GIL_RELEASED,
+        gil_held: GIL_HELD,
         text_shape: text_shape::UNICODE,
         line_table: line_table_format::LNOTAB,
         shim_owner: 255,

@@ -5,6 +5,7 @@
 
 mod discovery;
 mod target;
+mod thread_local;
 
 use std::collections::HashSet;
 use std::process::Command;

@@ -82,6 +82,15 @@ impl Target {
         line
     }
 
+    /// The next lines, where the program prints so many before it waits.
+    pub(super) fn lines(&mut self, count: usize) -> Vec<String> {
+        let output = self.child.stdout.as_mut().expect("piped");
+        let lines = BufReader::new(output).lines().take(count);
+        let lines: Vec<String> = lines.map(|line| line.expect("UTF-8")).collect();
+        assert_eq!(lines.len(), count, "the program ended");
+        lines
+    }
+
     /// Sends the program a line.
     pub(super) fn say(&mut self, line: &str) {
         use std::io::Write as _;

@@ -54,6 +54,8 @@ pub(super) enum Function {
     GetSpecific,
     /// `void *__tls_get_addr(tls_index *)`
     TlsGetAddr,
+    /// `abort()` and others that do not return: what follows the call belongs to something else.
+    NoReturn,
     /// Any other.
     Other,
 }
@@ -371,7 +373,9 @@ impl<M: Machine> Run<'_, M> {
                         next
                     }
                     Step::Call(target) => {
-                        self.call(target, &mut state, depth);
+                        if !self.call(target, &mut state, depth) {
+                            break;
+                        }
                         next
                     }
                     Step::Return => {
@@ -392,18 +396,25 @@ impl<M: Machine> Run<'_, M> {
         best
     }
 
-    fn call(&mut self, target: Value, state: &mut State, depth: usize) {
+    /// Whether the call returns.
+    fn call(&mut self, target: Value, state: &mut State, depth: usize) -> bool {
         let result = match self.target(target) {
             Target::Inside(address) if depth < MAX_DEPTH => {
                 let mut callee = State::new::<M>();
                 callee.set(M::ARGUMENT, state.get(M::ARGUMENT));
-                self.function(address, callee, depth + 1)
+                // A function that leads nowhere leaves something for those after it.
+                let kept = self.left / 2;
+                self.left -= kept;
+                let result = self.function(address, callee, depth + 1);
+                self.left += kept;
+                result
             }
+            Target::Outside(Function::NoReturn) => return false,
             Target::Outside(function) => self.foreign(function, state),
             Target::Descriptor(slot) => {
                 // By its calling convention it changes no other register.
                 state.set(M::RESULT, Value::DescriptorOffset(slot));
-                return;
+                return true;
             }
             Target::Inside(_) | Target::Unknown => Value::Unknown,
         };
@@ -411,6 +422,7 @@ impl<M: Machine> Run<'_, M> {
             state.set(register, Value::Unknown);
         }
         state.set(M::RESULT, result);
+        true
     }
 
     fn target(&self, target: Value) -> Target {

@@ -332,6 +332,7 @@ impl<Elf: FileHeader<Endian = LittleEndian>, S: Source> FileCode<'_, '_, Elf, S>
         Word::Function(match () {
             () if is(b"pthread_getspecific") => Function::GetSpecific,
             () if is(b"__tls_get_addr") => Function::TlsGetAddr,
+            () if is(b"__assert_fail") || is(b"abort") => Function::NoReturn,
             () => Function::Other,
         })
     }

@@ -10,9 +10,9 @@ use proptest::test_runner::{Config, TestRunner};
 use super::machine::{Function, Machine, Place, Word};
 use super::*;
 use crate::interpreter::elf::source::{self, Bounded, Budget};
-use crate::interpreter::elf::{CPython, Implementation, analyze_bytes};
+use crate::interpreter::elf::{CPython, Implementation, VersionEvidence, analyze_bytes};
 use crate::interpreter::layout::LAYOUTS;
-use crate::interpreter::test_support::installed;
+use crate::interpreter::test_support::{installed, unpacked_files};
 
 /// Assembled by GNU as and printed by objdump; words in file order.
 const X86_64: &str = include_str!("testdata/x86_64.txt");
@@ -270,58 +270,76 @@ fn with_image<'d, T>(
     check(&Image::parse(data).expect("a working interpreter"))
 }
 
+/// Interpreters in files, with the name and the version of each.
+fn real() -> Vec<(String, Vec<u8>, CPython)> {
+    let files = installed().into_iter().map(|python| python.file);
+    files
+        .chain(unpacked_files())
+        .filter_map(|file| {
+            let bytes = std::fs::read(&file).ok()?;
+            match analyze_bytes(&bytes).ok()?.interpreter? {
+                Implementation::CPython(found) => Some((file.display().to_string(), bytes, found)),
+                Implementation::PyPy => None,
+            }
+        })
+        .collect()
+}
+
 #[test]
 fn the_code_of_real_interpreters_says_what_their_static_symbols_say() {
-    let mut compared = 0;
-    for python in installed() {
-        let bytes = std::fs::read(&python.file).expect("installed");
+    let mut compared = Vec::new();
+    for (file, bytes, found) in real() {
         let (decoded, named) = with_image(&bytes, |image| (from_code(image), from_symbols(image)));
-        let file = python.file.display();
-        if python.minor() <= (3, 6) && named.interpreters_head.is_some() {
+        if found.runtime.is_none() && named.interpreters_head.is_some() {
             assert_eq!(decoded.interpreters_head, named.interpreters_head, "{file}");
             assert_eq!(decoded.thread_key, named.thread_key, "{file}");
-            assert_eq!(decoded.thread_key.is_some(), python.minor() == (3, 6), "{file}");
+            let is_3_6 = version(&found) == Some((3, 6));
+            assert_eq!(decoded.thread_key.is_some(), is_3_6, "{file}");
             assert!(named.current_thread_state.is_some() && named.gc_collecting.is_some());
-            compared += 1;
-        }
-        if named.gilstate_tls.is_some() {
+            compared.push(file);
+        } else if named.gilstate_tls.is_some() {
             assert_eq!(decoded.gilstate_tls, named.gilstate_tls, "{file}");
-            compared += 1;
+            compared.push(file);
         }
     }
-    println!("compared with static symbols: {compared} interpreters");
+    println!("compared with static symbols: {compared:#?}");
+}
+
+fn version(found: &CPython) -> Option<(u8, u8)> {
+    match &found.version {
+        VersionEvidence::Known(version) => Some((version.major, version.minor)),
+        _ => None,
+    }
 }
 
 /// The tables are compiled from the headers, so they are a second source.
 #[test]
 fn the_key_of_real_interpreters_is_where_the_table_of_their_version_has_it() {
-    for python in installed() {
-        let bytes = std::fs::read(&python.file).expect("installed");
-        let analysis = analyze_bytes(&bytes).expect("a working interpreter");
-        let Some(Implementation::CPython(CPython {
-            runtime: Some(runtime),
-            anchors,
-            ..
-        })) = analysis.interpreter
-        else {
-            assert!(python.minor() < (3, 7), "{python:?}");
+    let mut compared = Vec::new();
+    for (file, _, found) in real() {
+        let (Some(runtime), anchors) = (found.runtime, found.anchors) else {
+            assert!(version(&found) < Some((3, 7)), "{file}");
             continue;
         };
         let head = anchors.interpreters_head.expect("exported by every interpreter");
-        assert!((runtime..runtime + 4096).contains(&head), "{python:?}");
-        let entry = LAYOUTS.iter().find(|entry| {
-            (entry.major, entry.minor) == python.minor() && !entry.free_threaded && python.minor() < (3, 15)
-        });
-        match entry {
-            Some(entry) => assert_eq!(
-                anchors.thread_key,
-                Some(runtime + u64::from(entry.runtime.thread_key) + 4),
-                "{python:?}"
-            ),
-            None => assert!(
-                anchors.thread_key.is_some() || anchors.gilstate_tls.is_some(),
-                "{python:?}"
-            ),
+        assert!((runtime..runtime + 4096).contains(&head), "{file}");
+        if version(&found) >= Some((3, 15)) {
+            assert!(
+                anchors.gilstate_tls.is_some() && anchors.thread_key.is_none(),
+                "{file}"
+            );
+            compared.push((file, format!("{:?}", anchors.gilstate_tls)));
+            continue;
         }
+        let key = anchors.thread_key.map(|key| key - runtime);
+        assert!(key.is_some(), "{file}");
+        let entry = LAYOUTS
+            .iter()
+            .find(|entry| Some((entry.major, entry.minor)) == version(&found) && !entry.free_threaded);
+        if let Some(entry) = entry {
+            assert_eq!(key, Some(u64::from(entry.runtime.thread_key) + 4), "{file}");
+        }
+        compared.push((file, format!("key at {key:?}")));
     }
+    println!("compared: {compared:#?}");
 }

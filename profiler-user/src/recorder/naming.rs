@@ -1,0 +1,139 @@
+//! Samples on their way from the ring to the aggregate: named, in the order they came.
+//!
+//! The definitions that a sample needs travel before it, unless the ring was full or the stack so deep that the kernel
+//! allowed no further program. Then the kernel half sends them with a later sample, and this one waits for them.
+
+use std::collections::VecDeque;
+
+use super::assembly::Sample;
+use super::{RecordError, Tracker};
+use crate::aggregate::{Aggregator, NamedSample};
+use crate::code::store::ProcessKey;
+use crate::host::users::Users;
+use crate::process::root::RootId;
+use crate::profile::{FrameId, Process};
+use crate::symbolizer::Symbolizer;
+
+/// Drains of the ring that a sample waits for definitions; those of a process that is gone are kept no longer.
+const PATIENCE: u64 = 2;
+/// Samples that wait, at most.
+const MAX_WAITING: usize = 8192;
+
+/// What has been named so far, and what waits.
+#[derive(Debug)]
+pub(super) struct Naming {
+    pub(super) symbolizer: Symbolizer,
+    pub(super) aggregator: Aggregator,
+    waiting: VecDeque<Waiting>,
+    drains: u64,
+    stack: Vec<FrameId>,
+    users: Users,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    sample: Sample,
+    process: Process,
+    root: Option<RootId>,
+    since: u64,
+}
+
+impl Naming {
+    pub(super) fn new(symbolizer: Symbolizer, aggregator: Aggregator) -> Self {
+        Self {
+            symbolizer,
+            aggregator,
+            waiting: VecDeque::new(),
+            drains: 0,
+            stack: Vec::new(),
+            users: Users::of_host(),
+        }
+    }
+
+    /// Takes a sample in. Behind one that waits all wait: their order is that of the recording.
+    pub(super) fn add(&mut self, sample: &Sample, tracker: &mut Tracker) -> Result<(), RecordError> {
+        let root = tracker.get(sample.process).and_then(|process| process.root);
+        if self.waiting.is_empty() && self.symbolizer.name(sample, root, true, &mut self.stack) {
+            let users = &self.users;
+            return aggregate(&mut self.aggregator, sample, &self.stack, || {
+                describe(tracker, sample.process, users)
+            });
+        }
+        if self.waiting.len() >= MAX_WAITING {
+            self.release(|_| true)?;
+        }
+        let process = describe(tracker, sample.process, &self.users);
+        self.waiting.push_back(Waiting {
+            sample: sample.clone(),
+            process,
+            root,
+            since: self.drains,
+        });
+        Ok(())
+    }
+
+    /// To be called after each drain of the ring: names those that need not wait any longer.
+    pub(super) fn end_drain(&mut self) -> Result<(), RecordError> {
+        let drains = self.drains;
+        self.drains += 1;
+        self.release(|waiting| drains - waiting.since >= PATIENCE)
+    }
+
+    /// Nothing comes any more.
+    pub(super) fn finish(&mut self) -> Result<(), RecordError> {
+        self.release(|_| true)
+    }
+
+    /// Names from the oldest on, as long as everything is there or `gave_up` says to go without.
+    fn release(&mut self, gave_up: impl Fn(&Waiting) -> bool) -> Result<(), RecordError> {
+        while let Some(oldest) = self.waiting.front() {
+            let may_wait = !gave_up(oldest);
+            if !self
+                .symbolizer
+                .name(&oldest.sample, oldest.root, may_wait, &mut self.stack)
+            {
+                break;
+            }
+            if let Some(Waiting { sample, process, .. }) = self.waiting.pop_front() {
+                aggregate(&mut self.aggregator, &sample, &self.stack, || process)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn aggregate(
+    aggregator: &mut Aggregator,
+    sample: &Sample,
+    stack: &[FrameId],
+    describe: impl FnOnce() -> Process,
+) -> Result<(), RecordError> {
+    let named = NamedSample {
+        process: sample.process,
+        tid: sample.tid,
+        comm: &sample.comm,
+        time_ns: sample.time_ns,
+        stack,
+    };
+    aggregator
+        .add(&named, describe)
+        .map_err(|source| RecordError::Io {
+            what: "temporary file for samples",
+            source,
+        })
+}
+
+/// A process as it is remembered.
+fn describe(tracker: &mut Tracker, key: ProcessKey, users: &Users) -> Process {
+    let described = tracker.describe(key).map(|process| Process {
+        pid: key.tgid,
+        command_line: process.command_line.clone(),
+        user: users.name(process.identity.user),
+        script: process.identity.script.clone(),
+        container: process.identity.placement.container.clone(),
+    });
+    described.unwrap_or_else(|| Process {
+        pid: key.tgid,
+        ..Process::default()
+    })
+}
