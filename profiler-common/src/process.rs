@@ -87,6 +87,9 @@ pub struct ThreadLookup {
 pub const PROCESS_PYTHON: u32 = 1 << 0;
 /// `ProcessEntry::flags`: forked children are profiled too.
 pub const PROCESS_FOLLOW_CHILDREN: u32 = 1 << 1;
+/// `ProcessEntry::flags`: the process runs a supported interpreter but a filter excludes it. It is not sampled; its life
+/// is reported, because the verdict may change.
+pub const PROCESS_EXCLUDED: u32 = 1 << 2;
 
 /// One process, as the kernel half sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -14,6 +14,8 @@ pub mod record_kind {
     pub const EXIT: u16 = 5;
     /// [`super::ProcessRecord`]: a sample met a process that user space has said nothing about.
     pub const UNKNOWN: u16 = 6;
+    /// [`super::ProcessRecord`]: a process changed its cgroup or its name.
+    pub const CHANGED: u16 = 7;
 }
 
 /// Frames in one [`SampleBlock`]; a deeper stack takes several blocks.
@@ -180,8 +182,8 @@ pub struct ProcessRecord {
     pub parent_tgid: u32,
     /// Explicit padding.
     pub pad: u32,
-    /// `ProcessEntry::incarnation` from now on (fork, exec), or of the entry that was removed (exit); 0 when the
-    /// process was not profiled.
+    /// `ProcessEntry::incarnation` from now on (fork, exec), of the entry that was removed (exit) or is there (changed);
+    /// 0 when the process was not profiled.
     pub incarnation: u64,
     /// `CLOCK_MONOTONIC`, nanoseconds.
     pub time_ns: u64,

@@ -12,6 +12,8 @@ macro_rules! field_offsets {
 field_offsets! {
     /// `task_struct.thread.fsbase` (x86-64) or `.thread.uw.tp_value` (aarch64): the user thread pointer.
     TASK_THREAD_POINTER;
+    /// `task_struct.pid`: the thread's id.
+    TASK_PID;
     /// `task_struct.tgid`.
     TASK_TGID;
     /// `task_struct.comm`.

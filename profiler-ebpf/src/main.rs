@@ -18,6 +18,7 @@
 
 mod benchmark;
 mod globals;
+mod identity;
 mod kernel;
 mod maps;
 mod memory;

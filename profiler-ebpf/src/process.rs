@@ -5,7 +5,7 @@ use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use profiler_common::memory::{Memory as _, RemoteAddr};
-use profiler_common::process::{PROCESS_FOLLOW_CHILDREN, PROCESS_PYTHON, ProcessEntry};
+use profiler_common::process::{PROCESS_EXCLUDED, PROCESS_FOLLOW_CHILDREN, PROCESS_PYTHON, ProcessEntry};
 use profiler_common::record::{COMMAND_BYTES, ProcessRecord, record_kind};
 
 use crate::globals::{
@@ -16,6 +16,9 @@ use crate::maps::{
     ASKED, EVENTS, LOSSES, Loss, PROCESS_RECORD, PROCESSES, count, insert_process, output, process, slot,
 };
 use crate::memory::{CurrentTask, bounded, kernel_field, read_kernel};
+
+/// Flags of a process whose life interests user space.
+pub(crate) const KNOWN: u32 = PROCESS_PYTHON | PROCESS_EXCLUDED;
 
 /// `sched_process_fork(parent, child)`: a child has its parent's address space, so its entry is a copy.
 #[raw_tracepoint(tracepoint = "sched_process_fork")]
@@ -41,7 +44,7 @@ pub(crate) fn process_fork(context: RawTracePointContext) -> i32 {
         return 0;
     }
     // A host forks all the time; only a followed process's children matter whatever they are (`sh -c python`).
-    if entry.flags & PROCESS_PYTHON == 0 && REPORT_ALL_PROCESSES.load() != 0 {
+    if entry.flags & KNOWN == 0 && REPORT_ALL_PROCESSES.load() != 0 {
         return 0;
     }
     let Some(record) = slot(&PROCESS_RECORD, 0) else {
@@ -97,7 +100,7 @@ pub(crate) fn process_exit(_context: RawTracePointContext) -> i32 {
     } = *entry;
     // Only fails when another exit on another CPU was faster, which is as good.
     let _ = PROCESSES.remove(tgid);
-    if flags & PROCESS_PYTHON == 0 {
+    if flags & KNOWN == 0 {
         return 0;
     }
     let Some(record) = slot(&PROCESS_RECORD, 0) else {
@@ -177,7 +180,7 @@ fn read_command(task: u64, record: &mut ProcessRecord) -> u16 {
 }
 
 #[inline(always)]
-fn emit(record: &mut ProcessRecord, wake: bool) {
+pub(crate) fn emit(record: &mut ProcessRecord, wake: bool) {
     let tail = bounded(u32::from(record.command_stored), COMMAND_BYTES as u32);
     let bytes = (size_of::<ProcessRecord>() - COMMAND_BYTES) as u64 + u64::from(tail);
     let flags = if wake {

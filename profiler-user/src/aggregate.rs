@@ -67,12 +67,12 @@ impl Aggregator {
         self.start_ns = start_ns;
     }
 
-    /// Adds one sample; `command_line` is asked for when the process is new.
+    /// Adds one sample; `describe` is asked when the process is new.
     ///
     /// # Errors
     /// When the timeline cannot be written.
-    pub fn add(&mut self, sample: &NamedSample<'_>, command_line: impl FnOnce() -> String) -> io::Result<()> {
-        let process = self.process(sample.process, command_line);
+    pub fn add(&mut self, sample: &NamedSample<'_>, describe: impl FnOnce() -> Process) -> io::Result<()> {
+        let process = ProcessId(position(&mut self.processes, sample.process, describe));
         let thread = self.thread(process, sample.tid, sample.comm);
         let stack = self.stack(sample.stack);
         *self.counts.entry((thread, stack)).or_default() += 1;
@@ -117,13 +117,6 @@ impl Aggregator {
             counts,
             timeline: self.timeline,
         }
-    }
-
-    fn process(&mut self, key: ProcessKey, command_line: impl FnOnce() -> String) -> ProcessId {
-        ProcessId(position(&mut self.processes, key, || Process {
-            pid: key.tgid,
-            command_line: command_line(),
-        }))
     }
 
     fn thread(&mut self, process: ProcessId, tid: u32, comm: &[u8]) -> ThreadId {
@@ -177,7 +170,7 @@ fn index(position: usize) -> u32 {
 mod tests {
     use super::{Aggregator, NamedSample};
     use crate::code::store::ProcessKey;
-    use crate::profile::{FrameId, StackId, ThreadId};
+    use crate::profile::{FrameId, Process, StackId, ThreadId};
     use crate::timeline::{Tick, Timeline};
 
     fn sample(tid: u32, time_ns: u64, stack: &[FrameId]) -> NamedSample<'_> {
@@ -206,7 +199,10 @@ mod tests {
             (7, 1_004, &one),
         ] {
             aggregator
-                .add(&sample(tid, time_ns, stack), || "python app.py".to_owned())
+                .add(&sample(tid, time_ns, stack), || Process {
+                    command_line: "python app.py".to_owned(),
+                    ..Process::default()
+                })
                 .expect("room");
         }
         let mut profile = aggregator.finish(Vec::new());
@@ -244,7 +240,7 @@ mod tests {
                 comm,
                 ..sample(7, 1, &stack)
             };
-            aggregator.add(&sample, String::new).expect("room");
+            aggregator.add(&sample, Process::default).expect("room");
         }
         let profile = aggregator.finish(Vec::new());
         assert_eq!(profile.threads.len(), 1);

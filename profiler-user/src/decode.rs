@@ -197,6 +197,8 @@ pub enum ProcessChange {
     Exit,
     /// A sample met it, and user space has said nothing about it.
     Unknown,
+    /// It moved to another cgroup, or changed its name.
+    Changed,
 }
 
 /// A [`ProcessRecord`], checked.
@@ -239,6 +241,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
         record_kind::FORK => process(bytes, ProcessChange::Fork).map(Event::Process),
         record_kind::EXIT => process(bytes, ProcessChange::Exit).map(Event::Process),
         record_kind::UNKNOWN => process(bytes, ProcessChange::Unknown).map(Event::Process),
+        record_kind::CHANGED => process(bytes, ProcessChange::Changed).map(Event::Process),
         other => Err(DecodeError::Kind(other)),
     }
 }

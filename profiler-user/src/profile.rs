@@ -3,6 +3,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::container::Container;
+use crate::process::script::Script;
 use crate::timeline::Timeline;
 
 /// What a frame is; outputs colour and filter by it.
@@ -54,12 +56,18 @@ pub struct ThreadId(pub u32);
 pub struct ProcessId(pub u32);
 
 /// A process that was sampled.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Process {
     /// As the initial pid namespace counts.
     pub pid: u32,
     /// Its arguments joined by spaces, or its kernel name when those were gone.
     pub command_line: String,
+    /// Name of its user, else the number.
+    pub user: String,
+    /// What its interpreter was told to run, if its arguments were known.
+    pub script: Option<Script>,
+    /// Where it ran, unless on the bare host.
+    pub container: Option<Container>,
 }
 
 /// A thread that was sampled.

@@ -10,6 +10,7 @@ use profiler_common::reason::StackStatus;
 use crate::code::source_path::{SourcePaths, shorten_by_name};
 use crate::code::store::{DEFAULT_LIMIT_BYTES, Incomplete, ProcessKey, ResolvedId, Store, Unresolved};
 use crate::decode::CodeView;
+use crate::process;
 use crate::process::memory::ProcMemory;
 use crate::process::root::{Root, RootId};
 use crate::profile::{Frame, FrameId, FrameKind};
@@ -168,7 +169,7 @@ impl Symbolizer {
 
     /// The process may still run: what was too long for the kernel half, or not resident, is there.
     fn complete(&mut self, incomplete: &Incomplete, layout: &Layout) {
-        let result = ProcMemory::open(incomplete.process.tgid)
+        let result = ProcMemory::open(process::visible_id(incomplete.process.tgid))
             .map_err(|error| error.to_string())
             .and_then(|memory| {
                 self.store

@@ -42,6 +42,20 @@ impl Frame {
     }
 }
 
+/// How root frames other than those of processes and threads start.
+const GROUPS: &[&str] = &[
+    "container ",
+    "no container",
+    "unit ",
+    "pod ",
+    "no pod",
+    "user ",
+    "script ",
+    "module ",
+    "program ",
+    "unknown script",
+];
+
 /// Some samples with one stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stack {
@@ -51,6 +65,8 @@ pub struct Stack {
     pub process: Option<String>,
     /// Thread id and name of its root frame, where it has one.
     pub thread: Option<(u32, String)>,
+    /// Texts of its other root frames (`--group-by`), outermost first.
+    pub groups: Vec<String>,
     /// Outermost first, without roots.
     pub frames: Vec<Frame>,
     /// Samples.
@@ -184,7 +200,7 @@ fn parse_line(line: &str) -> anyhow::Result<Stack> {
     if frames.iter().any(|frame| frame.name.is_empty()) {
         bail!("a frame without a name in {line:?}");
     }
-    let (mut pid, mut process, mut thread) = (None, None, None);
+    let (mut pid, mut process, mut thread, mut groups) = (None, None, None, Vec::new());
     while let Some(root) = frames.first() {
         if let Some(id) = root.root_id("process ", &[':']) {
             // Nested with --subprocesses: the innermost process is the one that was running.
@@ -192,6 +208,9 @@ fn parse_line(line: &str) -> anyhow::Result<Stack> {
         } else if let Some(id) = root.root_id("thread (", &[')']) {
             let name = root.name.split_once("): ").map_or("", |(_, name)| name);
             thread = Some((id, name.to_owned()));
+        } else if root.line.is_none() && GROUPS.iter().any(|start| root.name.starts_with(start)) {
+            let place = root.file.as_ref().map(|file| format!(" ({file})"));
+            groups.push(root.name.clone() + &place.unwrap_or_default());
         } else {
             break;
         }
@@ -201,6 +220,7 @@ fn parse_line(line: &str) -> anyhow::Result<Stack> {
         pid,
         process,
         thread,
+        groups,
         frames,
         count,
     })
@@ -213,23 +233,26 @@ mod tests {
     #[test]
     fn roots_functions_markers_and_counts_are_told_apart() {
         let text = "process 7:\"python3 a b.py\";thread (9): MainThread;<module> (a b.py:3);f.<locals>.g (x.py:12) 4\n\
+                    container web (docker);user www;f (x.py:1) 3\n\
                     <native thread> 1\n\
                     f (<string>) 2\n";
         let folded = Folded::parse(text).expect("valid");
-        assert_eq!(folded.total(), 7);
+        assert_eq!(folded.total(), 10);
         let first = &folded.stacks[0];
         assert_eq!(
             (first.pid, &first.thread),
             (Some(7), &Some((9, "MainThread".to_owned())))
         );
         assert_eq!(first.text(), "<module> (a b.py:3);f.<locals>.g (x.py:12)");
-        assert_eq!(folded.stacks[1].leaf(), "<native thread>");
+        assert_eq!(folded.stacks[1].groups, ["container web (docker)", "user www"]);
+        assert_eq!(folded.stacks[1].frames.len(), 1);
+        assert_eq!(folded.stacks[2].leaf(), "<native thread>");
         let no_line = Frame {
             name: "f".to_owned(),
             file: Some("<string>".to_owned()),
             line: None,
         };
-        assert_eq!(folded.stacks[2].frames, [no_line]);
+        assert_eq!(folded.stacks[3].frames, [no_line]);
     }
 
     #[test]

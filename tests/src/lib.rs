@@ -4,6 +4,8 @@
 //! - [`python`]: the interpreters of this machine.
 //! - [`workload`]: the programs in `tests/workloads`, and what they report about themselves.
 //! - [`profiler`]: runs `pyebpf`; [`folded`] and [`report`] read what it writes.
+//! - [`container`]: the same programs in real containers.
+//! - [`cgroup`]: a place for processes that filters are to find.
 //! - [`statistics`]: how far a share may be from the truth by chance.
 //! - [`live`]: one workload on every interpreter, in one recording.
 //! - [`matrix`]: the same programs on every interpreter, and the README's table of what works.
@@ -14,6 +16,8 @@
 //! Used by `tests/tests/*.rs` and by `record-snapshot`. The truth never comes from another profiler.
 
 pub mod bench;
+pub mod cgroup;
+pub mod container;
 pub mod folded;
 pub mod layouts;
 pub mod live;

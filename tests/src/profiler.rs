@@ -289,6 +289,12 @@ pub struct Recorded {
 }
 
 impl Recording {
+    /// The profiler's process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
     /// Starts `pyebpf record` with these arguments and waits until it samples.
     ///
     /// # Errors

@@ -133,12 +133,18 @@ impl Workload {
         modules: &[PathBuf],
     ) -> anyhow::Result<Self> {
         let path = std::env::join_paths(modules.iter().chain([&folder()]))?;
+        command.arg(script).args(arguments).env("PYTHONPATH", path);
+        Self::of_command(command)
+    }
+
+    /// Starts a command that runs a program, without waiting until that is ready.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn of_command(mut command: Command) -> anyhow::Result<Self> {
         let mut child = command
-            .arg(script)
-            .args(arguments)
             // Nothing of the tests stays in the source tree; modules are found wherever the script was copied to.
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("PYTHONPATH", path)
             // Before 3.7 the second alone decides how file names are encoded.
             .env("PYTHONUTF8", "1")
             .env("LC_ALL", "C.UTF-8")

@@ -45,7 +45,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let start = Instant::now();
     let fuzzing = !args.quick && args.arguments.is_empty() && fuzz::exists();
     let for_fuzzing = if fuzzing { setup::FUZZ } else { &[] };
-    setup::ensure(&[setup::RUST, setup::BPF, for_fuzzing])?;
+    let for_live = if args.quick { &[] } else { setup::CONTAINERS };
+    setup::ensure(&[setup::RUST, setup::BPF, for_live, for_fuzzing])?;
     if !args.quick {
         pythons::ensure_for_tests(args.all_pythons)?;
     }

@@ -26,6 +26,11 @@ pub const ALL: &[KernelField] = &[
         paths: THREAD_POINTER,
     },
     KernelField {
+        global: "TASK_PID",
+        structure: "task_struct",
+        paths: &["pid"],
+    },
+    KernelField {
         global: "TASK_TGID",
         structure: "task_struct",
         paths: &["tgid"],

@@ -37,6 +37,9 @@ const TRACEPOINTS: &[(&str, &str)] = &[
     ("sched_process_exec", "process_exec"),
     ("sched_process_exit", "process_exit"),
 ];
+/// Tracepoint and program, attached only where a filter looks at what they report.
+const CGROUPS: (&str, &str) = ("cgroup_attach_task", "cgroup_attach_task");
+const NAMES: (&str, &str) = ("task_rename", "task_rename");
 
 /// A record that may be copied byte by byte into a map.
 #[derive(Clone, Copy)]
@@ -103,6 +106,10 @@ impl LoadError {
 pub struct Options {
     /// Report processes that nobody has described, and every exec.
     pub all_processes: bool,
+    /// Report known processes that move to another cgroup.
+    pub watch_cgroups: bool,
+    /// Report known processes that change their name.
+    pub watch_names: bool,
     /// Bytes of the sample ring; a power of two, at least a page.
     pub sample_ring_bytes: u32,
     /// Processes that can be profiled at the same time.
@@ -175,9 +182,9 @@ impl Kernel {
             .map_max_entries("SAMPLES", options.sample_ring_bytes)
             .map_max_entries("PROCESSES", options.max_processes);
         let mut ebpf = loader.load(OBJECT)?;
-        load_programs(&mut ebpf, options.measure_self)?;
+        load_samplers(&mut ebpf, options.measure_self)?;
         let stages = fill_stages(&mut ebpf)?;
-        attach_tracepoints(&mut ebpf)?;
+        attach_tracepoints(&mut ebpf, options)?;
         let rings = Rings {
             samples: Ring(take(&mut ebpf, "SAMPLES")?),
             events: Ring(take(&mut ebpf, "EVENTS")?),
@@ -268,6 +275,29 @@ impl Kernel {
             })
     }
 
+    /// Changes the flags of a process, if it is still the one meant.
+    ///
+    /// # Errors
+    /// [`LoadError::Map`] when the kernel refuses; a process that has ended or executed another program is no error.
+    pub fn set_flags(&mut self, tgid: u32, incarnation: u64, flags: u32) -> Result<(), LoadError> {
+        let Some(entry) = self
+            .process(tgid)
+            .filter(|entry| entry.incarnation == incarnation)
+        else {
+            return Ok(());
+        };
+        // Only where an entry is: an exec in between has removed it.
+        let only_existing = 2; // BPF_EXIST
+        let entry = ProcessEntry { flags, ..entry };
+        match self.processes.insert(tgid, Plain(entry), only_existing) {
+            Err(source) if self.process(tgid).is_some() => Err(LoadError::Map {
+                name: "PROCESSES",
+                source,
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// What the kernel half knows about a process.
     #[must_use]
     pub fn process(&self, tgid: u32) -> Option<ProcessEntry> {
@@ -355,7 +385,7 @@ fn raise_memlock_limit() {
     }
 }
 
-fn load_programs(ebpf: &mut Ebpf, with_floor: bool) -> Result<(), LoadError> {
+fn load_samplers(ebpf: &mut Ebpf, with_floor: bool) -> Result<(), LoadError> {
     for name in STAGES
         .iter()
         .copied()
@@ -363,11 +393,6 @@ fn load_programs(ebpf: &mut Ebpf, with_floor: bool) -> Result<(), LoadError> {
         .chain(with_floor.then_some(FLOOR))
     {
         program::<PerfEvent>(ebpf, name)?
-            .load()
-            .map_err(|source| LoadError::Program { name, source })?;
-    }
-    for (_, name) in TRACEPOINTS.iter().copied() {
-        program::<RawTracePoint>(ebpf, name)?
             .load()
             .map_err(|source| LoadError::Program { name, source })?;
     }
@@ -389,10 +414,17 @@ fn fill_stages(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, LoadError> {
     Ok(stages)
 }
 
-fn attach_tracepoints(ebpf: &mut Ebpf) -> Result<(), LoadError> {
-    for (tracepoint, name) in TRACEPOINTS.iter().copied() {
-        program::<RawTracePoint>(ebpf, name)?
-            .attach(tracepoint)
+fn attach_tracepoints(ebpf: &mut Ebpf, options: &Options) -> Result<(), LoadError> {
+    let wanted = TRACEPOINTS
+        .iter()
+        .copied()
+        .chain(options.watch_cgroups.then_some(CGROUPS))
+        .chain(options.watch_names.then_some(NAMES));
+    for (tracepoint, name) in wanted {
+        let program = program::<RawTracePoint>(ebpf, name)?;
+        program
+            .load()
+            .and_then(|()| program.attach(tracepoint).map(drop))
             .map_err(|source| LoadError::Program { name, source })?;
     }
     Ok(())

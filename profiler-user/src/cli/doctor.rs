@@ -6,8 +6,9 @@ use std::io::Write as _;
 use super::failure::{Failure, exit_code};
 use crate::bpf::{Kernel, Options};
 use crate::host::{CAPABILITIES, Cgroups, Host, OLDEST_KERNEL};
-use crate::interpreter::{Finding, InspectError, Inspector};
+use crate::interpreter::{Finding, InspectError};
 use crate::process::{self, ProcessError};
+use crate::survey;
 
 /// Say what this host has and lacks, and which interpreters run on it
 #[derive(Debug, clap::Args)]
@@ -104,6 +105,8 @@ fn checks(host: &Host) -> Vec<Check> {
 fn load_check() -> Check {
     let options = Options {
         all_processes: false,
+        watch_cgroups: true,
+        watch_names: true,
         sample_ring_bytes: 4 << 20,
         max_processes: 1024,
         measure_self: false,
@@ -147,16 +150,10 @@ fn cgroups(cgroups: Cgroups) -> &'static str {
 /// A table of every interpreter, or why there is none.
 fn interpreters(pids: &[u32]) -> String {
     let everyone = pids.is_empty();
-    let pids = if everyone {
-        process::pids().unwrap_or_default()
-    } else {
-        pids.to_vec()
-    };
-    let mut inspector = Inspector::default();
     let mut text = String::new();
     let mut denied = 0;
-    for pid in pids {
-        match inspector.inspect(pid) {
+    for (pid, finding) in survey::findings(pids) {
+        match finding {
             Ok(Finding::Python(interpreter)) => {
                 let _ = writeln!(text, "  {pid:>7}  {}  {}", interpreter.describe(), command(pid));
             }

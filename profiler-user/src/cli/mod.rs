@@ -3,8 +3,10 @@
 mod completions;
 mod doctor;
 mod failure;
+mod filters;
 mod launch;
 mod preflight;
+mod ps;
 mod record;
 mod report;
 mod terminal;
@@ -26,6 +28,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
     after_help = "Examples:\n  \
         sudo pyebpf record --all -d 30          every Python process, for 30 seconds, as a flame graph\n  \
         sudo pyebpf record -p 1234 -o out.json  one process until Ctrl-C, for speedscope\n  \
+        sudo pyebpf ps                          every Python process: user, container, version, script\n  \
         sudo pyebpf doctor                      what this host has and lacks"
 )]
 pub struct Cli {
@@ -37,6 +40,8 @@ pub struct Cli {
 enum Verb {
     /// Record where CPU time goes and write it to a file
     Record(record::Args),
+    /// List every Python interpreter on this host
+    Ps(ps::Args),
     /// Say what this host has and lacks, and which interpreters run on it
     Doctor(doctor::Args),
     /// Print a completion script for a shell
@@ -65,9 +70,22 @@ impl Cli {
     pub fn run(self) -> Result<u8, Failure> {
         match self.verb {
             Verb::Record(args) => record::run(&args),
+            Verb::Ps(args) => ps::run(&args),
             Verb::Doctor(args) => doctor::run(&args),
             Verb::Completions(args) => completions::run(&args),
         }
+    }
+}
+
+/// A process id, decimal or 0x hexadecimal.
+fn parse_pid(text: &str) -> Result<u32, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    match parsed {
+        Ok(pid) if pid > 0 => Ok(pid),
+        _ => Err("not a process id".to_owned()),
     }
 }
 

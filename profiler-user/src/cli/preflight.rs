@@ -79,14 +79,16 @@ pub(super) fn explain(error: RecordError) -> Failure {
 
 /// This command line, quoted for a shell where needed.
 fn command_line() -> String {
-    let quote = |argument: std::ffi::OsString| {
-        let text = argument.to_string_lossy().into_owned();
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-        if !text.is_empty() && text.chars().all(plain) {
-            text
-        } else {
-            format!("'{}'", text.replace('\'', "'\\''"))
-        }
-    };
-    std::env::args_os().map(quote).collect::<Vec<_>>().join(" ")
+    let words = std::env::args_os().map(|argument| shell_word(&argument.to_string_lossy()));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// A text as one word for a shell.
+pub(super) fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 use clap::builder::RangedU64ValueParser;
 
 use super::failure::Failure;
+use super::filters::FilterArgs;
 use super::launch::Launched;
 use super::terminal::{self, Progress};
 use super::{preflight, report};
-use crate::output::{Format, LineStyle, OutputFile, RenderOptions};
+use crate::filter::Filter;
+use crate::output::{Format, Group, LineStyle, OutputFile, RenderOptions};
 use crate::profile::Profile;
 use crate::recorder::{RecordError, Recorder, Settings, StopReason, Summary};
 use crate::tracker::Target;
@@ -17,11 +19,14 @@ use crate::tracker::Target;
 /// Record where CPU time goes and write it to a file
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "pyebpf record [OPTIONS] <--all|--pid PID|-- COMMAND...>",
+    override_usage = "pyebpf record [OPTIONS] <--all|--pid PID|FILTER|-- COMMAND...>",
     after_help = "Examples:\n  \
         sudo pyebpf record --all -d 30                 every Python process for 30 s, flame graph\n  \
         sudo pyebpf record -p 1234 -p 1240 -o web.svg  two processes, until Ctrl-C\n  \
         sudo pyebpf record -o prof.json -- python3 app.py --fast\n  \
+        sudo pyebpf record --container web -d 30       one container, also when it starts later\n  \
+        sudo pyebpf record --all --group-by container,script -d 30\n  \
+        sudo pyebpf record --user www-data --exclude-comm 'celery*' -d 30\n  \
         sudo pyebpf record --all -d 5 -f raw -o - | sort -k2 -n\n\n\
         Opens with: .svg any browser, .json https://www.speedscope.app, .txt flamegraph.pl and friends."
 )]
@@ -30,7 +35,7 @@ pub(super) struct Args {
     #[arg(short, long, conflicts_with_all = ["pid", "command"])]
     all: bool,
     /// Record this process (decimal or 0x hexadecimal); may be given several times
-    #[arg(short, long, value_name = "PID", value_parser = parse_pid, conflicts_with = "command")]
+    #[arg(short, long, value_name = "PID", value_parser = super::parse_pid, conflicts_with = "command")]
     pid: Vec<u32>,
     /// With --pid or a command: record child processes too
     #[arg(short, long)]
@@ -50,6 +55,9 @@ pub(super) struct Args {
     /// Show threads: a root frame for each
     #[arg(short, long)]
     threads: bool,
+    /// Root frames, outermost first, separated by commas; by default `process` unless there is only one
+    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
+    group_by: Vec<Group>,
     /// Only samples of threads that hold the GIL
     #[arg(short, long)]
     gil: bool,
@@ -65,9 +73,31 @@ pub(super) struct Args {
     /// Accepted for py-spy's sake: pyebpf never stops a program
     #[arg(long, hide = true)]
     nonblocking: bool,
+    #[command(flatten)]
+    filters: FilterArgs,
     /// Command to run and record, after `--`
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<std::ffi::OsString>,
+}
+
+impl Args {
+    /// Whether every process is looked at: asked for, or nothing but a filter given.
+    fn everyone(&self) -> bool {
+        self.all || (self.pid.is_empty() && self.command.is_empty())
+    }
+
+    /// Root frames, outermost first.
+    fn roots(&self) -> Vec<Group> {
+        let several = self.everyone() || self.subprocesses || self.pid.len() > 1;
+        let mut roots = match (self.group_by.as_slice(), several) {
+            ([], true) => vec![Group::Process],
+            (groups, _) => groups.to_vec(),
+        };
+        if self.threads && !roots.contains(&Group::Thread) {
+            roots.push(Group::Thread);
+        }
+        roots
+    }
 }
 
 /// Value of `--duration`.
@@ -84,21 +114,11 @@ fn parse_duration(text: &str) -> Result<Length, String> {
     }
 }
 
-fn parse_pid(text: &str) -> Result<u32, String> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    match parsed {
-        Ok(pid) if pid > 0 => Ok(pid),
-        _ => Err("not a process id".to_owned()),
-    }
-}
-
 pub(super) fn run(args: &Args) -> Result<u8, Failure> {
-    if !args.all && args.pid.is_empty() && args.command.is_empty() {
+    let filter = args.filters.filter()?;
+    if !args.all && args.pid.is_empty() && args.command.is_empty() && filter.is_empty() {
         return Err(
-            Failure::usage("nothing to record: give --all, --pid or a command")
+            Failure::usage("nothing to record: give --all, --pid, a filter or a command")
                 .hint("sudo pyebpf record --all -d 10"),
         );
     }
@@ -113,11 +133,11 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format_args!("starting the event loop: {error}")))?;
-    runtime.block_on(record(args, format, output))
+    runtime.block_on(record(args, filter, format, output))
 }
 
-async fn record(args: &Args, format: Format, output: OutputFile) -> Result<u8, Failure> {
-    let target = if args.all {
+async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile) -> Result<u8, Failure> {
+    let target = if args.everyone() {
         Target::All
     } else {
         Target::Processes {
@@ -127,6 +147,7 @@ async fn record(args: &Args, format: Format, output: OutputFile) -> Result<u8, F
     };
     let settings = Settings {
         target,
+        filter: filter.clone(),
         rate_hz: args.rate,
         duration: args.duration.0,
         gil_only: args.gil,
@@ -136,7 +157,7 @@ async fn record(args: &Args, format: Format, output: OutputFile) -> Result<u8, F
     let mut recorder = Recorder::prepare(settings).map_err(preflight::explain)?;
     let mut launched = None;
     if args.command.is_empty() {
-        announce(args, &recorder)?;
+        announce(args, &filter, &recorder)?;
     } else {
         // Last, so that its first samples are not missed while the kernel half is being loaded.
         let child = Launched::start(&args.command)?;
@@ -154,7 +175,7 @@ async fn record(args: &Args, format: Format, output: OutputFile) -> Result<u8, F
         None => 0,
     };
     let (profile, summary, reason) = recorded.map_err(preflight::explain)?;
-    write(args, format, output, profile, &summary, reason)?;
+    write(args, &filter, format, output, profile, &summary, reason)?;
     Ok(if reason == StopReason::ProcessExited {
         status
     } else {
@@ -163,15 +184,23 @@ async fn record(args: &Args, format: Format, output: OutputFile) -> Result<u8, F
 }
 
 /// Says what is being recorded; fails when nothing of it can be.
-fn announce(args: &Args, recorder: &Recorder) -> Result<(), Failure> {
-    if !args.all {
-        preflight::check_interpreters(&args.pid, recorder)?;
-    }
-    let what = match (args.all, args.pid.len()) {
-        (true, _) if recorder.processes() == 0 => "no Python process yet, waiting for some,".to_owned(),
-        (true, _) => format!("all Python processes ({} now)", recorder.processes()),
-        (false, 1) => "process".to_owned(),
-        (false, count) => format!("{count} processes"),
+fn announce(args: &Args, filter: &Filter, recorder: &Recorder) -> Result<(), Failure> {
+    let now = recorder.processes();
+    let what = match (args.everyone(), args.pid.len()) {
+        _ if !filter.is_empty() && now == 0 => {
+            format!("nothing yet, waiting for a Python process that fits {filter},")
+        }
+        _ if !filter.is_empty() => format!("Python processes that fit {filter} ({now} now)"),
+        (true, _) if now == 0 => "no Python process yet, waiting for some,".to_owned(),
+        (true, _) => format!("all Python processes ({now} now)"),
+        (false, count) => {
+            preflight::check_interpreters(&args.pid, recorder)?;
+            if count == 1 {
+                "process".to_owned()
+            } else {
+                format!("{count} processes")
+            }
+        }
     };
     let end = if args.duration.0.is_some() {
         ""
@@ -184,6 +213,7 @@ fn announce(args: &Args, recorder: &Recorder) -> Result<(), Failure> {
 
 fn write(
     args: &Args,
+    filter: &Filter,
     format: Format,
     mut output: OutputFile,
     mut profile: Profile,
@@ -197,6 +227,14 @@ fn write(
     }
     if profile.counts.is_empty() {
         report::print(summary);
+        if !filter.is_empty() {
+            return Err(Failure::new(format_args!(
+                "no samples: no Python process that fits {filter} used the CPU meanwhile"
+            ))
+            .hint(format_args!(
+                "sudo pyebpf ps {filter}   (lists what it fits now; without it, everything)"
+            )));
+        }
         return Err(
             Failure::new("no samples: no Python process that is recorded used the CPU meanwhile")
                 .hint("sudo pyebpf doctor   (lists the interpreters that run here, and which are supported)"),
@@ -209,8 +247,7 @@ fn write(
             _ => LineStyle::Current,
         },
         full_filenames: args.full_filenames,
-        threads: args.threads,
-        processes: args.all || args.subprocesses || args.pid.len() > 1,
+        roots: args.roots(),
     };
     let name = output.display_name();
     format

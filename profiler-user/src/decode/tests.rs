@@ -152,6 +152,7 @@ fn every_field_of_a_process_record_arrives() {
         (record_kind::FORK, ProcessChange::Fork),
         (record_kind::EXIT, ProcessChange::Exit),
         (record_kind::UNKNOWN, ProcessChange::Unknown),
+        (record_kind::CHANGED, ProcessChange::Changed),
     ];
     for (kind, change) in changes {
         let record = process(kind, b"python\0-c\0\0last");

@@ -1,5 +1,7 @@
 //! What this host offers: kernel, BTF, privileges, cgroups. Read once, for `doctor` and for hints.
 
+pub mod users;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;

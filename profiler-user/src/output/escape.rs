@@ -29,8 +29,8 @@ pub(super) fn folded(text: &str) -> String {
     escaped
 }
 
-/// `text` as one line in a picture: what cannot be shown is written as [`folded`] writes it, the rest is left alone.
-pub(super) fn printable(text: &str) -> String {
+/// `text` as one line in a picture or a table: what cannot be shown is written as [`folded`] writes it, the rest is left alone.
+pub(crate) fn printable(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         if unprintable(c) {

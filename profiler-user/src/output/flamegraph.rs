@@ -158,7 +158,7 @@ mod tests {
 
     use super::{Flamegraph, Folded, draw, visible_lines};
     use crate::output::test_profile::{assert_golden, hand_made, profile, python};
-    use crate::output::{Output as _, OutputError, RenderOptions};
+    use crate::output::{Group, Output as _, OutputError, RenderOptions};
     use crate::profile::{Process, ProcessId, Profile, Thread};
 
     fn svg(profile: &mut Profile, options: &RenderOptions) -> String {
@@ -225,8 +225,7 @@ mod tests {
             &drawn(&svg(&mut hand_made(), &RenderOptions::default())),
         );
         let options = RenderOptions {
-            processes: true,
-            threads: true,
+            roots: vec![Group::Process, Group::Thread],
             ..RenderOptions::default()
         };
         assert_golden(
@@ -240,8 +239,7 @@ mod tests {
         let svg = svg(
             &mut hand_made(),
             &RenderOptions {
-                processes: true,
-                threads: true,
+                roots: vec![Group::Process, Group::Thread],
                 ..Default::default()
             },
         );
@@ -268,6 +266,7 @@ mod tests {
         let process = Process {
             pid: 1,
             command_line: "python".to_owned(),
+            ..Process::default()
         };
         let thread = Thread {
             process: ProcessId(0),
@@ -330,6 +329,7 @@ mod tests {
             .map(|pid| Process {
                 pid,
                 command_line: "python".to_owned(),
+                ..Process::default()
             })
             .collect();
         let thread = |tid| Thread {
@@ -347,7 +347,7 @@ mod tests {
             &samples,
         );
         let options = RenderOptions {
-            processes: true,
+            roots: vec![Group::Process],
             ..RenderOptions::default()
         };
         assert!(svg(&mut profile, &options).contains("<title>all (3,000 samples, 100%)"));
@@ -358,6 +358,7 @@ mod tests {
         let process = Process {
             pid: 1,
             command_line: "python".to_owned(),
+            ..Process::default()
         };
         let thread = Thread {
             process: ProcessId(0),

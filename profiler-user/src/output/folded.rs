@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 use crate::output::escape;
-use crate::output::style::{RenderOptions, process_text, thread_text};
+use crate::output::style::RenderOptions;
 use crate::profile::{Count, Frame, FrameId, Profile, StackId, ThreadId};
 
 /// A stack without a single frame still is a line.
@@ -18,46 +18,31 @@ pub(super) struct Folded<'p> {
     profile: &'p Profile,
     texts: Vec<String>,
     frame_ranks: Vec<Rank>,
-    thread_roots: Vec<Roots>,
+    /// The frames around the stacks of each thread.
+    thread_roots: Vec<Vec<Rank>>,
     groups: Vec<Count>,
-}
-
-/// The frames around the stacks of one thread.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Roots {
-    process: Option<Rank>,
-    thread: Option<Rank>,
 }
 
 impl<'p> Folded<'p> {
     /// Applies `options` to every frame of `profile`, and folds.
     pub(super) fn new(profile: &'p Profile, options: &RenderOptions) -> Self {
         let frames = texts(&profile.frames, |frame| options.frame_text(frame));
-        let processes = texts(
-            if options.processes {
-                &profile.processes
-            } else {
-                &[]
-            },
-            process_text,
-        );
-        let threads = texts(if options.threads { &profile.threads } else { &[] }, thread_text);
-        let mut texts = [&frames[..], &processes, &threads].concat();
+        let roots: Vec<Vec<String>> = options
+            .roots
+            .iter()
+            .map(|group| texts(&group.texts(profile), String::clone))
+            .collect();
+        let mut texts = frames.clone();
+        texts.extend(roots.iter().flatten().cloned());
         texts.push(NO_FRAMES.to_owned());
         texts.sort_unstable();
         texts.dedup();
 
         let ranks = |of: &[String]| -> Vec<Rank> { of.iter().map(|text| rank(&texts, text)).collect() };
-        let (frame_ranks, processes, threads) = (ranks(&frames), ranks(&processes), ranks(&threads));
-        let thread_roots = profile
-            .threads
-            .iter()
-            .enumerate()
-            .map(|(index, thread)| Roots {
-                process: processes.get(thread.process.0 as usize).copied(),
-                thread: threads.get(index).copied(),
-            })
-            .collect();
+        let frame_ranks = ranks(&frames);
+        let roots: Vec<Vec<Rank>> = roots.iter().map(|of| ranks(of)).collect();
+        let around = |thread: usize| roots.iter().filter_map(|of| of.get(thread).copied()).collect();
+        let thread_roots = (0..profile.threads.len()).map(around).collect();
         let mut folded = Self {
             profile,
             texts,
@@ -74,13 +59,11 @@ impl<'p> Folded<'p> {
         &self.groups
     }
 
-    /// The frames of a group, outermost first, with those of the process and the thread.
+    /// The frames of a group, outermost first, roots included.
     pub(super) fn ranks(&self, group: &Count) -> impl Iterator<Item = Rank> + '_ {
-        let roots = self.roots(group.thread);
-        roots
-            .process
-            .into_iter()
-            .chain(roots.thread)
+        self.roots(group.thread)
+            .iter()
+            .copied()
             .chain(self.stack_ranks(group.stack))
     }
 
@@ -98,17 +81,13 @@ impl<'p> Folded<'p> {
             .map(|(frame, rank)| (self.text(*rank), frame))
     }
 
-    /// The texts of the frames of processes and threads.
+    /// The texts of root frames.
     pub(super) fn root_texts(&self) -> impl Iterator<Item = &str> {
-        let roots = self
-            .thread_roots
-            .iter()
-            .flat_map(|roots| roots.process.into_iter().chain(roots.thread));
-        roots.map(|rank| self.text(rank))
+        self.thread_roots.iter().flatten().map(|rank| self.text(*rank))
     }
 
-    fn roots(&self, thread: ThreadId) -> Roots {
-        self.thread_roots[thread.0 as usize]
+    fn roots(&self, thread: ThreadId) -> &[Rank] {
+        &self.thread_roots[thread.0 as usize]
     }
 
     fn stack_ranks(&self, stack: StackId) -> impl Iterator<Item = Rank> + '_ {
@@ -130,7 +109,7 @@ impl<'p> Folded<'p> {
             .filter(|count| count.samples != 0)
             .copied()
             .collect();
-        groups.sort_unstable_by_key(key);
+        groups.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
         groups.dedup_by(|next, kept| {
             let same = key(next) == key(kept);
             if same {

@@ -13,14 +13,16 @@ use clap::builder::PossibleValue;
 use crate::profile::Profile;
 
 pub use self::file::{FileError, OutputFile};
+pub use self::group::Group;
 pub use self::style::{LineStyle, RenderOptions};
 
 mod by_thread;
 mod default_path;
-mod escape;
+pub(crate) mod escape;
 mod file;
 mod flamegraph;
 mod folded;
+mod group;
 mod palette;
 mod raw;
 mod speedscope;
@@ -205,7 +207,7 @@ mod tests {
 
     use clap::ValueEnum as _;
 
-    use super::{ALL, Format, OutputError, RenderOptions};
+    use super::{ALL, Format, Group, OutputError, RenderOptions};
     use crate::output::test_profile::hand_made;
 
     fn by_name(name: &str) -> Format {
@@ -250,8 +252,7 @@ mod tests {
         for format in ALL {
             let mut profile = hand_made();
             let options = RenderOptions {
-                processes: true,
-                threads: true,
+                roots: vec![Group::Process, Group::Thread],
                 ..RenderOptions::default()
             };
             let (mut first, mut second) = (Vec::new(), Vec::new());

@@ -66,7 +66,7 @@ mod tests {
     use super::Raw;
     use crate::output::style::{process_text, thread_text};
     use crate::output::test_profile::{assert_golden, hand_made, profile, python};
-    use crate::output::{LineStyle, Output as _, RenderOptions, escape};
+    use crate::output::{Group, LineStyle, Output as _, RenderOptions, escape};
     use crate::profile::{Process, ProcessId, Profile, Thread};
 
     fn raw(profile: &mut Profile, options: &RenderOptions) -> String {
@@ -96,8 +96,7 @@ mod tests {
     #[test]
     fn processes_and_threads_are_root_frames() {
         let options = RenderOptions {
-            processes: true,
-            threads: true,
+            roots: vec![Group::Process, Group::Thread],
             ..RenderOptions::default()
         };
         assert_golden("processes-threads.txt", &raw(&mut hand_made(), &options));
@@ -123,6 +122,7 @@ mod tests {
         let process = Process {
             pid: 1,
             command_line: String::new(),
+            ..Process::default()
         };
         let thread = Thread {
             process: ProcessId(0),
@@ -165,7 +165,7 @@ mod tests {
             threads in any::<bool>(),
             processes in any::<bool>(),
         ) {
-            let process = |index: usize| Process { pid: 7, command_line: command_lines[index].clone() };
+            let process = |index: usize| Process { pid: 7, command_line: command_lines[index].clone(), ..Process::default() };
             let thread = |process, name: &String| Thread { process: ProcessId(process), tid: 1, name: name.clone() };
             let mut profile = profile(
                 vec![process(0), process(1)],
@@ -174,7 +174,8 @@ mod tests {
                 &stacks.iter().map(Vec::as_slice).collect::<Vec<_>>(),
                 &samples.iter().map(|(thread, stack)| (1, *thread, *stack)).collect::<Vec<_>>(),
             );
-            let options = RenderOptions { threads, processes, ..RenderOptions::default() };
+            let roots = [processes.then_some(Group::Process), threads.then_some(Group::Thread)];
+            let options = RenderOptions { roots: roots.into_iter().flatten().collect(), ..RenderOptions::default() };
             let mut expected: BTreeMap<Vec<String>, u64> = BTreeMap::new();
             for (thread, stack) in samples {
                 let thread = &profile.threads[thread as usize];

@@ -19,8 +19,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::output::by_thread::{ByThread, Moment};
-use crate::output::style::{process_text, thread_text};
-use crate::output::{Output, OutputError, RenderOptions};
+use crate::output::{Group, Output, OutputError, RenderOptions};
 use crate::profile::{Frame, FrameKind, Profile, StackId, ThreadId};
 
 /// Identifies the format; speedscope compares it.
@@ -133,22 +132,16 @@ impl<'p> Document<'p> {
             .iter()
             .map(|frame| shared.add(SharedFrame::new(frame, options)))
             .collect();
-        let roots = profile
-            .threads
-            .iter()
+        let groups: Vec<Vec<String>> = options.roots.iter().map(|group| group.texts(profile)).collect();
+        let roots = (0..profile.threads.len())
             .map(|thread| {
-                let process = options
-                    .processes
-                    .then(|| process_text(profile.process(thread.process)));
-                let thread = options.threads.then(|| thread_text(thread));
-                process
-                    .into_iter()
-                    .chain(thread)
-                    .map(|text| shared.add(SharedFrame::root(text)))
+                let texts = groups.iter().filter_map(|texts| texts.get(thread));
+                texts
+                    .map(|text| shared.add(SharedFrame::root(text.clone())))
                     .collect()
             })
             .collect();
-        let several_processes = options.processes || profile.processes.len() > 1;
+        let several_processes = options.roots.contains(&Group::Process) || profile.processes.len() > 1;
         Self {
             profile,
             samples,

@@ -1,5 +1,6 @@
 //! How frames are spelled: py-spy's text, by the options of `record`. Used by every format; decides no escaping.
 
+use crate::output::group::Group;
 use crate::profile::{Frame, FrameKind, Process, Thread};
 
 /// Which line a frame shows, and so which frames are the same.
@@ -15,16 +16,14 @@ pub enum LineStyle {
 }
 
 /// What of a profile is shown, and how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RenderOptions {
     /// Which line a frame shows.
     pub lines: LineStyle,
     /// Files as the interpreter has them, instead of from the outermost package on.
     pub full_filenames: bool,
-    /// A root frame per thread.
-    pub threads: bool,
-    /// A root frame per process, around that of the thread.
-    pub processes: bool,
+    /// Root frames, outermost first.
+    pub roots: Vec<Group>,
 }
 
 impl RenderOptions {
@@ -165,6 +164,7 @@ mod tests {
         let process = Process {
             pid: 7,
             command_line: "python -c 'x; y'".to_owned(),
+            ..Process::default()
         };
         assert_eq!(process_text(&process), "process 7:\"python -c 'x; y'\"");
         let thread = |name: &str| Thread {

@@ -86,6 +86,7 @@ pub(super) fn hand_made() -> Profile {
     let process = |pid, command_line: &str| Process {
         pid,
         command_line: command_line.to_owned(),
+        ..Process::default()
     };
     let processes = vec![
         process(100, "python app.py --größe=1; rm\t-rf 2"),

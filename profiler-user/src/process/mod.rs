@@ -8,11 +8,13 @@ pub mod file;
 pub mod maps;
 pub mod memory;
 pub mod root;
+pub mod script;
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -20,6 +22,11 @@ use rustix::io::Errno;
 const COMMAND_LINE_BYTES: u64 = 4096;
 /// Bytes read of `/proc/PID/stat` and `/proc/PID/status`, at most; the kernel writes far fewer.
 const STATUS_BYTES: u64 = 16 * 1024;
+/// Bytes read of `/proc/PID/cgroup`, at most: a line for each hierarchy.
+const CGROUP_BYTES: u64 = 64 * 1024;
+
+/// A bit of the flags in `/proc/PID/stat` (`include/linux/sched.h`, the same since 2.6).
+const PF_EXITING: u64 = 0x4;
 
 /// Why something could not be learnt about a process.
 #[derive(Debug, thiserror::Error)]
@@ -110,8 +117,13 @@ pub struct Stat {
     pub name: String,
     /// `R`, `S`, `D`, `Z` (zombie), ...
     pub state: char,
+    /// Whether this thread has begun to exit: it will run no more of its program. Before it is a zombie it may take
+    /// milliseconds to give its memory back.
+    pub is_exiting: bool,
     /// The parent's process id; 0 when it is not visible here.
     pub parent: u32,
+    /// CPU time of all its threads so far, user and kernel, in clock ticks.
+    pub cpu_ticks: u64,
     /// Threads.
     pub threads: u32,
     /// When it started, in clock ticks since boot: with the pid it tells a process from its successors.
@@ -138,10 +150,32 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     Some(Stat {
         name: String::from_utf8_lossy(name).into_owned(),
         state: field(3)?.chars().next()?,
+        is_exiting: field(9)?.parse::<u64>().ok()? & PF_EXITING != 0,
         parent: field(4)?.parse().ok()?,
+        cpu_ticks: field(14)?
+            .parse::<u64>()
+            .ok()?
+            .saturating_add(field(15)?.parse().ok()?),
         threads: field(20)?.parse().ok()?,
         start_ticks: field(22)?.parse().ok()?,
     })
+}
+
+impl Stat {
+    /// CPU time of all its threads so far, user and kernel.
+    #[must_use]
+    pub fn cpu_time(&self) -> Duration {
+        let per_second = rustix::param::clock_ticks_per_second().max(1);
+        Duration::from_millis(self.cpu_ticks.saturating_mul(1_000) / per_second)
+    }
+}
+
+/// The text of `/proc/PID/cgroup`, for [`crate::container::cgroup::Cgroups`].
+///
+/// # Errors
+/// When the process is gone.
+pub fn cgroup(pid: u32) -> Result<Vec<u8>, ProcessError> {
+    read_bounded(pid, "cgroup", CGROUP_BYTES)
 }
 
 /// Effective user id, from `/proc/PID/status`.
@@ -206,6 +240,31 @@ pub fn executable(pid: u32) -> Result<Option<PathBuf>, ProcessError> {
     }
 }
 
+/// The id to ask `/proc` with about the memory, files and arguments of a process: its own, or that of another thread when
+/// the first one has exited. The kernel then calls the process a zombie and shows nothing of what its threads go on using.
+#[must_use]
+pub fn visible_id(pid: u32) -> u32 {
+    match stat(pid) {
+        Ok(stat) if stat.state == 'Z' && stat.threads > 1 => running_thread(pid).unwrap_or(pid),
+        _ => pid,
+    }
+}
+
+/// Whether the process exists and one of its threads goes on running its program. The first one may have exited.
+#[must_use]
+pub fn is_alive(pid: u32) -> bool {
+    stat(pid).is_ok_and(|stat| !stat.is_exiting || running_thread(pid).is_some())
+}
+
+/// A thread that has not begun to exit.
+fn running_thread(pid: u32) -> Option<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten();
+    let mut ids = tasks.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    ids.find(|id| stat(*id).is_ok_and(|stat| !stat.is_exiting))
+}
+
 /// Whether there is such a process (zombies included).
 #[must_use]
 pub fn exists(pid: u32) -> bool {
@@ -232,9 +291,16 @@ mod tests {
         let text = b"42 (a) R 1 (\n) S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 123456 10 11\n";
         let stat = parse_stat(text).expect("the documented format");
         assert_eq!(stat.name, "a) R 1 (\n");
+        assert!(!stat.is_exiting);
         assert_eq!(
-            (stat.state, stat.parent, stat.threads, stat.start_ticks),
-            ('S', 7, 3, 123_456)
+            (
+                stat.state,
+                stat.parent,
+                stat.cpu_ticks,
+                stat.threads,
+                stat.start_ticks
+            ),
+            ('S', 7, 11, 3, 123_456)
         );
     }
 
@@ -260,7 +326,7 @@ mod tests {
         assert!(pids().expect("/proc is mounted").contains(&pid));
         let stat = stat(pid).expect("this process exists");
         assert_eq!(stat.parent, std::os::unix::process::parent_id());
-        assert!(stat.threads >= 1 && stat.start_ticks > 0);
+        assert!(stat.threads >= 1 && stat.start_ticks > 0 && is_alive(pid));
         assert_eq!(
             user(pid).expect("this process exists"),
             rustix::process::geteuid().as_raw()
@@ -292,6 +358,7 @@ mod tests {
         while stat(pid).expect("not reaped yet").state != 'Z' {
             std::thread::yield_now();
         }
+        assert!(stat(pid).expect("it exists").is_exiting && !is_alive(pid));
         assert_eq!(executable(pid).expect("it exists"), None);
         assert!(command_line(pid).expect("it exists").is_empty());
         child.wait().expect("the child is ours");

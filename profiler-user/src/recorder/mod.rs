@@ -15,6 +15,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::aggregate::Aggregator;
 use crate::bpf::{Kernel, LoadError, Options, Ring, Rings, Sampler};
 use crate::decode::{Event, decode};
+use crate::filter::Filter;
 use crate::profile::Profile;
 use crate::symbolizer::Symbolizer;
 use crate::timeline::Timeline;
@@ -29,6 +30,8 @@ pub use summary::Summary;
 const DRAIN_EVERY: Duration = Duration::from_millis(100);
 /// How often the list of online CPUs is compared.
 const HOTPLUG_EVERY: Duration = Duration::from_secs(1);
+/// How often processes are judged anew that may have changed their user.
+const USERS_EVERY: Duration = Duration::from_secs(1);
 /// How often processes are looked for that ended without an event.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// Smallest and largest ring for samples, bytes.
@@ -43,6 +46,8 @@ const MAX_PROCESSES: u32 = 65_536;
 pub struct Settings {
     /// Whose samples.
     pub target: Target,
+    /// Which of the target's processes.
+    pub filter: Filter,
     /// Samples per second and CPU.
     pub rate_hz: u32,
     /// Until Ctrl-C when absent.
@@ -130,12 +135,14 @@ impl Recorder {
     pub fn prepare(settings: Settings) -> Result<Self, RecordError> {
         let options = Options {
             all_processes: settings.target == Target::All,
+            watch_cgroups: settings.filter.looks_at_cgroups(),
+            watch_names: settings.filter.looks_at_names(),
             sample_ring_bytes: ring_bytes(settings.rate_hz),
             max_processes: MAX_PROCESSES,
             measure_self: false,
         };
         let (mut kernel, rings) = Kernel::load(&options)?;
-        let mut tracker = Tracker::new(settings.target.clone());
+        let mut tracker = Tracker::new(settings.target.clone(), settings.filter.clone());
         tracker.scan(&mut kernel)?;
         let timeline = if settings.timeline {
             let timeline = Timeline::new().map_err(|source| RecordError::Io {
@@ -232,6 +239,7 @@ impl Recorder {
         let mut redraw_at = Some(Instant::now());
         let mut hotplug = every(HOTPLUG_EVERY);
         let mut sweep = every(SWEEP_EVERY);
+        let mut users = every(USERS_EVERY);
         let end = self.settings.duration.map(|duration| started + duration);
         loop {
             let due = self.tracker.next_due();
@@ -246,6 +254,7 @@ impl Recorder {
                 }
                 () = until(due) => self.tracker.poll(&mut self.kernel)?,
                 () = until(redraw_at) => redraw_at = Some(Instant::now() + sampler.redraw()),
+                _ = users.tick() => self.tracker.follow_users(&mut self.kernel)?,
                 _ = sweep.tick() => self.tracker.sweep(&mut self.kernel),
                 _ = hotplug.tick() => sampler.follow_hotplug().map_err(LoadError::Perf)?,
                 _ = drain.tick() => {

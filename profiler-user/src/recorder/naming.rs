@@ -8,8 +8,10 @@ use std::collections::VecDeque;
 use super::assembly::Sample;
 use super::{RecordError, Tracker};
 use crate::aggregate::{Aggregator, NamedSample};
+use crate::code::store::ProcessKey;
+use crate::host::users::Users;
 use crate::process::root::RootId;
-use crate::profile::FrameId;
+use crate::profile::{FrameId, Process};
 use crate::symbolizer::Symbolizer;
 
 /// Drains of the ring that a sample waits for definitions; those of a process that is gone are kept no longer.
@@ -25,12 +27,13 @@ pub(super) struct Naming {
     waiting: VecDeque<Waiting>,
     drains: u64,
     stack: Vec<FrameId>,
+    users: Users,
 }
 
 #[derive(Debug)]
 struct Waiting {
     sample: Sample,
-    command_line: String,
+    process: Process,
     root: Option<RootId>,
     since: u64,
 }
@@ -43,23 +46,26 @@ impl Naming {
             waiting: VecDeque::new(),
             drains: 0,
             stack: Vec::new(),
+            users: Users::of_host(),
         }
     }
 
     /// Takes a sample in. Behind one that waits all wait: their order is that of the recording.
-    pub(super) fn add(&mut self, sample: &Sample, tracker: &Tracker) -> Result<(), RecordError> {
-        let process = tracker.get(sample.process);
-        let root = process.and_then(|process| process.root);
-        let command_line = || process.map_or_else(String::new, |process| process.command_line.clone());
+    pub(super) fn add(&mut self, sample: &Sample, tracker: &mut Tracker) -> Result<(), RecordError> {
+        let root = tracker.get(sample.process).and_then(|process| process.root);
         if self.waiting.is_empty() && self.symbolizer.name(sample, root, true, &mut self.stack) {
-            return aggregate(&mut self.aggregator, sample, &self.stack, command_line);
+            let users = &self.users;
+            return aggregate(&mut self.aggregator, sample, &self.stack, || {
+                describe(tracker, sample.process, users)
+            });
         }
         if self.waiting.len() >= MAX_WAITING {
             self.release(|_| true)?;
         }
+        let process = describe(tracker, sample.process, &self.users);
         self.waiting.push_back(Waiting {
             sample: sample.clone(),
-            command_line: command_line(),
+            process,
             root,
             since: self.drains,
         });
@@ -88,11 +94,8 @@ impl Naming {
             {
                 break;
             }
-            if let Some(Waiting {
-                sample, command_line, ..
-            }) = self.waiting.pop_front()
-            {
-                aggregate(&mut self.aggregator, &sample, &self.stack, || command_line)?;
+            if let Some(Waiting { sample, process, .. }) = self.waiting.pop_front() {
+                aggregate(&mut self.aggregator, &sample, &self.stack, || process)?;
             }
         }
         Ok(())
@@ -103,7 +106,7 @@ fn aggregate(
     aggregator: &mut Aggregator,
     sample: &Sample,
     stack: &[FrameId],
-    command_line: impl FnOnce() -> String,
+    describe: impl FnOnce() -> Process,
 ) -> Result<(), RecordError> {
     let named = NamedSample {
         process: sample.process,
@@ -113,9 +116,24 @@ fn aggregate(
         stack,
     };
     aggregator
-        .add(&named, command_line)
+        .add(&named, describe)
         .map_err(|source| RecordError::Io {
             what: "temporary file for samples",
             source,
         })
+}
+
+/// A process as it is remembered.
+fn describe(tracker: &mut Tracker, key: ProcessKey, users: &Users) -> Process {
+    let described = tracker.describe(key).map(|process| Process {
+        pid: key.tgid,
+        command_line: process.command_line.clone(),
+        user: users.name(process.identity.user),
+        script: process.identity.script.clone(),
+        container: process.identity.placement.container.clone(),
+    });
+    described.unwrap_or_else(|| Process {
+        pid: key.tgid,
+        ..Process::default()
+    })
 }

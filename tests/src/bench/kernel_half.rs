@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use profiler_common::benchmark::{BUCKET_NS, Timed};
 use pyebpf::bpf::{Kernel, Options};
+use pyebpf::filter::Filter;
 use pyebpf::tracker::{Target, Tracker};
 
 use super::median;
@@ -70,10 +71,13 @@ struct Figures {
 
 fn measure(pid: u32, window: Duration) -> anyhow::Result<Figures> {
     let (mut kernel, mut rings) = Kernel::load(&options(true))?;
-    let mut tracker = Tracker::new(Target::Processes {
-        pids: vec![pid],
-        follow_children: false,
-    });
+    let mut tracker = Tracker::new(
+        Target::Processes {
+            pids: vec![pid],
+            follow_children: false,
+        },
+        Filter::default(),
+    );
     tracker.scan(&mut kernel)?;
     let _stats = BpfStats::enable();
     let mut rows: Vec<(Timed, Vec<f64>)> = Timed::ALL.iter().map(|row| (*row, Vec::new())).collect();
@@ -118,6 +122,8 @@ fn options(measure_self: bool) -> Options {
         all_processes: false,
         sample_ring_bytes: 16 << 20,
         max_processes: 1024,
+        watch_cgroups: false,
+        watch_names: false,
         measure_self,
     }
 }

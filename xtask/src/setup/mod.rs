@@ -6,6 +6,7 @@
 
 pub(crate) mod c_compiler;
 pub(crate) mod cargo_tool;
+mod container;
 mod qemu;
 mod rust_src;
 mod toolchain;
@@ -35,6 +36,8 @@ pub(crate) const RUST: &[&dyn Need] = &[
 ];
 /// The kernel half.
 pub(crate) const BPF: &[&dyn Need] = &[&rust_src::RustSource, &cargo_tool::BPF_LINKER];
+/// Containers to profile.
+pub(crate) const CONTAINERS: &[&dyn Need] = &[&container::Runc];
 /// The fuzz targets.
 pub(crate) const FUZZ: &[&dyn Need] = &[&c_compiler::CCompiler { program: "c++" }, &cargo_tool::CARGO_FUZZ];
 /// The kernel matrix.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{Chart, Entry, Speedscope};
 use crate::output::by_thread::Moment;
 use crate::output::test_profile::{assert_golden, hand_made, profile, python};
-use crate::output::{LineStyle, Output as _, OutputError, RenderOptions};
+use crate::output::{Group, LineStyle, Output as _, OutputError, RenderOptions};
 use crate::profile::{Process, ProcessId, Profile, StackId, Thread};
 
 /// The file as speedscope 1.25's `file-format-schema.json` has it, without the `evented` profiles that are not
@@ -140,8 +140,7 @@ fn the_file_is_as_the_schema_wants_it_and_consistent() {
 #[test]
 fn the_bytes_are_these() {
     let options = RenderOptions {
-        processes: true,
-        threads: true,
+        roots: vec![Group::Process, Group::Thread],
         ..RenderOptions::default()
     };
     assert_golden(
@@ -191,7 +190,7 @@ fn threads_are_named_and_ordered_by_process_and_the_busiest_is_shown_first() {
     let name = |options: RenderOptions| file(&mut one_thread(&[10]), &options).profiles[0].name.clone();
     assert_eq!(name(RenderOptions::default()), "Thread 6 \"worker\"");
     let all = RenderOptions {
-        processes: true,
+        roots: vec![Group::Process],
         ..RenderOptions::default()
     };
     assert_eq!(name(all), "Process 5 Thread 6 \"worker\"");
@@ -227,8 +226,7 @@ fn frames_follow_the_style_and_keep_the_whole_path() {
 #[test]
 fn root_frames_are_outermost_but_not_around_a_pause() {
     let options = RenderOptions {
-        processes: true,
-        threads: true,
+        roots: vec![Group::Process, Group::Thread],
         ..RenderOptions::default()
     };
     let file = file(&mut one_thread(&[500]), &options);
@@ -247,6 +245,7 @@ fn one_thread(at_ms: &[u64]) -> Profile {
     let process = Process {
         pid: 5,
         command_line: "python".to_owned(),
+        ..Process::default()
     };
     let thread = Thread {
         process: ProcessId(0),

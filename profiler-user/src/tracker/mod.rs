@@ -4,39 +4,27 @@
 //! Fork, exec and exit come as events; `/proc` is read once at start, and for a process when there is reason to look
 //! at it. Uses `interpreter` to judge a process and `bpf` to enter it; never reads target memory.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::{Duration, Instant};
+mod family;
+mod looks;
 
-use profiler_common::process::{PROCESS_FOLLOW_CHILDREN, PROCESS_PYTHON, ProcessEntry};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use profiler_common::process::{PROCESS_EXCLUDED, PROCESS_FOLLOW_CHILDREN, PROCESS_PYTHON, ProcessEntry};
 
 use crate::bpf::{Kernel, LoadError};
 use crate::code::store::ProcessKey;
 use crate::decode::{ProcessChange, ProcessView};
+use crate::filter::Filter;
+use crate::identity::{Identities, Identity};
 use crate::interpreter::{Finding, Inspector, Interpreter};
-use crate::process;
 use crate::process::root::{Root, RootId};
+use crate::process::{self, is_alive};
+use crate::survey;
 
-/// When a process that shows no interpreter is looked at again. The first looks follow an exec, while the dynamic
-/// loader is at work (an interpreter needs some 10 ms from exec to its first line of Python, much more when it waits for a
-/// CPU); the later ones find a libpython that was `dlopen`ed.
-const LOOKS: &[Duration] = &[
-    Duration::from_millis(1),
-    Duration::from_millis(2),
-    Duration::from_millis(3),
-    Duration::from_millis(6),
-    Duration::from_millis(12),
-    Duration::from_millis(25),
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(200),
-    Duration::from_millis(400),
-    Duration::from_secs(1),
-    Duration::from_secs(10),
-    Duration::from_secs(60),
-    Duration::from_secs(600),
-];
-/// First look that does not wait for the loader.
-const LATE_LOOK: usize = 10;
+use self::family::descendants;
+use self::looks::Looks;
 
 /// What is profiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,9 +40,15 @@ pub enum Target {
     },
 }
 
-/// A profiled process.
+/// A process that runs a supported interpreter.
 #[derive(Clone, Debug)]
 pub struct TrackedProcess {
+    /// Who it is; that of its parent for a child that did not change since.
+    pub identity: Arc<Identity>,
+    /// Whether `identity` is its parent's: a child may have changed since.
+    pub is_inherited: bool,
+    /// Whether the filter wants it: only then it is sampled.
+    pub admitted: bool,
     /// Arguments joined by spaces.
     pub command_line: String,
     /// What it runs.
@@ -75,6 +69,8 @@ pub struct Refusal {
 /// See the module.
 pub struct Tracker {
     target: Target,
+    filter: Filter,
+    identities: Identities,
     inspector: Inspector,
     tracked: HashMap<ProcessKey, TrackedProcess>,
     current: HashMap<u32, ProcessKey>,
@@ -82,23 +78,25 @@ pub struct Tracker {
     /// Arguments of processes that executed a program and have not been judged yet.
     executed: HashMap<u32, (u64, String)>,
     followed: HashSet<u32>,
-    due: BTreeMap<Instant, Vec<(u32, usize)>>,
+    looks: Looks,
     refusals: HashMap<String, Refusal>,
 }
 
 impl Tracker {
-    /// Tracks nothing yet.
+    /// Tracks nothing yet. Of the target's processes only those are profiled that the filter wants.
     #[must_use]
-    pub fn new(target: Target) -> Self {
+    pub fn new(target: Target, filter: Filter) -> Self {
         Self {
             target,
+            filter,
+            identities: Identities::default(),
             inspector: Inspector::default(),
             tracked: HashMap::new(),
             current: HashMap::new(),
             ended: Vec::new(),
             executed: HashMap::new(),
             followed: HashSet::new(),
-            due: BTreeMap::new(),
+            looks: Looks::default(),
             refusals: HashMap::new(),
         }
     }
@@ -111,7 +109,7 @@ impl Tracker {
         let (pids, attempt) = match &self.target {
             // One of them may just have been started: the loader is still at work.
             Target::Processes { pids, .. } => (pids.clone(), 0),
-            Target::All => (process::pids().unwrap_or_default(), LATE_LOOK),
+            Target::All => (process::pids().unwrap_or_default(), looks::LATE),
         };
         for pid in &pids {
             self.follow(*pid);
@@ -125,7 +123,7 @@ impl Tracker {
             // Their entries are in place, so whoever is forked from now on is reported.
             for pid in descendants(&pids) {
                 self.follow(pid);
-                self.look(kernel, pid, LATE_LOOK)?;
+                self.look(kernel, pid, looks::LATE)?;
             }
         }
         Ok(())
@@ -155,10 +153,14 @@ impl Tracker {
         match event.change {
             ProcessChange::Fork => return self.forked(kernel, key, event.parent_tgid),
             ProcessChange::Exec => self.executed(key, event),
-            ProcessChange::Exit => self.end(event.tgid),
+            ProcessChange::Exit => {
+                self.end(event.tgid);
+                self.followed.remove(&event.tgid);
+            }
+            ProcessChange::Changed => self.judge_again(kernel, event.tgid)?,
             ProcessChange::Unknown => {
                 if !self.current.contains_key(&event.tgid) && !self.executed.contains_key(&event.tgid) {
-                    self.look(kernel, event.tgid, LATE_LOOK)?;
+                    self.look(kernel, event.tgid, looks::LATE)?;
                 }
             }
         }
@@ -170,14 +172,33 @@ impl Tracker {
     /// # Errors
     /// When the kernel half refuses an entry.
     pub fn poll(&mut self, kernel: &mut Kernel) -> Result<(), LoadError> {
-        let now = Instant::now();
-        while let Some(entry) = self.due.first_entry() {
-            if *entry.key() > now {
-                break;
-            }
-            for (pid, attempt) in entry.remove() {
-                self.look(kernel, pid, attempt)?;
-            }
+        for (pid, attempt) in self.looks.take_due() {
+            self.look(kernel, pid, attempt)?;
+        }
+        Ok(())
+    }
+
+    /// Judges anew whoever may have changed its user: the kernel does not say so. Only root can become anybody, so this
+    /// looks at root's processes. Called every second.
+    ///
+    /// # Errors
+    /// When the kernel half refuses an entry.
+    pub fn follow_users(&mut self, kernel: &mut Kernel) -> Result<(), LoadError> {
+        if !self.filter.looks_at_users() {
+            return Ok(());
+        }
+        let of_root = |key: &&ProcessKey| {
+            let process = self.tracked.get(key);
+            process.is_some_and(|process| process.identity.user == 0)
+        };
+        let pids: Vec<u32> = self
+            .current
+            .values()
+            .filter(of_root)
+            .map(|key| key.tgid)
+            .collect();
+        for pid in pids {
+            self.judge_again(kernel, pid)?;
         }
         Ok(())
     }
@@ -199,7 +220,7 @@ impl Tracker {
     /// When [`Self::poll`] has something to do.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
-        self.due.first_key_value().map(|(when, _)| *when)
+        self.looks.next()
     }
 
     /// A profiled process, also shortly after its end.
@@ -208,10 +229,26 @@ impl Tracker {
         self.tracked.get(&key)
     }
 
+    /// A profiled process, for somebody who will remember what it is called: looked at anew if it is a forked child that
+    /// is still there.
+    pub fn describe(&mut self, key: ProcessKey) -> Option<&TrackedProcess> {
+        let process = self.tracked.get_mut(&key)?;
+        let is_there = self.current.get(&key.tgid) == Some(&key);
+        if is_there
+            && process.is_inherited
+            && let Ok(identity) = self.identities.of_process(key.tgid)
+        {
+            process.identity = Arc::new(identity);
+            process.is_inherited = false;
+        }
+        Some(process)
+    }
+
     /// Processes profiled now.
     #[must_use]
     pub fn alive(&self) -> usize {
-        self.current.len()
+        let admitted = |key: &&ProcessKey| self.tracked.get(key).is_some_and(|process| process.admitted);
+        self.current.values().filter(admitted).count()
     }
 
     /// Whether nothing that was asked for is left: all given processes ended.
@@ -251,6 +288,7 @@ impl Tracker {
         }
     }
 
+    /// Flags of every entry.
     fn flags(&self) -> u32 {
         match self.target {
             Target::All
@@ -273,11 +311,23 @@ impl Tracker {
             .cloned();
         match parent {
             Some(parent) => {
-                self.tracked.insert(key, parent);
+                let copied = self.flags_of(parent.admitted);
+                let child = TrackedProcess {
+                    is_inherited: true,
+                    ..parent
+                };
+                self.tracked.insert(key, child);
                 self.current.insert(key.tgid, key);
+                // The parent was judged anew after the kernel half copied its entry.
+                let is_late = kernel
+                    .process(key.tgid)
+                    .is_some_and(|entry| entry.flags != copied);
+                if is_late {
+                    self.judge_again(kernel, key.tgid)?;
+                }
                 Ok(())
             }
-            None => self.look(kernel, key.tgid, LATE_LOOK),
+            None => self.look(kernel, key.tgid, looks::LATE),
         }
     }
 
@@ -290,7 +340,7 @@ impl Tracker {
         let arguments: Vec<_> = event.arguments().map(String::from_utf8_lossy).collect();
         self.executed
             .insert(key.tgid, (key.incarnation, arguments.join(" ")));
-        self.look_later(key.tgid, 0);
+        self.looks.arrange(key.tgid, 0);
     }
 
     fn end(&mut self, tgid: u32) {
@@ -300,33 +350,30 @@ impl Tracker {
         self.executed.remove(&tgid);
     }
 
-    fn look_later(&mut self, pid: u32, attempt: usize) {
-        if let Some(delay) = LOOKS.get(attempt) {
-            self.due
-                .entry(Instant::now() + *delay)
-                .or_default()
-                .push((pid, attempt));
-        }
-    }
-
     /// Judges one process and enters it, or arranges for another look.
     fn look(&mut self, kernel: &mut Kernel, pid: u32, attempt: usize) -> Result<(), LoadError> {
         if self.current.contains_key(&pid) {
             return Ok(());
         }
-        match self.inspector.inspect(pid) {
+        match survey::inspect(&mut self.inspector, pid) {
             Ok(Finding::Python(interpreter)) => self.enter(kernel, pid, interpreter)?,
             Ok(Finding::Refused(refused)) => {
-                let text = refused.to_string();
-                self.refusals.entry(text.clone()).or_insert(Refusal { pid, text });
+                if self
+                    .identities
+                    .of_process(pid)
+                    .is_ok_and(|identity| self.filter.admits(pid, &identity))
+                {
+                    let text = refused.to_string();
+                    self.refusals.entry(text.clone()).or_insert(Refusal { pid, text });
+                }
                 self.enter_foreign(kernel, pid);
             }
-            Ok(Finding::NotPython { may_still_load: true }) if attempt + 1 < LATE_LOOK => {
-                self.look_later(pid, attempt + 1);
+            Ok(Finding::NotPython { may_still_load: true }) if attempt + 1 < looks::LATE => {
+                self.looks.arrange(pid, attempt + 1);
             }
             Ok(Finding::NotPython { .. }) => {
                 self.enter_foreign(kernel, pid);
-                self.look_later(pid, (attempt + 1).max(LATE_LOOK));
+                self.looks.arrange(pid, (attempt + 1).max(looks::LATE));
             }
             // Most often the process has ended.
             Err(error) => {
@@ -343,13 +390,20 @@ impl Tracker {
         pid: u32,
         interpreter: Box<Interpreter>,
     ) -> Result<(), LoadError> {
-        let (incarnation, command_line) = self.identity(pid);
-        let root = Root::of_process(pid).ok().map(|root| root.id());
+        let Ok(identity) = self.identities.of_process(pid) else {
+            self.executed.remove(&pid);
+            return Ok(());
+        };
+        let admitted = self.filter.admits(pid, &identity);
+        let (incarnation, command_line) = self.incarnation(pid, &identity);
+        let root = Root::of_process(process::visible_id(pid))
+            .ok()
+            .map(|root| root.id());
         let entry = ProcessEntry {
             incarnation,
             lookup: interpreter.lookup,
             layout: kernel.layout_index(&interpreter.layout)?,
-            flags: PROCESS_PYTHON | self.flags(),
+            flags: self.flags_of(admitted),
         };
         let key = ProcessKey {
             tgid: pid,
@@ -358,6 +412,9 @@ impl Tracker {
         self.tracked.insert(
             key,
             TrackedProcess {
+                identity: Arc::new(identity),
+                is_inherited: false,
+                admitted,
                 command_line,
                 interpreter,
                 root,
@@ -398,44 +455,44 @@ impl Tracker {
         }
     }
 
+    /// Flags of the entry of a supported interpreter.
+    fn flags_of(&self, admitted: bool) -> u32 {
+        self.flags()
+            | if admitted {
+                PROCESS_PYTHON
+            } else {
+                PROCESS_EXCLUDED
+            }
+    }
+
+    /// Something that the filter looks at may have changed.
+    fn judge_again(&mut self, kernel: &mut Kernel, pid: u32) -> Result<(), LoadError> {
+        let Some(key) = self.current.get(&pid).copied() else {
+            return Ok(());
+        };
+        let (Ok(identity), Some(process)) = (self.identities.of_process(pid), self.tracked.get_mut(&key))
+        else {
+            return Ok(());
+        };
+        process.admitted = self.filter.admits(pid, &identity);
+        process.identity = Arc::new(identity);
+        process.is_inherited = false;
+        let flags = self.flags_of(self.tracked.get(&key).is_some_and(|process| process.admitted));
+        kernel.set_flags(pid, key.incarnation, flags)
+    }
+
     /// Incarnation and command line: from the exec event, which outlives the process, or from `/proc`.
-    fn identity(&mut self, pid: u32) -> (u64, String) {
+    fn incarnation(&mut self, pid: u32, identity: &Identity) -> (u64, String) {
         if let Some((incarnation, command_line)) = self.executed.remove(&pid)
             && !command_line.is_empty()
         {
             return (incarnation, command_line);
         }
-        let command_line = match process::command_line(pid) {
-            Ok(arguments) if !arguments.is_empty() => arguments.join(" "),
-            _ => process::stat(pid).map_or_else(|_| "<unknown>".to_owned(), |stat| stat.name),
+        let command_line = if identity.arguments.is_empty() {
+            identity.comm.clone()
+        } else {
+            identity.arguments.join(" ")
         };
         (crate::recorder::monotonic_ns(), command_line)
     }
-}
-
-/// Whether the process exists and is more than a zombie. One whose first thread has exited looks like a zombie, but has
-/// other threads.
-fn is_alive(pid: u32) -> bool {
-    process::stat(pid).is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X') || stat.threads > 1)
-}
-
-/// Processes that run below these: children, and theirs.
-fn descendants(pids: &[u32]) -> Vec<u32> {
-    let parents: Vec<(u32, u32)> = process::pids()
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|pid| Some((pid, process::stat(pid).ok()?.parent)))
-        .collect();
-    let mut family = pids.to_vec();
-    let mut next = 0;
-    while let Some(&parent) = family.get(next) {
-        next += 1;
-        let children = parents
-            .iter()
-            .filter(|(_, of)| *of == parent)
-            .map(|(pid, _)| *pid);
-        let children: Vec<u32> = children.filter(|pid| !family.contains(pid)).collect();
-        family.extend(children);
-    }
-    family.split_off(pids.len())
 }

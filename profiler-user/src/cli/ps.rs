@@ -1,0 +1,291 @@
+//! `pyebpf ps`: every interpreter on this host, as a table or as JSON. On stdout.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::filters::FilterArgs;
+use super::{preflight, terminal};
+use crate::container::Container;
+use crate::filter::Filter;
+use crate::host::users::Users;
+use crate::identity::{Identities, Identity};
+use crate::interpreter::{self, Finding, InspectError, Libc, Linkage};
+use crate::output::escape;
+use crate::process::ProcessError;
+use crate::survey;
+
+/// Characters of a column that is not the last, at most.
+const WIDEST: usize = 40;
+
+/// List every Python interpreter on this host
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    sudo pyebpf ps                       every Python process\n  \
+    sudo pyebpf ps --container web       what `record --container web` would record now\n  \
+    sudo pyebpf ps --format json | jq '.[] | select(.supported | not)'")]
+pub(super) struct Args {
+    /// Only this process; may be given several times
+    #[arg(short, long, value_name = "PID", value_parser = super::parse_pid)]
+    pid: Vec<u32>,
+    /// How to write the list
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    #[command(flatten)]
+    filters: FilterArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// An array with one object for each process
+    Json,
+}
+
+/// One process.
+#[derive(Debug, Serialize)]
+struct Row {
+    pid: u32,
+    /// Name, or number where there is none.
+    user: String,
+    uid: u32,
+    container: Option<Container>,
+    version: Option<String>,
+    libc: Option<&'static str>,
+    linkage: Option<&'static str>,
+    /// As the process sees it.
+    file: String,
+    /// `app.py`, `-m http.server`, `-c`.
+    script: Option<String>,
+    comm: String,
+    command: Vec<String>,
+    threads: u32,
+    cpu_seconds: f64,
+    supported: bool,
+    /// Why it is not supported.
+    reason: Option<String>,
+}
+
+pub(super) fn run(args: &Args) -> Result<u8, Failure> {
+    preflight::check_processes(&args.pid)?;
+    let filter = args.filters.filter()?;
+    let (rows, denied) = rows(&args.pid, &filter);
+    if denied > 0 {
+        let hint = if rustix::process::geteuid().is_root() {
+            ""
+        } else {
+            " (hint: sudo pyebpf ps)"
+        };
+        terminal::status(&format!("{denied} processes could not be looked at{hint}"));
+    }
+    if rows.is_empty() && !filter.is_empty() {
+        return Err(Failure::new(format_args!("no Python interpreter fits {filter}"))
+            .hint("sudo pyebpf ps   (lists all, with users and containers)"));
+    }
+    if rows.is_empty() {
+        return Err(Failure::new("no Python interpreter found")
+            .hint("sudo pyebpf doctor -p PID   (says what it finds in one process)"));
+    }
+    let text = match args.format {
+        Format::Table => table(&rows),
+        Format::Json => {
+            let text = serde_json::to_string_pretty(&rows);
+            text.map_err(|error| Failure::new(format_args!("writing JSON: {error}")))? + "\n"
+        }
+    };
+    // A closed pipe is the reader's decision.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(0)
+}
+
+/// The interpreters, and how many processes could not be looked at.
+fn rows(pids: &[u32], filter: &Filter) -> (Vec<Row>, usize) {
+    let mut identities = Identities::default();
+    let users = Users::of_host();
+    let (mut rows, mut denied) = (Vec::new(), 0);
+    for (pid, finding) in survey::findings(pids) {
+        let finding = match finding {
+            Ok(Finding::NotPython { .. }) => continue,
+            Ok(finding) => finding,
+            Err(InspectError::Process(ProcessError::Denied { .. })) => {
+                denied += 1;
+                continue;
+            }
+            Err(error) => {
+                log::debug!("process {pid}: {error}");
+                continue;
+            }
+        };
+        // It may have ended meanwhile.
+        if let Ok(identity) = identities.of_process(pid)
+            && filter.admits(pid, &identity)
+        {
+            rows.push(row(pid, identity, &finding, &users));
+        }
+    }
+    (rows, denied)
+}
+
+fn row(pid: u32, identity: Identity, finding: &Finding, users: &Users) -> Row {
+    let mut row = Row {
+        pid,
+        user: users.name(identity.user),
+        uid: identity.user,
+        container: identity.placement.container.clone(),
+        version: None,
+        libc: None,
+        linkage: None,
+        file: String::new(),
+        script: identity.script.map(|script| script.to_string()),
+        comm: identity.comm,
+        command: identity.arguments,
+        threads: identity.threads,
+        cpu_seconds: identity.cpu_time.as_secs_f64(),
+        supported: false,
+        reason: None,
+    };
+    match finding {
+        Finding::Python(interpreter) => {
+            row.supported = true;
+            row.version = Some(interpreter.version.to_string());
+            row.libc = Some(match interpreter.libc {
+                Libc::Glibc => "glibc",
+                Libc::Musl => "musl",
+            });
+            row.linkage = Some(match interpreter.linkage {
+                Linkage::Static => "static",
+                Linkage::Shared => "shared",
+            });
+            row.file = interpreter.file.to_string_lossy().into_owned();
+        }
+        Finding::Refused(refused) => {
+            if let interpreter::Identity::CPython(version) = refused.what {
+                row.version = version.map(|version| version.to_string());
+            }
+            row.file = refused.file.to_string_lossy().into_owned();
+            row.reason = Some(refused.to_string());
+        }
+        Finding::NotPython { .. } => {}
+    }
+    row
+}
+
+fn table(rows: &[Row]) -> String {
+    let title = [
+        "PID",
+        "USER",
+        "CONTAINER",
+        "PYTHON",
+        "LIBC",
+        "THREADS",
+        "CPU",
+        "SCRIPT",
+        "SUPPORTED",
+    ];
+    let mut lines = vec![title.map(str::to_owned)];
+    lines.extend(rows.iter().map(cells));
+    let widths: Vec<usize> = (0..title.len())
+        .map(|column| {
+            lines
+                .iter()
+                .map(|line| line[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let mut text = String::new();
+    for line in &lines {
+        let cells: Vec<String> = line
+            .iter()
+            .zip(title)
+            .zip(&widths)
+            .map(|((cell, title), width)| match title {
+                "PID" | "THREADS" | "CPU" => format!("{cell:>width$}"),
+                _ => format!("{cell:<width$}"),
+            })
+            .collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn cells(row: &Row) -> [String; 9] {
+    let dash = || "-".to_owned();
+    let container = row.container.as_ref().map(place);
+    [
+        row.pid.to_string(),
+        cell(&row.user),
+        container.as_deref().map_or_else(dash, cell),
+        row.version.clone().unwrap_or_else(dash),
+        row.libc.map_or_else(dash, str::to_owned),
+        row.threads.to_string(),
+        minutes(Duration::from_secs_f64(row.cpu_seconds)),
+        cell(row.script.as_ref().unwrap_or(&row.comm)),
+        row.reason.as_deref().map_or_else(
+            || "yes".to_owned(),
+            |reason| format!("no: {}", escape::printable(reason)),
+        ),
+    ]
+}
+
+/// A container, in front of it its pod.
+fn place(container: &Container) -> String {
+    match &container.pod {
+        // The first part of a UID tells the pods of a host apart.
+        Some(pod) => {
+            let uid = pod.uid.split('-').next().unwrap_or(&pod.uid);
+            format!(
+                "{}/{}",
+                pod.name.as_deref().unwrap_or(uid),
+                container.short_name()
+            )
+        }
+        None => container.short_name().to_owned(),
+    }
+}
+
+/// A text that somebody else chose, in one line and with an end; the end of a path says more than its start.
+fn cell(text: &str) -> String {
+    let text = escape::printable(text);
+    let length = text.chars().count();
+    if length <= WIDEST {
+        return text;
+    }
+    let rest: String = text.chars().skip(length - (WIDEST - 1)).collect();
+    format!("\u{2026}{rest}")
+}
+
+/// `MINUTES:SS.hh`, as `ps` and `top` write CPU time.
+fn minutes(time: Duration) -> String {
+    let seconds = time.as_secs();
+    format!(
+        "{}:{:02}.{:02}",
+        seconds / 60,
+        seconds % 60,
+        time.subsec_millis() / 10
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{WIDEST, cell, minutes};
+
+    #[test]
+    fn cpu_time_reads_as_in_ps() {
+        assert_eq!(minutes(Duration::from_millis(3_723_459)), "62:03.45");
+    }
+
+    #[test]
+    fn a_cell_is_one_line_of_bounded_width_that_keeps_the_end() {
+        assert_eq!(cell("a\n\u{1b}[2Jb"), "a\\n\\x1b[2Jb");
+        let long = cell(&format!("{}/app.py", "x".repeat(500)));
+        assert!(long.chars().count() == WIDEST && long.ends_with("/app.py"));
+    }
+}

@@ -1,0 +1,187 @@
+//! Which container, pod or unit a process belongs to: from its cgroup path, and from the files in which container
+//! runtimes keep names. No runtime is asked over a socket, nothing is needed inside the container.
+//!
+//! Used by the tracker (identity of samples, filters) and by `ps`. A runtime is one file of this folder and one line in
+//! [`RUNTIMES`].
+
+pub mod cgroup;
+mod containerd;
+mod crio;
+mod docker;
+pub mod hierarchy;
+mod kubernetes;
+mod podman;
+mod runc;
+mod state;
+mod systemd;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use self::cgroup::{Cgroups, Component};
+use self::state::StateFiles;
+use crate::process::{self, ProcessError};
+
+/// Every runtime, the specific ones first: the first that claims a path component names the container.
+const RUNTIMES: &[&dyn Runtime] = &[
+    &docker::Docker,
+    &podman::Podman,
+    &crio::Crio,
+    &containerd::Containerd,
+    &runc::Runc,
+];
+
+/// Containers remembered; a host has some hundred.
+const MAX_KNOWN: usize = 16_384;
+
+/// How one container runtime names cgroups, and where it keeps names.
+trait Runtime: Sync {
+    /// As people call it.
+    fn name(&self) -> &'static str;
+
+    /// The id of the container whose cgroup is called so.
+    fn container_id<'p>(&self, component: Component<'p>, state: &StateFiles) -> Option<&'p str>;
+
+    /// What people call that container, as far as this runtime's files tell.
+    fn labels(&self, id: &str, state: &StateFiles) -> Labels {
+        let _ = (id, state);
+        Labels::default()
+    }
+}
+
+/// Names of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Labels {
+    name: Option<String>,
+    pod: Option<String>,
+    namespace: Option<String>,
+}
+
+/// A container, or the service that systemd runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Container {
+    /// The runtime's id; the unit's name for a service.
+    pub id: String,
+    /// `docker`, `containerd`, `cri-o`, `podman`, `runc` or `systemd`.
+    pub runtime: &'static str,
+    /// What people call it, where the runtime's files tell.
+    pub name: Option<String>,
+    /// Kubernetes.
+    pub pod: Option<Pod>,
+}
+
+/// A Kubernetes pod.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Pod {
+    /// As the API server knows it.
+    pub uid: String,
+    /// Where the runtime's files tell.
+    pub name: Option<String>,
+    /// As above.
+    pub namespace: Option<String>,
+}
+
+impl Container {
+    /// Its name, else the twelve characters of the id that runtimes show.
+    #[must_use]
+    pub fn short_name(&self) -> &str {
+        match &self.name {
+            Some(name) => name,
+            None if cgroup::is_hexadecimal_id(&self.id) => self.id.get(..12).unwrap_or(&self.id),
+            None => &self.id,
+        }
+    }
+}
+
+/// Where a process is.
+#[derive(Clone, Debug, Default)]
+pub struct Placement {
+    /// Its cgroups.
+    pub cgroups: Cgroups,
+    /// The innermost container, else the systemd unit.
+    pub container: Option<Container>,
+}
+
+/// Finds containers; remembers them.
+#[derive(Debug)]
+pub struct Containers {
+    state: StateFiles,
+    known: HashMap<Vec<u8>, Arc<Placement>>,
+}
+
+impl Default for Containers {
+    fn default() -> Self {
+        Self {
+            state: StateFiles::of_host(),
+            known: HashMap::new(),
+        }
+    }
+}
+
+impl Containers {
+    /// Where a process is now.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn of_process(&mut self, pid: u32) -> Result<Arc<Placement>, ProcessError> {
+        let text = process::cgroup(pid)?;
+        if let Some(known) = self.known.get(&text) {
+            return Ok(Arc::clone(known));
+        }
+        let placement = Arc::new(self.locate(&text));
+        // A runtime's files may appear a moment later than the cgroup: what is not a container yet is looked at again.
+        if placement.container.is_some() {
+            if self.known.len() >= MAX_KNOWN {
+                self.known.clear();
+            }
+            self.known.insert(text, Arc::clone(&placement));
+        }
+        Ok(placement)
+    }
+
+    /// Where a process with this text in `/proc/PID/cgroup` is.
+    #[must_use]
+    pub fn locate(&self, text: &[u8]) -> Placement {
+        let cgroups = Cgroups::parse(text);
+        let container = cgroups
+            .paths()
+            .find_map(|path| container(path, &self.state))
+            .or_else(|| cgroups.paths().find_map(systemd::unit));
+        Placement { cgroups, container }
+    }
+}
+
+/// The innermost container of one path.
+fn container(path: &str, state: &StateFiles) -> Option<Container> {
+    let components: Vec<Component<'_>> = cgroup::components(path).collect();
+    let (runtime, id) = components
+        .iter()
+        .rev()
+        .find_map(|component| claimed(*component, state))?;
+    let labels = runtime.labels(id, state);
+    let pod = components
+        .iter()
+        .rev()
+        .find_map(|component| kubernetes::pod_uid(component.name));
+    Some(Container {
+        id: id.to_owned(),
+        runtime: runtime.name(),
+        name: labels.name,
+        pod: pod.map(|uid| Pod {
+            uid,
+            name: labels.pod,
+            namespace: labels.namespace,
+        }),
+    })
+}
+
+fn claimed<'p>(component: Component<'p>, state: &StateFiles) -> Option<(&'static dyn Runtime, &'p str)> {
+    RUNTIMES
+        .iter()
+        .find_map(|runtime| Some((*runtime, runtime.container_id(component, state)?)))
+}
+
+#[cfg(test)]
+mod tests;
