@@ -3,9 +3,13 @@ import os
 import sys
 import time
 
+# `truth` takes arguments for numbers.
+what, value, seconds, who = sys.argv[1:]
+del sys.argv[1:]
+
 import truth
 
-what, value, seconds, who = sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4]
+seconds = float(seconds)
 clock = time.thread_time
 cpu = {}
 
