@@ -52,7 +52,7 @@ impl Text {
         let data = data.get(..length.saturating_mul(width)).unwrap_or(data);
         let mut value = match kind {
             1 => latin_1(data),
-            TEXT_OF_BYTES => String::from_utf8_lossy(data).into_owned(),
+            TEXT_OF_BYTES => utf_8(data, length),
             2 => data
                 .chunks_exact(2)
                 .map(|unit| character(&[unit[0], unit[1], 0, 0]))
@@ -116,6 +116,19 @@ fn latin_1(data: &[u8]) -> String {
     }
 }
 
+/// `data` are the first of `length` bytes: of a character that was cut in the middle nothing is known.
+fn utf_8(data: &[u8], length: usize) -> String {
+    let cut_off = match data.utf8_chunks().last().map(|chunk| chunk.invalid()) {
+        Some(tail) if data.len() < length && is_incomplete(tail) => tail.len(),
+        _ => 0,
+    };
+    String::from_utf8_lossy(&data[..data.len() - cut_off]).into_owned()
+}
+
+fn is_incomplete(bytes: &[u8]) -> bool {
+    core::str::from_utf8(bytes).is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
+}
+
 fn character(unit: &[u8; 4]) -> char {
     char::from_u32(u32::from_le_bytes(*unit)).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
@@ -176,6 +189,11 @@ mod tests {
         assert_eq!(decode(b"gr\xf6\xdfe").get(), Some("gr\u{fffd}\u{fffd}e"));
         let cut = Text::decode(TEXT_OF_BYTES, 9, b"main");
         assert_eq!((cut.get(), cut.extent()), (Some("main…"), Extent::Cut));
+        let within_a_character = Text::decode(TEXT_OF_BYTES, 9, b"gr\xc3");
+        assert_eq!(within_a_character.get(), Some("gr…"));
+        assert!(within_a_character.is_part_of(&decode("größe".as_bytes())));
+        let not_a_beginning = Text::decode(TEXT_OF_BYTES, 9, b"gr\xf6");
+        assert_eq!(not_a_beginning.get(), Some("gr\u{fffd}…"));
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub(super) fn code(layout: &Layout) -> Vec<Fact> {
         line_table,
         bytecode,
         thread_bytecode,
+        object_type,
     } = layout.code;
     let start = u64::from(identity_start);
     let end = start + 8 * IDENTITY_WORDS as u64;
@@ -97,6 +98,7 @@ pub(super) fn code(layout: &Layout) -> Vec<Fact> {
             thread_bytecode,
             &["offsetof(PyCodeObject, co_tlbc)"],
         ),
+        fact("code.object_type", object_type, &["offsetof(PyObject, ob_type)"]),
         fact(
             "code_flags",
             layout.code_flags,
