@@ -77,6 +77,9 @@ pub struct ThreadStateLayout {
     pub next: u16,
     /// `gil_requested` (4 bytes, 3.15+): 1 while the thread waits for the GIL; 0 where there is none.
     pub gil_requested: u16,
+    /// `current_executor` (8 bytes): not null while the thread runs just-in-time compiled code. Only where that does not
+    /// keep the instruction offset up to date and leaves 0 there (3.15); else 0.
+    pub executor: u16,
 }
 
 /// Fields of `PyInterpreterState`, bytes from its start. Absent fields are 0.
@@ -225,10 +228,6 @@ pub const CODE_BOOKKEEPING: u32 = 0x200_0000;
 /// freed and re-used is always noticed. Without it definitions are refreshed from time to time.
 pub const LAYOUT_CODE_VERSION: u8 = 1 << 0;
 
-/// `Layout::flags`: an instruction offset of 0 may be that of a frame inside just-in-time compiled code, which does not
-/// keep it up to date (3.15).
-pub const LAYOUT_APPROXIMATE_START: u8 = 1 << 2;
-
 /// `Layout::flags`: of the first word of the identity range only the low half never changes (3.11: a warm-up counter
 /// shares a word with `co_flags`).
 pub const LAYOUT_IDENTITY_LOW_HALF: u8 = 1 << 1;
@@ -274,4 +273,4 @@ pub struct Layout {
     pub code_flags: u16,
 }
 
-const _: () = assert!(size_of::<Layout>() == 16 + 4 + 16 + 18 + 16 + 24 + 12);
+const _: () = assert!(size_of::<Layout>() == 18 + 4 + 16 + 18 + 16 + 24 + 12);

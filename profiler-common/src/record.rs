@@ -48,6 +48,9 @@ pub const NO_INSTRUCTION: u32 = u32::MAX;
 pub const BLOCK_LAST: u8 = 1 << 0;
 /// `SampleBlock::flags`: the thread was collecting garbage.
 pub const BLOCK_COLLECTING: u8 = 1 << 1;
+/// `SampleBlock::flags`: the thread was running just-in-time compiled code, in which an instruction offset of 0 says
+/// nothing (see `ThreadStateLayout::executor`).
+pub const BLOCK_COMPILED: u8 = 1 << 2;
 
 /// Part of one sample: newest frame first. Sent with only the first `frame_count` frames.
 #[derive(Clone, Copy, Debug)]

@@ -7,9 +7,9 @@ use core::mem::offset_of;
 
 use profiler_common::reason::{GilState, StackStatus};
 use profiler_common::record::{
-    BLOCK_COLLECTING, BLOCK_LAST, CLASS_BYTES, CODE_HEADER_BYTES, COMMAND_BYTES, CodeDefinition,
-    FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES, MAX_BLOCKS, NAME_BYTES, ProcessRecord, RawFrame,
-    SAMPLE_HEADER_BYTES, SampleBlock, TEXT_OF_BYTES, TextHeader, record_kind,
+    BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, CLASS_BYTES, CODE_HEADER_BYTES, COMMAND_BYTES,
+    CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES, MAX_BLOCKS, NAME_BYTES,
+    ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, TEXT_OF_BYTES, TextHeader, record_kind,
 };
 use thiserror::Error;
 
@@ -98,6 +98,8 @@ pub struct SampleView<'a> {
     pub gil: GilState,
     /// Whether the thread was collecting garbage.
     pub collecting: bool,
+    /// Whether it was running just-in-time compiled code, in which an instruction offset of 0 says nothing.
+    pub compiled: bool,
     /// Process id in the initial pid namespace.
     pub tgid: u32,
     /// Thread id in the initial pid namespace.
@@ -327,6 +329,7 @@ fn sample(bytes: &[u8]) -> Result<SampleView<'_>, DecodeError> {
         status: if last { Some(stack_status(status)?) } else { None },
         gil: GilState::from_code(gil.into()).ok_or(DecodeError::GilState(gil))?,
         collecting: flags & BLOCK_COLLECTING != 0,
+        compiled: flags & BLOCK_COMPILED != 0,
         tgid: field!(bytes, SampleBlock, tgid)?,
         tid: field!(bytes, SampleBlock, tid)?,
         incarnation: field!(bytes, SampleBlock, incarnation)?,

@@ -35,6 +35,8 @@ pub struct Frame {
     pub short_file: Option<String>,
     /// Current line, 1-based; `None` when the interpreter has none for the instruction.
     pub line: Option<u32>,
+    /// `line` is the first of the function because the current one is not known: inside just-in-time compiled code.
+    pub approximate: bool,
     /// First line of the function, 1-based.
     pub first_line: Option<u32>,
 }

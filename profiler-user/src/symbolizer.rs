@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use indexmap::IndexSet;
 use profiler_common::layout::Layout;
 use profiler_common::reason::StackStatus;
+use profiler_common::record::{NO_INSTRUCTION, RawFrame};
 
 use crate::code::source_path::{SourcePaths, shorten_by_name};
 use crate::code::store::{DEFAULT_LIMIT_BYTES, Incomplete, ProcessKey, ResolvedId, Store, Unresolved};
@@ -107,9 +108,19 @@ impl Symbolizer {
             stack.push(self.marker(text));
         }
         for frame in sample.frames.iter().rev() {
-            match self.store.resolve_id(sample.process, *frame) {
+            let approximate = sample.compiled && frame.instr_offset == 0;
+            let frame = RawFrame {
+                instr_offset: if approximate {
+                    NO_INSTRUCTION
+                } else {
+                    frame.instr_offset
+                },
+                ..*frame
+            };
+            match self.store.resolve_id(sample.process, frame) {
                 Ok(id) => {
                     self.unnamed.named += 1;
+                    let id = ResolvedId { approximate, ..id };
                     stack.push(self.frame(sample.process.tgid, root, id));
                 }
                 Err(Unresolved::EntryFrame) => {}
@@ -140,6 +151,7 @@ impl Symbolizer {
             file: None,
             short_file: None,
             line: None,
+            approximate: false,
             first_line: None,
         };
         self.intern(frame)
@@ -201,6 +213,7 @@ impl Symbolizer {
             file,
             short_file,
             line: id.line,
+            approximate: id.approximate,
             first_line,
         });
         self.ids.insert(id, frame);

@@ -4,6 +4,7 @@
 
 use anyhow::ensure;
 use tests::live::{Plan, Subject, cpu_by_function};
+use tests::python::Trait;
 use tests::statistics::Deviations;
 
 /// Compares the share of each function (by innermost frame) with its own clock; others are not counted.
@@ -107,6 +108,8 @@ fn of_a_hundred_threads_only_the_busy_one_has_samples_under_its_own_name() {
 #[test]
 fn functions_made_and_freed_at_the_same_addresses_keep_their_own_samples() {
     Plan::new("code_reuse", &["3"])
+        // Free-threaded builds never free a code object.
+        .only(|python| !python.is(Trait::FreeThreaded))
         .options(&["-r", "997", "--full-filenames"])
         .check(|subject| {
             let truth = cpu_by_function(&subject.facts)?;

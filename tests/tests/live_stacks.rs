@@ -1,130 +1,14 @@
-//! Live: stacks are exactly what the program says its stack is, whatever the frames are made of.
+//! Live: deep stacks are exactly what the program says, and those deeper than the limit say so.
+//!
+//! Stacks of every kind of function: `live_matrix.rs`.
 
 use anyhow::ensure;
 use profiler_common::record::MAX_FRAMES;
-use tests::live::{Plan, Subject, expect_stack};
-use tests::workload::{TrueFrame, script};
+use tests::live::{Plan, expect_stack};
 
-/// CPU seconds that each interpreter burns, and the rate that turns them into a thousand samples.
-const SECONDS: &str = "1";
 const RATE: &[&str] = &["--full-filenames", "-r", "997"];
 /// The report of the stack itself, and what follows the burning, take a few samples.
-const NEARLY_ALL: f64 = 0.99;
-
-/// `NEARLY_ALL` samples have the stack that the workload reported, and as many samples came as are due.
-fn exact(subject: &Subject) -> anyhow::Result<String> {
-    let text = subject.expect_stack(&subject.facts.stack()?, NEARLY_ALL)?;
-    let count = subject.expect_samples(SECONDS.parse()?)?;
-    Ok(format!("{text}; {count}"))
-}
-
-#[test]
-fn every_kind_of_function_has_its_qualified_name_file_and_current_line() {
-    Plan::new("known_stack", &[SECONDS])
-        .options(RATE)
-        .check(|subject| {
-            // Guards the workload itself: these are what the test is about.
-            let names: Vec<String> = subject.facts.stack()?.into_iter().map(|frame| frame.0).collect();
-            let wanted: &[&str] = if subject.python.has_qualified_names() {
-                &[
-                    "Outer.Inner.__init__",
-                    "Outer.Inner.method.<locals>.closure",
-                    "Outer.static",
-                    "leaf",
-                ]
-            } else {
-                &["__init__", "closure", "static", "<listcomp>", "<lambda>", "leaf"]
-            };
-            for name in wanted {
-                ensure!(
-                    names.iter().any(|found| found == name),
-                    "the workload has no {name}: {names:?}"
-                );
-            }
-            exact(subject)
-        });
-}
-
-#[test]
-fn lines_are_right_where_they_jump_far_ahead_and_back() {
-    Plan::new("lines", &[SECONDS]).options(RATE).check(exact);
-}
-
-#[test]
-fn generators_inside_generators_are_whole() {
-    Plan::new("generators", &[SECONDS]).options(RATE).check(exact);
-}
-
-#[test]
-fn coroutines_show_the_chain_of_awaits_down_to_the_event_loop() {
-    Plan::new("coroutines", &[SECONDS]).options(RATE).check(exact);
-}
-
-#[test]
-fn a_subinterpreter_shows_its_own_stack() {
-    Plan::new("subinterpreter", &[SECONDS])
-        .options(RATE)
-        .check(|subject| {
-            let failure: Option<String> = subject.facts.get("failure")?;
-            ensure!(failure.is_none(), "the subinterpreter failed: {failure:?}");
-            // Starting it takes a few hundredths of a second.
-            let inside = subject.stacks.filter(|stack| stack.contains("inside"));
-            ensure!(
-                subject.stacks.total() < inside.total() * 12 / 10,
-                "{}",
-                subject.stacks.most_frequent(8)
-            );
-            expect_stack(&inside, &subject.facts.stack()?, NEARLY_ALL)
-        });
-}
-
-#[test]
-fn names_and_files_of_every_kind_of_character_are_whole() {
-    let folder = tempfile::tempdir().expect("a writable temporary folder");
-    let copy = folder.path().join("téléphérique 漢字 💩.py");
-    std::fs::copy(script("unicode"), &copy).expect("a file system with Unicode names");
-    Plan::of_script(&copy, &[SECONDS]).options(RATE).check(|subject| {
-        let stack = subject.facts.stack()?;
-        ensure!(
-            stack.iter().any(|frame| frame.0 == "𠮷野家"),
-            "the workload lost its names: {stack:?}"
-        );
-        exact(subject)
-    });
-}
-
-#[test]
-fn threads_in_c_code_that_released_the_gil_keep_their_stacks() {
-    let options = [RATE, &["-t"]].concat();
-    Plan::new("released", &[SECONDS])
-        .options(&options)
-        .check(|subject| {
-            let threads: Vec<(u32, Vec<TrueFrame>)> = subject.facts.get("threads")?;
-            ensure!(threads.len() == 2, "two threads work");
-            let mut texts = Vec::new();
-            for (tid, mut truth) in threads {
-                truth.reverse();
-                let own = subject
-                    .stacks
-                    .filter(|stack| stack.thread.as_ref().is_some_and(|(id, _)| *id == tid));
-                texts.push(expect_stack(&own, &truth, NEARLY_ALL)?);
-            }
-            Ok(texts.join(", "))
-        });
-}
-
-#[test]
-fn only_samples_that_hold_the_gil_are_recorded_with_gil() {
-    let options = [RATE, &["-t", "--gil"]].concat();
-    Plan::new("released", &[SECONDS])
-        .options(&options)
-        .check(|subject| {
-            // Of two seconds in C code without the lock only the moments between two calls are left.
-            let (left, all) = (subject.stacks.total() as f64, subject.due(2.0));
-            ensure!(left < 0.1 * all, "{left} of {all} samples are left");
-            Ok(format!("{left} of {all:.0} samples are left"))
-        });
-}
+const NEARLY_ALL: f64 = 0.97;
 
 #[test]
 fn deep_recursion_is_exact_to_the_limit() {

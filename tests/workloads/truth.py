@@ -34,12 +34,13 @@ def thread_id():
 
 def build():
     """What kind of interpreter runs this."""
+    import sysconfig
     with open("/proc/self/maps") as maps:
         mapped = maps.read()
     return {
         "version": list(sys.version_info[:2]),
         "free_threaded": "free-threading" in sys.version,
-        "musl": "/ld-musl-" in mapped or "/libc.musl-" in mapped,
+        "musl": (sysconfig.get_config_var("SOABI") or "").endswith("-musl"),
         "static": "/libpython" not in mapped,
     }
 
@@ -52,7 +53,7 @@ def begin():
 
 
 def functions():
-    """Name and file of every function that this process can run, and of code inside them."""
+    """Name and file of every function that this process can run, and of code inside them, as pyebpf shows them."""
     import gc
     import types
     found, seen = set(), set()
@@ -67,6 +68,13 @@ def functions():
             seen.add(id(code))
             found.add((getattr(code, "co_qualname", code.co_name), code.co_filename))
             todo.extend(inner for inner in code.co_consts if isinstance(inner, types.CodeType))
+    # Before 3.11 code does not know its class; pyebpf looks it up.
+    if sys.version_info < (3, 11):
+        for owner in gc.get_objects():
+            if isinstance(owner, type):
+                for attribute in vars(owner).values():
+                    for code in codes_of(attribute):
+                        found.add(("%s.%s" % (owner.__name__, code.co_name), code.co_filename))
     return sorted(found)
 
 

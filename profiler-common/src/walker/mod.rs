@@ -60,8 +60,8 @@ pub struct Scratch {
     pub code_type: u64,
     /// 1 while the thread collects garbage.
     pub collecting: u32,
-    /// Explicit padding.
-    pub pad: u32,
+    /// 1 while the thread runs just-in-time compiled code that does not keep its instruction offset up to date.
+    pub compiled: u32,
     /// Address of each frame of the block.
     pub origins: [u64; FRAMES_PER_BLOCK],
     /// The identity range of the code object being read.
@@ -90,7 +90,7 @@ impl Scratch {
         gil: 0,
         code_type: 0,
         collecting: 0,
-        pad: 0,
+        compiled: 0,
         origins: [0; FRAMES_PER_BLOCK],
         identity: [0; crate::layout::IDENTITY_BUFFER_WORDS],
         state: [0; THREAD_STATE_WORDS],

@@ -36,6 +36,7 @@ pub fn locate<M: Memory>(
     scratch.unseen = 0;
     scratch.gil = GilState::Unknown.code();
     scratch.collecting = 0;
+    scratch.compiled = 0;
     scratch.code_type = lookup.code_type;
     let status = find(memory, lookup, layout, thread_pointer, scratch);
     scratch.status = status.code();
@@ -43,6 +44,8 @@ pub fn locate<M: Memory>(
         return status;
     }
     note_collection(memory, lookup, layout, scratch);
+    let executor = layout.thread_state.executor;
+    scratch.compiled = u32::from(executor != 0 && word_at(&scratch.state, executor) != 0);
     let status = newest_frame(memory, layout, scratch);
     scratch.status = status.code();
     status
@@ -298,11 +301,11 @@ fn note_collection<M: Memory>(memory: &M, lookup: &ThreadLookup, layout: &Layout
 fn newest_frame<M: Memory>(memory: &M, layout: &Layout, scratch: &mut Scratch) -> StackStatus {
     let state_frame = RemoteAddr(word_at(&scratch.state, layout.thread_state.frame));
     scratch.cursor = state_frame;
-    if layout.frame_shape == frame_shape::VIA_CFRAME
-        && !state_frame.is_null()
-        && !follow_cframe(memory, layout, state_frame, scratch)
-    {
-        return StackStatus::StateFault;
+    if layout.frame_shape == frame_shape::VIA_CFRAME && !state_frame.is_null() {
+        let status = follow_cframe(memory, layout, state_frame, scratch);
+        if !matches!(status, StackStatus::Complete) {
+            return status;
+        }
     }
     if scratch.cursor.is_null() {
         return StackStatus::NoFrames;
@@ -317,18 +320,26 @@ fn newest_frame<M: Memory>(memory: &M, layout: &Layout, scratch: &mut Scratch) -
 ///
 /// The loop publishes its `_PyCFrame` some instructions before it fills it in, so until then it holds whatever the C stack
 /// held (3.11, 3.12: `_PyEval_EvalFrameDefault`; compilers store both fields at once). The invocation before is certain,
-/// if it is where such a thing can be.
+/// if it is where such a thing can be. If it is not, the newest frame must be one by its looks.
 #[inline(always)]
-fn follow_cframe<M: Memory>(memory: &M, layout: &Layout, cframe: RemoteAddr, scratch: &mut Scratch) -> bool {
+fn follow_cframe<M: Memory>(
+    memory: &M,
+    layout: &Layout,
+    cframe: RemoteAddr,
+    scratch: &mut Scratch,
+) -> StackStatus {
     let mut words = [0u64; 2];
     let current = u64::from(layout.frame.cframe_current);
     if memory.read_words(cframe.offset(current), &mut words).is_err() {
-        return false;
+        return StackStatus::StateFault;
     }
     scratch.cursor = RemoteAddr(words[0]);
     // It lies further out on the C stack, or, the first one, in the thread state.
     let is_outer = words[1].wrapping_sub(cframe.0) < C_STACK_BYTES
         || words[1].wrapping_sub(scratch.thread_state.0) < THREAD_STATE_BYTES;
+    if !is_outer && !scratch.cursor.is_null() && !is_frame(memory, layout, scratch) {
+        return StackStatus::FrameFault;
+    }
     let mut outer = [0u64; 1];
     if is_outer
         && memory
@@ -337,7 +348,20 @@ fn follow_cframe<M: Memory>(memory: &M, layout: &Layout, cframe: RemoteAddr, scr
     {
         scratch.outer = RemoteAddr(outer[0]);
     }
-    true
+    StackStatus::Complete
+}
+
+/// Whether the frame at the cursor has a code object.
+#[inline(always)]
+fn is_frame<M: Memory>(memory: &M, layout: &Layout, scratch: &Scratch) -> bool {
+    let mut word = [0u64; 1];
+    let code = scratch.cursor.offset(u64::from(layout.frame.code));
+    if memory.read_words(code, &mut word).is_err() {
+        return false;
+    }
+    let object_type = RemoteAddr(word[0]).offset(u64::from(layout.code.object_type));
+    memory.read_words(object_type, &mut word).is_ok()
+        && (scratch.code_type == 0 || scratch.code_type == word[0])
 }
 
 /// One read of up to 8 KiB costs little more than one of 8 bytes, and most frames of a stack lie side by side. The

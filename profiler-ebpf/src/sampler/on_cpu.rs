@@ -5,7 +5,7 @@ use aya_ebpf::programs::PerfEventContext;
 use profiler_common::benchmark::Timed;
 use profiler_common::process::PROCESS_PYTHON;
 use profiler_common::reason::{Outcome, StackStatus};
-use profiler_common::record::{BLOCK_COLLECTING, BLOCK_LAST, record_kind};
+use profiler_common::record::{BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, record_kind};
 use profiler_common::walker::locate;
 
 use crate::benchmark;
@@ -55,11 +55,13 @@ fn sample(context: &PerfEventContext) -> Outcome {
 
     block.kind = record_kind::SAMPLE;
     block.index = 0;
-    block.flags = if scratch.collecting == 1 {
-        BLOCK_COLLECTING
-    } else {
-        0
-    };
+    block.flags = 0;
+    if scratch.collecting == 1 {
+        block.flags |= BLOCK_COLLECTING;
+    }
+    if scratch.compiled == 1 {
+        block.flags |= BLOCK_COMPILED;
+    }
     block.frame_count = 0;
     block.void = 0;
     block.tgid = tgid;

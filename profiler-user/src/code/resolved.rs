@@ -24,6 +24,8 @@ pub struct ResolvedId {
     pub definition: DefinitionId,
     /// Current line, 1-based; `None` when the interpreter has none for the instruction, or it is not known.
     pub line: Option<u32>,
+    /// `line` is the first of the function because the current one is not known.
+    pub approximate: bool,
 }
 
 /// A frame with its names.

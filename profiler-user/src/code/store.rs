@@ -177,6 +177,7 @@ impl Store {
         Ok(ResolvedId {
             definition: slot.definition,
             line,
+            approximate: false,
         })
     }
 

@@ -39,7 +39,7 @@ impl RenderOptions {
         line.filter(|line| *line != 0)
     }
 
-    /// `name (file.py:LINE)`; without what is not known, and only the name of a marker.
+    /// `name (file.py:LINE)`, `~` before a line that is only that of the `def`; without what is not known, and only the name of a marker.
     #[must_use]
     pub fn frame_text(&self, frame: &Frame) -> String {
         let file = if self.full_filenames {
@@ -49,6 +49,9 @@ impl RenderOptions {
         };
         match file.or(frame.file.as_ref()) {
             Some(file) if frame.kind != FrameKind::Marker => match self.line(frame) {
+                Some(line) if frame.approximate && self.lines == LineStyle::Current => {
+                    format!("{} ({file}:~{line})", frame.name)
+                }
                 Some(line) => format!("{} ({file}:{line})", frame.name),
                 None => format!("{} ({file})", frame.name),
             },
@@ -90,6 +93,7 @@ mod tests {
             file: Some("/usr/lib/python3.11/asyncio/base_events.py".to_owned()),
             short_file: Some("asyncio/base_events.py".to_owned()),
             line: Some(1936),
+            approximate: false,
             first_line: Some(1890),
         }
     }
@@ -115,6 +119,20 @@ mod tests {
         assert_eq!(
             options(LineStyle::None).frame_text(&frame()),
             "Loop.run (asyncio/base_events.py)"
+        );
+        let approximate = Frame {
+            line: Some(1890),
+            approximate: true,
+            ..frame()
+        };
+        assert_eq!(
+            current.frame_text(&approximate),
+            "Loop.run (asyncio/base_events.py:~1890)"
+        );
+        assert_eq!(
+            options(LineStyle::Function).frame_text(&approximate),
+            "Loop.run (asyncio/base_events.py:1890)",
+            "the first line is exactly what was asked for"
         );
         let full = RenderOptions {
             full_filenames: true,

@@ -23,6 +23,7 @@ pub(super) fn python(name: &str, file: &str, line: u32, first_line: u32) -> Fram
         file: Some(file.to_owned()),
         short_file: short.map(|(_, short)| short.to_owned()),
         line: Some(line),
+        approximate: false,
         first_line: Some(first_line),
     }
 }
@@ -35,6 +36,7 @@ fn other(kind: FrameKind, name: &str, file: Option<&str>) -> Frame {
         file,
         short_file: None,
         line: None,
+        approximate: false,
         first_line: None,
     }
 }

@@ -23,6 +23,8 @@ pub struct Sample {
     pub gil: GilState,
     /// Whether the thread was collecting garbage.
     pub collecting: bool,
+    /// Whether it was running just-in-time compiled code, in which an instruction offset of 0 says nothing.
+    pub compiled: bool,
     /// The kernel's thread name.
     pub comm: [u8; 16],
     /// Newest first, entry frames of the C stack (code 0) included.
@@ -91,6 +93,7 @@ impl Sample {
         self.time_ns = view.time_ns;
         self.gil = view.gil;
         self.collecting = view.collecting;
+        self.compiled = view.compiled;
         self.comm = [0; 16];
         for (to, from) in self.comm.iter_mut().zip(view.comm) {
             *to = *from;
@@ -110,6 +113,7 @@ fn empty() -> Sample {
         status: StackStatus::Complete,
         gil: GilState::Unknown,
         collecting: false,
+        compiled: false,
         comm: [0; 16],
         frames: Vec::new(),
         next_block: 0,

@@ -144,6 +144,7 @@ fn thread_state(entry: &VersionEntry) -> Vec<Fact> {
         interp,
         next,
         gil_requested,
+        executor,
     } = entry.layout.thread_state;
     let shape = entry.layout.gil_shape;
     let status_expressions: &[&str] = match shape {
@@ -203,6 +204,12 @@ fn thread_state(entry: &VersionEntry) -> Vec<Fact> {
             &["offsetof(PyThreadState, gil_requested)"],
         )
         .when(shape != gil_shape::ATTACHED),
+        fact(
+            "thread_state.executor",
+            executor,
+            &["offsetof(PyThreadState, current_executor)"],
+        )
+        .when(executor != 0),
     ]
 }
 

@@ -53,7 +53,7 @@ pub const CASES: &[Case] = &[
     Case::new("closures").snapshot(1),
     Case::new("class_bodies"),
     Case::new("executed_text").snapshot(3),
-    Case::new("reused_code").snapshot(39),
+    Case::new("reused_code").starting(80.0).snapshot(39),
     Case::new("unicode_names").since(3, 0),
     Case::new("unicode_paths").snapshot(2),
     Case::new("exceptions").snapshot(1),
@@ -76,20 +76,23 @@ pub const CASES: &[Case] = &[
     Case::new("garbage_collection"),
     Case::new("subinterpreters")
         .column(Column::Subinterpreter)
-        .starting(200.0),
+        .starting(800.0),
     Case::new("own_gil")
         .since(3, 12)
         .column(Column::Subinterpreter)
-        .starting(100.0)
+        .starting(400.0)
         .live_only(),
     Case::new("moved_interpreter")
         .since(3, 13)
         .column(Column::Subinterpreter)
-        .starting(60.0)
+        .starting(400.0)
         .live_only(),
     Case::new("greenlets").package("greenlet").snapshot(1),
-    Case::new("gevent_tasks").package("gevent").live_only(),
-    Case::new("children").live_only(),
+    Case::new("gevent_tasks")
+        .package("gevent")
+        .starting(400.0)
+        .live_only(),
+    Case::new("children").starting(60.0).live_only(),
     Case::new("started_with_m").live_only(),
     Case::new("started_with_c"),
 ];
@@ -121,7 +124,7 @@ impl Case {
         self
     }
 
-    /// For one that makes interpreters, which takes a while, after the recording has begun.
+    /// For one that imports, compiles or makes interpreters after the recording has begun.
     const fn starting(mut self, samples: f64) -> Self {
         self.starting = samples;
         self

@@ -24,7 +24,7 @@ struct Kind {
 const PROBE: &str = "import sys, sysconfig
 abi = sysconfig.get_config_var('SOABI')
 abi = 'cp' + abi.split('-')[1].rstrip('d') if abi else 'cp27mu' if sys.maxunicode > 65535 else 'cp27m'
-musl = '/ld-musl-' in open('/proc/self/maps').read()
+musl = (sysconfig.get_config_var('SOABI') or '').endswith('-musl')
 sys.stdout.write('%d.%d %s %d' % (sys.version_info[:2] + (abi, musl)))";
 
 /// Why there is no such package for this interpreter; `None` where there should be.

@@ -142,6 +142,7 @@ impl DebugFields {
             state.status,
             state.gil_requested,
             state.interp,
+            state.executor,
         ]);
 
         let frame = &mut layout.frame;

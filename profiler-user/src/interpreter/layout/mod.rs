@@ -238,6 +238,10 @@ fn check(layout: &Layout) -> Result<(), &'static str> {
             "thread_state.gil_requested",
         ),
         (
+            within(state.executor, 8, state.bytes),
+            "thread_state.current_executor",
+        ),
+        (
             within(frame.bytecode_index, 4, frame.bytes),
             "interpreter_frame.tlbc_index",
         ),

@@ -4,9 +4,8 @@
 //! is in the hidden thread-local variable `_Py_tss_gilstate`. Owner 3 is `FRAME_OWNED_BY_INTERPRETER`.
 
 use profiler_common::layout::{
-    CodeLayout, FrameLayout, InterpreterLayout, LAYOUT_APPROXIMATE_START, LAYOUT_CODE_VERSION, Layout,
-    MethodLayout, TextLayout, ThreadStateLayout, frame_shape, gil_shape, instr_shape, line_table_format,
-    text_shape,
+    CodeLayout, FrameLayout, InterpreterLayout, LAYOUT_CODE_VERSION, Layout, MethodLayout, TextLayout,
+    ThreadStateLayout, frame_shape, gil_shape, instr_shape, line_table_format, text_shape,
 };
 use profiler_common::process::thread_lookup;
 
@@ -27,7 +26,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
     },
     layout: Layout {
         thread_state: ThreadStateLayout {
-            bytes: 264,
+            bytes: 312,
             thread_id: 176,
             frame: 72,
             datastack_chunk: 256,
@@ -35,6 +34,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             interp: 16,
             next: 0,
             gil_requested: 40,
+            executor: 304,
         },
         interpreter: InterpreterLayout {
             collecting: 7512,
@@ -84,7 +84,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         line_table: line_table_format::LOCATIONS,
         shim_owner: 3,
         code_tag_mask: 3,
-        flags: LAYOUT_CODE_VERSION | LAYOUT_APPROXIMATE_START,
+        flags: LAYOUT_CODE_VERSION,
         code_flags: 48,
     },
     debug_offsets: Some(DEBUG_FIELDS),

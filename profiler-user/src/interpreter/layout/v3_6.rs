@@ -34,6 +34,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             interp: 16,
             next: 0,
             gil_requested: 0,
+            executor: 0,
         },
         interpreter: InterpreterLayout {
             collecting: 0,
