@@ -226,7 +226,7 @@ pub const CODE_BOOKKEEPING: u32 = 0x200_0000;
 pub const LAYOUT_CODE_VERSION: u8 = 1 << 0;
 
 /// `Layout::flags`: an instruction offset of 0 may be that of a frame inside just-in-time compiled code, which does not
-/// keep it up to date (3.15).
+/// keep it up to date (3.15). Nothing looks at it yet.
 pub const LAYOUT_APPROXIMATE_START: u8 = 1 << 2;
 
 /// `Layout::flags`: of the first word of the identity range only the low half never changes (3.11: a warm-up counter
