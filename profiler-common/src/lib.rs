@@ -10,6 +10,7 @@
 //! - [`reason`]: why a sample, a stack or a frame is not what one would wish for.
 //! - [`memory`]: how target memory is reached.
 //! - [`walker`]: thread state, frames and code objects, generic over [`memory::Memory`].
+//! - [`benchmark`]: what the kernel half can measure of itself.
 #![no_std]
 
 pub mod benchmark;

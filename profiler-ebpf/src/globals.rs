@@ -34,7 +34,7 @@ field_offsets! {
 #[unsafe(no_mangle)]
 pub(crate) static REPORT_UNKNOWN: Global<u32> = Global::new(0);
 
-/// 1: exec and fork of every process are reported, not only of profiled ones.
+/// 1: the exec of every process is reported, not only of known ones; then the fork of one without Python is not.
 #[unsafe(no_mangle)]
 pub(crate) static REPORT_ALL_PROCESSES: Global<u32> = Global::new(0);
 

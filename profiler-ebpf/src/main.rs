@@ -2,7 +2,8 @@
 //!
 //! One interrupt runs a chain of programs: [`sampler::on_cpu`] (filter, thread state) -> [`unwinder::python`] (one
 //! block of frames, again for deeper stacks) -> [`unwinder::definition`] (names of code never seen before). Process
-//! life is watched by [`process`]. Nothing here compares versions: layouts come through maps.
+//! life is watched by [`process`], what filters look at by [`identity`]. Nothing here compares versions: layouts come
+//! through maps.
 #![no_std]
 #![no_main]
 // `bounded` in `memory.rs`; unlocked by RUSTC_BOOTSTRAP in the pinned compiler, as aya-ebpf itself needs.

@@ -12,7 +12,7 @@ use profiler_common::record::{CodeDefinition, ProcessRecord, SampleBlock};
 use profiler_common::walker::Scratch;
 
 /// tgid -> process. Written by user space, and here in fork, exec and exit (process context, never in an
-/// interrupt); read by every sample, lock-free. User space sets the size from the host's pid limit.
+/// interrupt); read by every sample, lock-free. User space sets the size: `MAX_PROCESSES` in its `recorder`.
 #[map]
 pub(crate) static PROCESSES: HashMap<u32, ProcessEntry> = HashMap::with_max_entries(32_768, 0);
 

@@ -18,7 +18,7 @@ pub enum FrameKind {
     Kernel,
     /// Machine code of the interpreter itself.
     Interpreter,
-    /// Not code: says why code is missing (`<truncated>`, `<native thread>`).
+    /// Not code: the garbage collector (`<gc>`), or why code is missing (`<truncated>`, `<native thread>`).
     Marker,
 }
 

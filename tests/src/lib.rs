@@ -13,7 +13,7 @@
 //! - [`layouts`]: the offsets of every version, compared with CPython's headers.
 //! - [`snapshot`]: recorded memory of interpreters, and the walker run over it.
 //!
-//! Used by `tests/tests/*.rs` and by `record-snapshot`. The truth never comes from another profiler.
+//! Used by `tests/tests/*.rs` and by the programs in `src/bin`. The truth never comes from another profiler.
 
 pub mod bench;
 pub mod cgroup;

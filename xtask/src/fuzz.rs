@@ -23,9 +23,9 @@ const EXECUTIONS: &str = "stat::number_of_executed_units:";
 /// `tests/fuzz/artifacts`, interesting ones in `tests/fuzz/corpus`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  cargo xtask fuzz                               every target for 10 s, as `cargo xtask test` does
-  cargo xtask fuzz --seconds 3600 line_table     one target for an hour
-  cargo xtask fuzz line_table --input FILE       run one input again")]
+  cargo xtask fuzz                               every target for 10 s (`cargo xtask test`: 5 s)
+  cargo xtask fuzz --seconds 3600 line_tables    one target for an hour
+  cargo xtask fuzz line_tables --input FILE      run one input again")]
 pub(crate) struct Args {
     /// Seconds for each target
     #[arg(long, default_value_t = 10)]

@@ -25,7 +25,7 @@ pub(crate) struct FmtArgs {
   cargo xtask clippy")]
 pub(crate) struct ClippyArgs {}
 
-/// Checks licences, sources, duplicates and known vulnerabilities of all dependencies
+/// Checks licences, sources, wildcards and known vulnerabilities of all dependencies
 ///
 /// Vulnerabilities only when their database can be fetched; it says so when it cannot.
 #[derive(clap::Args)]

@@ -40,7 +40,7 @@ pub struct Scratch {
     /// Address of the thread state.
     pub thread_state: RemoteAddr,
     /// Where the caller's frames begin, until the newest invocation of the evaluation loop is known to be set up; then
-    /// null (see `frames::Boundary`).
+    /// null (see `thread_state::follow_cframe`).
     pub outer: RemoteAddr,
     /// Slots at the start of this block, and all earlier blocks if not 0, that hold no frames of the stack.
     pub void: u32,

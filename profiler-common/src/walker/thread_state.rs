@@ -1,4 +1,5 @@
-//! From a thread pointer to the thread's `PyThreadState`, in constant time and whether or not it holds the GIL.
+//! From a thread pointer to the thread's `PyThreadState`, whether or not it holds the GIL: in constant time, but for
+//! 2.7, where a list is searched up to a limit.
 //!
 //! Facts: CPython 2.7 to 3.15, `Python/pystate.c` (`PyGILState_GetThisThreadState`, `bind_gilstate_tstate`,
 //! `current_fast_set`), `Python/ceval_gil.c`; glibc `nptl/descr.h`; musl `src/internal/pthread_impl.h`.

@@ -1,7 +1,7 @@
 //! Short file names: the part of a path from its outermost package on, as py-spy shows it.
 //!
 //! `/usr/lib/python3.11/asyncio/base_events.py` is `asyncio/base_events.py`, a script is its base name. Used by the
-//! merge step. Asks its caller whether a directory is a package, and never touches a file system itself: paths come
+//! symbolizer. Asks its caller whether a directory is a package, and never touches a file system itself: paths come
 //! from targets.
 
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! All definitions of a recording: by process and code object, one copy of equal ones, bounded in memory.
 //!
-//! Used by the merge step. A definition arrives behind the sample that first showed its code object, so resolve the
-//! samples of one drain of the ring buffer after all its definitions were inserted, then call [`Store::collect`].
+//! Used by the symbolizer. Definitions arrive before the sample that needs them, or with a later one: then a frame is
+//! [`Unresolved::NotCaptured`] until they do. After each drain of the ring buffer, call [`Store::collect`].
 
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};

@@ -1,7 +1,7 @@
 //! From a process id to a [`Finding`]: which mapped files to look at, in which order, and what to conclude
 //! when none is an interpreter.
 //!
-//! Used by discovery and `doctor`. A process that runs known files costs reading its maps, one hash lookup
+//! Used by the tracker, `ps` and `doctor`. A process that runs known files costs reading its maps, one hash lookup
 //! per mapped file, and one `open`/`fstat` for the program and for each file with `python` in its name, to
 //! notice that they were replaced. Where no interpreter is found it costs two words of its memory and the
 //! maps once more, to know whether one may still come.

@@ -1,13 +1,14 @@
 //! Finds the Python interpreter in a process and says how to read it, from outside and without stopping it.
 //!
-//! Used by discovery (`record`, `top`, `agent`), `dump` and `doctor`. An interpreter is recognised by what
+//! Used by the tracker (`record`), `ps` and `doctor`. An interpreter is recognised by what
 //! its file contains, so renamed, deleted, embedded and statically linked ones are ordinary cases. What is
 //! found but not understood is refused by name and with a reason. Nothing here loads BPF or writes anywhere;
-//! the target's memory is read in one place only (`loader.rs`).
+//! of the target's memory only words of the dynamic loader are read (`loader.rs`, `thread_local.rs`).
 //!
 //! - [`elf`]: what one file contains.
 //! - [`version`], [`layout`]: which CPython it is, and where that keeps its fields.
 //! - [`thread_specific`], [`thread_local`]: how the C library keeps the thread state.
+//! - `lookup`, `judgement`, `refusal`: what it comes to for one process, or why it comes to nothing.
 //! - [`Inspector`]: all of it for one process, with a cache that makes known files free.
 
 mod cache;
@@ -105,7 +106,7 @@ pub struct Refused {
     pub file: PathBuf,
 }
 
-/// One sentence for people: `CPython 3.14.2 is not supported yet`.
+/// One sentence for people: `CPython 3.16.0 is not supported yet`.
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.what, self.reason)

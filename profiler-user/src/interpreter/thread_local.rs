@@ -1,6 +1,6 @@
 //! From a thread-local variable of a file to where it is in the threads of a process.
 //!
-//! Used by discovery for interpreters from 3.15 on, whose thread state is in such a variable
+//! Used by [`super::judgement`] for interpreters from 3.15 on, whose thread state is in such a variable
 //! ([`super::elf::Anchors::gilstate_tls`]). Reads the few words that the dynamic loader wrote when it loaded
 //! the file.
 

@@ -1,7 +1,7 @@
 //! Opens the files that another process maps, also when they are deleted, replaced, or in another mount
 //! namespace.
 //!
-//! Used by interpreter discovery and symbolization. The other process chose these files: a path is resolved
+//! Used by the search for interpreters. The other process chose these files: a path is resolved
 //! beneath that process's root (or this one's) and follows no link out of `/proc`, only regular files are
 //! opened for reading (opening a device can act on it, opening a FIFO can block), and nothing is ever
 //! memory-mapped (a file that shrinks would kill the reader).

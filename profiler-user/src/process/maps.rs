@@ -1,8 +1,8 @@
 //! `/proc/PID/maps`: which ranges of a process's memory come from which part of which file
 //! (`proc_pid_maps(5)`).
 //!
-//! Used to find interpreters and their load bias, and by symbolization. The paths were chosen by the process;
-//! a line that does not parse is skipped, never trusted. Nothing here opens the files: see [`super::file`].
+//! Used to find interpreters and their load bias. The paths were chosen by the process; a line that does not
+//! parse is skipped, never trusted. Nothing here opens the files: see [`super::file`].
 
 use std::borrow::Cow;
 use std::fs::File;

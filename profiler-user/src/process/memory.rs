@@ -1,8 +1,8 @@
 //! The memory of a live process through `/proc/PID/mem`: reads only, never stops the process.
 //!
-//! One of the walker's memories (`profiler_common::memory::Memory`): used by `dump`, by second tries of what
-//! the kernel half could not read, and by the tests that hold the layouts against real interpreters. The
-//! process runs on while it is read, so two reads may see two moments.
+//! One of the walker's memories (`profiler_common::memory::Memory`): used by the search for
+//! interpreters, by second tries of what the kernel half could not read, and by the tests that hold the layouts
+//! against real interpreters. The process runs on while it is read, so two reads may see two moments.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;

@@ -1,8 +1,8 @@
 //! What `/proc` says about other processes: who they are, what they map, what their memory holds.
 //!
-//! Used by interpreter discovery, symbolization and `doctor`. Everything read here was written by the process
-//! under observation (its name, its arguments, its paths): every read is bounded, every parser total. Nothing
-//! here writes to, signals or stops a process.
+//! Used by the search for interpreters, the tracker, the symbolizer, `ps` and `doctor`. Everything read here was
+//! written by the process under observation (its name, its arguments, its paths): every read is bounded, every parser
+//! total. Nothing here writes to, signals or stops a process.
 
 pub mod file;
 pub mod maps;

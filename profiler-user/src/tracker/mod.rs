@@ -2,7 +2,8 @@
 //! in step with the host.
 //!
 //! Fork, exec and exit come as events; `/proc` is read once at start, and for a process when there is reason to look
-//! at it. Uses `interpreter` to judge a process and `bpf` to enter it; never reads target memory.
+//! at it. Uses `interpreter` to judge a process, `identity` and `filter` to say whether it is wanted, `bpf` to enter
+//! it; reads no target memory itself.
 
 mod family;
 mod looks;

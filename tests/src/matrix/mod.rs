@@ -5,7 +5,7 @@
 //! - [`cells`]: what of it goes into the README's table.
 //! - [`packages`]: what programs need from PyPI.
 //!
-//! Used by `tests/tests/live_matrix.rs` and the snapshots.
+//! Used by `tests/tests/live_matrix.rs`, `live_accuracy.rs` and the snapshots.
 
 pub mod accuracy;
 pub mod cells;

@@ -42,9 +42,9 @@ pub const WORKLOADS: &[(&str, &str, &[&str])] = &[
 /// A thread of an interpreter at one moment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// `3.11.7-pyenv`.
+    /// `3.11.7-pyenv`: the interpreter.
     pub python: String,
-    /// Which of [`WORKLOADS`].
+    /// Which of [`WORKLOADS`], or of the programs of the matrix.
     pub workload: String,
     /// Major and minor version: which layout the walker is to use.
     pub version: (u8, u8),

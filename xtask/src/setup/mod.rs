@@ -1,7 +1,6 @@
 //! `cargo xtask setup`: finds what the build lacks, says all of it, then installs it.
 //!
-//! Every verb starts here with the needs it has. A need is one type of this folder; the groups below say what it is
-//! for.
+//! Every verb that needs something starts here. A need is one type of this folder; the groups below say what it is for.
 //! Nothing is installed that was not announced, and nothing is looked up on the network while nothing is missing.
 
 pub(crate) mod c_compiler;
@@ -51,7 +50,7 @@ pub(crate) const DENY: &[&dyn Need] = &[&cargo_tool::CARGO_DENY];
 ///
 /// The pinned Rust toolchain with the source of its standard library, bpf-linker, a C compiler.
 /// Rust tools go to `~/.cache/pyebpf`, Debian packages are installed with apt-get (through sudo when not root).
-/// Every other verb does this first, so it is rarely typed.
+/// Every verb that builds does this first, so it is rarely typed.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask setup           install what is missing, under one second when nothing is

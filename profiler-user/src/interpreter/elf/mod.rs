@@ -1,6 +1,6 @@
 //! What one ELF file is to a Python profiler: an interpreter, and where its `_PyRuntime` is, or nothing.
 //!
-//! Used by [`super::Inspector`], by `doctor` and by the fuzz target. Goes by what the file contains, never by
+//! Used by [`super::Inspector`] and by the fuzz target. Goes by what the file contains, never by
 //! its name. The file is foreign: work and memory are bounded whatever its headers claim, and a refusal has a
 //! type. Needs no process, opens nothing.
 

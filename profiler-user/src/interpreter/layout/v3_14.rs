@@ -1,4 +1,4 @@
-//! CPython 3.14 and 3.14t, x86-64: offsets compiled from the headers of tags v3.14.4 and v3.14.4.
+//! CPython 3.14 and 3.14t, x86-64: offsets compiled from the headers of tag v3.14.4.
 //!
 //! Registered in [`super::LAYOUTS`]. Compared across 3.14.0, 3.14.4, 3.14.8 and 3.14.10. `holds_gil` is an `int` behind
 //! `_status`; owner 3 is `FRAME_OWNED_BY_INTERPRETER`; code pointers are tagged (`_PyStackRef`).

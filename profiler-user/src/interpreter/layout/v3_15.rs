@@ -1,4 +1,4 @@
-//! CPython 3.15 and 3.15t, x86-64: offsets compiled from the headers of tags v3.15.2 and v3.15.2.
+//! CPython 3.15 and 3.15t, x86-64: offsets compiled from the headers of tag v3.15.2.
 //!
 //! Registered in [`super::LAYOUTS`]. Compared across 3.15.0 and 3.15.2. There is no thread key any more: the thread state
 //! is in the hidden thread-local variable `_Py_tss_gilstate`. Owner 3 is `FRAME_OWNED_BY_INTERPRETER`.
