@@ -25,6 +25,7 @@ mod maps;
 mod memory;
 mod process;
 mod sampler;
+mod unknown;
 mod unwinder;
 
 /// The GPL-only helpers (`bpf_probe_read_*`, perf events) need a GPL-compatible object.

@@ -13,7 +13,7 @@ use crate::globals::{
 };
 use crate::kernel::{current_comm, current_task, now_ns};
 use crate::maps::{
-    ASKED, EVENTS, LOSSES, Loss, PROCESS_RECORD, PROCESSES, count, insert_process, output, process, slot,
+    EVENTS, LOSSES, Loss, PROCESS_RECORD, PROCESSES, count, insert_process, output, process, slot,
 };
 use crate::memory::{CurrentTask, bounded, kernel_field, read_kernel};
 
@@ -66,8 +66,11 @@ pub(crate) fn process_fork(context: RawTracePointContext) -> i32 {
 pub(crate) fn process_exec(context: RawTracePointContext) -> i32 {
     let task: u64 = context.arg(0);
     let tgid = kernel_field(task, TASK_TGID.load(), 0u32);
-    let known = PROCESSES.remove(tgid).is_ok();
-    if !known && REPORT_ALL_PROCESSES.load() == 0 {
+    let now = now_ns();
+    if REPORT_ALL_PROCESSES.load() != 0 {
+        // Fails where nothing was known, which is as good.
+        let _ = PROCESSES.remove(tgid);
+    } else if !forget_program(tgid, now) {
         return 0;
     }
     let Some(record) = slot(&PROCESS_RECORD, 0) else {
@@ -76,13 +79,31 @@ pub(crate) fn process_exec(context: RawTracePointContext) -> i32 {
     record.kind = record_kind::EXEC;
     record.tgid = tgid;
     record.parent_tgid = 0;
-    record.time_ns = now_ns();
-    record.incarnation = record.time_ns;
+    record.time_ns = now;
+    record.incarnation = now;
     current_comm(&mut record.comm);
     record.command_stored = read_command(task, record);
     // The interpreter starts its work within milliseconds: user space must look now.
     emit(record, true);
     0
+}
+
+/// Of a process that is followed only that it is remains known, so that its next exec is reported too (`sh -c "exec python"`).
+/// `false` for any other process.
+#[inline(always)]
+fn forget_program(tgid: u32, now: u64) -> bool {
+    let Some(entry) = process(tgid) else {
+        return false;
+    };
+    let followed = ProcessEntry {
+        incarnation: now,
+        flags: entry.flags & PROCESS_FOLLOW_CHILDREN,
+        ..ProcessEntry::default()
+    };
+    if !insert_process(tgid, &followed) {
+        count(&LOSSES, Loss::Process as u32);
+    }
+    true
 }
 
 /// `sched_process_exit(task)`: also for each thread; the process is gone with its last one.
@@ -115,52 +136,6 @@ pub(crate) fn process_exit(_context: RawTracePointContext) -> i32 {
     emit(record, false);
     0
 }
-
-/// Asks user space about a process that a sample met, once per CPU and second.
-#[inline(always)]
-pub(crate) fn report_unknown(tgid: u32) {
-    let now = now_ns();
-    let mark = (u64::from(tgid) << 32) | (now >> 30);
-    match slot(&ASKED, tgid & 1023) {
-        Some(asked) if *asked != mark => *asked = mark,
-        _ => return,
-    }
-    // Not the shared record: this runs in an interrupt, which may have come in the middle of a tracepoint program.
-    let mut ask = UnknownProcess {
-        kind: record_kind::UNKNOWN,
-        command_stored: 0,
-        tgid,
-        parent_tgid: 0,
-        pad: 0,
-        incarnation: 0,
-        time_ns: now,
-        comm: [0; 16],
-    };
-    current_comm(&mut ask.comm);
-    if !output(
-        &EVENTS,
-        &mut ask,
-        size_of::<UnknownProcess>() as u64,
-        BPF_RB_NO_WAKEUP,
-    ) {
-        count(&LOSSES, Loss::Event as u32);
-    }
-}
-
-/// The head of a [`ProcessRecord`], small enough for the stack.
-#[repr(C)]
-struct UnknownProcess {
-    kind: u16,
-    command_stored: u16,
-    tgid: u32,
-    parent_tgid: u32,
-    pad: u32,
-    incarnation: u64,
-    time_ns: u64,
-    comm: [u8; 16],
-}
-
-const _: () = assert!(size_of::<UnknownProcess>() == size_of::<ProcessRecord>() - COMMAND_BYTES);
 
 /// Copies the new program's arguments; they have just been written, so they are resident.
 #[inline(always)]

@@ -13,7 +13,7 @@ use crate::globals::{REPORT_UNKNOWN, TASK_THREAD_POINTER};
 use crate::kernel::{cpu, current_comm, current_ids, current_task, now_ns};
 use crate::maps::{BLOCK, INTERRUPTS, LAYOUTS, OUTCOMES, SCRATCH, Stage, count, process, slot, tail_call};
 use crate::memory::{CurrentTask, kernel_field};
-use crate::process::report_unknown;
+use crate::unknown::report_unknown;
 use crate::unwinder::emit_block;
 
 /// One interrupt.

@@ -370,6 +370,10 @@ impl Tracker {
                 self.enter_foreign(kernel, pid);
             }
             Ok(Finding::NotPython { may_still_load: true }) if attempt + 1 < looks::LATE => {
+                if self.target != Target::All {
+                    // Its next exec may come before the next look.
+                    self.mark_foreign(kernel, pid);
+                }
                 self.looks.arrange(pid, attempt + 1);
             }
             Ok(Finding::NotPython { .. }) => {
@@ -431,14 +435,15 @@ impl Tracker {
         Ok(())
     }
 
-    /// Tells the kernel half not to ask about this process again.
     fn enter_foreign(&mut self, kernel: &mut Kernel, pid: u32) {
         self.executed.remove(&pid);
-        if self.flags() == 0 {
-            return;
-        }
+        self.mark_foreign(kernel, pid);
+    }
+
+    /// Tells the kernel half not to ask about this process again, but to say when it executes another program.
+    fn mark_foreign(&mut self, kernel: &mut Kernel, pid: u32) {
         let entry = ProcessEntry {
-            flags: PROCESS_FOLLOW_CHILDREN,
+            flags: self.flags(),
             ..ProcessEntry::default()
         };
         match kernel.set_process(pid, &entry) {

@@ -69,10 +69,11 @@ pub const CASES: &[Case] = &[
     Case::new("asyncio_tasks")
         .since(3, 6)
         .column(Column::Generator)
+        .starting(60.0)
         .live_only(),
-    Case::new("threads").live_only(),
+    Case::new("threads").starting(60.0).live_only(),
     Case::new("named_thread").live_only(),
-    Case::new("released_gil").live_only(),
+    Case::new("released_gil").starting(40.0).live_only(),
     Case::new("garbage_collection"),
     Case::new("subinterpreters")
         .column(Column::Subinterpreter)

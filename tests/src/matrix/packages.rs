@@ -34,11 +34,12 @@ pub fn missing(package: &str, python: &Python) -> Option<String> {
     let free_threaded = kind.abi.ends_with('t');
     let none = match package {
         "gevent" => free_threaded || kind.musl,
-        "greenlet" => free_threaded && kind.musl,
+        // Its wheel needs a libstdc++ for musl, which Debian has not.
+        "greenlet" => kind.musl,
         _ => false,
     };
     let libc = if kind.musl { " on musl" } else { "" };
-    none.then(|| format!("{package} has no wheel for {}{libc}", kind.abi))
+    none.then(|| format!("{package} has no wheel that runs on {}{libc}", kind.abi))
 }
 
 /// The folder to put on the interpreter's path; installs the package when it is not there yet.

@@ -8,12 +8,16 @@ import threading
 
 import truth
 
+LIBRARIES = not truth.build()["musl"]
+if LIBRARIES:
+    import sqlite3
+    import zlib
+
 DATA = bytes(bytearray(range(256))) * 4096
 QUERY = "with recursive c(x) as (select 1 union all select x + 1 from c limit 200000) select count(*) from c"
 
 
 def packing(clock=truth.clock):
-    import zlib
     burn = truth.Burn(2, releases_gil=True)
     end = burn.end
     while clock() < end: zlib.compress(DATA, 6)
@@ -28,7 +32,6 @@ def hashing(clock=truth.clock):
 
 
 def querying(clock=truth.clock):
-    import sqlite3
     execute = sqlite3.connect(":memory:").execute
     burn = truth.Burn(2, releases_gil=True)
     end = burn.end
@@ -37,7 +40,7 @@ def querying(clock=truth.clock):
 
 
 def targets():
-    if not truth.build()["musl"]:
+    if LIBRARIES:
         yield packing
         yield querying
     # A build without OpenSSL before 3.12 holds the GIL.
