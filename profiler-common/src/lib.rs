@@ -20,7 +20,3 @@ pub mod process;
 pub mod reason;
 pub mod record;
 pub mod walker;
-
-/// Version of the records and maps shared by the two halves; both are built from one source tree, so a mismatch
-/// means a stale BPF object was embedded.
-pub const ABI_VERSION: u32 = 1;

@@ -23,8 +23,8 @@ const MAX_ROOTS: usize = 256;
 const MAX_FRAMES: usize = 1 << 20;
 /// Stands for a frame beyond the limit.
 const TOO_MANY_FRAMES: &str = "<too many different frames>";
-/// Definitions completed from target memory in one drain.
-const COMPLETIONS_PER_DRAIN: usize = 64;
+/// Definitions completed from target memory after one has arrived: mostly that one.
+const COMPLETIONS_AT_ONCE: usize = 64;
 
 /// Frames that have no name, by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Symbolizer {
     /// Takes in a captured code object.
     pub fn define(&mut self, captured: &CodeView<'_>, layout: &Layout) {
         self.store.insert(captured, layout);
-        for _ in 0..COMPLETIONS_PER_DRAIN {
+        for _ in 0..COMPLETIONS_AT_ONCE {
             let Some(incomplete) = self.store.next_incomplete() else {
                 break;
             };

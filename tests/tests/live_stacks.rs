@@ -5,6 +5,7 @@
 use anyhow::ensure;
 use profiler_common::record::MAX_FRAMES;
 use tests::live::{Plan, expect_stack};
+use tests::python::Trait;
 
 const RATE: &[&str] = &["--full-filenames", "-r", "997"];
 /// The report of the stack itself, and what follows the burning, take a few samples.
@@ -83,5 +84,46 @@ fn deeper_recursion_keeps_the_innermost_frames_and_is_marked() {
                 deep.total(),
                 subject.expect_samples(1.0)?
             ))
+        });
+}
+
+#[test]
+fn just_in_time_compiled_code_keeps_its_stack_and_marks_the_lines_it_does_not_know() {
+    Plan::new("compiled", &["2"])
+        .options(RATE)
+        .only(|python| python.version >= (3, 14, 0) && !python.is(Trait::FreeThreaded))
+        .check(|subject| {
+            ensure!(subject.facts.get::<bool>("compiles")?, "its compiler is off");
+            let first: u32 = subject.facts.get("first_line")?;
+            let file = subject.script.display();
+            let approximate = format!("{file}:~{first}");
+            let hot = subject.stacks.filter(|stack| stack.contains("hot"));
+            let (mut marked, mut exact) = (0, 0);
+            for stack in &hot.stacks {
+                let names: Vec<&str> = stack.frames.iter().map(|frame| &*frame.name).collect();
+                ensure!(
+                    ["<module>", "work", "hot", "leaf"].starts_with(&names),
+                    "impossible: {}",
+                    stack.text()
+                );
+                let leaf = stack.frames.last().filter(|leaf| leaf.name == "leaf");
+                match leaf.map(|leaf| (leaf.file.as_deref(), leaf.line)) {
+                    Some((Some(file), None)) if file == approximate => marked += stack.count,
+                    Some((_, Some(line))) if (first..first + 3).contains(&line) => exact += stack.count,
+                    None => {}
+                    Some(other) => anyhow::bail!("{other:?} is no line of leaf"),
+                }
+            }
+            ensure!(
+                hot.total() * 100 > subject.stacks.total() * 90 && marked + exact > 100,
+                "{}",
+                subject.stacks.most_frequent(8)
+            );
+            // 3.14 keeps the instruction up to date.
+            ensure!(
+                (marked > 0) == (subject.python.version >= (3, 15, 0)),
+                "{marked} lines marked, {exact} not"
+            );
+            Ok(format!("{marked} of {} lines marked", marked + exact))
         });
 }

@@ -151,7 +151,7 @@ fn row(pid: u32, identity: Identity, finding: &Finding, users: &Users) -> Row {
     match finding {
         Finding::Python(interpreter) => {
             row.supported = true;
-            row.version = Some(interpreter.version.to_string());
+            row.version = Some(interpreter.version_text());
             row.libc = Some(match interpreter.libc {
                 Libc::Glibc => "glibc",
                 Libc::Musl => "musl",

@@ -71,6 +71,13 @@ pub struct Interpreter {
 }
 
 impl Interpreter {
+    /// `3.13.5`, or `3.13.5t` of a free-threaded build, as `python3.13t` is called.
+    #[must_use]
+    pub fn version_text(&self) -> String {
+        let mark = if self.is_free_threaded { "t" } else { "" };
+        format!("{}{mark}", self.version)
+    }
+
     /// One line for people: `CPython 3.11.7, shared, glibc, /usr/lib/libpython3.11.so.1.0`.
     #[must_use]
     pub fn describe(&self) -> String {

@@ -32,9 +32,7 @@ pub enum Refusal {
     #[error("is a 32-bit program, which is not supported yet")]
     Is32Bit,
     /// `PyObject` has another size.
-    #[error(
-        "is an unusual build (--with-trace-refs?): its object header has {found} bytes instead of {expected}"
-    )]
+    #[error("is an unusual build: its object header has {found} bytes instead of {expected}")]
     ObjectLayout {
         /// Bytes in ordinary builds.
         expected: u64,

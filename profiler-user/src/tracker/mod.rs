@@ -206,13 +206,8 @@ impl Tracker {
 
     /// Ends processes that are gone although no event said so: it was lost to a full ring. Called now and then.
     pub fn sweep(&mut self, kernel: &mut Kernel) {
-        let gone: Vec<u32> = self
-            .current
-            .keys()
-            .copied()
-            .filter(|pid| !is_alive(*pid))
-            .collect();
-        for pid in gone {
+        let pids: Vec<u32> = self.current.keys().copied().collect();
+        for pid in pids.into_iter().filter(|pid| !is_alive(*pid)) {
             kernel.remove_process(pid);
             self.end(pid);
         }

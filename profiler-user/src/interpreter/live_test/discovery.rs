@@ -141,7 +141,8 @@ fn with_changed_versions(
 
 #[test]
 fn future_versions_pre_releases_and_files_that_contradict_themselves_are_refused_by_name() {
-    let cases: [(fn(usize, u64) -> u64, &str); 3] = [
+    type Change = fn(usize, u64) -> u64;
+    let cases: [(Change, &str); 3] = [
         (|_, _| 0x0363_00f0, "CPython 3.99.0 is not supported yet"),
         (
             |_, hex| hex - 0x30,
