@@ -276,8 +276,8 @@ mod tests {
     fn a_moved_field_is_followed_and_the_read_grows_with_it() {
         for (fields, entry) in with_debug_offsets() {
             let mut moved = entry.layout;
-            moved.thread_state.datastack_chunk += 16;
-            moved.thread_state.bytes += 16;
+            moved.thread_state.datastack_chunk = moved.thread_state.bytes;
+            moved.thread_state.bytes += 8;
             moved.frame.owner += 8;
             moved.frame.bytes += 8;
             assert_eq!(fields.apply(&bytes_of(&fields, entry, &moved), entry), Ok(moved));
