@@ -41,7 +41,12 @@ fn every_interpreter_is_listed_with_its_version_script_and_threads() {
         } else {
             "glibc"
         };
-        let version = format!("{major}.{minor}.{micro}");
+        let mark = if python.is(python::Trait::FreeThreaded) {
+            "t"
+        } else {
+            ""
+        };
+        let version = format!("{major}.{minor}.{micro}{mark}");
         ensure!(
             row["version"] == version && row["supported"] == true && row["libc"] == libc,
             "{row}"

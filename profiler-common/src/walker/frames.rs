@@ -37,6 +37,7 @@ pub fn walk_block<M: Memory, S: CodeSeen>(
 ) -> usize {
     scratch.unseen = 0;
     scratch.void = 0;
+    let zero = scratch.zero;
     for (index, slot) in frames.iter_mut().enumerate() {
         if scratch.cursor.is_null() {
             return index;
@@ -51,20 +52,21 @@ pub fn walk_block<M: Memory, S: CodeSeen>(
         };
         scratch.origins[index & (FRAMES_PER_BLOCK - 1)] = scratch.cursor.0;
         scratch.cursor = RemoteAddr(frame.word(scratch, layout.frame.previous));
-        let mut ends_invocation = frame.flag(scratch, layout.frame.entry_flag) == 1;
-        let mut readable = true;
+        let mut ends_invocation =
+            u64::from(frame.flag(scratch, layout.frame.entry_flag) == 1).wrapping_add(zero);
+        let mut readable = zero.wrapping_add(1);
         if frame.flag(scratch, layout.frame.owner) >= layout.shim_owner {
             *slot = BOUNDARY;
-            ends_invocation = true;
+            ends_invocation = zero.wrapping_add(1);
         } else {
             let code = frame.word(scratch, layout.frame.code) & !u64::from(layout.code_tag_mask);
             let before = (slot.code, slot.check);
             slot.code = code;
             slot.instr_offset = instruction(memory, layout, frame, scratch, code);
             slot.check = identity(memory, layout, code, &mut scratch.identity);
-            readable = slot.check != 0;
+            readable = u64::from(slot.check);
             let asked = scratch.steady != 0 && before == (code, slot.check);
-            if is_bookkeeping(layout, scratch) && readable {
+            if is_bookkeeping(layout, scratch) && readable != 0 {
                 *slot = RawFrame {
                     check: BOOKKEEPING_FRAME,
                     ..BOUNDARY
@@ -83,9 +85,9 @@ pub fn walk_block<M: Memory, S: CodeSeen>(
                 scratch.unseen += 1;
             }
         }
-        if !scratch.outer.is_null() && (ends_invocation || !readable) {
+        if !scratch.outer.is_null() && (ends_invocation != 0 || readable == 0) {
             // The invocation before goes on where this one began, or this one is not set up yet.
-            if readable && scratch.cursor == scratch.outer {
+            if readable != 0 && scratch.cursor == scratch.outer {
                 scratch.outer = RemoteAddr::NULL;
             } else {
                 restart(scratch, index);
@@ -142,13 +144,15 @@ fn load_frame<M: Memory>(memory: &M, layout: &Layout, scratch: &mut Scratch) -> 
     let offset = scratch.cursor.0.wrapping_sub(scratch.window_start.0);
     let end = offset.wrapping_add(u64::from(layout.frame.bytes));
     if offset < scratch.window_bytes && end <= scratch.window_bytes && offset & 7 == 0 {
-        return Some(LoadedFrame((offset / 8) as usize));
+        return Some(LoadedFrame((offset / 8).wrapping_add(scratch.zero) as usize));
     }
     let single = scratch.frames.last_chunk_mut::<FRAME_WORDS>()?;
     memory
         .read_words_prefix(scratch.cursor, single, u32::from(layout.frame.bytes))
         .ok()?;
-    Some(LoadedFrame(WINDOW_WORDS))
+    Some(LoadedFrame(
+        (WINDOW_WORDS as u64).wrapping_add(scratch.zero) as usize
+    ))
 }
 
 /// Whether something else than a code object is at `code`. Asked once for each that is new: the others were one, and have
@@ -202,14 +206,11 @@ fn instruction<M: Memory>(
 /// Where this thread's copy of the bytecode starts, `co_tlbc->entries[index]`; 0 when that is not readable.
 #[inline(always)]
 fn thread_bytecode<M: Memory>(memory: &M, layout: &Layout, code: u64, index: u32) -> u64 {
-    let mut word = [0u64; 1];
-    let array = RemoteAddr(code).offset(u64::from(layout.code.thread_bytecode));
-    if memory.read_words(array, &mut word).is_err() {
-        return 0;
-    }
-    let entry = RemoteAddr(word[0]).offset(8 + 8 * u64::from(index));
-    if memory.read_words(entry, &mut word).is_err() {
-        return 0;
-    }
-    word[0]
+    // What is not readable is read as 0, where nothing can be read either.
+    let (mut array, mut entry) = ([0u64; 1], [0u64; 1]);
+    let address = RemoteAddr(code).offset(u64::from(layout.code.thread_bytecode));
+    let _ = memory.read_words(address, &mut array);
+    let address = RemoteAddr(array[0]).offset(8 + 8 * u64::from(index));
+    let _ = memory.read_words(address, &mut entry);
+    entry[0]
 }

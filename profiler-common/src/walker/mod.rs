@@ -62,6 +62,9 @@ pub struct Scratch {
     pub collecting: u32,
     /// 1 while the thread runs just-in-time compiled code that does not keep its instruction offset up to date.
     pub compiled: u32,
+    /// Always 0, which only the memory knows: what is added to it becomes a number that the kernel's verifier knows nothing
+    /// of, so that paths which differ in it alone are looked at once. Never write to it.
+    pub zero: u64,
     /// Address of each frame of the block.
     pub origins: [u64; FRAMES_PER_BLOCK],
     /// The identity range of the code object being read.
@@ -91,6 +94,7 @@ impl Scratch {
         code_type: 0,
         collecting: 0,
         compiled: 0,
+        zero: 0,
         origins: [0; FRAMES_PER_BLOCK],
         identity: [0; crate::layout::IDENTITY_BUFFER_WORDS],
         state: [0; THREAD_STATE_WORDS],

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use super::matrix::KernelRow;
 use crate::debian::{self, archive::Archive};
@@ -30,10 +30,12 @@ pub(super) fn fetch(row: &KernelRow, refresh: bool) -> anyhow::Result<Kernel> {
     let package = archive.dependency(&row.package, "linux-image-")?;
     // Filled elsewhere and renamed: a stopped download never looks complete.
     let partial = dir.with_extension(format!("{}.partial", std::process::id()));
-    let deb = archive.download(&package, &partial)?;
+    // From 7.0 on the image is in a package of its own, which that one needs.
+    let binary = archive.dependency(&package, "linux-binary-").ok();
+    let deb = archive.download(binary.as_ref().unwrap_or(&package), &partial)?;
     let unpacked = partial.join("root");
     debian::unpack(&deb, &unpacked)?;
-    fs::rename(find_image(&unpacked.join("boot"))?, partial.join("vmlinuz"))?;
+    fs::rename(find_image(&unpacked)?, partial.join("vmlinuz"))?;
     fs::write(partial.join("package"), &package)?;
     fs::remove_dir_all(&unpacked)?;
     fs::remove_file(&deb)?;
@@ -54,15 +56,15 @@ fn cached(dir: &Path) -> anyhow::Result<Option<Kernel>> {
     Ok(Some(Kernel { package, image }))
 }
 
-fn find_image(boot: &Path) -> anyhow::Result<PathBuf> {
-    for entry in fs::read_dir(boot).with_context(|| format!("cannot read {}", boot.display()))? {
-        let path = entry?.path();
-        if path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-"))
-        {
-            return Ok(path);
-        }
-    }
-    bail!("the package holds no vmlinuz")
+/// In `/boot`, or from 7.0 on beside the modules.
+fn find_image(root: &Path) -> anyhow::Result<PathBuf> {
+    let entries = |dir: &str| fs::read_dir(root.join(dir)).into_iter().flatten().flatten();
+    let in_boot = entries("boot").map(|entry| entry.path()).find(|path| {
+        let name = path.file_name().unwrap_or_default();
+        name.to_string_lossy().starts_with("vmlinuz-")
+    });
+    let mut beside_modules = entries("usr/lib/modules").map(|entry| entry.path().join("vmlinuz"));
+    in_boot
+        .or_else(|| beside_modules.find(|path| path.is_file()))
+        .context("the package holds no vmlinuz")
 }

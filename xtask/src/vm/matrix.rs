@@ -29,6 +29,9 @@ pub(super) struct KernelRow {
     pub(super) package: String,
     /// Names of the checks that must pass.
     pub(super) promises: Vec<String>,
+    /// Whether CI runs it.
+    #[serde(default)]
+    pub(super) ci: bool,
     /// From power-on to the verdict, in seconds.
     pub(super) deadline_s: u64,
 }

@@ -9,6 +9,7 @@ mod matrix;
 mod protocol;
 mod python;
 mod qemu;
+mod report;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use matrix::KernelRow;
 use protocol::{Event, Results};
 use python::Python;
 use qemu::{Accelerator, End, Machine};
+use report::RowReport;
 
 /// Programs of a guest shell, besides the profiler.
 const SHELL_PROGRAMS: &[&str] = &[
@@ -35,12 +37,20 @@ const SHELL_PROGRAMS: &[&str] = &[
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask test-vm                        every kernel of the matrix
+  cargo xtask test-vm --ci                   those that CI runs
+  cargo xtask test-vm --write-results        every kernel; vm-test/RESULTS.md then says what was found
   cargo xtask test-vm --kernel 5.10          one of them
   cargo xtask test-vm --kernel 6.1 --shell   a shell in that guest; leave with `poweroff -f` or Ctrl-a x")]
 pub(crate) struct Args {
     /// Only this kernel; may be given several times
     #[arg(long, value_name = "NAME")]
     kernel: Vec<String>,
+    /// Only the kernels that CI runs
+    #[arg(long, conflicts_with = "kernel")]
+    ci: bool,
+    /// Write what was found on every kernel into vm-test/RESULTS.md
+    #[arg(long, conflicts_with_all = ["kernel", "ci", "shell"])]
+    write_results: bool,
     /// Give the terminal to a shell in the guest instead of running checks
     #[arg(long, requires = "kernel")]
     shell: bool,
@@ -51,7 +61,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let matrix = matrix::read()?;
-    let rows = select(matrix.kernels, &args.kernel)?;
+    let mut rows = select(matrix.kernels, &args.kernel)?;
+    rows.retain(|row| row.ci || !args.ci);
     setup::ensure(&[setup::RUST, setup::BPF, setup::VM])?;
     let guest = Guest::build(python::find_all(&matrix.pythons)?, args.shell)?;
     let kernels = rows
@@ -68,6 +79,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut tally = Tally::default();
     for (row, kernel) in rows.iter().zip(&kernels) {
         guest.check(row, kernel, accelerator, &mut tally)?;
+    }
+    println!("\n{}", report::markdown(&tally.rows));
+    if args.write_results {
+        report::write(&tally.rows, &format!("{accelerator:?}"))?;
     }
     tally.report()
 }
@@ -175,12 +190,21 @@ impl Guest {
         let parameters = format!("vm_test.mode=checks vm_test.promises={}", row.promises.join(","));
         let machine = self.machine(kernel, accelerator, parameters);
         let mut results = Results::new();
+        let start = Instant::now();
+        tally.rows.push(RowReport {
+            kernel: row.name.clone(),
+            package: kernel.package.clone(),
+            ..RowReport::default()
+        });
         let end = machine.run(&log, Duration::from_secs(row.deadline_s), |event| match event {
             Event::Check { name, failure } => {
                 tally.add(&row.name, name, failure.as_deref());
                 results.insert(name.clone(), failure.clone());
             }
-            Event::Remark(text) => eprintln!("test-vm: {}: {text}", row.name),
+            Event::Remark(text) => {
+                eprintln!("test-vm: {}: {text}", row.name);
+                tally.row().note(text);
+            }
             Event::Verdict { .. } | Event::Death(_) | Event::Noise => {}
         })?;
         let versions: Vec<_> = self
@@ -191,7 +215,9 @@ impl Guest {
         for name in protocol::missing(&results, &row.promises, &versions) {
             tally.add(&row.name, &name, Some("never reported a result"));
         }
+        tally.row().took = start.elapsed();
         if end != (End::Verdict { success: true }) {
+            tally.row().failed = tally.row().failed.max(1);
             tally
                 .failures
                 .push(format!("{}: {}; see {}", row.name, end.describe(), log.display()));
@@ -213,8 +239,8 @@ fn add_shell(files: &mut Initramfs) -> anyhow::Result<()> {
 /// The results of all rows.
 struct Tally {
     start: Instant,
-    passed: u32,
-    failed: u32,
+    /// One for each kernel, the current one last.
+    rows: Vec<RowReport>,
     /// For the end of the report.
     failures: Vec<String>,
 }
@@ -223,23 +249,31 @@ impl Default for Tally {
     fn default() -> Self {
         Self {
             start: Instant::now(),
-            passed: 0,
-            failed: 0,
+            rows: Vec::new(),
             failures: Vec::new(),
         }
     }
 }
 
 impl Tally {
+    /// The kernel that runs.
+    fn row(&mut self) -> &mut RowReport {
+        if self.rows.is_empty() {
+            self.rows.push(RowReport::default());
+        }
+        let last = self.rows.len() - 1;
+        &mut self.rows[last]
+    }
+
     fn add(&mut self, kernel: &str, name: &str, failure: Option<&str>) {
         println!(
             "test vm::{kernel}::{name} ... {}",
             if failure.is_none() { "ok" } else { "FAILED" }
         );
         match failure {
-            None => self.passed += 1,
+            None => self.row().passed += 1,
             Some(reason) => {
-                self.failed += 1;
+                self.row().failed += 1;
                 self.failures.push(format!("{kernel}::{name}: {reason}"));
             }
         }
@@ -249,7 +283,8 @@ impl Tally {
         for failure in &self.failures {
             eprintln!("test-vm: FAILED {failure}");
         }
-        let Self { passed, failed, .. } = self;
+        let passed: u32 = self.rows.iter().map(|row| row.passed).sum();
+        let failed: u32 = self.rows.iter().map(|row| row.failed).sum();
         println!(
             "\ntest result: {}. {passed} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out; \
              finished in {:.2}s",
