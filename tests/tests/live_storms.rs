@@ -96,6 +96,56 @@ fn thousands_of_processes_leave_nothing_behind() {
     ]);
 }
 
+/// MiB, of a host with that many processes: the promise of design and README.
+const MOST_MEMORY: u64 = 100;
+
+#[test]
+fn a_thousand_idle_processes_cost_little_memory_and_all_of_fifty_busy_ones_are_recorded() {
+    let _alone = alone();
+    let crowd = ["1000", "5", "50", "0.2"];
+    let mut crowd = Workload::start(python::newest(), &script("crowd"), &crowd).expect("a crowd");
+    let recording = Recording::start(["--all", "-r", "499"]).expect("the recording starts");
+    let mut outcome = || -> anyhow::Result<(Vec<u32>, u64)> {
+        crowd.release()?;
+        let workers = crowd.finish()?.get("workers")?;
+        Ok((workers, peak_memory(recording.pid())?))
+    };
+    let outcome = outcome();
+    let recorded = recording.stop().expect("the recording ends");
+    let verdict = outcome.and_then(|(workers, peak_kib)| {
+        let found = recorded
+            .stderr
+            .split_once(" now)")
+            .and_then(|(text, _)| text.rsplit_once('(')?.1.parse::<u32>().ok());
+        ensure!(found.is_some_and(|found| found > 1050), "{}", recorded.stderr);
+        for pid in &workers {
+            let own = recorded
+                .stacks
+                .of_process(*pid)
+                .filter(|stack| stack.leaf() == "spin");
+            // 100 are due.
+            ensure!(own.total() > 40, "{} samples of process {pid}", own.total());
+        }
+        ensure!(peak_kib < MOST_MEMORY << 10, "{peak_kib} KiB at most");
+        Ok(format!(
+            "{} busy ones recorded, {peak_kib} KiB at most",
+            workers.len()
+        ))
+    });
+    judge(vec![
+        ("1050 processes with 5050 threads".to_owned(), verdict),
+        ("events".to_owned(), no_loss(&recorded)),
+    ]);
+}
+
+/// Largest resident size so far, KiB.
+fn peak_memory(profiler: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{profiler}/status"))?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|text| text.split_whitespace().next());
+    Ok(peak.context("VmHWM")?.parse()?)
+}
+
 fn no_loss(recorded: &Recorded) -> anyhow::Result<String> {
     for text in ["process events lost", "children that found no room"] {
         ensure!(!recorded.stderr.contains(text), "{}", recorded.stderr);

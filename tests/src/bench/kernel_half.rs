@@ -10,7 +10,6 @@ use pyebpf::tracker::{Target, Tracker};
 
 use super::median;
 use super::workload::Spin;
-use crate::python;
 
 /// Samples per second: high, so that a short window gives many.
 const RATE_HZ: u32 = 997;
@@ -44,7 +43,7 @@ pub(super) fn walk(window: Duration) -> anyhow::Result<()> {
         "| interpreter | thread state ns | walk ns | whole sample ns | one 80-byte read per frame ns | walk / reads | (thread state + walk) / reads | `bpf_stats` mean ns of all interrupts |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|");
-    for python in python::all() {
+    for python in super::pythons() {
         let spin = Spin::start(python, DEPTH)?;
         let figures = measure(spin.pid(), window)?;
         println!(

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
+use crate::python::{self, Python};
+
 /// Runs everything; `seconds` is the length of one measuring window.
 ///
 /// # Errors
@@ -26,6 +28,11 @@ pub fn run(seconds: u64) -> anyhow::Result<()> {
     user_half::run(window)?;
     println!("\n## Target\n");
     target::run(window)
+}
+
+/// Interpreters whose language the measured program is written in.
+fn pythons() -> impl Iterator<Item = &'static Python> {
+    python::all().iter().filter(|python| python.version >= (3, 6, 0))
 }
 
 /// The middle value; 0 for none.

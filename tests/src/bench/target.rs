@@ -7,20 +7,27 @@ use anyhow::Context as _;
 
 use super::median;
 use super::workload::Spin;
-use crate::{profiler, python};
+use crate::profiler;
 
 /// Pairs of windows.
 const PAIRS: usize = 7;
 /// Amplified: the cost of one sample does not depend on the rate, and at 99 Hz it drowns in noise.
 const RATE_HZ: u32 = 9_973;
 
-/// One row per interpreter.
+/// Frames as heap objects, frames behind a `_PyCFrame`, frames as they are since; each is long to measure.
+const VERSIONS: [(u8, u8); 3] = [(3, 8), (3, 11), (3, 13)];
+
+/// One row for each of [`VERSIONS`].
 pub(super) fn run(window: Duration) -> anyhow::Result<()> {
     println!("30 frames, pinned, {PAIRS} pairs of windows at {RATE_HZ} Hz\n");
     println!(
         "| interpreter | throughput on / off | range | loss per sample us | at 99 Hz (derived) |\n|---|---:|---|---:|---:|"
     );
-    for python in python::all() {
+    for version in VERSIONS {
+        let Some(python) = super::pythons().find(|python| (python.version.0, python.version.1) == version)
+        else {
+            continue;
+        };
         let mut spin = Spin::start(python, 30)?;
         let mut ratios = Vec::new();
         for _ in 0..PAIRS {
