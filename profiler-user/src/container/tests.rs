@@ -41,6 +41,10 @@ fn every_runtime_is_known_by_its_cgroup_path() {
         (format!("0::/machine.slice/libpod-{ID}.scope/container"), "podman"),
         (format!("5:pids:/libpod_parent/libpod-{ID}"), "podman"),
         (
+            format!("0::/system.slice/web.service/libpod-payload-{ID}"),
+            "podman",
+        ),
+        (
             format!("0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope"),
             "podman",
         ),
@@ -72,6 +76,8 @@ fn every_runtime_is_known_by_its_cgroup_path() {
 fn the_innermost_container_counts_and_a_service_inside_is_part_of_it() {
     let nested = format!("0::/docker/{ID}/docker/{INNER}");
     assert_eq!(found(&nested), Some((INNER.to_owned(), "docker")));
+    let in_one_hierarchy = format!("3:memory:/docker/{ID}/docker/{INNER}\n0::/docker/{ID}");
+    assert_eq!(found(&in_one_hierarchy), Some((INNER.to_owned(), "docker")));
     let inside = format!("0::/system.slice/docker-{ID}.scope/system.slice/nginx.service");
     assert_eq!(found(&inside), Some((ID.to_owned(), "docker")));
 }
