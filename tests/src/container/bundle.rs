@@ -244,7 +244,7 @@ fn own_capabilities() -> anyhow::Result<Vec<String>> {
     let bits = u64::from_str_radix(line.context("a line of capabilities")?.trim(), 16)?;
     let own = CAPABILITIES.iter().enumerate();
     Ok(own
-        .filter(|(number, _)| bits >> number & 1 == 1)
+        .filter(|(number, _)| (bits >> number) & 1 == 1)
         .map(|(_, name)| format!("CAP_{name}"))
         .collect())
 }
