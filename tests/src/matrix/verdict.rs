@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn too_few_samples_and_too_many_elsewhere_are_wrong() {
         verdict("ROOT;<module> (x.py:9);leaf (x.py:3) 20\n", Aspect::Everything).expect_err("few");
-        let text = "ROOT;<module> (x.py:9);leaf (x.py:3) 100\nROOT;<module> (x.py:9);other (x.py:5) 40\n";
+        let text = "ROOT;<module> (x.py:9);leaf (x.py:3) 100\nROOT;<module> (x.py:9);other (x.py:5) 80\n";
         verdict(text, Aspect::Everything).expect_err("elsewhere");
     }
 
