@@ -1,5 +1,6 @@
-//! A cgroup v2 of the tests' own, wherever version 2 is mounted (alone or beside version 1).
+//! A cgroup v2 of the tests' own, wherever version 2 is mounted (alone or beside version 1), and who is in any cgroup.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -51,6 +52,26 @@ impl Cgroup {
         std::fs::write(self.directory.join("cgroup.procs"), pid.to_string())
             .with_context(|| format!("moving process {pid}"))
     }
+}
+
+/// The processes in a cgroup (path from the root), in whichever hierarchies it exists.
+///
+/// # Errors
+/// When it is in none.
+pub fn members(path: &str) -> anyhow::Result<BTreeSet<u32>> {
+    let mount = Path::new("/sys/fs/cgroup");
+    let mounts = std::fs::read_dir(mount).context("cgroups are mounted")?;
+    let mounts = mounts.filter_map(|entry| Some(entry.ok()?.path()));
+    let lists: Vec<String> = std::iter::once(mount.to_owned())
+        .chain(mounts)
+        .map(|mount| mount.join(path.trim_start_matches('/')).join("cgroup.procs"))
+        .filter_map(|list| std::fs::read_to_string(list).ok())
+        .collect();
+    anyhow::ensure!(!lists.is_empty(), "there is no cgroup {path}");
+    let lines = lists.iter().flat_map(|list| list.lines());
+    lines
+        .map(|line| line.parse().with_context(|| format!("{line:?} in {path}")))
+        .collect()
 }
 
 impl Drop for Cgroup {

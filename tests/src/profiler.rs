@@ -1,5 +1,6 @@
 //! Runs the `pyebpf` binary as a user would: arguments in; output file, messages and exit status out.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::folded::Folded;
@@ -66,12 +68,18 @@ impl Pyebpf {
     /// As [`binary`].
     pub fn new<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> anyhow::Result<Self> {
         let mut command = Command::new(binary()?);
+        command.args(arguments);
+        Ok(Self::of_command(command))
+    }
+
+    /// A command that runs it, passing signals and all that it writes on.
+    #[must_use]
+    pub fn of_command(mut command: Command) -> Self {
         command
-            .args(arguments)
             .env_remove("SUDO_UID")
             .env_remove("SUDO_GID")
             .env_remove("RUST_LOG");
-        Ok(Self { command })
+        Self { command }
     }
 
     /// Changes anything else about the call.
@@ -85,6 +93,16 @@ impl Pyebpf {
     /// When it does not start or does not end in time.
     pub fn run(self) -> anyhow::Result<Finished> {
         self.start()?.wait()
+    }
+
+    /// Runs `ps --format json` to its end: the rows by process id.
+    ///
+    /// # Errors
+    /// When it fails, or writes something else.
+    pub fn rows(self) -> anyhow::Result<BTreeMap<u32, Value>> {
+        let rows: Vec<Value> = serde_json::from_slice(&self.run()?.success()?.stdout)?;
+        let by_pid = |row: Value| Some((u32::try_from(row["pid"].as_u64()?).ok()?, row));
+        Ok(rows.into_iter().filter_map(by_pid).collect())
     }
 
     /// Starts it.
@@ -300,12 +318,23 @@ impl Recording {
     /// # Errors
     /// When it does not come to that.
     pub fn start<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> anyhow::Result<Self> {
+        Self::start_by(|arguments| Pyebpf::new(arguments), arguments)
+    }
+
+    /// As [`Self::start`], where `prepare` makes the call of the arguments. It must see the host's temporary folder.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_by<A: Into<OsString>>(
+        prepare: impl FnOnce(&[OsString]) -> anyhow::Result<Pyebpf>,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> anyhow::Result<Self> {
         require_root()?;
         let folder = tempfile::tempdir()?;
         let mut all: Vec<OsString> = vec!["record".into(), "-f".into(), "raw".into(), "-o".into()];
         all.push(folder.path().join("out.txt").into());
         all.extend(arguments.into_iter().map(Into::into));
-        let mut running = Pyebpf::new(&all)?.start()?;
+        let mut running = prepare(&all)?.start()?;
         running.wait_until_sampling()?;
         Ok(Self { running, folder })
     }

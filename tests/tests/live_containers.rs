@@ -5,24 +5,12 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
-use tests::container::{self, Container, Options};
+use tests::cgroup;
+use tests::container::{self, Container, Options, PodmanContainer, Prepared, unique, unique_hexadecimal};
 use tests::live::{alone, cpu_by_function, expect_stack, judge};
 use tests::profiler::{Pyebpf, Recording};
-use tests::python::{self, Python};
+use tests::python::{self, Python, Trait};
 use tests::workload::{Workload, script};
-
-/// A name that no other container of this machine has.
-fn id(name: &str) -> String {
-    format!("pyebpf-test-{name}-{}", std::process::id())
-}
-
-/// `--format json` of `pyebpf ps`, by process.
-fn listed(arguments: &[&str]) -> anyhow::Result<BTreeMap<u32, Value>> {
-    let all = [&["ps", "--format", "json"], arguments].concat();
-    let rows: Vec<Value> = serde_json::from_slice(&Pyebpf::new(all)?.run()?.success()?.stdout)?;
-    let by_pid = |row: Value| Some((u32::try_from(row["pid"].as_u64()?).ok()?, row));
-    Ok(rows.into_iter().filter_map(by_pid).collect())
-}
 
 /// A container of which everything must be right, and what it is called.
 struct Case {
@@ -34,29 +22,24 @@ struct Case {
     root_frame: String,
 }
 
+fn plain(python: &'static Python) -> Case {
+    let plain = unique(&python.name.replace('.', "-"));
+    Case {
+        python,
+        name: python.to_string(),
+        options: Options::default(),
+        filter: vec!["--container".to_owned(), plain.clone()],
+        container: plain.clone(),
+        root_frame: format!("container {plain} (runc)"),
+    }
+}
+
 fn cases() -> Vec<Case> {
     let oldest = container::pythons()[0];
     let pod = format!("2c48913c-b29f-11e7-9350-{:012}", std::process::id());
-    let docker = format!(
-        "{:064x}",
-        0xd0c0_0000_0000_0000_u64 + u64::from(std::process::id())
-    );
-    let in_pod = format!(
-        "{:064x}",
-        0xc0de_0000_0000_0000_u64 + u64::from(std::process::id())
-    );
+    let docker = unique_hexadecimal(0xd0c0);
+    let in_pod = unique_hexadecimal(0xc0de);
     let short = |id: &str| id[..12].to_owned();
-    let plain = |python: &'static Python| {
-        let plain = id(&python.name.replace('.', "-"));
-        Case {
-            python,
-            name: python.to_string(),
-            options: Options::default(),
-            filter: vec!["--container".to_owned(), plain.clone()],
-            container: plain.clone(),
-            root_frame: format!("container {plain} (runc)"),
-        }
-    };
     let mut cases: Vec<Case> = container::pythons().into_iter().map(plain).collect();
     cases.extend([
         Case {
@@ -65,6 +48,7 @@ fn cases() -> Vec<Case> {
             options: Options {
                 cgroup: Some(format!("/docker/{docker}")),
                 user_namespace: true,
+                ..Options::default()
             },
             filter: vec![
                 "--container".to_owned(),
@@ -80,7 +64,7 @@ fn cases() -> Vec<Case> {
             name: "as kubernetes runs it, in a pod".to_owned(),
             options: Options {
                 cgroup: Some(format!("/kubepods/burstable/pod{pod}/{in_pod}")),
-                user_namespace: false,
+                ..Options::default()
             },
             filter: vec!["--pod".to_owned(), pod],
             container: in_pod.clone(),
@@ -94,11 +78,11 @@ fn check(case: &Case) -> anyhow::Result<String> {
     let id = if case.container.starts_with("pyebpf") {
         case.container.clone()
     } else {
-        id("case")
+        unique("case")
     };
     let mut container = Container::start(&id, case.python, "known_stack", &["2"], &case.options)?;
     let filter: Vec<&str> = case.filter.iter().map(String::as_str).collect();
-    let rows = listed(&filter)?;
+    let rows = Pyebpf::new([&["ps", "--format", "json"], &filter[..]].concat())?.rows()?;
     ensure!(
         rows.keys().eq([&container.pid]),
         "listed with {filter:?}: {rows:?}"
@@ -121,8 +105,15 @@ fn check(case: &Case) -> anyhow::Result<String> {
     .concat();
     let recording = Recording::start(options)?;
     container.workload.release()?;
-    let truth = container.workload.finish()?.stack()?;
+    let facts = container.workload.finish()?;
+    let truth = facts.stack()?;
+    let build: BTreeMap<String, Value> = facts.get("build")?;
     let recorded = recording.stop()?;
+    ensure!(build["musl"] == case.python.is(Trait::Musl), "it says {build:?}");
+    ensure!(
+        row["libc"] == if build["musl"] == true { "musl" } else { "glibc" },
+        "{row}"
+    );
     let own = recorded.stacks.of_process(container.pid);
     ensure!(
         own.total() == recorded.stacks.total(),
@@ -146,15 +137,159 @@ fn stacks_and_identity_are_right_in_containers_of_another_distribution() {
 }
 
 #[test]
+fn a_musl_interpreter_is_right_in_a_container_that_holds_no_other_c_library() {
+    let _alone = alone();
+    let musl = python::all().iter().filter(|python| python.is(Trait::Musl));
+    let check = |case: Case| (case.name.clone(), check(&case));
+    judge(musl.map(plain).map(check).collect());
+}
+
+/// A container in another one, both at work.
+struct Nested {
+    /// Dropped first: it is removed by way of the outer one.
+    inner: Container,
+    outer: Container,
+}
+
+/// Ids of the outer and the inner one.
+fn nested(ids: [&str; 2]) -> anyhow::Result<Nested> {
+    let [outer, inner] = ids.map(|id| Options {
+        cgroup: Some(format!("/docker/{id}")),
+        ..Options::default()
+    });
+    let seconds = &["1.5"];
+    let prepared = Prepared::new(container::pythons()[0], "known_stack", seconds, &inner)?;
+    let options = Options {
+        privileged: true,
+        binds: vec![prepared.folder().to_owned()],
+        ..outer
+    };
+    let python = python::for_every_user().unwrap_or_else(python::newest);
+    let outer = Prepared::with_files_of_host(python, "known_stack", seconds, &options)?;
+    let outer = outer.start(&unique("outer")).context("the outer one")?;
+    let mut inner = prepared.start_in(&outer, "inner").context("the inner one")?;
+    // The runc inside counts as it sees processes.
+    let members = cgroup::members(&format!("/docker/{}/docker/{}", ids[0], ids[1]))?;
+    ensure!(members.len() == 1, "in the inner container: {members:?}");
+    inner.pid = members.first().copied().context("one of one")?;
+    Ok(Nested { inner, outer })
+}
+
+/// Records nested containers with a filter that wants these of the outer and the inner one.
+fn check_nested(ids: [&str; 2], filter: &[&str], wanted: [bool; 2]) -> anyhow::Result<String> {
+    let mut nested = nested(ids)?;
+    let rows = Pyebpf::new([&["ps", "--format", "json"], filter].concat())?.rows()?;
+    let options = [filter, &["--full-filenames", "--group-by", "container,process"]].concat();
+    let recording = Recording::start(options)?;
+    let workloads = [&mut nested.outer, &mut nested.inner];
+    let mut truths = Vec::new();
+    for container in workloads {
+        container.workload.release()?;
+        truths.push((container.pid, container.workload.finish()?.stack()?));
+    }
+    let recorded = recording.stop()?;
+    let (mut total, mut texts) = (0, Vec::new());
+    for ((id, wanted), (pid, truth)) in ids.iter().zip(wanted).zip(truths) {
+        let own = recorded.stacks.of_process(pid);
+        let row = rows.get(&pid);
+        ensure!(
+            row.is_some() == wanted && row.is_none_or(|row| row["container"]["id"] == *id),
+            "listed with {filter:?} is {rows:?}; the container {id} has process {pid}"
+        );
+        if wanted {
+            let root = format!("container {} (docker)", &id[..12]);
+            let strange = own.filter(|stack| stack.groups != [root.clone()]);
+            ensure!(strange.total() == 0, "{root}: {:?}", strange.stacks.first());
+            texts.push(expect_stack(&own, &truth, 0.95)?);
+            total += own.total();
+        }
+    }
+    ensure!(
+        rows.len() == texts.len() && recorded.stacks.total() == total,
+        "of others: {rows:?} {}",
+        recorded.stacks.most_frequent(5)
+    );
+    Ok(texts.join(", "))
+}
+
+#[test]
+fn nested_containers_are_told_apart_and_the_cgroup_of_the_outer_one_selects_both() {
+    let _alone = alone();
+    let (outer, inner) = (unique_hexadecimal(0x0a0a), unique_hexadecimal(0x1b1b));
+    let cgroup = format!("/docker/{outer}");
+    let cases = [
+        (["--container", &outer], [true, false]),
+        (["--container", &inner], [false, true]),
+        (["--cgroup", &cgroup], [true, true]),
+    ];
+    judge(
+        cases
+            .iter()
+            .map(|(filter, wanted)| (filter.join(" "), check_nested([&outer, &inner], filter, *wanted)))
+            .collect(),
+    );
+}
+
+#[test]
+fn a_container_of_podman_is_known_and_selected_by_its_name() {
+    let _alone = alone();
+    let check = |kind: &str, options: &[&str]| -> anyhow::Result<String> {
+        let start = |name: &str| {
+            PodmanContainer::start(name, container::pythons()[0], "known_stack", &["1.5"], options)
+        };
+        let name = unique(&format!("podman-{kind}"));
+        let (mut wanted, mut other) = (start(&name)?, start(&unique("of-podman"))?);
+        let filter = ["--container", &name];
+        let rows = Pyebpf::new([&["ps", "--format", "json"], &filter[..]].concat())?.rows()?;
+        ensure!(rows.keys().eq([&wanted.pid]), "listed with {filter:?}: {rows:?}");
+        let container = &rows[&wanted.pid]["container"];
+        ensure!(
+            container["name"] == name && container["id"] == wanted.id && container["runtime"] == "podman",
+            "{container}, podman says {}",
+            wanted.id
+        );
+        let table = Pyebpf::new([&["ps"], &filter[..]].concat())?.run()?.success()?;
+        let table = String::from_utf8(table.stdout)?;
+        ensure!(table.contains(&name), "{table}");
+
+        let options = [
+            &filter[..],
+            &["--full-filenames", "--group-by", "container,process"],
+        ];
+        let recording = Recording::start(options.concat())?;
+        for container in [&mut wanted, &mut other] {
+            container.workload.release()?;
+        }
+        let truth = wanted.workload.finish()?.stack()?;
+        other.workload.finish()?;
+        let recorded = recording.stop()?;
+        let own = recorded.stacks.of_process(wanted.pid);
+        let root = format!("container {name} (podman)");
+        let strange = recorded.stacks.filter(|stack| stack.groups != [root.clone()]);
+        ensure!(
+            strange.total() == 0 && own.total() == recorded.stacks.total(),
+            "{}",
+            recorded.stacks.most_frequent(5)
+        );
+        expect_stack(&own, &truth, 0.95)
+    };
+    judge(vec![
+        ("one that stays".to_owned(), check("stays", &[])),
+        // Newer ones keep its name elsewhere.
+        ("one that goes at its end".to_owned(), check("goes", &["--rm"])),
+    ]);
+}
+
+#[test]
 fn a_container_that_starts_later_is_recorded_and_nothing_of_another_one_is() {
     let _alone = alone();
-    let name = id("late");
+    let name = unique("late");
     let recording = Recording::start(["--container", &name[..name.len() - 1]]).expect("the recording starts");
     let start = |id: &str| {
         Container::start(id, container::pythons()[0], "split", &["2"], &Options::default())
             .expect("it starts")
     };
-    let (mut wanted, mut other) = (start(&name), start(&id("other")));
+    let (mut wanted, mut other) = (start(&name), start(&unique("other")));
     let mut outside = Workload::start(python::newest(), &script("split"), &["2"]).expect("it starts");
     for workload in [&mut wanted.workload, &mut other.workload, &mut outside] {
         workload.release().expect("it waits");
@@ -181,7 +316,7 @@ fn a_container_that_starts_later_is_recorded_and_nothing_of_another_one_is() {
 #[test]
 fn jobs_of_20_ms_in_a_container_are_under_its_name() {
     let _alone = alone();
-    let name = id("jobs");
+    let name = unique("jobs");
     let mut container = Container::start(
         &name,
         container::pythons()[0],
@@ -203,10 +338,10 @@ fn jobs_of_20_ms_in_a_container_are_under_its_name() {
 #[test]
 fn containers_that_come_and_go_are_each_under_their_own_name() {
     let _alone = alone();
-    let names: Vec<String> = (0..5).map(|n| id(&format!("churn{n}"))).collect();
+    let names: Vec<String> = (0..5).map(|n| unique(&format!("churn{n}"))).collect();
     let recording = Recording::start([
         "--container",
-        &id("churn")[..17],
+        &unique("churn")[..17],
         "--group-by",
         "container",
         "-r",

@@ -16,6 +16,8 @@ pub use failure::{Failure, exit_code};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::host;
+
 /// Shows where every Python program on this Linux host spends its CPU time, without touching any of them.
 #[derive(Debug, Parser)]
 #[command(
@@ -68,6 +70,12 @@ impl Cli {
     /// # Errors
     /// One [`Failure`], for `main` to print.
     pub fn run(self) -> Result<u8, Failure> {
+        if let Err(error) = host::root::see_whole_cgroup_paths() {
+            terminal::status(&format!(
+                "the container that pyebpf runs in hides where other cgroups are ({error}): containers may be missing, and \
+                 --cgroup may not fit (hint: --privileged or --cgroupns=host)"
+            ));
+        }
         match self.verb {
             Verb::Record(args) => record::run(&args),
             Verb::Ps(args) => ps::run(&args),

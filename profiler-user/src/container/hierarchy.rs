@@ -1,7 +1,9 @@
-//! The mounted cgroup hierarchies: paths below a mount, and cgroup v2 directories by number.
+//! The host's mounted cgroup hierarchies: paths below a mount, and cgroup v2 directories by number.
 
 use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use crate::host;
 
 /// Where systemd and everybody else mount hierarchies.
 const MOUNT: &str = "/sys/fs/cgroup";
@@ -20,7 +22,7 @@ pub fn below_mount(value: &str) -> String {
 
 /// Version 1 has a directory for each hierarchy, hybrid set-ups one more for version 2.
 fn below_hierarchy(path: &str) -> &str {
-    if unified() == Path::new(MOUNT) {
+    if unified() == mount() {
         return path;
     }
     let path = path.trim_start_matches('/');
@@ -57,19 +59,25 @@ pub fn path_of(id: u64) -> Option<String> {
 
 /// Where version 2 is mounted.
 fn unified() -> PathBuf {
-    let hybrid = Path::new(MOUNT).join("unified");
+    let hybrid = mount().join("unified");
     if hybrid.join("cgroup.procs").exists() {
         hybrid
     } else {
-        PathBuf::from(MOUNT)
+        mount()
     }
+}
+
+/// As the host sees it: a container may have some of the hierarchies, or parts of them.
+fn mount() -> PathBuf {
+    host::root::root().join(MOUNT.trim_start_matches('/'))
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt as _;
+    use std::path::Path;
 
-    use super::{below_mount, path_of, unified};
+    use super::{MOUNT, below_mount, mount, path_of, unified};
 
     #[test]
     fn a_path_is_the_same_with_and_without_its_mount() {
@@ -77,7 +85,9 @@ mod tests {
             below_mount("system.slice/web.service/"),
             "/system.slice/web.service"
         );
-        let mounted = unified().join("a/b");
+        let unified = unified();
+        let below = unified.strip_prefix(mount()).expect("at the mount or below it");
+        let mounted = Path::new(MOUNT).join(below).join("a/b");
         assert_eq!(below_mount(&mounted.to_string_lossy()), "/a/b");
         assert_eq!(below_mount("/sys/fs/cgroups/a"), "/sys/fs/cgroups/a");
     }

@@ -145,28 +145,34 @@ impl Containers {
     #[must_use]
     pub fn locate(&self, text: &[u8]) -> Placement {
         let cgroups = Cgroups::parse(text);
-        let container = cgroups
-            .paths()
-            .find_map(|path| container(path, &self.state))
-            .or_else(|| cgroups.paths().find_map(systemd::unit));
+        let container = innermost(&cgroups, &self.state).or_else(|| cgroups.paths().find_map(systemd::unit));
         Placement { cgroups, container }
     }
 }
 
-/// The innermost container of one path.
-fn container(path: &str, state: &StateFiles) -> Option<Container> {
+/// The innermost container of all paths. A runtime that runs in a container makes cgroups for its own ones only in the
+/// hierarchies that it sees there: the path with the most containers knows the innermost.
+fn innermost(cgroups: &Cgroups, state: &StateFiles) -> Option<Container> {
+    let found = cgroups.paths().filter_map(|path| container(path, state));
+    let (_, container) = found.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
+    Some(container)
+}
+
+/// The innermost container of one path, and how many there are in it.
+fn container(path: &str, state: &StateFiles) -> Option<(usize, Container)> {
     let components: Vec<Component<'_>> = cgroup::components(path).collect();
-    let (runtime, id) = components
+    let claims: Vec<_> = components
         .iter()
-        .rev()
-        .find_map(|component| claimed(*component, state))?;
+        .filter_map(|component| claimed(*component, state))
+        .collect();
+    let (runtime, id) = claims.last()?;
     let labels = runtime.labels(id, state);
     let pod = components
         .iter()
         .rev()
         .find_map(|component| kubernetes::pod_uid(component.name));
-    Some(Container {
-        id: id.to_owned(),
+    let container = Container {
+        id: (*id).to_owned(),
         runtime: runtime.name(),
         name: labels.name,
         pod: pod.map(|uid| Pod {
@@ -174,7 +180,8 @@ fn container(path: &str, state: &StateFiles) -> Option<Container> {
             name: labels.pod,
             namespace: labels.namespace,
         }),
-    })
+    };
+    Some((claims.len(), container))
 }
 
 fn claimed<'p>(component: Component<'p>, state: &StateFiles) -> Option<(&'static dyn Runtime, &'p str)> {

@@ -1,5 +1,6 @@
-//! Podman: `libpod-ID.scope` (systemd's cgroup driver) or `/libpod_parent/libpod-ID` (cgroupfs). Names of root's
-//! containers; those of other users are in their home directories, which are not read.
+//! Podman: `libpod-ID.scope` (systemd's cgroup driver), `/libpod_parent/libpod-ID` (cgroupfs), or `libpod-payload-ID` in
+//! the cgroup of a service (`--cgroups=split`, as Quadlet runs them). Names of root's containers; those of other users are
+//! in their home directories, which are not read.
 
 use serde::Deserialize;
 
@@ -7,11 +8,14 @@ use super::cgroup::{Component, id_after};
 use super::state::{StateFiles, name};
 use super::{Labels, Runtime};
 
-/// One file of all containers for each storage driver.
+/// For each storage driver a file of all containers, and one of those that go when they end (`--rm`, from 4.4 on).
 const STORAGE: &[&str] = &[
     "var/lib/containers/storage/overlay-containers/containers.json",
+    "var/lib/containers/storage/overlay-containers/volatile-containers.json",
     "var/lib/containers/storage/vfs-containers/containers.json",
+    "var/lib/containers/storage/vfs-containers/volatile-containers.json",
     "var/lib/containers/storage/btrfs-containers/containers.json",
+    "var/lib/containers/storage/btrfs-containers/volatile-containers.json",
 ];
 
 /// The runtime.
@@ -31,7 +35,7 @@ impl Runtime for Podman {
     }
 
     fn container_id<'p>(&self, component: Component<'p>, _state: &StateFiles) -> Option<&'p str> {
-        id_after(component.name, "libpod")
+        id_after(component.name, "libpod").or_else(|| id_after(component.name, "libpod-payload"))
     }
 
     fn labels(&self, id: &str, state: &StateFiles) -> Labels {

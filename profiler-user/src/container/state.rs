@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::host;
+
 /// Longest file read, bytes: podman keeps all containers in one.
 const MAX_BYTES: u64 = 16 << 20;
 /// Longest name kept, bytes; Kubernetes allows 253.
@@ -31,13 +33,7 @@ pub(super) struct OciConfig {
 impl StateFiles {
     /// The host's, also from within a container that shares its pids.
     pub(super) fn of_host() -> Self {
-        let of_init = Path::new("/proc/1/root");
-        let root = if of_init.join("proc").exists() {
-            of_init
-        } else {
-            Path::new("/")
-        };
-        Self::below(root)
+        Self::below(host::root::root())
     }
 
     /// Those beneath a directory.

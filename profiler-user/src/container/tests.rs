@@ -8,6 +8,7 @@ use super::{Container, Containers};
 
 const ID: &str = "4c01db0b339c0f5d3ac7d1e9f7a1b6dd3e0b6d9f1c3a5e7d9b0f2a4c6e8d0f1a";
 const INNER: &str = "ffffdb0b339c0f5d3ac7d1e9f7a1b6dd3e0b6d9f1c3a5e7d9b0f2a4c6e8d0f1a";
+const OTHER: &str = "00aadb0b339c0f5d3ac7d1e9f7a1b6dd3e0b6d9f1c3a5e7d9b0f2a4c6e8d0f1a";
 const POD: &str = "2c48913c-b29f-11e7-9350-020968147796";
 
 fn in_state(root: &Path, text: &str) -> Option<Container> {
@@ -41,6 +42,10 @@ fn every_runtime_is_known_by_its_cgroup_path() {
         (format!("0::/machine.slice/libpod-{ID}.scope/container"), "podman"),
         (format!("5:pids:/libpod_parent/libpod-{ID}"), "podman"),
         (
+            format!("0::/system.slice/web.service/libpod-payload-{ID}"),
+            "podman",
+        ),
+        (
             format!("0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope"),
             "podman",
         ),
@@ -72,6 +77,8 @@ fn every_runtime_is_known_by_its_cgroup_path() {
 fn the_innermost_container_counts_and_a_service_inside_is_part_of_it() {
     let nested = format!("0::/docker/{ID}/docker/{INNER}");
     assert_eq!(found(&nested), Some((INNER.to_owned(), "docker")));
+    let in_one_hierarchy = format!("3:memory:/docker/{ID}/docker/{INNER}\n0::/docker/{ID}");
+    assert_eq!(found(&in_one_hierarchy), Some((INNER.to_owned(), "docker")));
     let inside = format!("0::/system.slice/docker-{ID}.scope/system.slice/nginx.service");
     assert_eq!(found(&inside), Some((ID.to_owned(), "docker")));
 }
@@ -130,6 +137,13 @@ fn names_come_from_the_files_of_the_runtime() {
     assert_eq!(docker.short_name(), "web");
     let podman = in_state(root, &format!("0::/machine.slice/libpod-{ID}.scope")).expect("a container");
     assert_eq!(podman.short_name(), "db");
+    write(
+        root,
+        "var/lib/containers/storage/overlay-containers/volatile-containers.json",
+        &format!(r#"[{{"id":"{OTHER}","names":["job"]}}]"#),
+    );
+    let removed = in_state(root, &format!("0::/libpod_parent/libpod-{OTHER}")).expect("a container");
+    assert_eq!(removed.short_name(), "job");
     let unknown = in_state(root, &format!("0::/docker/{INNER}")).expect("a container");
     assert_eq!(unknown.short_name(), &INNER[..12]);
 

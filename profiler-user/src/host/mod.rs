@@ -1,5 +1,6 @@
 //! What this host offers: kernel, BTF, privileges, cgroups. Read once, for `doctor` and for hints.
 
+pub mod root;
 pub mod users;
 
 use std::fs;
@@ -137,9 +138,10 @@ fn initial_pid_namespace() -> bool {
 }
 
 fn cgroups() -> Cgroups {
-    let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
-    let hybrid = Path::new("/sys/fs/cgroup/unified/cgroup.procs").exists();
-    let legacy = Path::new("/sys/fs/cgroup/cpu").exists() || Path::new("/sys/fs/cgroup/memory").exists();
+    let mount = root::root().join("sys/fs/cgroup");
+    let unified = mount.join("cgroup.controllers").exists();
+    let hybrid = mount.join("unified/cgroup.procs").exists();
+    let legacy = mount.join("cpu").exists() || mount.join("memory").exists();
     match (unified, hybrid, legacy) {
         (true, ..) => Cgroups::V2,
         (false, true, _) => Cgroups::Hybrid,

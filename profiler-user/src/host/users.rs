@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
 
+use super::root::root;
+
 /// Bytes read of the file, at most.
 const MAX_BYTES: u64 = 16 << 20;
 
@@ -19,10 +21,11 @@ impl Users {
     #[must_use]
     pub fn of_host() -> Self {
         let mut text = Vec::new();
-        match File::open("/etc/passwd").and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text)) {
+        let path = root().join("etc/passwd");
+        match File::open(&path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text)) {
             Ok(_) => Self::parse(&text),
             Err(error) => {
-                log::debug!("/etc/passwd: {error}");
+                log::debug!("{}: {error}", path.display());
                 Self::default()
             }
         }

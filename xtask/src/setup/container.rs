@@ -1,28 +1,44 @@
-//! runc, for the live tests of containers. What is in the containers are roots of `cargo xtask pythons`.
+//! What runs containers, for their live tests. What is in the containers are roots of `cargo xtask pythons`.
 
 use std::path::Path;
 
 use super::Need;
 use crate::{command, debian};
 
-const PACKAGE: &str = "runc";
+/// A program that runs containers without a daemon.
+pub(super) struct Runtime {
+    /// Debian's package has the same name.
+    name: &'static str,
+    /// Beside that, for the announcement.
+    note: &'static str,
+}
 
-/// Runs containers without a daemon.
-pub(super) struct Runc;
+/// The plainest of them.
+pub(super) const RUNC: Runtime = Runtime {
+    name: "runc",
+    note: "",
+};
 
-impl Need for Runc {
+/// Keeps names of containers in files of its own. After runc, which it then uses.
+pub(super) const PODMAN: Runtime = Runtime {
+    name: "podman",
+    note: " (80 MB with what it needs; brings units for systemd and settings in /etc/containers and /etc/cni)",
+};
+
+impl Need for Runtime {
     fn plan(&self) -> anyhow::Result<String> {
+        let Self { name, note } = self;
         Ok(format!(
-            "runc, which runs containers: Debian's package {PACKAGE} (apt-get install)"
+            "{name}, which runs containers: Debian's package {name} (apt-get install){note}"
         ))
     }
 
     fn is_present(&self) -> anyhow::Result<bool> {
         // Not on every user's path; the tests run as root.
-        Ok(command::find_on_path("runc").is_some() || Path::new("/usr/sbin/runc").is_file())
+        Ok(command::find_on_path(self.name).is_some() || Path::new("/usr/sbin").join(self.name).is_file())
     }
 
     fn install(&self) -> anyhow::Result<()> {
-        debian::install(&[PACKAGE])
+        debian::install(&[self.name])
     }
 }
