@@ -23,6 +23,7 @@ const FUZZ_SECONDS: u32 = 5;
   cargo xtask test                      everything
   cargo xtask test --quick              without live tests and fuzzing: no root, no BPF program loaded
   cargo xtask test --all-pythons        on every Python of tests/pythons.toml: obtaining them takes up to 30 minutes
+  cargo xtask test --podman             everything, and containers of podman, which it installs
   cargo xtask test --update-table       everything; README.md then says what passed
   cargo xtask test -- line_table        only tests with this in their name
   cargo xtask test -- --nocapture live  any argument of Rust's test runner")]
@@ -33,6 +34,9 @@ pub(crate) struct Args {
     /// On every Python of tests/pythons.toml, not only on those of CI
     #[arg(long, conflicts_with = "quick")]
     all_pythons: bool,
+    /// Test containers of podman too: it comes with units for systemd and settings of its own, which not everybody wants
+    #[arg(long, conflicts_with = "quick")]
+    podman: bool,
     /// Write the table of what works on which version into README.md, as these tests found it
     #[arg(long, conflicts_with = "quick")]
     update_table: bool,
@@ -46,7 +50,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let fuzzing = !args.quick && args.arguments.is_empty() && fuzz::exists();
     let for_fuzzing = if fuzzing { setup::FUZZ } else { &[] };
     let for_live = if args.quick { &[] } else { setup::CONTAINERS };
-    setup::ensure(&[setup::RUST, setup::BPF, for_live, for_fuzzing])?;
+    let for_podman = if args.podman { setup::PODMAN } else { &[] };
+    setup::ensure(&[setup::RUST, setup::BPF, for_live, for_podman, for_fuzzing])?;
     if !args.quick {
         pythons::ensure_for_tests(args.all_pythons)?;
     }
@@ -84,6 +89,9 @@ fn commands(args: &Args) -> anyhow::Result<Vec<Command>> {
         everything.env("PYEBPF_BIN", pyebpf(true)?);
         if args.all_pythons {
             everything.env("PYEBPF_ALL_PYTHONS", "1");
+        }
+        if args.podman {
+            everything.env("PYEBPF_PODMAN", "1");
         }
     }
     let mut commands = vec![everything];

@@ -36,7 +36,9 @@ pub(crate) const RUST: &[&dyn Need] = &[
 /// The kernel half.
 pub(crate) const BPF: &[&dyn Need] = &[&rust_src::RustSource, &cargo_tool::BPF_LINKER];
 /// Containers to profile.
-pub(crate) const CONTAINERS: &[&dyn Need] = &[&container::RUNC, &container::PODMAN];
+pub(crate) const CONTAINERS: &[&dyn Need] = &[&container::RUNC];
+/// Those of podman too.
+pub(crate) const PODMAN: &[&dyn Need] = &[&container::PODMAN];
 /// The fuzz targets.
 pub(crate) const FUZZ: &[&dyn Need] = &[&c_compiler::CCompiler { program: "c++" }, &cargo_tool::CARGO_FUZZ];
 /// The kernel matrix.
