@@ -90,9 +90,6 @@ fn commands(args: &Args) -> anyhow::Result<Vec<Command>> {
         if args.all_pythons {
             everything.env("PYEBPF_ALL_PYTHONS", "1");
         }
-        if args.podman {
-            everything.env("PYEBPF_PODMAN", "1");
-        }
     }
     let mut commands = vec![everything];
     if args.quick {
@@ -106,6 +103,9 @@ fn commands(args: &Args) -> anyhow::Result<Vec<Command>> {
     }
     for command in &mut commands {
         command.arg("--").args(&args.arguments);
+        if args.podman {
+            command.arg("--include-ignored");
+        }
     }
     Ok(commands)
 }
