@@ -7,6 +7,7 @@
 //! - [`container`]: the same programs in real containers.
 //! - [`cgroup`]: a place for processes that filters are to find.
 //! - [`statistics`]: how far a share may be from the truth by chance.
+//! - [`status`]: what the kernel says of a process, such as its memory.
 //! - [`live`]: one workload on every interpreter, in one recording.
 //! - [`matrix`]: the same programs on every interpreter, and the README's table of what works.
 //! - [`bench`]: what pyebpf costs.
@@ -27,4 +28,5 @@ pub mod python;
 pub mod report;
 pub mod snapshot;
 pub mod statistics;
+pub mod status;
 pub mod workload;

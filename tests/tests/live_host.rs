@@ -9,6 +9,7 @@ use tests::live::{alone, cpu_by_function, judge};
 use tests::profiler::{Recorded, Recording};
 use tests::python;
 use tests::statistics::Deviations;
+use tests::status;
 use tests::workload::{Facts, Workload, script};
 
 /// A process of the mixed host: what it is for people, its id, what it reported.
@@ -217,16 +218,10 @@ fn a_recorded_program_is_never_stopped_or_traced() {
     let end = Instant::now() + Duration::from_millis(1500);
     let mut looks = 0;
     while Instant::now() < end {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-        let value = |name: &str| {
-            status
-                .lines()
-                .find_map(|line| line.strip_prefix(name))
-                .expect("the kernel reports it")
-                .trim()
-        };
-        assert_eq!(value("TracerPid:"), "0");
-        assert!(!value("State:").starts_with(['T', 't']), "{}", value("State:"));
+        let value = |name: &str| status::field(pid, name).expect("it runs");
+        assert_eq!(value("TracerPid"), "0");
+        let state = value("State");
+        assert!(!state.starts_with(['T', 't']), "{state}");
         looks += 1;
     }
     workload.finish().expect("the workload works");

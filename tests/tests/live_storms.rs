@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use aya::maps::{HashMap, Map, MapData, MapInfo};
 use profiler_common::process::ProcessEntry;
 use tests::live::{alone, judge};
 use tests::profiler::{Recorded, Recording};
 use tests::python;
+use tests::status;
 use tests::workload::{Facts, Workload, script};
 
 /// A value of the kernel half's map of processes, unread.
@@ -37,10 +38,7 @@ fn known_processes(profiler: u32) -> anyhow::Result<Vec<u32>> {
 /// Open descriptors, and resident KiB.
 fn resources(profiler: u32) -> anyhow::Result<(usize, u64)> {
     let descriptors = std::fs::read_dir(format!("/proc/{profiler}/fd"))?.count();
-    let status = std::fs::read_to_string(format!("/proc/{profiler}/status"))?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let resident = resident.and_then(|text| text.split_whitespace().next());
-    Ok((descriptors, resident.context("VmRSS")?.parse()?))
+    Ok((descriptors, status::kib(profiler, "VmRSS")?))
 }
 
 fn run(mut workload: Workload) -> anyhow::Result<Facts> {
@@ -108,7 +106,7 @@ fn a_thousand_idle_processes_cost_little_memory_and_all_of_fifty_busy_ones_are_r
     let mut outcome = || -> anyhow::Result<(Vec<u32>, u64)> {
         crowd.release()?;
         let workers = crowd.finish()?.get("workers")?;
-        Ok((workers, peak_memory(recording.pid())?))
+        Ok((workers, status::kib(recording.pid(), "VmHWM")?))
     };
     let outcome = outcome();
     let recorded = recording.stop().expect("the recording ends");
@@ -136,14 +134,6 @@ fn a_thousand_idle_processes_cost_little_memory_and_all_of_fifty_busy_ones_are_r
         ("1050 processes with 5050 threads".to_owned(), verdict),
         ("events".to_owned(), no_loss(&recorded)),
     ]);
-}
-
-/// Largest resident size so far, KiB.
-fn peak_memory(profiler: u32) -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{profiler}/status"))?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak = peak.and_then(|text| text.split_whitespace().next());
-    Ok(peak.context("VmHWM")?.parse()?)
 }
 
 fn no_loss(recorded: &Recorded) -> anyhow::Result<String> {

@@ -1,13 +1,12 @@
 //! CPU time and memory of the recording process itself.
 
-use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
 
 use super::workload::Spin;
-use crate::{profiler, python};
+use crate::{profiler, python, status};
 
 /// One row per rate: CPU per sample falls as fixed costs are shared.
 pub(super) fn run(window: Duration) -> anyhow::Result<()> {
@@ -55,8 +54,8 @@ fn row(spin: &Spin, rate: u32, duration: Duration) -> anyhow::Result<()> {
 }
 
 fn peak_memory_mib(pid: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    number_after(&status, "VmHWM:").unwrap_or(0.0) / 1024.0
+    // 0 once it has ended.
+    status::kib(pid, "VmHWM").unwrap_or(0) as f64 / 1024.0
 }
 
 fn number_after(text: &str, mark: &str) -> Option<f64> {

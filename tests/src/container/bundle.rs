@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::{WORKLOADS, run};
 use crate::python::{Python, Trait};
-use crate::workload;
+use crate::{status, workload};
 
 /// Names of the capabilities in the order of their numbers (linux/capability.h).
 const CAPABILITIES: &[&str] = &[
@@ -239,9 +239,7 @@ fn give_privileges(config: &mut Value) -> anyhow::Result<()> {
 
 /// Those of this process: nobody can give more.
 fn own_capabilities() -> anyhow::Result<Vec<String>> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let bits = u64::from_str_radix(line.context("a line of capabilities")?.trim(), 16)?;
+    let bits = u64::from_str_radix(&status::field(std::process::id(), "CapEff")?, 16)?;
     let own = CAPABILITIES.iter().enumerate();
     Ok(own
         .filter(|(number, _)| (bits >> number) & 1 == 1)

@@ -1,0 +1,25 @@
+//! `/proc/PID/status` of a process that a test watches (`proc_pid_status(5)`).
+
+use anyhow::Context as _;
+
+/// The text of one field, without spaces around it: `38104 kB` of `VmHWM`.
+///
+/// # Errors
+/// When the process is gone, or the kernel does not report the field.
+pub fn field(pid: u32, name: &str) -> anyhow::Result<String> {
+    let path = format!("/proc/{pid}/status");
+    let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let of_field = |line: &str| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned());
+    let found = status.lines().find_map(of_field);
+    found.with_context(|| format!("{path} has no {name}"))
+}
+
+/// A field that is an amount of memory (`VmRSS`, `VmHWM`), KiB.
+///
+/// # Errors
+/// As [`field`].
+pub fn kib(pid: u32, name: &str) -> anyhow::Result<u64> {
+    let text = field(pid, name)?;
+    let number = text.strip_suffix(" kB").unwrap_or(&text);
+    number.parse().with_context(|| format!("{name} is {text:?}"))
+}
