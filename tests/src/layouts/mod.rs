@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use pyebpf::interpreter::layout::{LAYOUTS, VersionEntry};
 
+use crate::python::matrix::Places;
+
 pub use self::compiler::Headers;
 pub use self::facts::{Fact, Relation};
 
@@ -155,16 +157,20 @@ fn compare_build(headers: Headers<'_>, version: (u8, u8), free_threaded: bool) -
 /// obtained.
 #[must_use]
 pub fn installed_headers() -> Vec<PathBuf> {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let pyenv = std::env::var_os("PYENV_ROOT").map_or_else(|| home.join(".pyenv"), PathBuf::from);
+    let (pyenv, obtained) = match Places::from_env() {
+        Ok(Places { pyenv, folder }) => (pyenv, Some(folder)),
+        Err(_) => (None, None),
+    };
     let entries = |folder: PathBuf| {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         entries.map(|entry| entry.path())
     };
-    let mut parents: Vec<PathBuf> = entries(pyenv.join("versions"))
+    let mut parents: Vec<PathBuf> = pyenv
+        .into_iter()
+        .flat_map(|root| entries(root.join("versions")))
         .map(|root| root.join("include"))
         .collect();
-    for root in entries(home.join(".cache/pyebpf/pythons")) {
+    for root in obtained.into_iter().flat_map(entries) {
         if root.extension().is_none_or(|extension| extension != "partial") {
             parents.extend([root.join("include"), root.join("root/usr/include")]);
         }

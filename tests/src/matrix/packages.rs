@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use anyhow::{Context as _, bail};
 
+use crate::python::matrix::Places;
 use crate::python::{self, Python};
 
 /// What decides which wheels fit.
@@ -113,10 +114,10 @@ fn platforms(musl: bool) -> &'static [&'static str] {
 /// `pip` of the newest interpreter that has it and can choose for others.
 fn pip() -> anyhow::Result<Command> {
     let able = python::all().iter().rev().find(|python| {
-        let version = command(python).args(["-m", "pip", "--version"]).output();
+        let version = python.command().args(["-m", "pip", "--version"]).output();
         version.is_ok_and(|output| output.status.success())
     });
-    let mut pip = command(able.context("no interpreter has pip")?);
+    let mut pip = able.context("no interpreter has pip")?.command();
     pip.args(["-m", "pip"]);
     Ok(pip)
 }
@@ -127,7 +128,7 @@ fn kind(python: &Python) -> anyhow::Result<Kind> {
     if let Some(kind) = known.get(&python.to_string()) {
         return Ok(kind.clone());
     }
-    let output = command(python).args(["-c", PROBE]).output()?;
+    let output = python.command().args(["-c", PROBE]).output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let [version, abi, musl] = text.split(' ').collect::<Vec<_>>()[..] else {
         bail!(
@@ -144,18 +145,9 @@ fn kind(python: &Python) -> anyhow::Result<Kind> {
     Ok(kind)
 }
 
-fn command(python: &Python) -> Command {
-    python.command()
-}
-
 fn cache() -> anyhow::Result<PathBuf> {
-    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| {
-        let home = std::env::var_os("HOME")?;
-        Some(PathBuf::from(home).join(".cache"))
-    });
-    let cache = base
-        .context("neither XDG_CACHE_HOME nor HOME is set")?
-        .join("pyebpf/packages");
+    // Beside the interpreters, which are told to a test that runs as another user.
+    let cache = Places::from_env()?.folder.with_file_name("packages");
     std::fs::create_dir_all(&cache)?;
     Ok(cache)
 }
