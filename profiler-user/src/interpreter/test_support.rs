@@ -123,12 +123,15 @@ pub(super) fn unpacked_files() -> Vec<PathBuf> {
         "root/usr/lib/x86_64-linux-gnu",
         "root/usr/lib/aarch64-linux-gnu",
     ];
-    let Some(home) = std::env::var_os("HOME") else {
+    // Told by `cargo xtask test`; under sudo the home folder may be another one.
+    let told = std::env::var_os("PYEBPF_PYTHONS").map(PathBuf::from);
+    let usual = || Some(Path::new(&std::env::var_os("HOME")?).join(".cache/pyebpf/pythons"));
+    let Some(pythons) = told.or_else(usual) else {
         return Vec::new();
     };
     let entries = |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten();
     let is_complete = |root: &PathBuf| root.extension().is_none_or(|extension| extension != "partial");
-    let mut files: Vec<PathBuf> = entries(Path::new(&home).join(".cache/pyebpf/pythons"))
+    let mut files: Vec<PathBuf> = entries(pythons)
         .map(|entry| entry.path())
         .filter(is_complete)
         .flat_map(|root| FOLDERS.map(|folder| root.join(folder)))
