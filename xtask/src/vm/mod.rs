@@ -191,19 +191,19 @@ impl Guest {
         let machine = self.machine(kernel, accelerator, parameters);
         let mut results = Results::new();
         let start = Instant::now();
-        tally.rows.push(RowReport {
+        let mut report = RowReport {
             kernel: row.name.clone(),
             package: kernel.package.clone(),
             ..RowReport::default()
-        });
+        };
         let end = machine.run(&log, Duration::from_secs(row.deadline_s), |event| match event {
             Event::Check { name, failure } => {
-                tally.add(&row.name, name, failure.as_deref());
+                tally.add(&mut report, name, failure.as_deref());
                 results.insert(name.clone(), failure.clone());
             }
             Event::Remark(text) => {
                 eprintln!("test-vm: {}: {text}", row.name);
-                tally.row().note(text);
+                report.note(text);
             }
             Event::Verdict { .. } | Event::Death(_) | Event::Noise => {}
         })?;
@@ -213,15 +213,16 @@ impl Guest {
             .map(|python| python.version.as_str())
             .collect();
         for name in protocol::missing(&results, &row.promises, &versions) {
-            tally.add(&row.name, &name, Some("never reported a result"));
+            tally.add(&mut report, &name, Some("never reported a result"));
         }
-        tally.row().took = start.elapsed();
+        report.took = start.elapsed();
         if end != (End::Verdict { success: true }) {
-            tally.row().failed = tally.row().failed.max(1);
+            report.failed = report.failed.max(1);
             tally
                 .failures
                 .push(format!("{}: {}; see {}", row.name, end.describe(), log.display()));
         }
+        tally.rows.push(report);
         Ok(())
     }
 }
@@ -239,7 +240,7 @@ fn add_shell(files: &mut Initramfs) -> anyhow::Result<()> {
 /// The results of all rows.
 struct Tally {
     start: Instant,
-    /// One for each kernel, the current one last.
+    /// One for each kernel.
     rows: Vec<RowReport>,
     /// For the end of the report.
     failures: Vec<String>,
@@ -256,25 +257,17 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// The kernel that runs.
-    fn row(&mut self) -> &mut RowReport {
-        if self.rows.is_empty() {
-            self.rows.push(RowReport::default());
-        }
-        let last = self.rows.len() - 1;
-        &mut self.rows[last]
-    }
-
-    fn add(&mut self, kernel: &str, name: &str, failure: Option<&str>) {
+    fn add(&mut self, row: &mut RowReport, name: &str, failure: Option<&str>) {
+        let kernel = &row.kernel;
         println!(
             "test vm::{kernel}::{name} ... {}",
             if failure.is_none() { "ok" } else { "FAILED" }
         );
         match failure {
-            None => self.row().passed += 1,
+            None => row.passed += 1,
             Some(reason) => {
-                self.row().failed += 1;
                 self.failures.push(format!("{kernel}::{name}: {reason}"));
+                row.failed += 1;
             }
         }
     }
