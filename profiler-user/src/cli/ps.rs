@@ -13,7 +13,7 @@ use crate::container::Container;
 use crate::filter::Filter;
 use crate::host::users::Users;
 use crate::identity::{Identities, Identity};
-use crate::interpreter::{self, Finding, InspectError, Libc, Linkage};
+use crate::interpreter::{self, Finding, InspectError};
 use crate::output::escape;
 use crate::process::ProcessError;
 use crate::survey;
@@ -152,14 +152,8 @@ fn row(pid: u32, identity: Identity, finding: &Finding, users: &Users) -> Row {
         Finding::Python(interpreter) => {
             row.supported = true;
             row.version = Some(interpreter.version_text());
-            row.libc = Some(match interpreter.libc {
-                Libc::Glibc => "glibc",
-                Libc::Musl => "musl",
-            });
-            row.linkage = Some(match interpreter.linkage {
-                Linkage::Static => "static",
-                Linkage::Shared => "shared",
-            });
+            row.libc = Some(interpreter.libc.name());
+            row.linkage = Some(interpreter.linkage.name());
             row.file = interpreter.file.to_string_lossy().into_owned();
         }
         Finding::Refused(refused) => {

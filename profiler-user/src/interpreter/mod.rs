@@ -50,6 +50,17 @@ pub enum Linkage {
     Shared,
 }
 
+impl Linkage {
+    /// For people and `ps --format json`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Shared => "shared",
+        }
+    }
+}
+
 /// A supported interpreter in a process, and all that reading it takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interpreter {
@@ -81,14 +92,7 @@ impl Interpreter {
     /// One line for people: `CPython 3.11.7, shared, glibc, /usr/lib/libpython3.11.so.1.0`.
     #[must_use]
     pub fn describe(&self) -> String {
-        let linkage = match self.linkage {
-            Linkage::Static => "static",
-            Linkage::Shared => "shared",
-        };
-        let libc = match self.libc {
-            Libc::Glibc => "glibc",
-            Libc::Musl => "musl",
-        };
+        let (linkage, libc) = (self.linkage.name(), self.libc.name());
         format!(
             "CPython {}{}, {linkage}, {libc}, {}",
             self.version,

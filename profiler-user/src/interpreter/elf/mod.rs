@@ -101,6 +101,17 @@ pub enum Libc {
     Musl,
 }
 
+impl Libc {
+    /// For people and `ps --format json`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Glibc => "glibc",
+            Self::Musl => "musl",
+        }
+    }
+}
+
 /// The processor a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Architecture {
