@@ -66,12 +66,14 @@ fn record(parts: &[String]) -> anyhow::Result<()> {
 
 /// One interpreter of each version, with and without the GIL: what else tells them apart is not in what the walker reads.
 fn is_recorded(python: &Python) -> bool {
-    let versions_of_roots = [(3, 14), (3, 15)];
-    let is_plain_root = python.root().is_some()
-        && !python.is(Trait::Jit)
-        && !python.is(Trait::Debug)
-        && versions_of_roots.contains(&(python.version.0, python.version.1));
-    python.is_of_pyenv() || is_plain_root || python.is(Trait::FreeThreaded)
+    let is_of_this_version =
+        |other: &&Python| (other.version.0, other.version.1) == (python.version.0, python.version.1);
+    let pyenv_has_it = python::all()
+        .iter()
+        .filter(is_of_this_version)
+        .any(Python::is_of_pyenv);
+    let is_plain_root = python.root().is_some() && !python.is(Trait::Jit) && !python.is(Trait::Debug);
+    python.is_of_pyenv() || (is_plain_root && !pyenv_has_it) || python.is(Trait::FreeThreaded)
 }
 
 /// What is recorded on an interpreter.
