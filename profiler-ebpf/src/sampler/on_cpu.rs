@@ -64,6 +64,7 @@ fn sample(context: &PerfEventContext) -> Outcome {
     }
     block.frame_count = 0;
     block.void = 0;
+    block.entries = 0;
     block.tgid = tgid;
     block.tid = tid;
     block.incarnation = process.incarnation;

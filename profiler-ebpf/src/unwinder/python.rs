@@ -43,6 +43,7 @@ fn walk(context: &PerfEventContext) -> Option<Outcome> {
     block.frame_count = walk_block(&CurrentTask, &seen, layout, scratch, &mut block.frames) as u16;
     benchmark::end(Timed::Walk, walk_ns);
     block.void = scratch.void;
+    block.entries = scratch.entries;
     let done = scratch.cursor.is_null();
     let cut = !done && block.index as usize + 1 >= MAX_BLOCKS;
     if cut {
@@ -75,6 +76,7 @@ pub(crate) fn finish_block(context: &PerfEventContext, block: &mut SampleBlock) 
     // The chain is as long as the kernel allows: close the sample so that what was sent is not lost.
     block.frame_count = 0;
     block.void = 0;
+    block.entries = 0;
     block.status = StackStatus::Truncated.code() as u8;
     block.flags |= BLOCK_LAST;
     Some(emit_block(block))
