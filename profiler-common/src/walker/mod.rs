@@ -7,6 +7,7 @@
 mod class;
 mod code;
 mod frames;
+pub mod native;
 mod thread_state;
 
 pub use class::capture_class;
