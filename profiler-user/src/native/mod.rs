@@ -1,0 +1,3 @@
+//! Native frames: what is beside and between the Python frames of a sample.
+
+pub mod merge;
