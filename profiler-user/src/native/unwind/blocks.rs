@@ -162,7 +162,6 @@ impl Blocks {
         maps: &mut M,
         files: &mut Files,
         count: u32,
-        now: Instant,
     ) -> Result<(), M::Error> {
         // Each block is passed over once at most.
         let mut looks = 2 * self.loaded.len();
@@ -173,7 +172,7 @@ impl Blocks {
             if std::mem::take(&mut loaded.is_used) {
                 self.hand += 1;
             } else {
-                self.evict(maps, files, self.hand, now)?;
+                self.evict(maps, files, self.hand)?;
                 self.evicted += 1;
             }
         }
@@ -186,7 +185,6 @@ impl Blocks {
         maps: &mut M,
         files: &mut Files,
         file: FileNumber,
-        now: Instant,
     ) -> Result<(), M::Error> {
         let Some(entry) = files.get(file) else {
             return Ok(());
@@ -199,7 +197,7 @@ impl Blocks {
                 BlockState::Loaded(_) => {
                     let at = files.get(file).and_then(|entry| entry.blocks.get(block as usize));
                     if let Some(&BlockState::Loaded(at)) = at {
-                        self.evict(maps, files, at as usize, now)?;
+                        self.evict(maps, files, at as usize)?;
                     }
                 }
                 BlockState::Hopeless => maps.set_block(first + block, Block::default())?,
@@ -214,7 +212,6 @@ impl Blocks {
         maps: &mut M,
         files: &mut Files,
         at: usize,
-        now: Instant,
     ) -> Result<(), M::Error> {
         let Some(loaded) = self.loaded.get(at) else {
             return Ok(());
@@ -227,7 +224,8 @@ impl Blocks {
         }
         let gone = self.loaded.swap_remove(at);
         self.rows -= u64::from(gone.rows);
-        self.pages.give(gone.page, gone.pages, now);
+        // The rest begins now, not when this round of work began.
+        self.pages.give(gone.page, gone.pages, Instant::now());
         if let Some(moved) = self.loaded.get(at)
             && let Some(entry) = files.get_mut(moved.file)
             && let Some(state) = entry.blocks.get_mut(moved.block as usize)

@@ -172,6 +172,8 @@ pub(super) struct Text {
     pub(super) start: u64,
     /// As far as the file goes.
     pub(super) bytes: Vec<u8>,
+    /// There is no code before the first byte, so it is that of an instruction.
+    pub(super) is_whole: bool,
 }
 
 impl Text {
@@ -185,12 +187,14 @@ impl Text {
                 return Ok(Self {
                     start,
                     bytes: image.loaded(start, count)?,
+                    is_whole: start == segment.address,
                 });
             }
         }
         Ok(Self {
             start: range.start,
             bytes: Vec::new(),
+            is_whole: true,
         })
     }
 

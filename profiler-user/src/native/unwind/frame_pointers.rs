@@ -25,9 +25,10 @@ pub(super) fn at_every_call(machine: Machine, pieces: &[Piece], range: &Range<u6
             .iter()
             .filter(|piece| piece.row != Row::FRAME_POINTER && piece.end > range.start)
     };
-    let seen = text.end().saturating_sub(range.start);
+    let first = range.start.max(text.start);
+    let seen = text.end().saturating_sub(first);
     let bytes: u64 = others()
-        .map(|piece| piece.end.min(text.end()).saturating_sub(piece.start.max(range.start)))
+        .map(|piece| piece.end.min(text.end()).saturating_sub(piece.start.max(first)))
         .sum();
     if seen == 0 || bytes * 100 > seen * MAX_SHARE_PERCENT {
         return false;
@@ -37,15 +38,20 @@ pub(super) fn at_every_call(machine: Machine, pieces: &[Piece], range: &Range<u6
 
 /// Whether code of this piece calls, as far as the block goes; also when it cannot be decoded.
 fn calls(piece: &Piece, range: &Range<u64>, text: &Text) -> bool {
+    let start = if text.is_whole {
+        piece.start.max(text.start)
+    } else {
+        piece.start
+    };
     let end = piece.end.min(text.end());
-    if piece.start >= end {
+    if start >= end {
         return false;
     }
     // The last instruction may reach beyond the piece, not beyond the text.
-    let Some(bytes) = text.get(piece.start..text.end()) else {
+    let Some(bytes) = text.get(start..text.end()) else {
         return true;
     };
-    let mut decoder = Decoder::with_ip(64, bytes, piece.start, DecoderOptions::NONE);
+    let mut decoder = Decoder::with_ip(64, bytes, start, DecoderOptions::NONE);
     let mut instruction = Instruction::default();
     while decoder.can_decode() && decoder.ip() < end {
         decoder.decode_out(&mut instruction);

@@ -254,7 +254,7 @@ impl Tables {
             self.move_to(key, number, now);
             return Ok(self.space(number));
         }
-        self.make_room_for_files(maps, now).map_err(SpaceError::Map)?;
+        self.make_room_for_files(maps).map_err(SpaceError::Map)?;
         let list = List::new(tgid, text, &mut self.files, now)?;
         self.statistics.refused_mappings += u64::from(list.refused);
         self.statistics.cut_lists += u64::from(list.is_cut);
@@ -570,7 +570,7 @@ impl Tables {
                 let pages = u32::try_from(compiled.rows.len().div_ceil(ROWS_PER_PAGE)).unwrap_or(u32::MAX);
                 // More than this block needs: the next ones are on their way, and room must be in one piece.
                 self.blocks
-                    .make_room(maps, &mut self.files, pages.saturating_mul(8), now)?;
+                    .make_room(maps, &mut self.files, pages.saturating_mul(8))?;
                 self.waiting.push_front((file, block, compiled));
                 return Ok(self.blocks.next_wake());
             }
@@ -615,12 +615,12 @@ impl Tables {
         }
     }
 
-    fn make_room_for_files<M: TableMaps>(&mut self, maps: &mut M, now: Instant) -> Result<(), M::Error> {
+    fn make_room_for_files<M: TableMaps>(&mut self, maps: &mut M) -> Result<(), M::Error> {
         while self.files.is_crowded()
             && let Some(file) = self.files.idle()
         {
-            self.blocks.remove_file(maps, &mut self.files, file, now)?;
-            self.files.remove(file, now);
+            self.blocks.remove_file(maps, &mut self.files, file)?;
+            self.files.remove(file, Instant::now());
             self.touched.fill(Touched::default());
         }
         Ok(())

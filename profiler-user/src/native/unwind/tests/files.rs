@@ -183,7 +183,7 @@ pub(super) fn compare(bytes: &[u8], tables: &mut FileTables, every: usize) -> (u
         let behind = rows.partition_point(|row| u64::from(row.start()) <= address & 0xffff);
         rows[behind - 1].with_start(0)
     };
-    let machine = if elf.raw_header().e_machine.get(LittleEndianObject) == object::elf::EM_X86_64 {
+    let machine = if elf.elf_header().e_machine.get(LittleEndianObject) == object::elf::EM_X86_64 {
         Machine::X86_64
     } else {
         Machine::Aarch64

@@ -1,8 +1,8 @@
 //! Tables of live processes: stacks of programs whose call chain is known, and what is loaded, shared and evicted.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use object::{Object as _, ObjectSymbol as _};
@@ -22,7 +22,9 @@ const CAPACITY: Capacity = Capacity {
 
 /// `main` -> `with_alloca` -> `realigned` -> `leaf` -> `pause`, and the same from a signal handler and in a thread.
 const PROGRAM: &str = r#"
+#define _GNU_SOURCE
 #include <alloca.h>
+#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -76,6 +78,14 @@ int main(int argc, char **argv) {
         pthread_t other;
         pthread_create(&other, 0, thread, 0);
         pthread_join(other, 0);
+    } else if (!strcmp(argv[1], "dlopen")) {
+        printf("ready 0\n");
+        fflush(stdout);
+        getchar();
+        void *library = dlopen("libm.so.6", RTLD_NOW);
+        printf("%p\n", dlsym(library, "cbrt"));
+        fflush(stdout);
+        pause();
     } else {
         sink = with_frame(argc * 24);
     }
@@ -85,6 +95,7 @@ int main(int argc, char **argv) {
 
 struct Program {
     child: Child,
+    output: BufReader<ChildStdout>,
     path: PathBuf,
     thread: u32,
     _directory: tempfile::TempDir,
@@ -113,13 +124,13 @@ impl Program {
         assert!(status.success());
         let mut child = Command::new(&path)
             .arg(argument)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("it was just built");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped"))
-            .read_line(&mut line)
-            .expect("it writes");
+        let mut output = BufReader::new(child.stdout.take().expect("piped"));
+        output.read_line(&mut line).expect("it writes");
         let thread = line
             .trim()
             .strip_prefix("ready ")
@@ -127,6 +138,7 @@ impl Program {
             .expect("its thread id");
         Self {
             child,
+            output,
             path,
             thread,
             _directory: directory,
@@ -154,6 +166,16 @@ impl Program {
             assert!(Instant::now() < deadline, "{text}");
             std::thread::yield_now();
         }
+    }
+
+    /// Lets the program open a library; the address of a function in it.
+    fn map_more(&mut self) -> u64 {
+        let mut input = self.child.stdin.take().expect("piped");
+        input.write_all(b"\n").expect("it reads");
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("it writes");
+        let digits = line.trim().strip_prefix("0x").expect("a pointer");
+        u64::from_str_radix(digits, 16).expect("a pointer")
     }
 
     /// The program's own functions among these addresses.
@@ -317,28 +339,24 @@ fn two_copies_of_a_library_with_one_build_id_share_their_tables() {
 fn code_that_was_mapped_later_is_found_when_a_sample_is_there() {
     let mut maps = FakeMaps::new(CAPACITY);
     let mut tables = Tables::new(CAPACITY).expect("a thread can be started");
-    let key = own();
-    let none = tables
-        .need(&mut maps, key, 1, NativeStatus::NoMapping)
-        .expect("nothing to do");
-    assert_eq!(none, None, "a process that nobody entered");
-    let space = tables.enter(&mut maps, key, key.tgid).expect("it lives");
-    let fruitless = tables.need(&mut maps, key, 1, NativeStatus::NoMapping);
-    assert_eq!(fruitless.expect("it lives"), None);
-    let code = unsafe_free_new_mapping();
-    let late = tables.need(&mut maps, key, code.1, NativeStatus::NoMapping);
-    assert_eq!(late.expect("it lives"), None, "looked a moment ago");
+    let mut program = Program::start("cc", &[], "dlopen");
+    let tgid = program.child.id();
+    let key = ProcessKey { tgid, incarnation: 1 };
+    let mut need = |tables: &mut Tables, pc: u64| {
+        let found = tables.need(&mut maps, key, pc, NativeStatus::NoMapping);
+        found.expect("it lives")
+    };
+    assert_eq!(need(&mut tables, 1), None, "a process that nobody entered");
+    let mut unused = FakeMaps::new(CAPACITY);
+    let space = tables.enter(&mut unused, key, tgid).expect("it lives");
+    assert_eq!(need(&mut tables, 1), None, "no code");
+    let pc = program.map_more();
+    assert_eq!(need(&mut tables, pc), None, "it was looked a moment ago");
     std::thread::sleep(Duration::from_millis(1_050));
-    let new = tables
-        .need(&mut maps, key, code.1, NativeStatus::NoMapping)
-        .expect("it lives")
-        .expect("there is a new mapping");
+    let new = need(&mut tables, pc).expect("there is a new mapping");
     assert!(new.space != space.space && new.mapping_count > space.mapping_count);
-}
-
-/// Maps a library into this process by starting a thread that needs none: `dlopen` is unsafe, so a child does it.
-fn unsafe_free_new_mapping() -> ((), u64) {
-    ((), 1)
+    let row = load(&mut maps, &mut tables, key, pc, false);
+    assert_eq!(row.cfa_offset(), 8, "the first instruction of a function");
 }
 
 #[test]
