@@ -22,19 +22,20 @@ pub(super) fn python(name: &str, file: &str, line: u32, first_line: u32) -> Fram
         name: name.to_owned(),
         file: Some(file.to_owned()),
         short_file: short.map(|(_, short)| short.to_owned()),
+        module: None,
         line: Some(line),
         approximate: false,
         first_line: Some(first_line),
     }
 }
 
-fn other(kind: FrameKind, name: &str, file: Option<&str>) -> Frame {
-    let file = file.map(str::to_owned);
+fn other(kind: FrameKind, name: &str, module: Option<&str>) -> Frame {
     Frame {
         kind,
         name: name.to_owned(),
-        file,
+        file: None,
         short_file: None,
+        module: module.map(str::to_owned),
         line: None,
         approximate: false,
         first_line: None,
