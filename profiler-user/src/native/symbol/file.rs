@@ -91,6 +91,18 @@ impl CodeFile {
         })
     }
 
+    /// A file with this content.
+    #[cfg(test)]
+    pub(super) fn for_test(content: &[u8]) -> Self {
+        Self {
+            key: FileKey(Identity::Content(Arc::from(content))),
+            module: Arc::from("test"),
+            folder: String::new(),
+            root: None,
+            content: Content::Memory(file_of_bytes(content).expect("memory")),
+        }
+    }
+
     /// Equal for the same file, whichever process maps it.
     #[must_use]
     pub fn key(&self) -> &FileKey {
