@@ -37,6 +37,7 @@ pub fn walk_block<M: Memory, S: CodeSeen>(
 ) -> usize {
     scratch.unseen = 0;
     scratch.void = 0;
+    scratch.entries = 0;
     let zero = scratch.zero;
     for (index, slot) in frames.iter_mut().enumerate() {
         if scratch.cursor.is_null() {
@@ -50,13 +51,15 @@ pub fn walk_block<M: Memory, S: CodeSeen>(
             }
             continue;
         };
-        scratch.origins[index & (FRAMES_PER_BLOCK - 1)] = scratch.cursor.0;
+        let origin = scratch.cursor.0;
+        scratch.origins[index & (FRAMES_PER_BLOCK - 1)] = origin;
         scratch.cursor = RemoteAddr(frame.word(scratch, layout.frame.previous));
         let mut ends_invocation =
             u64::from(frame.flag(scratch, layout.frame.entry_flag) == 1).wrapping_add(zero);
+        scratch.entries |= ends_invocation << (index & (FRAMES_PER_BLOCK - 1));
         let mut readable = zero.wrapping_add(1);
         if frame.flag(scratch, layout.frame.owner) >= layout.shim_owner {
-            *slot = BOUNDARY;
+            *slot = RawFrame::entry(origin);
             ends_invocation = zero.wrapping_add(1);
         } else {
             let code = frame.word(scratch, layout.frame.code) & !u64::from(layout.code_tag_mask);

@@ -7,6 +7,7 @@
 mod class;
 mod code;
 mod frames;
+pub mod native;
 mod thread_state;
 
 pub use class::capture_class;
@@ -65,6 +66,9 @@ pub struct Scratch {
     /// Always 0, which only the memory knows: what is added to it becomes a number that the kernel's verifier knows nothing
     /// of, so that paths which differ in it alone are looked at once. Never write to it.
     pub zero: u64,
+    /// Bit `n`: the frame at `n` of this block says that it is the outermost one of its invocation of the evaluation
+    /// loop (3.11).
+    pub entries: u64,
     /// Address of each frame of the block.
     pub origins: [u64; FRAMES_PER_BLOCK],
     /// The identity range of the code object being read.
@@ -95,6 +99,7 @@ impl Scratch {
         collecting: 0,
         compiled: 0,
         zero: 0,
+        entries: 0,
         origins: [0; FRAMES_PER_BLOCK],
         identity: [0; crate::layout::IDENTITY_BUFFER_WORDS],
         state: [0; THREAD_STATE_WORDS],

@@ -6,7 +6,7 @@ use profiler_common::benchmark::Timed;
 use profiler_common::layout::{LAYOUT_CODE_VERSION, Layout};
 use profiler_common::process::ProcessEntry;
 use profiler_common::reason::{Outcome, StackStatus};
-use profiler_common::record::{BLOCK_LAST, MAX_BLOCKS, SampleBlock};
+use profiler_common::record::{BLOCK_LAST, BLOCK_NATIVE, MAX_BLOCKS, SampleBlock};
 use profiler_common::walker::{CodeSeen, walk_block};
 
 use crate::benchmark;
@@ -15,6 +15,7 @@ use crate::maps::{
 };
 use crate::memory::CurrentTask;
 use crate::unwinder::emit_block;
+use crate::unwinder::native::refuse;
 
 /// Walks one block, sends it, and continues with the next stage.
 #[perf_event]
@@ -43,6 +44,7 @@ fn walk(context: &PerfEventContext) -> Option<Outcome> {
     block.frame_count = walk_block(&CurrentTask, &seen, layout, scratch, &mut block.frames) as u16;
     benchmark::end(Timed::Walk, walk_ns);
     block.void = scratch.void;
+    block.entries = scratch.entries;
     let done = scratch.cursor.is_null();
     let cut = !done && block.index as usize + 1 >= MAX_BLOCKS;
     if cut {
@@ -67,17 +69,39 @@ fn walk(context: &PerfEventContext) -> Option<Outcome> {
 #[inline(always)]
 pub(crate) fn finish_block(context: &PerfEventContext, block: &mut SampleBlock) -> Option<Outcome> {
     let outcome = emit_block(block);
-    if block.flags & BLOCK_LAST != 0 || matches!(outcome, Outcome::RingFull) {
+    if matches!(outcome, Outcome::RingFull) {
         return Some(outcome);
+    }
+    if block.flags & BLOCK_LAST != 0 {
+        return continue_native(context, block, outcome);
     }
     block.index += 1;
     tail_call(context, Stage::Walk);
     // The chain is as long as the kernel allows: close the sample so that what was sent is not lost.
     block.frame_count = 0;
     block.void = 0;
+    block.entries = 0;
     block.status = StackStatus::Truncated.code() as u8;
     block.flags |= BLOCK_LAST;
-    Some(emit_block(block))
+    let outcome = emit_block(block);
+    if !matches!(outcome, Outcome::RingFull) && block.flags & BLOCK_NATIVE != 0 {
+        refuse(block);
+    }
+    Some(outcome)
+}
+
+/// Goes on with the native frames, if they are asked for. `None` when the next stage counts the outcome.
+#[inline(always)]
+pub(crate) fn continue_native(
+    context: &PerfEventContext,
+    block: &SampleBlock,
+    outcome: Outcome,
+) -> Option<Outcome> {
+    if block.flags & BLOCK_NATIVE != 0 && matches!(outcome, Outcome::Delivered) {
+        tail_call(context, Stage::StartNative);
+        refuse(block);
+    }
+    Some(outcome)
 }
 
 /// The sampled process and its layout.
