@@ -2,5 +2,6 @@
 //! frames.
 
 pub mod merge;
+pub mod names;
 pub mod symbol;
 pub mod unwind;

@@ -32,7 +32,14 @@ const MAX_WAITING: usize = 32;
 /// Entries of the cache from pages of code to blocks; a power of two.
 const TOUCHED: usize = 4096;
 /// Names that Python programs spend their time in, loaded before others.
-const FIRST: &[&[u8]] = &[b"libpython", b"libc.so", b"libc-", b"ld-musl", b"libm.so", b"libpthread"];
+const FIRST: &[&[u8]] = &[
+    b"libpython",
+    b"libc.so",
+    b"libc-",
+    b"ld-musl",
+    b"libm.so",
+    b"libpthread",
+];
 
 /// The kernel's maps, as the recorder holds them.
 pub trait TableMaps {
@@ -216,6 +223,15 @@ impl Tables {
     #[must_use]
     pub fn work_ready(&self) -> Arc<Notify> {
         self.ready.clone()
+    }
+
+    /// Whether tables are being compiled or wait for it.
+    #[must_use]
+    pub fn is_loading(&self) -> bool {
+        self.outstanding > 0
+            || !self.waiting.is_empty()
+            || !self.needed.is_empty()
+            || !self.background.is_empty()
     }
 
     /// A process appeared, or its mappings may have changed. Reads its maps; when they are the same, nothing else.
@@ -481,7 +497,11 @@ impl Tables {
                 continue;
             }
             entry.is_whole = true;
-            let name = stretch.path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+            let name = stretch
+                .path
+                .rsplit(|&byte| byte == b'/')
+                .next()
+                .unwrap_or_default();
             let is_program = stretch.start == list.stretches.first().map_or(0, |first| first.start);
             if is_program || FIRST.iter().any(|first| name.starts_with(first)) {
                 self.background.push_front((file, 0));
