@@ -1,4 +1,7 @@
-//! Native frames: what is beside and between the Python frames of a sample.
+//! Native and kernel frames: by which rules they are unwound, what they are called, and where they stand among the Python
+//! frames.
 
 pub mod interpreter_frames;
 pub mod merge;
+pub mod symbol;
+pub mod unwind;
