@@ -1,6 +1,6 @@
 //! Folds samples: identical stacks of a thread become one count. Touches neither `/proc` nor BPF.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::io;
 
@@ -24,6 +24,8 @@ pub struct NamedSample<'a> {
     pub tid: u32,
     /// The kernel's thread name, NUL-padded.
     pub comm: &'a [u8],
+    /// The name that it has in Python, if that is known; goes before the kernel's.
+    pub thread_name: Option<&'a str>,
     /// `CLOCK_MONOTONIC`, nanoseconds.
     pub time_ns: u64,
     /// Outermost frame first.
@@ -37,6 +39,8 @@ pub struct Aggregator {
     overflow: FrameId,
     processes: IndexMap<ProcessKey, Process>,
     threads: IndexMap<(ProcessId, u32), Thread>,
+    /// Those whose name in Python is known.
+    named: HashSet<ThreadId>,
     stacks: IndexSet<Box<[FrameId]>>,
     counts: HashMap<(ThreadId, StackId), u64>,
     timeline: Option<Timeline>,
@@ -55,6 +59,7 @@ impl Aggregator {
             overflow,
             processes: IndexMap::new(),
             threads: IndexMap::new(),
+            named: HashSet::new(),
             stacks: IndexSet::new(),
             counts: HashMap::new(),
             timeline,
@@ -73,7 +78,7 @@ impl Aggregator {
     /// When the timeline cannot be written.
     pub fn add(&mut self, sample: &NamedSample<'_>, describe: impl FnOnce() -> Process) -> io::Result<()> {
         let process = ProcessId(position(&mut self.processes, sample.process, describe));
-        let thread = self.thread(process, sample.tid, sample.comm);
+        let thread = self.thread(process, sample);
         let stack = self.stack(sample.stack);
         *self.counts.entry((thread, stack)).or_default() += 1;
         match &mut self.timeline {
@@ -119,24 +124,34 @@ impl Aggregator {
         }
     }
 
-    fn thread(&mut self, process: ProcessId, tid: u32, comm: &[u8]) -> ThreadId {
+    fn thread(&mut self, process: ProcessId, sample: &NamedSample<'_>) -> ThreadId {
+        let tid = sample.tid;
         let key = (process, tid);
         if self.threads.len() >= MAX_THREADS && !self.threads.contains_key(&key) {
             return ThreadId(index(self.threads.len() - 1));
         }
-        let name = comm.split(|byte| *byte == 0).next().unwrap_or_default();
         let at = position(&mut self.threads, key, || Thread {
             process,
             tid,
             name: String::new(),
         });
+        let id = ThreadId(at);
+        let name = match sample.thread_name {
+            Some(name) => {
+                self.named.insert(id);
+                name.as_bytes()
+            }
+            // It is about to end, or to begin.
+            None if self.named.contains(&id) => return id,
+            None => sample.comm.split(|byte| *byte == 0).next().unwrap_or_default(),
+        };
         // A thread runs some microseconds under its creator's name before it gets its own: the last name is the thread's.
         if let Some((_, thread)) = self.threads.get_index_mut(at as usize)
             && thread.name.as_bytes() != name
         {
             thread.name = String::from_utf8_lossy(name).into_owned();
         }
-        ThreadId(at)
+        id
     }
 
     fn stack(&mut self, frames: &[FrameId]) -> StackId {
@@ -181,6 +196,7 @@ mod tests {
             },
             tid,
             comm: b"worker\0\0\0\0\0\0\0\0\0\0",
+            thread_name: None,
             time_ns,
             stack,
         }
@@ -245,5 +261,19 @@ mod tests {
         let profile = aggregator.finish(Vec::new());
         assert_eq!(profile.threads.len(), 1);
         assert_eq!(profile.threads[0].name, "worker");
+    }
+
+    #[test]
+    fn a_name_in_python_stays_when_later_samples_have_only_the_kernels() {
+        let mut aggregator = Aggregator::new(None, FrameId(9));
+        let stack = [FrameId(1)];
+        for thread_name in [None, Some("Thread-1"), Some("größe"), None] {
+            let sample = NamedSample {
+                thread_name,
+                ..sample(7, 1, &stack)
+            };
+            aggregator.add(&sample, Process::default).expect("room");
+        }
+        assert_eq!(aggregator.finish(Vec::new()).threads[0].name, "größe");
     }
 }

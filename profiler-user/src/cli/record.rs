@@ -152,6 +152,7 @@ async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile)
         duration: args.duration.0,
         gil_only: args.gil,
         timeline: format.wants_timeline(),
+        thread_names: format.names_threads() || args.roots().contains(&Group::Thread),
         title: title(),
     };
     let mut recorder = Recorder::prepare(settings).map_err(preflight::explain)?;

@@ -36,6 +36,8 @@ use profiler_common::process::ThreadLookup;
 use crate::process::ProcessError;
 use crate::process::file::FileError;
 
+use self::layout::objects::ObjectFields;
+
 pub use self::elf::Libc;
 pub use self::inspector::Inspector;
 pub use self::refusal::{Identity, Refusal};
@@ -70,6 +72,8 @@ pub struct Interpreter {
     pub is_free_threaded: bool,
     /// Where it keeps its fields.
     pub layout: Layout,
+    /// Where it keeps what only user space reads.
+    pub objects: ObjectFields,
     /// Where its threads find their state.
     pub lookup: ThreadLookup,
     /// The C library it runs with.

@@ -56,6 +56,8 @@ pub struct Settings {
     pub gil_only: bool,
     /// Keep the order of samples (for formats that show time).
     pub timeline: bool,
+    /// Look up the names that threads have in Python.
+    pub thread_names: bool,
     /// Becomes [`Profile::title`].
     pub title: String,
 }
@@ -156,7 +158,11 @@ impl Recorder {
         let mut symbolizer = Symbolizer::default();
         let overflow = symbolizer.marker(Aggregator::OVERFLOW);
         Ok(Self {
-            naming: Naming::new(symbolizer, Aggregator::new(timeline, overflow)),
+            naming: Naming::new(
+                symbolizer,
+                Aggregator::new(timeline, overflow),
+                settings.thread_names,
+            ),
             undecodable: 0,
             assembly: Assembly::default(),
             settings,
@@ -315,7 +321,7 @@ impl Recorder {
             failure.get_or_insert(error);
         }
         for key in self.tracker.take_ended() {
-            self.naming.symbolizer.forget(key);
+            self.naming.forget(key);
         }
         self.naming.symbolizer.collect();
         failure.map_or(Ok(()), Err)

@@ -13,6 +13,7 @@ use crate::host::users::Users;
 use crate::process::root::RootId;
 use crate::profile::{FrameId, Process};
 use crate::symbolizer::Symbolizer;
+use crate::threading::ThreadNames;
 
 /// Drains of the ring that a sample waits for definitions; those of a process that is gone are kept no longer.
 const PATIENCE: u64 = 2;
@@ -28,6 +29,8 @@ pub(super) struct Naming {
     drains: u64,
     stack: Vec<FrameId>,
     users: Users,
+    /// When an output shows them.
+    thread_names: Option<ThreadNames>,
 }
 
 #[derive(Debug)]
@@ -39,7 +42,7 @@ struct Waiting {
 }
 
 impl Naming {
-    pub(super) fn new(symbolizer: Symbolizer, aggregator: Aggregator) -> Self {
+    pub(super) fn new(symbolizer: Symbolizer, aggregator: Aggregator, thread_names: bool) -> Self {
         Self {
             symbolizer,
             aggregator,
@@ -47,15 +50,23 @@ impl Naming {
             drains: 0,
             stack: Vec::new(),
             users: Users::of_host(),
+            thread_names: thread_names.then(ThreadNames::default),
         }
     }
 
     /// Takes a sample in. Behind one that waits all wait: their order is that of the recording.
     pub(super) fn add(&mut self, sample: &Sample, tracker: &mut Tracker) -> Result<(), RecordError> {
-        let root = tracker.get(sample.process).and_then(|process| process.root);
+        let process = tracker.get(sample.process);
+        if let Some(process) = process
+            && let Some(names) = &mut self.thread_names
+        {
+            names.look(sample, &process.interpreter);
+        }
+        let root = process.and_then(|process| process.root);
         if self.waiting.is_empty() && self.symbolizer.name(sample, root, true, &mut self.stack) {
             let users = &self.users;
-            return aggregate(&mut self.aggregator, sample, &self.stack, || {
+            let thread_name = thread_name(self.thread_names.as_ref(), sample);
+            return aggregate(&mut self.aggregator, sample, thread_name, &self.stack, || {
                 describe(tracker, sample.process, users)
             });
         }
@@ -74,9 +85,20 @@ impl Naming {
 
     /// To be called after each drain of the ring: names those that need not wait any longer.
     pub(super) fn end_drain(&mut self) -> Result<(), RecordError> {
+        if let Some(names) = &mut self.thread_names {
+            names.end_drain();
+        }
         let drains = self.drains;
         self.drains += 1;
         self.release(|waiting| drains - waiting.since >= PATIENCE)
+    }
+
+    /// A process is gone, and its samples have been read.
+    pub(super) fn forget(&mut self, process: ProcessKey) {
+        self.symbolizer.forget(process);
+        if let Some(names) = &mut self.thread_names {
+            names.forget(process);
+        }
     }
 
     /// Nothing comes any more.
@@ -95,16 +117,24 @@ impl Naming {
                 break;
             }
             if let Some(Waiting { sample, process, .. }) = self.waiting.pop_front() {
-                aggregate(&mut self.aggregator, &sample, &self.stack, || process)?;
+                let thread_name = thread_name(self.thread_names.as_ref(), &sample);
+                aggregate(&mut self.aggregator, &sample, thread_name, &self.stack, || {
+                    process
+                })?;
             }
         }
         Ok(())
     }
 }
 
+fn thread_name<'n>(names: Option<&'n ThreadNames>, sample: &Sample) -> Option<&'n str> {
+    names?.get(sample.process, sample.tid)
+}
+
 fn aggregate(
     aggregator: &mut Aggregator,
     sample: &Sample,
+    thread_name: Option<&str>,
     stack: &[FrameId],
     describe: impl FnOnce() -> Process,
 ) -> Result<(), RecordError> {
@@ -112,6 +142,7 @@ fn aggregate(
         process: sample.process,
         tid: sample.tid,
         comm: &sample.comm,
+        thread_name,
         time_ns: sample.time_ns,
         stack,
     };
