@@ -6,6 +6,8 @@
 //! or has no Python name, keeps the kernel's.
 
 mod registry;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
