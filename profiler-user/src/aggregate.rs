@@ -1,6 +1,6 @@
 //! Folds samples: identical stacks of a thread become one count. Touches neither `/proc` nor BPF.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::io;
 
@@ -24,8 +24,6 @@ pub struct NamedSample<'a> {
     pub tid: u32,
     /// The kernel's thread name, NUL-padded.
     pub comm: &'a [u8],
-    /// The name that it has in Python, if that is known; goes before the kernel's.
-    pub thread_name: Option<&'a str>,
     /// `CLOCK_MONOTONIC`, nanoseconds.
     pub time_ns: u64,
     /// Outermost frame first.
@@ -39,8 +37,8 @@ pub struct Aggregator {
     overflow: FrameId,
     processes: IndexMap<ProcessKey, Process>,
     threads: IndexMap<(ProcessId, u32), Thread>,
-    /// Those whose name in Python is known.
-    named: HashSet<ThreadId>,
+    /// Names in Python, which go before the kernel's.
+    names: HashMap<(ProcessKey, u32), String>,
     stacks: IndexSet<Box<[FrameId]>>,
     counts: HashMap<(ThreadId, StackId), u64>,
     timeline: Option<Timeline>,
@@ -59,7 +57,7 @@ impl Aggregator {
             overflow,
             processes: IndexMap::new(),
             threads: IndexMap::new(),
-            named: HashSet::new(),
+            names: HashMap::new(),
             stacks: IndexSet::new(),
             counts: HashMap::new(),
             timeline,
@@ -91,6 +89,14 @@ impl Aggregator {
         }
     }
 
+    /// Takes note of the name that a thread has in Python; a later one replaces it.
+    pub fn name_thread(&mut self, process: ProcessKey, tid: u32, name: String) {
+        let key = (process, tid);
+        if self.names.len() < MAX_THREADS || self.names.contains_key(&key) {
+            self.names.insert(key, name);
+        }
+    }
+
     /// Samples whose stack was replaced by [`Self::OVERFLOW`].
     #[must_use]
     pub fn overflowed(&self) -> u64 {
@@ -99,7 +105,12 @@ impl Aggregator {
 
     /// The folded recording; the caller fills in what only it knows (title, times, rate).
     #[must_use]
-    pub fn finish(self, frames: Vec<Frame>) -> Profile {
+    pub fn finish(mut self, frames: Vec<Frame>) -> Profile {
+        for ((process, tid), thread) in &mut self.threads {
+            let process = self.processes.get_index(process.0 as usize);
+            let name = process.and_then(|(key, _)| self.names.remove(&(*key, *tid)));
+            thread.name = name.unwrap_or_else(|| std::mem::take(&mut thread.name));
+        }
         let mut counts: Vec<Count> = self
             .counts
             .into_iter()
@@ -135,23 +146,14 @@ impl Aggregator {
             tid,
             name: String::new(),
         });
-        let id = ThreadId(at);
-        let name = match sample.thread_name {
-            Some(name) => {
-                self.named.insert(id);
-                name.as_bytes()
-            }
-            // It is about to end, or to begin.
-            None if self.named.contains(&id) => return id,
-            None => sample.comm.split(|byte| *byte == 0).next().unwrap_or_default(),
-        };
+        let name = sample.comm.split(|byte| *byte == 0).next().unwrap_or_default();
         // A thread runs some microseconds under its creator's name before it gets its own: the last name is the thread's.
         if let Some((_, thread)) = self.threads.get_index_mut(at as usize)
             && thread.name.as_bytes() != name
         {
             thread.name = String::from_utf8_lossy(name).into_owned();
         }
-        id
+        ThreadId(at)
     }
 
     fn stack(&mut self, frames: &[FrameId]) -> StackId {
@@ -196,7 +198,6 @@ mod tests {
             },
             tid,
             comm: b"worker\0\0\0\0\0\0\0\0\0\0",
-            thread_name: None,
             time_ns,
             stack,
         }
@@ -264,16 +265,20 @@ mod tests {
     }
 
     #[test]
-    fn a_name_in_python_stays_when_later_samples_have_only_the_kernels() {
+    fn a_name_in_python_goes_before_the_kernels_whenever_it_becomes_known() {
         let mut aggregator = Aggregator::new(None, FrameId(9));
         let stack = [FrameId(1)];
-        for thread_name in [None, Some("Thread-1"), Some("größe"), None] {
-            let sample = NamedSample {
-                thread_name,
-                ..sample(7, 1, &stack)
-            };
-            aggregator.add(&sample, Process::default).expect("room");
+        let process = sample(7, 1, &stack).process;
+        aggregator.name_thread(process, 7, "Thread-1".to_owned());
+        for tid in [7, 8, 9] {
+            aggregator
+                .add(&sample(tid, 1, &stack), Process::default)
+                .expect("room");
         }
-        assert_eq!(aggregator.finish(Vec::new()).threads[0].name, "größe");
+        aggregator.name_thread(process, 7, "größe".to_owned());
+        aggregator.name_thread(process, 8, "MainThread".to_owned());
+        let profile = aggregator.finish(Vec::new());
+        let names: Vec<&str> = profile.threads.iter().map(|thread| &*thread.name).collect();
+        assert_eq!(names, ["größe", "MainThread", "worker"]);
     }
 }

@@ -93,6 +93,12 @@ impl Interpreter {
         format!("{}{mark}", self.version)
     }
 
+    /// Where its C library keeps the kernel's id of a thread, bytes from `pthread_self()`; 4 bytes.
+    #[must_use]
+    pub fn kernel_id(&self) -> Option<u16> {
+        thread_specific::kernel_id(layout::ARCHITECTURE, self.libc)
+    }
+
     /// One line for people: `CPython 3.11.7, shared, glibc, /usr/lib/libpython3.11.so.1.0`.
     #[must_use]
     pub fn describe(&self) -> String {

@@ -123,26 +123,31 @@ impl<'a, M: Memory> Objects<'a, M> {
     /// The value of an `int` of at most two digits that is not negative.
     #[must_use]
     pub fn integer(&self, object: RemoteAddr) -> Option<u64> {
-        let class = self.type_of(object)?;
-        let first = word(self.memory, self.field(object, 0))?;
-        let digits = match self.fields.integer {
-            IntegerShape::Machine if self.has(class, FLAG_INT) => return Some(first),
-            IntegerShape::Tag => {
-                // A negative number has bit 1 set, 0 has bit 0 set.
-                if first & 3 != 0 {
-                    return None;
-                }
-                first >> TAG_BITS
-            }
-            IntegerShape::Machine | IntegerShape::Size => first,
+        // The end of the header is the type; then a size and two digits, in 2.7 the value.
+        const { assert!(DIGITS == 8) };
+        let mut words = [0; 3];
+        let is_machine = self.fields.integer == IntegerShape::Machine;
+        let bytes = if is_machine { 16 } else { 24 };
+        self.memory
+            .read_words_prefix(object.offset(self.type_field()), &mut words, bytes)
+            .ok()?;
+        let [class, size, digits] = words;
+        let class = RemoteAddr(class);
+        if is_machine {
+            return self.has(class, FLAG_INT).then_some(size);
+        }
+        let count = match self.fields.integer {
+            // A negative number has bit 1 set, 0 has bit 0 set.
+            IntegerShape::Tag if size & 3 == 0 => size >> TAG_BITS,
+            IntegerShape::Tag => return None,
+            _ => size,
         };
-        if !self.has(class, FLAG_LONG) || !(1..=2).contains(&digits) {
+        if !self.has(class, FLAG_LONG) || !(1..=2).contains(&count) {
             return None;
         }
-        let word = word(self.memory, self.field(object, DIGITS))?;
-        let (low, high) = (word & 0xffff_ffff, word >> 32);
+        let (low, high) = (digits & 0xffff_ffff, digits >> 32);
+        let high = if count == 2 { high } else { 0 };
         let fits = |digit: u64| digit >> DIGIT_BITS == 0;
-        let high = if digits == 2 { high } else { 0 };
         (fits(low) && fits(high)).then_some(high << DIGIT_BITS | low)
     }
 
@@ -180,24 +185,27 @@ impl<'a, M: Memory> Objects<'a, M> {
     }
 
     fn text_header(&self, object: RemoteAddr) -> Option<TextHeader> {
-        let class = self.type_of(object)?;
         let text = &self.layout.text;
-        if self.layout.text_shape == text_shape::BYTES {
+        let is_bytes = self.layout.text_shape == text_shape::BYTES;
+        let mut words = [0; TEXT_HEADER_WORDS];
+        let header_bytes = if is_bytes {
+            text.bytes_data
+        } else {
+            text.ascii_data
+        };
+        self.memory
+            .read_words_prefix(object, &mut words, header_bytes.into())
+            .ok()?;
+        let word = |at: u64| words.get(usize::try_from(at / 8).ok()?).copied();
+        let class = RemoteAddr(word(self.type_field())?);
+        if is_bytes {
             return self.has(class, FLAG_STRING).then_some(TextHeader {
                 kind: TEXT_OF_BYTES,
-                length: word(self.memory, object.offset(text.bytes_size.into()))?,
+                length: word(text.bytes_size.into())?,
                 data: object.offset(text.bytes_data.into()),
             });
         }
-        if !self.has(class, FLAG_UNICODE) {
-            return None;
-        }
-        let mut words = [0; TEXT_HEADER_WORDS];
-        self.memory
-            .read_words_prefix(object, &mut words, text.ascii_data.into())
-            .ok()?;
-        let word = |at: u16| words.get(usize::from(at / 8)).copied();
-        let state = word(text.str_state)? >> (8 * (text.str_state % 8));
+        let state = word(text.str_state.into())? >> (8 * (text.str_state % 8));
         let bit = |bit: u8| state >> bit & 1 == 1;
         let data = if bit(text.ascii_bit) {
             text.ascii_data
@@ -205,9 +213,10 @@ impl<'a, M: Memory> Objects<'a, M> {
             text.compact_data
         };
         // Other strings are those of subclasses.
-        bit(text.compact_bit).then_some(TextHeader {
+        let is_compact = self.has(class, FLAG_UNICODE) && bit(text.compact_bit);
+        is_compact.then_some(TextHeader {
             kind: (state >> text.kind_shift & 7) as u8,
-            length: word(text.str_length)?,
+            length: word(text.str_length.into())?,
             data: object.offset(data.into()),
         })
     }
@@ -229,9 +238,12 @@ impl<'a, M: Memory> Objects<'a, M> {
     }
 
     fn type_of(&self, object: RemoteAddr) -> Option<RemoteAddr> {
-        // The last field of the header.
-        let at = u64::from(self.fields.header_bytes).saturating_sub(8);
-        pointer(self.memory, object.offset(at))
+        pointer(self.memory, object.offset(self.type_field()))
+    }
+
+    /// `ob_type` is the last field of the header.
+    fn type_field(&self) -> u64 {
+        u64::from(self.fields.header_bytes).saturating_sub(8)
     }
 
     fn has(&self, class: RemoteAddr, flag: u64) -> bool {

@@ -209,7 +209,7 @@ impl Recorder {
         drop(sampler);
         let duration = started.1.elapsed();
         self.drain()?;
-        self.naming.finish()?;
+        self.naming.finish(&self.tracker)?;
 
         let Naming {
             symbolizer,
@@ -317,7 +317,7 @@ impl Recorder {
                 *undecodable += 1;
             }
         });
-        if let Err(error) = self.naming.end_drain() {
+        if let Err(error) = self.naming.end_drain(&self.tracker) {
             failure.get_or_insert(error);
         }
         for key in self.tracker.take_ended() {

@@ -56,17 +56,13 @@ impl Naming {
 
     /// Takes a sample in. Behind one that waits all wait: their order is that of the recording.
     pub(super) fn add(&mut self, sample: &Sample, tracker: &mut Tracker) -> Result<(), RecordError> {
-        let process = tracker.get(sample.process);
-        if let Some(process) = process
-            && let Some(names) = &mut self.thread_names
-        {
-            names.look(sample, &process.interpreter);
+        if let Some(names) = &mut self.thread_names {
+            names.note(sample);
         }
-        let root = process.and_then(|process| process.root);
+        let root = tracker.get(sample.process).and_then(|process| process.root);
         if self.waiting.is_empty() && self.symbolizer.name(sample, root, true, &mut self.stack) {
             let users = &self.users;
-            let thread_name = thread_name(self.thread_names.as_ref(), sample);
-            return aggregate(&mut self.aggregator, sample, thread_name, &self.stack, || {
+            return aggregate(&mut self.aggregator, sample, &self.stack, || {
                 describe(tracker, sample.process, users)
             });
         }
@@ -84,13 +80,21 @@ impl Naming {
     }
 
     /// To be called after each drain of the ring: names those that need not wait any longer.
-    pub(super) fn end_drain(&mut self) -> Result<(), RecordError> {
-        if let Some(names) = &mut self.thread_names {
-            names.end_drain();
-        }
+    pub(super) fn end_drain(&mut self, tracker: &Tracker) -> Result<(), RecordError> {
+        self.name_threads(false, tracker);
         let drains = self.drains;
         self.drains += 1;
         self.release(|waiting| drains - waiting.since >= PATIENCE)
+    }
+
+    fn name_threads(&mut self, is_last: bool, tracker: &Tracker) {
+        let (Some(names), aggregator) = (&mut self.thread_names, &mut self.aggregator) else {
+            return;
+        };
+        let interpreter = |process| Some(&*tracker.get(process)?.interpreter);
+        names.look(is_last, interpreter, |process, tid, name| {
+            aggregator.name_thread(process, tid, name);
+        });
     }
 
     /// A process is gone, and its samples have been read.
@@ -102,7 +106,8 @@ impl Naming {
     }
 
     /// Nothing comes any more.
-    pub(super) fn finish(&mut self) -> Result<(), RecordError> {
+    pub(super) fn finish(&mut self, tracker: &Tracker) -> Result<(), RecordError> {
+        self.name_threads(true, tracker);
         self.release(|_| true)
     }
 
@@ -117,24 +122,16 @@ impl Naming {
                 break;
             }
             if let Some(Waiting { sample, process, .. }) = self.waiting.pop_front() {
-                let thread_name = thread_name(self.thread_names.as_ref(), &sample);
-                aggregate(&mut self.aggregator, &sample, thread_name, &self.stack, || {
-                    process
-                })?;
+                aggregate(&mut self.aggregator, &sample, &self.stack, || process)?;
             }
         }
         Ok(())
     }
 }
 
-fn thread_name<'n>(names: Option<&'n ThreadNames>, sample: &Sample) -> Option<&'n str> {
-    names?.get(sample.process, sample.tid)
-}
-
 fn aggregate(
     aggregator: &mut Aggregator,
     sample: &Sample,
-    thread_name: Option<&str>,
     stack: &[FrameId],
     describe: impl FnOnce() -> Process,
 ) -> Result<(), RecordError> {
@@ -142,7 +139,6 @@ fn aggregate(
         process: sample.process,
         tid: sample.tid,
         comm: &sample.comm,
-        thread_name,
         time_ns: sample.time_ns,
         stack,
     };

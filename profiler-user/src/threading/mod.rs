@@ -1,23 +1,24 @@
 //! Names of threads as Python's `threading` has them, read from the memory of running processes.
 //!
 //! From 3.14 on the kernel's name of a thread is its Python name, cut off after 15 bytes; before, all threads of a process
-//! look alike there. Used by the recorder when an output shows threads. A thread is looked up when it is sampled, again
-//! after some seconds (it may have been renamed), and for no more than a small part of the time; whoever is gone by then,
-//! or has no Python name, keeps the kernel's.
+//! look alike there. Used by the recorder when an output shows threads. A thread that was sampled is looked up after the
+//! samples have been read, and again when it is sampled some seconds later (it may have been renamed), for no more than a
+//! small part of the time; whoever is gone by then, or has no Python name, keeps the kernel's.
 
 mod registry;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use profiler_common::memory::{Memory, RemoteAddr};
+use profiler_common::reason::StackStatus;
 
 use crate::code::store::ProcessKey;
 use crate::interpreter::Interpreter;
 use crate::objects::{Objects, word};
-use crate::process::memory::ProcMemory;
+use crate::process::{self, memory::ProcMemory};
 use crate::recorder::Sample;
 
 /// Time between two looks at a thread whose name is known.
@@ -25,11 +26,15 @@ const RENAMED_AFTER: Duration = Duration::from_secs(5);
 /// Time until the second look at one without a name; doubled with each.
 const FIRST_PATIENCE: Duration = Duration::from_millis(200);
 /// Time between two readings of all threads of an interpreter.
-const READ_EVERY: Duration = Duration::from_millis(100);
+const READ_EVERY: Duration = Duration::from_millis(50);
 /// Time between two searches for `threading` in an interpreter that has not imported it.
 const SEARCH_EVERY: Duration = Duration::from_secs(1);
-/// Time spent on looks after each drain of the rings; the last one may exceed it.
-const BUDGET: Duration = Duration::from_millis(4);
+/// Time spent on looks after each drain of the rings, and after the last one; the last look may exceed it.
+const BUDGET: Duration = Duration::from_millis(10);
+/// See [`BUDGET`].
+const LAST_BUDGET: Duration = Duration::from_millis(250);
+/// Threads that wait to be looked up; further ones are when they are sampled again.
+const MAX_WAITING: usize = 1 << 14;
 /// Processes remembered, and threads and interpreters of each.
 const MAX_PROCESSES: usize = 1 << 14;
 /// See [`MAX_PROCESSES`].
@@ -41,7 +46,15 @@ const MAX_INTERPRETERS: usize = 64;
 #[derive(Debug, Default)]
 pub struct ThreadNames {
     processes: HashMap<ProcessKey, Process>,
-    spent: Duration,
+    waiting: VecDeque<Sampled>,
+}
+
+/// A thread, as its last sample has it.
+#[derive(Clone, Copy, Debug)]
+struct Sampled {
+    process: ProcessKey,
+    tid: u32,
+    thread_state: RemoteAddr,
 }
 
 #[derive(Debug, Default)]
@@ -53,8 +66,8 @@ struct Process {
 
 #[derive(Debug)]
 struct Known {
-    name: Option<String>,
-    look_again: Instant,
+    /// `None` while it waits.
+    look_again: Option<Instant>,
     patience: Duration,
 }
 
@@ -67,59 +80,117 @@ struct Registry {
 }
 
 impl ThreadNames {
-    /// Looks up the thread of a sample, unless that was done a moment ago.
-    pub fn look(&mut self, sample: &Sample, interpreter: &Interpreter) {
-        let started = Instant::now();
-        let is_due = |known: &Known| started >= known.look_again;
-        let known = self
-            .processes
-            .get(&sample.process)
-            .and_then(|process| process.threads.get(&sample.tid));
-        if sample.thread_state == 0 || self.spent >= BUDGET || !known.is_none_or(is_due) {
+    /// Arranges for a look at the thread of a sample, unless there was one a moment ago.
+    pub fn note(&mut self, sample: &Sample) {
+        if !has_state(sample) || self.waiting.len() >= MAX_WAITING {
             return;
         }
         if self.processes.len() >= MAX_PROCESSES {
             self.processes.clear();
         }
-        let process = self.processes.entry(sample.process).or_default();
-        // The thread's own entry is there even when the first thread of the process has exited.
-        let name = ProcMemory::open(sample.tid).ok().and_then(|memory| {
-            let objects = Objects::new(&memory, &interpreter.layout, &interpreter.objects);
-            process.find(&objects, interpreter, RemoteAddr(sample.thread_state))
+        let threads = &mut self.processes.entry(sample.process).or_default().threads;
+        if threads.len() >= MAX_THREADS {
+            threads.clear();
+        }
+        match threads.get_mut(&sample.tid) {
+            Some(known) => {
+                let is_due = |time: Instant| Instant::now() >= time;
+                if !known.look_again.is_some_and(is_due) {
+                    return;
+                }
+                known.look_again = None;
+            }
+            None => {
+                threads.insert(sample.tid, Known::default());
+            }
+        }
+        self.waiting.push_back(Sampled {
+            process: sample.process,
+            tid: sample.tid,
+            thread_state: RemoteAddr(sample.thread_state),
         });
-        process.remember(sample.tid, name, started);
-        self.spent += started.elapsed();
     }
 
-    /// The name of a thread, if it has one and was looked up.
-    #[must_use]
-    pub fn get(&self, process: ProcessKey, tid: u32) -> Option<&str> {
-        self.processes.get(&process)?.threads.get(&tid)?.name.as_deref()
+    /// Looks up threads that wait, as long as there is time, and passes on the names that it finds. `interpreter` is asked
+    /// what a process runs. To be called after each drain of the rings.
+    pub fn look<'i>(
+        &mut self,
+        is_last: bool,
+        interpreter: impl Fn(ProcessKey) -> Option<&'i Interpreter>,
+        mut found: impl FnMut(ProcessKey, u32, String),
+    ) {
+        let started = Instant::now();
+        let budget = if is_last { LAST_BUDGET } else { BUDGET };
+        while started.elapsed() < budget
+            && let Some(sampled) = self.waiting.pop_front()
+        {
+            let (Some(interpreter), Some(process)) = (
+                interpreter(sampled.process),
+                self.processes.get_mut(&sampled.process),
+            ) else {
+                continue;
+            };
+            // The thread's own entry is there even when the first thread of the process has exited.
+            let name = ProcMemory::open(sampled.tid).ok().and_then(|memory| {
+                let objects = Objects::new(&memory, &interpreter.layout, &interpreter.objects);
+                process.find(&objects, interpreter, sampled)
+            });
+            log::trace!("thread {}: {name:?} at {:?}", sampled.tid, started.elapsed());
+            process.remember(sampled.tid, name.is_some(), Instant::now());
+            if let Some(name) = name {
+                found(sampled.process, sampled.tid, name);
+            }
+        }
     }
 
     /// The process is gone.
     pub fn forget(&mut self, process: ProcessKey) {
         self.processes.remove(&process);
     }
+}
 
-    /// To be called after each drain of the rings.
-    pub fn end_drain(&mut self) {
-        self.spent = Duration::ZERO;
+/// Whether the sample's thread state is known to be that of its thread.
+fn has_state(sample: &Sample) -> bool {
+    match sample.status {
+        StackStatus::Complete | StackStatus::NoFrames | StackStatus::FrameFault | StackStatus::Truncated => {
+            sample.thread_state != 0
+        }
+        StackStatus::NotInitialized
+        | StackStatus::NoThreadState
+        | StackStatus::StateFault
+        | StackStatus::ForeignThreadState
+        | StackStatus::TooManyThreads => false,
+    }
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            look_again: None,
+            patience: FIRST_PATIENCE,
+        }
     }
 }
 
 impl Process {
-    /// The name of the thread with this `PyThreadState`: by the process's first interpreter, or by the one that the thread
+    /// The name of a thread: by the process's first interpreter, or by the one that the thread
     /// runs, where that has started it.
     fn find<M: Memory>(
         &mut self,
         objects: &Objects<'_, M>,
         interpreter: &Interpreter,
-        thread_state: RemoteAddr,
+        sampled: Sampled,
     ) -> Option<String> {
         let fields = &interpreter.layout.thread_state;
-        let field = |at: u16| word(objects.memory(), thread_state.offset(at.into()));
+        let field = |at: u16| word(objects.memory(), sampled.thread_state.offset(at.into()));
         let ident = field(fields.thread_id).filter(|ident| *ident != 0)?;
+        // By now the state may be another thread's.
+        let mut id = [0; 4];
+        let kernel_id = RemoteAddr(ident).offset(interpreter.kernel_id()?.into());
+        objects.memory().read_bytes(kernel_id, &mut id, 4).ok()?;
+        if u32::from_le_bytes(id) != process::own_id(sampled.tid).ok()? {
+            return None;
+        }
         let own = RemoteAddr(field(fields.interp)?);
         let main = registry::main_interpreter(objects, own);
         let of = |process: &mut Self, interpreter| process.name(objects, interpreter, ident);
@@ -161,25 +232,19 @@ impl Process {
         name
     }
 
-    /// A thread that has no name any more, because it is about to end, keeps the one it had.
-    fn remember(&mut self, tid: u32, name: Option<String>, now: Instant) {
-        if self.threads.len() >= MAX_THREADS {
-            self.threads.clear();
-        }
-        let known = self.threads.entry(tid).or_insert(Known {
-            name: None,
-            look_again: now,
-            patience: FIRST_PATIENCE,
-        });
-        let wait = if name.is_some() {
+    /// A thread was looked up.
+    fn remember(&mut self, tid: u32, is_named: bool, now: Instant) {
+        let Some(known) = self.threads.get_mut(&tid) else {
+            return;
+        };
+        let wait = if is_named {
             RENAMED_AFTER
         } else {
             let wait = known.patience;
             known.patience = (2 * wait).min(RENAMED_AFTER);
             wait
         };
-        known.name = name.or_else(|| known.name.take());
-        known.look_again = now + wait;
+        known.look_again = Some(now + wait);
     }
 }
 
