@@ -10,6 +10,7 @@
 //! - [`reason`]: why a sample, a stack or a frame is not what one would wish for.
 //! - [`memory`]: how target memory is reached.
 //! - [`walker`]: thread state, frames and code objects, generic over [`memory::Memory`].
+//! - [`unwind`]: the tables by which native frames are walked.
 //! - [`benchmark`]: what the kernel half can measure of itself.
 #![no_std]
 
@@ -19,4 +20,5 @@ pub mod memory;
 pub mod process;
 pub mod reason;
 pub mod record;
+pub mod unwind;
 pub mod walker;

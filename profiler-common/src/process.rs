@@ -104,9 +104,18 @@ pub struct ProcessEntry {
     pub layout: u32,
     /// `PROCESS_*` bits.
     pub flags: u32,
+    /// Number of the list of executable mappings, never given twice; 0 when there is none. A forked child has its
+    /// parent's.
+    pub space: u32,
+    /// Index of the first [`crate::unwind::Mapping`] of that list; they are sorted by address.
+    pub first_mapping: u32,
+    /// Mappings in the list; at most [`crate::unwind::MAX_MAPPINGS`].
+    pub mapping_count: u32,
+    /// Explicit padding.
+    pub pad: u32,
 }
 
 const _: () = assert!(size_of::<ThreadSpecific>() == 16);
 const _: () = assert!(size_of::<DynamicThreadVector>() == 8);
 const _: () = assert!(size_of::<ThreadLookup>() == 72);
-const _: () = assert!(size_of::<ProcessEntry>() == 88);
+const _: () = assert!(size_of::<ProcessEntry>() == 104);

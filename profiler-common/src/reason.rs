@@ -78,6 +78,34 @@ table! {
 }
 
 table! {
+    /// How complete the native stack of a sample is. The Python stack does not depend on it.
+    NativeStatus {
+        /// Walked to the start of the thread.
+        Complete = 0, "complete";
+        /// Mapped since the process was looked at, or no code at all: user space looks again.
+        NoMapping = 1, "code outside of the known mappings";
+        /// User space loads it now.
+        NoTable = 2, "the unwind table was not loaded yet";
+        /// Assembler code without call frame information, or with a rule no row expresses.
+        NoRule = 3, "no unwind rule for this code";
+        /// A file or memory that has nothing to unwind by.
+        Opaque = 4, "code without unwind information";
+        /// A word of the stack could not be read.
+        StackFault = 5, "the stack was not readable";
+        /// The caller's stack pointer was not above the callee's: the stack is corrupt, or a rule is wrong.
+        NoProgress = 6, "the stack does not lead anywhere";
+        /// Deeper than the unwinder goes.
+        Truncated = 7, "the stack is deeper than the limit";
+        /// A kernel thread, a 32-bit process, or an interrupt at which the kernel keeps no user registers.
+        NoRegisters = 8, "the user registers were not available";
+        /// The chain of programs was at its end.
+        NoTailCall = 9, "the kernel refused a tail call";
+        /// The ring was full. Set by user space.
+        Lost = 10, "the native frames were lost to a full ring buffer";
+    }
+}
+
+table! {
     /// Whether the sampled thread held the global interpreter lock.
     GilState {
         /// Not determined.

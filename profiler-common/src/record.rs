@@ -16,6 +16,10 @@ pub mod record_kind {
     pub const UNKNOWN: u16 = 6;
     /// [`super::ProcessRecord`]: a process changed its cgroup or its name.
     pub const CHANGED: u16 = 7;
+    /// [`super::NativeBlock`]: part of a sample's native stack.
+    pub const NATIVE: u16 = 8;
+    /// [`super::KernelStack`]: a sample's kernel frames.
+    pub const KERNEL: u16 = 9;
 }
 
 /// Frames in one [`SampleBlock`]; a deeper stack takes several blocks.
@@ -29,14 +33,41 @@ pub const MAX_FRAMES: usize = FRAMES_PER_BLOCK * MAX_BLOCKS;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct RawFrame {
-    /// Address of the code object; 0 marks a frame that is not Python code: with `check` 0 an entry frame of the C stack
-    /// (a boundary), with `check` [`BOOKKEEPING_FRAME`] one to be ignored.
+    /// Address of the code object; 0 marks a frame that is not Python code: an entry frame of the C stack (a boundary,
+    /// see [`RawFrame::entry`]), or with `check` [`BOOKKEEPING_FRAME`] one to be ignored.
     pub code: u64,
     /// Byte offset of the current instruction in the bytecode; [`NO_INSTRUCTION`] before the first.
     pub instr_offset: u32,
     /// Hash of the code object's identity range (see `CodeLayout::identity_start`).
     pub check: u32,
 }
+
+impl RawFrame {
+    /// The entry frame at `address`: from 3.12 on a local variable of the evaluation loop, so that this address lies in
+    /// exactly one native frame. Below 2^62.
+    #[inline(always)]
+    #[must_use]
+    pub const fn entry(address: u64) -> Self {
+        Self {
+            code: 0,
+            instr_offset: address as u32,
+            check: ((address >> 32) as u32) << 2 | ENTRY_FRAME,
+        }
+    }
+
+    /// The address, for a frame made by [`Self::entry`].
+    #[must_use]
+    pub const fn entry_address(&self) -> Option<u64> {
+        if self.code == 0 && self.check & 3 == ENTRY_FRAME {
+            Some((self.check as u64 >> 2) << 32 | self.instr_offset as u64)
+        } else {
+            None
+        }
+    }
+}
+
+/// The two low bits of `RawFrame::check` of an entry frame; `code` is 0.
+const ENTRY_FRAME: u32 = 2;
 
 /// `RawFrame::check` of a frame that is neither Python code nor a boundary (see `layout::CODE_BOOKKEEPING`).
 pub const BOOKKEEPING_FRAME: u32 = 1;
@@ -51,6 +82,9 @@ pub const BLOCK_COLLECTING: u8 = 1 << 1;
 /// `SampleBlock::flags`: the thread was running just-in-time compiled code, in which an instruction offset of 0 says
 /// nothing (see `ThreadStateLayout::executor`).
 pub const BLOCK_COMPILED: u8 = 1 << 2;
+
+/// `SampleBlock::flags`, with [`BLOCK_LAST`]: the native stack follows in [`NativeBlock`] records.
+pub const BLOCK_NATIVE: u8 = 1 << 3;
 
 /// Part of one sample: newest frame first. Sent with only the first `frame_count` frames.
 #[derive(Clone, Copy, Debug)]
@@ -84,12 +118,84 @@ pub struct SampleBlock {
     pub void: u32,
     /// The kernel's thread name, NUL-padded.
     pub comm: [u8; 16],
+    /// Bit `n`: the frame at `n` is the outermost one of its invocation of the evaluation loop (3.11's `is_entry`).
+    pub entries: u64,
     /// The frames.
     pub frames: [RawFrame; FRAMES_PER_BLOCK],
 }
 
 /// Bytes of a [`SampleBlock`] before its frames.
 pub const SAMPLE_HEADER_BYTES: usize = size_of::<SampleBlock>() - FRAMES_PER_BLOCK * size_of::<RawFrame>();
+
+/// Frames in one [`NativeBlock`]; a deeper stack takes several.
+pub const NATIVE_FRAMES_PER_BLOCK: usize = 64;
+/// Kernel frames of one sample, at most (`PERF_MAX_STACK_DEPTH`).
+pub const KERNEL_FRAMES: usize = 127;
+
+/// One native frame: a function of a program or library.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct NativeFrame {
+    /// Newest frame: the instruction that was interrupted; others: where the callee will return to.
+    pub pc: u64,
+    /// The stack pointer at `pc`. The frame's memory is from here up to the caller's `sp`.
+    pub sp: u64,
+}
+
+/// `NativeBlock::flags`: no further block of this stack follows.
+pub const NATIVE_LAST: u8 = 1 << 0;
+/// `NativeBlock::flags`: the thread was in the kernel, and [`KernelStack`] has been sent or lost.
+pub const NATIVE_IN_KERNEL: u8 = 1 << 1;
+
+/// Part of the native stack of the sample that this CPU has just sent: newest frame first. Sent with only the first
+/// `frame_count` frames.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct NativeBlock {
+    /// [`record_kind::NATIVE`].
+    pub kind: u16,
+    /// Frames in this block.
+    pub frame_count: u16,
+    /// 0 for the newest frames, then 1, 2, ...
+    pub index: u8,
+    /// `NATIVE_*` bits.
+    pub flags: u8,
+    /// A [`crate::reason::NativeStatus`] code; meaningful in the last block.
+    pub status: u8,
+    /// Explicit padding.
+    pub pad: u8,
+    /// CPU number.
+    pub cpu: u32,
+    /// `SampleBlock::time_ns` of the sample.
+    pub time_ns: u64,
+    /// Bit `n`: the frame at `n` was interrupted by a signal: its `pc` is an instruction, not a return address.
+    pub interrupted: u64,
+    /// The frames.
+    pub frames: [NativeFrame; NATIVE_FRAMES_PER_BLOCK],
+}
+
+/// Bytes of a [`NativeBlock`] before its frames.
+pub const NATIVE_HEADER_BYTES: usize =
+    size_of::<NativeBlock>() - NATIVE_FRAMES_PER_BLOCK * size_of::<NativeFrame>();
+
+/// Kernel frames of the sample that this CPU has just sent: newest first. Sent with only the first `frame_count` frames.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct KernelStack {
+    /// [`record_kind::KERNEL`].
+    pub kind: u16,
+    /// Frames.
+    pub frame_count: u16,
+    /// CPU number.
+    pub cpu: u32,
+    /// `SampleBlock::time_ns` of the sample.
+    pub time_ns: u64,
+    /// Addresses in the kernel.
+    pub frames: [u64; KERNEL_FRAMES],
+}
+
+/// Bytes of a [`KernelStack`] before its frames.
+pub const KERNEL_HEADER_BYTES: usize = size_of::<KernelStack>() - KERNEL_FRAMES * 8;
 
 /// Bytes kept of a qualified name; longer ones are completed from user space.
 pub const NAME_BYTES: usize = 256;
@@ -197,7 +303,10 @@ pub struct ProcessRecord {
 }
 
 const _: () = assert!(size_of::<RawFrame>() == 16);
-const _: () = assert!(SAMPLE_HEADER_BYTES == 64);
+const _: () = assert!(SAMPLE_HEADER_BYTES == 72);
+const _: () = assert!(size_of::<NativeFrame>() == 16);
+const _: () = assert!(NATIVE_HEADER_BYTES == 32);
+const _: () = assert!(KERNEL_HEADER_BYTES == 16);
 const _: () = assert!(size_of::<TextHeader>() == 16);
 const _: () = assert!(CODE_HEADER_BYTES == 96 + NAME_BYTES + FILENAME_BYTES + CLASS_BYTES);
 const _: () = assert!(size_of::<ProcessRecord>() == 48 + COMMAND_BYTES);

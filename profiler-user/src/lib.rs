@@ -10,6 +10,7 @@ pub mod filter;
 pub mod host;
 pub mod identity;
 pub mod interpreter;
+pub mod native;
 pub mod objects;
 pub mod output;
 pub mod process;

@@ -4,6 +4,8 @@ pub mod btf;
 pub mod kernel_fields;
 mod load;
 mod perf_event;
+mod unwind_maps;
 
 pub use load::{Kernel, LoadError, Options, ProgramCost, Ring, Rings};
 pub use perf_event::{PerfError, Sampler};
+pub use unwind_maps::{TableRoom, UnwindMaps};

@@ -124,6 +124,7 @@ pub(crate) const NO_SAMPLE: SampleBlock = SampleBlock {
     cpu: 0,
     void: 0,
     comm: [0; 16],
+    entries: 0,
     frames: [RawFrame {
         code: 0,
         instr_offset: 0,

@@ -201,32 +201,25 @@ fn parse_user(text: &[u8]) -> Option<u32> {
         .ok()
 }
 
-/// The id of a thread (or process) in the innermost of its pid namespaces, as it knows itself, from
-/// `/proc/TID/status`.
+/// The id of a process or thread in its own pid namespace, from `/proc/PID/status`: what it takes itself for.
 ///
 /// # Errors
-/// When the thread is gone, or the kernel's text is not understood.
-pub fn own_id(tid: u32) -> Result<u32, ProcessError> {
-    let text = read_bounded(tid, "status", STATUS_BYTES)?;
-    parse_own_id(&text).ok_or(ProcessError::Malformed {
-        pid: tid,
-        entry: "status",
-    })
+/// When the process is gone, or the kernel's text is not understood.
+pub fn innermost_id(pid: u32) -> Result<u32, ProcessError> {
+    let text = read_bounded(pid, "status", STATUS_BYTES)?;
+    parse_innermost_id(&text).ok_or(ProcessError::Malformed { pid, entry: "status" })
 }
 
-/// `NSpid:\tID\tID ...`, outermost first; a kernel without pid namespaces has `Pid:` only.
-fn parse_own_id(text: &[u8]) -> Option<u32> {
-    let line = |name: &[u8]| {
-        text.split(|&byte| byte == b'\n')
-            .find_map(|line| line.strip_prefix(name))
-    };
-    let line = line(b"NSpid:").or_else(|| line(b"Pid:"))?;
-    std::str::from_utf8(line)
+/// `NSpid:` and an id for each namespace from the reader's inwards (Linux 4.1).
+fn parse_innermost_id(text: &[u8]) -> Option<u32> {
+    let line = text
+        .split(|&byte| byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"NSpid:"))?;
+    let last = std::str::from_utf8(line)
         .ok()?
         .split_ascii_whitespace()
-        .next_back()?
-        .parse()
-        .ok()
+        .next_back()?;
+    last.parse().ok()
 }
 
 /// The arguments the process shows, cut off after 4 KiB; empty for kernel threads and zombies. Bytes that are
@@ -333,18 +326,6 @@ mod tests {
     }
 
     #[test]
-    fn the_id_that_a_thread_has_for_itself_is_the_innermost_one() {
-        let id = |text: &str| parse_own_id(text.as_bytes());
-        assert_eq!(
-            id("Name:\tNSpid:\\n7\nPid:\t42\nNSpid:\t42\t17\t3\nVm:\t1\n"),
-            Some(3)
-        );
-        assert_eq!(id("Name:\tx\nPid:\t42\n"), Some(42));
-        assert_eq!(id("NSpid:\n"), None);
-        assert_eq!(id("NSpid:\t-1\n"), None);
-    }
-
-    #[test]
     fn hostile_stat_lines_are_refused() {
         for text in [
             &b""[..],
@@ -364,7 +345,6 @@ mod tests {
     fn this_process_is_described_by_its_own_facts() {
         let pid = std::process::id();
         assert!(pids().expect("/proc is mounted").contains(&pid));
-        assert_eq!(own_id(pid).expect("this process exists"), pid);
         let stat = stat(pid).expect("this process exists");
         assert_eq!(stat.parent, std::os::unix::process::parent_id());
         assert!(stat.threads >= 1 && stat.start_ticks > 0 && is_alive(pid));
@@ -372,6 +352,9 @@ mod tests {
             user(pid).expect("this process exists"),
             rustix::process::geteuid().as_raw()
         );
+        assert!(innermost_id(pid).expect("this process exists") > 0);
+        assert_eq!(parse_innermost_id(b"Name:\tx\nNSpid:\t4711\t12\t1\n"), Some(1));
+        assert_eq!(parse_innermost_id(b"Name:\tx\n"), None);
         assert_eq!(executable(pid).expect("readable"), std::env::current_exe().ok());
         let arguments: Vec<String> = std::env::args().collect();
         assert_eq!(command_line(pid).expect("readable"), arguments);

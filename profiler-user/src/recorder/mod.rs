@@ -142,6 +142,7 @@ impl Recorder {
             sample_ring_bytes: ring_bytes(settings.rate_hz),
             max_processes: MAX_PROCESSES,
             measure_self: false,
+            native: None,
         };
         let (mut kernel, rings) = Kernel::load(&options)?;
         let mut tracker = Tracker::new(settings.target.clone(), settings.filter.clone());
@@ -291,13 +292,32 @@ impl Recorder {
         } = self;
         let Rings { samples, events } = rings;
         let mut failure = drain_events(events, tracker, kernel, undecodable).err();
-        samples.drain(|bytes| match decode(bytes) {
-            Ok(Event::Code(view)) => match kernel.layout(view.layout) {
-                Some(layout) => naming.symbolizer.define(&view, layout),
-                None => *undecodable += 1,
-            },
-            Ok(Event::Sample(view)) => {
-                let Some(sample) = assembly.add(&view) else { return };
+        samples.drain(|bytes| {
+            let sample = match decode(bytes) {
+                Ok(Event::Code(view)) => {
+                    match kernel.layout(view.layout) {
+                        Some(layout) => naming.symbolizer.define(&view, layout),
+                        None => *undecodable += 1,
+                    }
+                    None
+                }
+                Ok(Event::Sample(view)) => assembly.add(&view),
+                Ok(Event::Native(view)) => assembly.add_native(&view),
+                Ok(Event::Kernel(view)) => {
+                    assembly.add_kernel(&view);
+                    None
+                }
+                Ok(Event::Process(_)) => {
+                    *undecodable += 1;
+                    None
+                }
+                Err(error) => {
+                    log::debug!("sample ring: {error}");
+                    *undecodable += 1;
+                    None
+                }
+            };
+            if let Some(sample) = sample {
                 if self.settings.gil_only && !sample.holds_gil() {
                     return;
                 }
@@ -310,11 +330,6 @@ impl Recorder {
                 if let Err(error) = naming.add(sample, tracker) {
                     failure.get_or_insert(error);
                 }
-            }
-            Ok(Event::Process(_)) => *undecodable += 1,
-            Err(error) => {
-                log::debug!("sample ring: {error}");
-                *undecodable += 1;
             }
         });
         if let Err(error) = self.naming.end_drain(&self.tracker) {

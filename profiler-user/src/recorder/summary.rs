@@ -21,8 +21,8 @@ pub struct Summary {
     pub interrupts: u64,
     /// Interrupts by outcome.
     pub outcomes: Vec<(Outcome, u64)>,
-    /// Code definitions, process events and forked children lost.
-    pub losses: [u64; 3],
+    /// Code definitions, process events, forked children and native frames lost.
+    pub losses: [u64; 4],
     /// Records that could not be decoded.
     pub undecodable: u64,
     /// Frames without a name.

@@ -188,7 +188,7 @@ impl Process {
         let mut id = [0; 4];
         let kernel_id = RemoteAddr(ident).offset(interpreter.kernel_id()?.into());
         objects.memory().read_bytes(kernel_id, &mut id, 4).ok()?;
-        if u32::from_le_bytes(id) != process::own_id(sampled.tid).ok()? {
+        if u32::from_le_bytes(id) != process::innermost_id(sampled.tid).ok()? {
             return None;
         }
         let own = RemoteAddr(field(fields.interp)?);

@@ -404,6 +404,7 @@ impl Tracker {
             lookup: interpreter.lookup,
             layout: kernel.layout_index(&interpreter.layout)?,
             flags: self.flags_of(admitted),
+            ..ProcessEntry::default()
         };
         let key = ProcessKey {
             tgid: pid,

@@ -1,0 +1,6 @@
+//! Native and kernel frames: by which rules they are unwound, what they are called, and where they stand among the Python
+//! frames.
+
+pub mod merge;
+pub mod symbol;
+pub mod unwind;
