@@ -63,6 +63,8 @@ pub struct Settings {
     pub timeline: bool,
     /// Native and kernel frames too, and which.
     pub native: Option<NativeFrames>,
+    /// Look up the names that threads have in Python.
+    pub thread_names: bool,
     /// Becomes [`Profile::title`].
     pub title: String,
 }
@@ -169,7 +171,12 @@ impl Recorder {
         let mut symbolizer = Symbolizer::default();
         let overflow = symbolizer.marker(Aggregator::OVERFLOW);
         Ok(Self {
-            naming: Naming::new(symbolizer, Aggregator::new(timeline, overflow), native),
+            naming: Naming::new(
+                symbolizer,
+                Aggregator::new(timeline, overflow),
+                settings.thread_names,
+                native,
+            ),
             undecodable: 0,
             assembly: Assembly::default(),
             settings,
@@ -223,7 +230,7 @@ impl Recorder {
         for sample in self.assembly.finish() {
             self.naming.add(&sample, &mut self.tracker)?;
         }
-        let (mut summary, mut profile) = self.naming.finish(&self.kernel, &self.assembly)?;
+        let (mut summary, mut profile) = self.naming.finish(&self.kernel, &self.assembly, &self.tracker)?;
         summary.undecodable = self.undecodable;
         summary.cpus = cpus;
         summary.duration = duration;
@@ -356,7 +363,7 @@ impl Recorder {
                 }
             }
         });
-        if let Err(error) = self.naming.end_drain() {
+        if let Err(error) = self.naming.end_drain(&self.tracker) {
             failure.get_or_insert(error);
         }
         for key in self.tracker.take_ended() {
