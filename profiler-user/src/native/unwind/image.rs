@@ -100,10 +100,17 @@ impl Bytes {
 
     /// `bytes` bytes from `offset`, or fewer where the file ends.
     pub(super) fn up_to(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, TableError> {
-        let mut out = vec![0; bytes];
-        let filled = self.read(offset, &mut out)?;
-        out.truncate(filled);
+        let mut out = Vec::new();
+        self.read_up_to(offset, bytes, &mut out)?;
         Ok(out)
+    }
+
+    /// Makes `out` what [`Self::up_to`] returns.
+    pub(super) fn read_up_to(&self, offset: u64, bytes: usize, out: &mut Vec<u8>) -> Result<(), TableError> {
+        out.resize(bytes, 0);
+        let filled = self.read(offset, out)?;
+        out.truncate(filled);
+        Ok(())
     }
 
     /// Exactly `bytes` bytes from `offset`.
@@ -173,10 +180,7 @@ impl Image {
         {
             return Err(TableError::Malformed);
         }
-        let table = bytes.exactly(
-            header.e_phoff.get(LE),
-            count * size_of::<ProgramHeader64<LE>>(),
-        )?;
+        let table = bytes.exactly(header.e_phoff.get(LE), count * size_of::<ProgramHeader64<LE>>())?;
         let (headers, _) =
             slice_from_bytes::<ProgramHeader64<LE>>(&table, count).map_err(|()| TableError::Malformed)?;
         let entry = header.e_entry.get(LE);
@@ -263,10 +267,7 @@ impl Image {
         }
         let table = self
             .bytes
-            .exactly(
-                header.e_shoff.get(LE),
-                count * size_of::<SectionHeader64<LE>>(),
-            )
+            .exactly(header.e_shoff.get(LE), count * size_of::<SectionHeader64<LE>>())
             .ok()?;
         let (sections, _) = slice_from_bytes::<SectionHeader64<LE>>(&table, count).ok()?;
         let strings = sections
@@ -399,7 +400,10 @@ impl Image {
     pub(super) fn file_extent(&self, address: u64) -> Option<(u64, u64)> {
         self.segments.iter().find_map(|segment| {
             let distance = address.checked_sub(segment.address)?;
-            let left = segment.file_bytes.checked_sub(distance).filter(|&left| left > 0)?;
+            let left = segment
+                .file_bytes
+                .checked_sub(distance)
+                .filter(|&left| left > 0)?;
             Some((segment.offset.checked_add(distance)?, left))
         })
     }
@@ -410,10 +414,23 @@ impl Image {
 
     /// Up to `bytes` bytes of what is loaded at the static address.
     pub(super) fn loaded(&self, address: u64, bytes: usize) -> Result<Vec<u8>, TableError> {
+        let mut out = Vec::new();
+        self.read_loaded(address, bytes, &mut out)?;
+        Ok(out)
+    }
+
+    /// Makes `out` what [`Self::loaded`] returns.
+    pub(super) fn read_loaded(
+        &self,
+        address: u64,
+        bytes: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), TableError> {
+        out.clear();
         let Some((offset, left)) = self.file_extent(address) else {
-            return Ok(Vec::new());
+            return Ok(());
         };
-        self.bytes
-            .up_to(offset, usize::try_from(left).unwrap_or(usize::MAX).min(bytes))
+        let bytes = usize::try_from(left).unwrap_or(usize::MAX).min(bytes);
+        self.bytes.read_up_to(offset, bytes, out)
     }
 }

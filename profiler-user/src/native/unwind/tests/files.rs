@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EndianSlice, Evaluation, EvaluationResult, LittleEndian, Location, Register,
-    RegisterRule, UnwindContext, UnwindExpression, UnwindSection as _, UnwindTableRow, Value,
+    BaseAddresses, CfaRule, EhFrame, EndianSlice, Evaluation, EvaluationResult, LittleEndian, Location,
+    Register, RegisterRule, UnwindContext, UnwindExpression, UnwindSection as _, UnwindTableRow, Value,
 };
+use object::LittleEndian as LittleEndianObject;
 use object::read::elf::ElfFile64;
 use object::{Object as _, ObjectSection as _};
 use profiler_common::unwind::{BLOCK_SHIFT, Row, cfa_rule, fp_rule, ra_rule};
@@ -103,9 +104,9 @@ impl Truth<'_> {
                     };
                     evaluation.resume_with_register(Value::Generic(value)).ok()?
                 }
-                EvaluationResult::RequiresMemory { address, .. } => {
-                    evaluation.resume_with_memory(Value::Generic(word(address))).ok()?
-                }
+                EvaluationResult::RequiresMemory { address, .. } => evaluation
+                    .resume_with_memory(Value::Generic(word(address)))
+                    .ok()?,
                 _ => return None,
             };
         }
@@ -121,8 +122,12 @@ impl Truth<'_> {
             return Outcome::End;
         }
         let cfa = match row.cfa() {
-            CfaRule::RegisterAndOffset { register, offset } if *register == sp => SP.checked_add_signed(*offset),
-            CfaRule::RegisterAndOffset { register, offset } if *register == fp => FP.checked_add_signed(*offset),
+            CfaRule::RegisterAndOffset { register, offset } if *register == sp => {
+                SP.checked_add_signed(*offset)
+            }
+            CfaRule::RegisterAndOffset { register, offset } if *register == fp => {
+                FP.checked_add_signed(*offset)
+            }
             CfaRule::RegisterAndOffset { .. } => None,
             CfaRule::Expression(expression) => self.evaluate(expression, pc, None),
         };
@@ -132,9 +137,7 @@ impl Truth<'_> {
         let place = |rule: Option<RegisterRule<usize>>| match rule {
             None | Some(RegisterRule::SameValue | RegisterRule::Undefined) => Some(None),
             Some(RegisterRule::Offset(offset)) => Some(cfa.checked_add_signed(offset)),
-            Some(RegisterRule::Expression(expression)) => {
-                self.evaluate(&expression, pc, Some(cfa)).map(Some)
-            }
+            Some(RegisterRule::Expression(expression)) => self.evaluate(&expression, pc, Some(cfa)).map(Some),
             Some(_) => None,
         };
         let (Some(fp_at), Some(ra_at)) = (place(row.register(fp)), place(row.register(self.ra))) else {
@@ -193,7 +196,9 @@ pub(super) fn compare(bytes: &[u8], tables: &mut FileTables, every: usize) -> (u
     let mut entries = eh_frame.entries(&bases);
     let mut number = 0;
     while let Some(entry) = entries.next().expect("valid") {
-        let gimli::CieOrFde::Fde(partial) = entry else { continue };
+        let gimli::CieOrFde::Fde(partial) = entry else {
+            continue;
+        };
         number += 1;
         if number % every != 0 {
             continue;
@@ -225,8 +230,6 @@ pub(super) fn compare(bytes: &[u8], tables: &mut FileTables, every: usize) -> (u
     }
     (tally.described, tally.without_rule, tally.rows)
 }
-
-use object::LittleEndian as LittleEndianObject;
 
 fn libraries() -> Vec<PathBuf> {
     let mut found = vec![std::env::current_exe().expect("known")];
@@ -266,5 +269,55 @@ fn every_row_of_every_library_here_is_what_its_call_frame_information_says() {
         assert!(rows > 100, "{}", path.display());
         // Lazy binding (`_dl_runtime_resolve`) keeps its frame in `rbx`: 2 % of the dynamic loader.
         assert!(without_rule * 40 < described, "{}", path.display());
+    }
+}
+
+/// `PYEBPF_TABLES=FILE:FILE... cargo test --release -- --ignored --nocapture measures`: any other files, also of the
+/// other processor, and what their tables cost.
+#[test]
+#[ignore = "compares and measures the files that PYEBPF_TABLES names"]
+fn measures_and_compares_files_by_name() {
+    let files = std::env::var("PYEBPF_TABLES").expect("names files, separated by colons");
+    for path in files.split(':') {
+        let bytes = std::fs::read(path).expect("readable");
+        let begun = std::time::Instant::now();
+        let file = File::open(path).expect("readable");
+        let mut tables = FileTables::open(Bytes::File(Arc::new(file))).expect("supported");
+        let opened = begun.elapsed();
+        let (mut rows, mut cut, mut frame_pointers) = (0, 0, 0);
+        let mut slowest = std::time::Duration::ZERO;
+        let (mut words, mut none) = (0, 0);
+        let count = tables.image().block_count();
+        for block in 0..count {
+            let begun = std::time::Instant::now();
+            let compiled = tables.block(block).expect("readable");
+            slowest = slowest.max(begun.elapsed());
+            rows += compiled.rows.len();
+            words += compiled.rows.len().next_multiple_of(64);
+            none += compiled
+                .rows
+                .iter()
+                .filter(|row| row.cfa() == cfa_rule::NONE)
+                .count();
+            cut += usize::from(compiled.is_cut);
+            frame_pointers += usize::from(compiled.frame_pointers);
+        }
+        let took = begun.elapsed();
+        let text = tables.image().text_bytes() as f64 / f64::from(1 << 20);
+        println!(
+            "{path}: {} MB, text {text:.1} MiB, {count} blocks, {rows} rows ({none} without a rule, {cut} blocks cut), {:.2} bytes per row in pages, \
+             {} KiB, {:.1} KiB per MiB of text, open {:.2} ms, all {:.1} ms, {:.2} ms per MiB of text, slowest block {:.2} ms, \
+             {frame_pointers} blocks with frame pointers",
+            bytes.len() / 1_000_000,
+            words as f64 * 8.0 / rows as f64,
+            words * 8 / 1024,
+            words as f64 * 8.0 / 1024.0 / text,
+            opened.as_secs_f64() * 1e3,
+            took.as_secs_f64() * 1e3,
+            took.as_secs_f64() * 1e3 / text,
+            slowest.as_secs_f64() * 1e3,
+        );
+        let (described, without_rule, rows) = compare(&bytes, &mut tables, 1 + bytes.len() / (8 << 20));
+        println!("  compared {rows} rows, {without_rule} of {described} bytes without a rule");
     }
 }
