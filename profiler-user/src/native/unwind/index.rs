@@ -252,7 +252,7 @@ impl Index {
     /// format, are too long.)
     fn record(&mut self, image: &Image, at: Position) -> Result<Option<Vec<u8>>, TableError> {
         let length = word(self.window.get(image, self.is_debug_frame, at, 4)?).unwrap_or(0) as usize;
-        if length < 8 || length > MAX_ENTRY_BYTES {
+        if !(8..=MAX_ENTRY_BYTES).contains(&length) {
             return Ok(None);
         }
         let bytes = self.window.get(image, self.is_debug_frame, at, length + 4)?;

@@ -272,6 +272,45 @@ fn every_row_of_every_library_here_is_what_its_call_frame_information_says() {
     }
 }
 
+#[test]
+fn call_frame_information_is_found_with_and_without_its_header_and_in_debug_sections() {
+    let directory = tempfile::tempdir().expect("temporary files");
+    let source = directory.path().join("library.c");
+    let function = |number: usize| {
+        format!(
+            "__attribute__((noinline)) int f{number}(int *x) {{ int y[{0}]; g(y); return g(y) + *x + {number}; }}\n",
+            number % 50 + 1
+        )
+    };
+    let text: String =
+        std::iter::once("static __attribute__((noinline, noipa)) int g(int *x) { return *x; }\n".into())
+            .chain((0..3000).map(function))
+            .collect();
+    std::fs::write(&source, text).expect("writable");
+    let rows = |name: &str, options: &[&str]| {
+        let path = directory.path().join(name);
+        let status = std::process::Command::new("cc")
+            .args(["-O2", "-shared", "-fPIC", "-nostdlib", "-Wl,-z,separate-code"])
+            .args(options)
+            .arg("-o")
+            .args([&path, &source])
+            .status()
+            .expect("there is a C compiler");
+        assert!(status.success());
+        let bytes = std::fs::read(&path).expect("readable");
+        let mut tables = FileTables::open(Bytes::Memory(bytes.into())).expect("supported");
+        let count = tables.image().block_count();
+        assert!(count >= 2, "more than one block");
+        let blocks = (0..count).map(|block| tables.block(block).expect("readable"));
+        blocks.collect::<Vec<_>>()
+    };
+    let usual = rows("usual.so", &[]);
+    assert!(usual.iter().all(|block| block.rows.len() > 500));
+    assert_eq!(rows("no-header.so", &["-Wl,--no-eh-frame-hdr"]), usual);
+    let debug = ["-g", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables"];
+    assert_eq!(rows("debug.so", &debug), usual);
+}
+
 /// `PYEBPF_TABLES=FILE:FILE... cargo test --release -- --ignored --nocapture measures`: any other files, also of the
 /// other processor, and what their tables cost.
 #[test]

@@ -98,7 +98,8 @@ pub(super) fn elf(
     file.extend_from_slice(text);
     file.resize(header_at, 0);
     file.extend([1, 0x1b, 3, 0x3b]);
-    let distance = |from: usize, to: usize| (to as i64 - from as i64) as i32;
+    let distance =
+        |from: usize, to: usize| i32::try_from(to).expect("small") - i32::try_from(from).expect("small");
     file.extend(distance(header_at + 4, frames_at).to_le_bytes());
     file.extend(1u32.to_le_bytes());
     file.extend(distance(header_at, TEXT_AT).to_le_bytes());
