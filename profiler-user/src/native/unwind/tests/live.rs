@@ -213,7 +213,12 @@ const CHAIN: [&str; 4] = ["leaf", "realigned", "with_alloca", "with_frame"];
 
 #[test]
 fn the_stack_of_a_program_without_frame_pointers_is_its_call_chain() {
-    for options in [&["-no-pie"][..], &["-pie", "-fPIE"], &["-static", "-DSTATIC"], &["-O0"]] {
+    for options in [
+        &["-no-pie"][..],
+        &["-pie", "-fPIE"],
+        &["-static", "-DSTATIC"],
+        &["-O0"],
+    ] {
         let (names, is_complete) = unwound(&Program::start("cc", options, "plain"));
         let expected: Vec<_> = CHAIN.into_iter().chain(["main"]).collect();
         let names: Vec<_> = names
