@@ -22,6 +22,8 @@ use super::PerfError;
 
 /// Pages of one CPU's ring, a power of two; the start of a program with 300 libraries takes 10.
 const RING_PAGES: usize = 16;
+/// Bytes of the longest record: numbers and a path.
+const MAX_RECORD_BYTES: usize = 4096 + 256;
 /// Bytes of `struct perf_event_header`: type, flags, size of the record.
 const HEADER_BYTES: usize = 8;
 
@@ -77,7 +79,8 @@ impl MmapEvents {
         let mut is_lossy = std::mem::take(&mut self.is_lossy);
         let mut records = Vec::new();
         for ring in self.rings.values_mut() {
-            ring.take(&mut records);
+            // The kernel tells of a loss with the next record that fits, and none may come for long.
+            is_lossy |= ring.take(&mut records);
             is_lossy |= parse(&records, &mut on_process);
         }
         is_lossy
@@ -161,8 +164,8 @@ impl Ring {
         unsafe { AtomicU64::from_ptr(field.cast().as_ptr()) }
     }
 
-    /// Takes what the kernel has written.
-    fn take(&mut self, records: &mut Vec<u8>) {
+    /// Takes what the kernel has written; `true` when there was no room for the longest record.
+    fn take(&mut self, records: &mut Vec<u8>) -> bool {
         records.clear();
         let size = self.page_bytes * RING_PAGES;
         let head = self
@@ -178,6 +181,7 @@ impl Ring {
         self.tail = head;
         self.position(std::mem::offset_of!(perf_event_mmap_page, data_tail))
             .store(head, Ordering::Release);
+        size - count < MAX_RECORD_BYTES
     }
 
     /// Appends `count` bytes of the ring from `from`.
