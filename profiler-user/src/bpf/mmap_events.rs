@@ -9,6 +9,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::ptr::NonNull;
@@ -59,10 +60,10 @@ impl MmapEvents {
         self.rings.retain(|cpu, _| online.contains(cpu));
         self.is_lossy |= self.rings.len() < before;
         for cpu in online {
-            if !self.rings.contains_key(&cpu) {
+            if let Entry::Vacant(entry) = self.rings.entry(cpu) {
                 match Ring::open(cpu) {
                     Ok(ring) => {
-                        self.rings.insert(cpu, ring);
+                        entry.insert(ring);
                     }
                     // The CPU went offline between the two looks.
                     Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
