@@ -21,6 +21,8 @@ pub enum Timed {
     Define = 4,
     /// The yardstick: one 80-byte read for each frame of the same stack, nothing else.
     Floor = 5,
+    /// Unwinding one block of native frames.
+    WalkNative = 6,
 }
 
 impl Timed {
@@ -32,5 +34,6 @@ impl Timed {
         Self::Walk,
         Self::Define,
         Self::Floor,
+        Self::WalkNative,
     ];
 }

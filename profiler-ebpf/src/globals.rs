@@ -20,6 +20,8 @@ field_offsets! {
     TASK_COMM;
     /// `task_struct.mm`.
     TASK_MM;
+    /// `task_struct.stack`: the lower end of the kernel stack.
+    TASK_STACK;
     /// `task_struct.signal`.
     TASK_SIGNAL;
     /// `signal_struct.live`: threads of the process that have not exited.
@@ -37,6 +39,10 @@ pub(crate) static REPORT_UNKNOWN: Global<u32> = Global::new(0);
 /// 1: the exec of every process is reported, not only of known ones; then the fork of one without Python is not.
 #[unsafe(no_mangle)]
 pub(crate) static REPORT_ALL_PROCESSES: Global<u32> = Global::new(0);
+
+/// 1: native and kernel frames are taken too.
+#[unsafe(no_mangle)]
+pub(crate) static NATIVE: Global<u32> = Global::new(0);
 
 /// 1: measure the time each program spends, into `SELF_TIME` (benchmarks only).
 #[unsafe(no_mangle)]

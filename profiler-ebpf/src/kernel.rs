@@ -1,9 +1,12 @@
 //! The kernel's helpers without arguments to get wrong, as safe functions.
 
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::bindings::bpf_user_pt_regs_t;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_comm, bpf_get_current_task, bpf_get_smp_processor_id, bpf_ktime_get_ns,
+    bpf_get_current_comm, bpf_get_current_task, bpf_get_smp_processor_id, bpf_get_stack, bpf_ktime_get_ns,
 };
+use aya_ebpf::programs::PerfEventContext;
 
 /// `CLOCK_MONOTONIC`, nanoseconds.
 #[inline(always)]
@@ -38,4 +41,19 @@ pub(crate) fn current_ids() -> (u32, u32) {
 pub(crate) fn current_comm(out: &mut [u8; 16]) {
     // SAFETY: the destination has the size given; the helper fills all of it.
     unsafe { bpf_get_current_comm(out.as_mut_ptr().cast(), 16) };
+}
+
+/// The registers at the interrupt: the user's or the kernel's.
+#[inline(always)]
+pub(crate) fn interrupt_registers(context: &PerfEventContext) -> &bpf_user_pt_regs_t {
+    // SAFETY: the kernel hands over a live context, and nobody writes it during the program run.
+    unsafe { &(*context.ctx).regs }
+}
+
+/// The kernel's part of the call chain, newest first; returns how many addresses there are.
+#[inline(always)]
+pub(crate) fn kernel_stack<const N: usize>(context: &PerfEventContext, out: &mut [u64; N]) -> u32 {
+    // SAFETY: the destination has the size given.
+    let bytes = unsafe { bpf_get_stack(context.as_ptr(), out.as_mut_ptr().cast(), (N * 8) as u32, 0) };
+    if bytes > 0 { bytes as u32 / 8 } else { 0 }
 }

@@ -24,6 +24,7 @@ mod kernel;
 mod maps;
 mod memory;
 mod process;
+mod registers;
 mod sampler;
 mod unknown;
 mod unwinder;

@@ -8,8 +8,10 @@ use aya_ebpf::maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf};
 use profiler_common::benchmark::{BUCKETS, Timed};
 use profiler_common::layout::Layout;
 use profiler_common::process::ProcessEntry;
-use profiler_common::record::{CodeDefinition, ProcessRecord, SampleBlock};
+use profiler_common::record::{CodeDefinition, KernelStack, NativeBlock, ProcessRecord, SampleBlock};
+use profiler_common::unwind::{Block, Mapping, ROWS_PER_PAGE};
 use profiler_common::walker::Scratch;
+use profiler_common::walker::native::NativeScratch;
 
 /// tgid -> process. Written by user space, and here in fork, exec and exit (process context, never in an
 /// interrupt); read by every sample, lock-free. User space sets the size: `MAX_PROCESSES` in its `recorder`.
@@ -68,6 +70,31 @@ pub(crate) static SEEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(SEEN_SL
 #[map]
 pub(crate) static ASKED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1_024, 0);
 
+/// Executable mappings of profiled processes: one list after the other, each sorted. Written by user space only; so are
+/// the next two. Sized by user space, one entry when native frames are not asked for.
+#[map]
+pub(crate) static MAPPINGS: Array<Mapping> = Array::with_max_entries(1, 0);
+
+/// Directories of unwind tables: each file's blocks in order.
+#[map]
+pub(crate) static BLOCKS: Array<Block> = Array::with_max_entries(1, 0);
+
+/// Pages of unwind tables: rows, see [`profiler_common::unwind::Row`].
+#[map]
+pub(crate) static ROWS: Array<[u64; ROWS_PER_PAGE]> = Array::with_max_entries(1, 0);
+
+/// Working memory of the native unwinder on this CPU.
+#[map]
+pub(crate) static NATIVE_SCRATCH: PerCpuArray<NativeScratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// The native block being filled on this CPU.
+#[map]
+pub(crate) static NATIVE_BLOCK: PerCpuArray<NativeBlock> = PerCpuArray::with_max_entries(1, 0);
+
+/// The kernel stack being filled on this CPU.
+#[map]
+pub(crate) static KERNEL_STACK: PerCpuArray<KernelStack> = PerCpuArray::with_max_entries(1, 0);
+
 /// Histograms of run time, see [`profiler_common::benchmark`].
 #[map]
 pub(crate) static SELF_TIME: PerCpuArray<u64> =
@@ -75,7 +102,7 @@ pub(crate) static SELF_TIME: PerCpuArray<u64> =
 
 /// Stage -> program, see [`Stage`].
 #[map]
-pub(crate) static STAGES: ProgramArray = ProgramArray::with_max_entries(2, 0);
+pub(crate) static STAGES: ProgramArray = ProgramArray::with_max_entries(4, 0);
 
 /// Programs that continue a sample.
 #[derive(Clone, Copy)]
@@ -85,6 +112,10 @@ pub(crate) enum Stage {
     Walk = 0,
     /// `define_code`.
     Define = 1,
+    /// `start_native`.
+    StartNative = 2,
+    /// `walk_native`.
+    WalkNative = 3,
 }
 
 /// Rows of [`LOSSES`].
@@ -97,6 +128,8 @@ pub(crate) enum Loss {
     Event = 1,
     /// A forked child was not entered: `PROCESSES` was full.
     Process = 2,
+    /// Native frames of a sample: the ring was full.
+    Native = 3,
 }
 
 /// Adds one to slot `index` of a per-CPU counter.

@@ -3,15 +3,20 @@
 //! Offsets come from the record types themselves, never from literals: a changed contract changes the decoder.
 //! Total: any input gives an event or a [`DecodeError`]. Touches neither `/proc` nor BPF.
 
+mod native;
+
 use core::mem::offset_of;
 
 use profiler_common::reason::{GilState, StackStatus};
 use profiler_common::record::{
-    BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, CLASS_BYTES, CODE_HEADER_BYTES, COMMAND_BYTES,
-    CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES, MAX_BLOCKS, NAME_BYTES,
-    ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, TEXT_OF_BYTES, TextHeader, record_kind,
+    BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, BLOCK_NATIVE, CLASS_BYTES, CODE_HEADER_BYTES,
+    COMMAND_BYTES, CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES, MAX_BLOCKS,
+    NAME_BYTES, ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, TEXT_OF_BYTES, TextHeader,
+    record_kind,
 };
 use thiserror::Error;
+
+pub use native::{KernelView, NativeFrames, NativeView};
 
 /// Records may be padded to this many bytes.
 const RECORD_ALIGNMENT: usize = 8;
@@ -25,6 +30,10 @@ pub enum Event<'a> {
     Code(CodeView<'a>),
     /// A process appeared, changed its program, or went.
     Process(ProcessView<'a>),
+    /// Part of the native stack of the sample before it, on the same CPU.
+    Native(NativeView<'a>),
+    /// The kernel frames of the sample before it, on the same CPU.
+    Kernel(KernelView<'a>),
 }
 
 /// Why bytes are not a record. Means that the two halves do not fit together; nothing a target does leads here.
@@ -58,6 +67,9 @@ pub enum DecodeError {
     /// Not a [`StackStatus`] code.
     #[error("stack status {0} is unknown")]
     StackStatus(u8),
+    /// Not a [`NativeStatus`] code.
+    #[error("native stack status {0} is unknown")]
+    NativeStatus(u8),
     /// Not a [`GilState`] code.
     #[error("lock state {0} is unknown")]
     GilState(u8),
@@ -116,6 +128,10 @@ pub struct SampleView<'a> {
     pub comm: &'a [u8],
     /// The frames of earlier blocks are to be forgotten.
     pub restarts: bool,
+    /// With the last block: native frames follow.
+    pub native_follows: bool,
+    /// Bit `n`: frame `n` is the outermost one of its invocation of the evaluation loop (3.11).
+    pub entries: u64,
     /// Newest first.
     pub frames: Frames<'a>,
 }
@@ -239,6 +255,8 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
     match u16::read(bytes, 0)? {
         record_kind::SAMPLE => sample(bytes).map(Event::Sample),
         record_kind::CODE => code(bytes).map(Event::Code),
+        record_kind::NATIVE => native::native(bytes).map(Event::Native),
+        record_kind::KERNEL => native::kernel(bytes).map(Event::Kernel),
         record_kind::EXEC => process(bytes, ProcessChange::Exec).map(Event::Process),
         record_kind::FORK => process(bytes, ProcessChange::Fork).map(Event::Process),
         record_kind::EXIT => process(bytes, ProcessChange::Exit).map(Event::Process),
@@ -270,11 +288,14 @@ scalar!(u8 u16 u32 u64);
 /// Reads a field by its name; offset and width are the record type's.
 macro_rules! field {
     ($bytes:expr, $record:ty, $name:ident) => {
-        field_of($bytes, offset_of!($record, $name), |record: &$record| {
-            record.$name
-        })
+        $crate::decode::field_of(
+            $bytes,
+            core::mem::offset_of!($record, $name),
+            |record: &$record| record.$name,
+        )
     };
 }
+use field;
 
 fn field_of<R, T: Scalar>(bytes: &[u8], offset: usize, _gives_width: fn(&R) -> T) -> Result<T, DecodeError> {
     T::read(bytes, offset)
@@ -338,6 +359,10 @@ fn sample(bytes: &[u8]) -> Result<SampleView<'_>, DecodeError> {
         cpu: field!(bytes, SampleBlock, cpu)?,
         comm: unpadded(part(bytes, offset_of!(SampleBlock, comm), COMM_BYTES)?),
         restarts: void > 0,
+        native_follows: last && flags & BLOCK_NATIVE != 0,
+        entries: field!(bytes, SampleBlock, entries)?
+            .checked_shr(u32::try_from(void).unwrap_or(u32::MAX))
+            .unwrap_or(0),
         frames: Frames {
             chunks: frames
                 .get(void * size_of::<RawFrame>()..)

@@ -29,10 +29,13 @@ pub struct Frame {
     pub kind: FrameKind,
     /// Qualified where the interpreter knows it.
     pub name: String,
-    /// As the interpreter has it; `None` for markers.
+    /// As the interpreter or the compiler has it; `None` for markers, and for native code without debug information.
     pub file: Option<String>,
-    /// The part of `file` from its outermost package on (`asyncio/base_events.py`); `None` without a file.
+    /// The part of `file` from its outermost package on (`asyncio/base_events.py`), of native code its base name; `None`
+    /// without a file.
     pub short_file: Option<String>,
+    /// Of native and kernel code: the library it is in (`libz.so.1`), `[kernel]`, the kernel module, `[vdso]` or `[jit]`.
+    pub module: Option<String>,
     /// Current line, 1-based; `None` when the interpreter has none for the instruction.
     pub line: Option<u32>,
     /// `line` is the first of the function because the current one is not known: inside just-in-time compiled code.
@@ -44,6 +47,23 @@ pub struct Frame {
 /// Index into [`Profile::frames`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FrameId(pub u32);
+
+impl FrameId {
+    const PENDING: u32 = 1 << 31;
+
+    /// Stands for frames whose names are still being looked for. In stacks that are being recorded only.
+    #[must_use]
+    pub(crate) const fn pending(index: u32) -> Self {
+        Self(index | Self::PENDING)
+    }
+
+    /// The index, for a place holder.
+    #[must_use]
+    pub(crate) fn as_pending(self) -> Option<usize> {
+        let index = usize::try_from(self.0 & !Self::PENDING).ok()?;
+        (self.0 & Self::PENDING != 0).then_some(index)
+    }
+}
 
 /// Index into [`Profile::stacks`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -5,47 +5,50 @@ use aya_ebpf::programs::PerfEventContext;
 use profiler_common::benchmark::Timed;
 use profiler_common::process::PROCESS_PYTHON;
 use profiler_common::reason::{Outcome, StackStatus};
-use profiler_common::record::{BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, record_kind};
+use profiler_common::record::{BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, BLOCK_NATIVE, record_kind};
 use profiler_common::walker::locate;
 
 use crate::benchmark;
-use crate::globals::{REPORT_UNKNOWN, TASK_THREAD_POINTER};
+use crate::globals::{NATIVE, REPORT_UNKNOWN, TASK_THREAD_POINTER};
 use crate::kernel::{cpu, current_comm, current_ids, current_task, now_ns};
 use crate::maps::{BLOCK, INTERRUPTS, LAYOUTS, OUTCOMES, SCRATCH, Stage, count, process, slot, tail_call};
 use crate::memory::{CurrentTask, kernel_field};
 use crate::unknown::report_unknown;
 use crate::unwinder::emit_block;
+use crate::unwinder::python::continue_native;
 
 /// One interrupt.
 #[perf_event]
 pub(crate) fn sample_on_cpu(context: PerfEventContext) -> u32 {
     count(&INTERRUPTS, 0);
-    let outcome = sample(&context);
-    count(&OUTCOMES, u32::from(outcome.code()));
+    if let Some(outcome) = sample(&context) {
+        count(&OUTCOMES, u32::from(outcome.code()));
+    }
     0
 }
 
+/// `None` when the next stage will count the outcome.
 #[inline(always)]
-fn sample(context: &PerfEventContext) -> Outcome {
+fn sample(context: &PerfEventContext) -> Option<Outcome> {
     let started_ns = benchmark::begin();
     let (tgid, tid) = current_ids();
     if tgid == 0 {
-        return Outcome::Idle;
+        return Some(Outcome::Idle);
     }
     let Some(process) = process(tgid) else {
         if REPORT_UNKNOWN.load() != 0 {
             report_unknown(tgid);
         }
-        return Outcome::NotProfiled;
+        return Some(Outcome::NotProfiled);
     };
     if process.flags & PROCESS_PYTHON == 0 {
-        return Outcome::NotProfiled;
+        return Some(Outcome::NotProfiled);
     }
     let Some(layout) = LAYOUTS.get(process.layout) else {
-        return Outcome::NoLayout;
+        return Some(Outcome::NoLayout);
     };
     let (Some(scratch), Some(block)) = (slot(&SCRATCH, 0), slot(&BLOCK, 0)) else {
-        return Outcome::NoScratch;
+        return Some(Outcome::NoScratch);
     };
     scratch.started_ns = started_ns;
     let thread_pointer = kernel_field(current_task(), TASK_THREAD_POINTER.load(), 0u64);
@@ -62,6 +65,9 @@ fn sample(context: &PerfEventContext) -> Outcome {
     if scratch.compiled == 1 {
         block.flags |= BLOCK_COMPILED;
     }
+    if NATIVE.load() != 0 {
+        block.flags |= BLOCK_NATIVE;
+    }
     block.frame_count = 0;
     block.void = 0;
     block.entries = 0;
@@ -76,9 +82,10 @@ fn sample(context: &PerfEventContext) -> Outcome {
 
     if matches!(status, StackStatus::Complete) {
         tail_call(context, Stage::Walk);
-        return Outcome::NoTailCall;
+        return Some(Outcome::NoTailCall);
     }
     block.status = status.code() as u8;
     block.flags |= BLOCK_LAST;
-    emit_block(block)
+    let outcome = emit_block(block);
+    continue_native(context, block, outcome)
 }

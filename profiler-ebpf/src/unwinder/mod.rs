@@ -1,6 +1,7 @@
 //! From a thread state to frames in the ring buffer.
 
 pub(crate) mod definition;
+pub(crate) mod native;
 pub(crate) mod python;
 
 use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;

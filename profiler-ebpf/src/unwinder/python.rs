@@ -6,8 +6,8 @@ use profiler_common::benchmark::Timed;
 use profiler_common::layout::{LAYOUT_CODE_VERSION, Layout};
 use profiler_common::process::ProcessEntry;
 use profiler_common::reason::{Outcome, StackStatus};
-use profiler_common::record::{BLOCK_LAST, MAX_BLOCKS, SampleBlock};
-use profiler_common::walker::{CodeSeen, walk_block};
+use profiler_common::record::{BLOCK_LAST, BLOCK_NATIVE, FRAMES_PER_BLOCK, MAX_BLOCKS, SampleBlock};
+use profiler_common::walker::{CodeSeen, FRAMES_PER_STRETCH, Scratch, begin_block, walk_stretch};
 
 use crate::benchmark;
 use crate::maps::{
@@ -15,6 +15,7 @@ use crate::maps::{
 };
 use crate::memory::CurrentTask;
 use crate::unwinder::emit_block;
+use crate::unwinder::native::refuse;
 
 /// Walks one block, sends it, and continues with the next stage.
 #[perf_event]
@@ -39,8 +40,17 @@ fn walk(context: &PerfEventContext) -> Option<Outcome> {
     let seen = SeenCache::new(process, layout, block.time_ns);
     scratch.steady = u32::from(scratch.seen_salt == seen.salt);
     scratch.seen_salt = seen.salt;
+    scratch.salt = seen.salt;
     let walk_ns = benchmark::begin();
-    block.frame_count = walk_block(&CurrentTask, &seen, layout, scratch, &mut block.frames) as u16;
+    begin_block(scratch);
+    let mut walked = 0;
+    for _ in 0..FRAMES_PER_BLOCK / FRAMES_PER_STRETCH {
+        if scratch.cursor.is_null() {
+            break;
+        }
+        walked = walk_python_stretch(process.layout, walked);
+    }
+    block.frame_count = walked as u16;
     benchmark::end(Timed::Walk, walk_ns);
     block.void = scratch.void;
     block.entries = scratch.entries;
@@ -64,12 +74,37 @@ fn walk(context: &PerfEventContext) -> Option<Outcome> {
     outcome
 }
 
+/// The next frames of this CPU's block, from `first` on; returns where they end. A global function: the kernel verifies
+/// it once, for any arguments, instead of at each of its calls. Therefore it has only numbers as arguments and looks up
+/// everything itself.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn walk_python_stretch(layout: u32, first: u32) -> u32 {
+    let (Some(layout), Some(scratch), Some(block)) =
+        (LAYOUTS.get(layout), slot(&SCRATCH, 0), slot(&BLOCK, 0))
+    else {
+        return 0;
+    };
+    let seen = SeenCache::of_sample(scratch);
+    walk_stretch(
+        &CurrentTask,
+        &seen,
+        layout,
+        scratch,
+        &mut block.frames,
+        first as usize,
+    ) as u32
+}
+
 /// Sends the block, and ends the sample or starts its next block. `None` when the next stage counts the outcome.
 #[inline(always)]
 pub(crate) fn finish_block(context: &PerfEventContext, block: &mut SampleBlock) -> Option<Outcome> {
     let outcome = emit_block(block);
-    if block.flags & BLOCK_LAST != 0 || matches!(outcome, Outcome::RingFull) {
+    if matches!(outcome, Outcome::RingFull) {
         return Some(outcome);
+    }
+    if block.flags & BLOCK_LAST != 0 {
+        return continue_native(context, block, outcome);
     }
     block.index += 1;
     tail_call(context, Stage::Walk);
@@ -79,7 +114,25 @@ pub(crate) fn finish_block(context: &PerfEventContext, block: &mut SampleBlock) 
     block.entries = 0;
     block.status = StackStatus::Truncated.code() as u8;
     block.flags |= BLOCK_LAST;
-    Some(emit_block(block))
+    let outcome = emit_block(block);
+    if !matches!(outcome, Outcome::RingFull) && block.flags & BLOCK_NATIVE != 0 {
+        refuse(block);
+    }
+    Some(outcome)
+}
+
+/// Goes on with the native frames, if they are asked for. `None` when the next stage counts the outcome.
+#[inline(always)]
+pub(crate) fn continue_native(
+    context: &PerfEventContext,
+    block: &SampleBlock,
+    outcome: Outcome,
+) -> Option<Outcome> {
+    if block.flags & BLOCK_NATIVE != 0 && matches!(outcome, Outcome::Delivered) {
+        tail_call(context, Stage::StartNative);
+        refuse(block);
+    }
+    Some(outcome)
 }
 
 /// The sampled process and its layout.
@@ -108,6 +161,12 @@ impl SeenCache {
         Self {
             salt: process.incarnation ^ epoch.rotate_left(48),
         }
+    }
+
+    /// That of the sample being walked.
+    #[inline(always)]
+    pub(crate) fn of_sample(scratch: &Scratch) -> Self {
+        Self { salt: scratch.salt }
     }
 
     /// The slot for a code object, and what it holds when the definition was sent.

@@ -46,6 +46,11 @@ pub const ALL: &[KernelField] = &[
         paths: &["mm"],
     },
     KernelField {
+        global: "TASK_STACK",
+        structure: "task_struct",
+        paths: &["stack"],
+    },
+    KernelField {
         global: "TASK_SIGNAL",
         structure: "task_struct",
         paths: &["signal"],

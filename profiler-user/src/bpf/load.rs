@@ -15,18 +15,25 @@ use profiler_common::benchmark::{BUCKETS, Timed};
 use profiler_common::layout::Layout;
 use profiler_common::process::ProcessEntry;
 use profiler_common::reason::Outcome;
+use profiler_common::unwind::{Block, Mapping};
 
 use tokio::io::unix::AsyncFd;
+
+use crate::code::store::ProcessKey;
+use crate::native::unwind::Capacity;
 
 use super::btf::{Btf, BtfError};
 use super::kernel_fields;
 use super::perf_event::{PerfError, Sampler};
+use super::unwind_maps::{NO_TABLES, UnwindMaps};
 
 /// The kernel half, compiled by `build.rs`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/pyebpf-bpf"));
 
 /// Programs that continue a sample, in the order of the `STAGES` slots.
 const STAGES: &[&str] = &["walk_python", "define_code"];
+/// Further ones, when native frames are taken.
+const NATIVE_STAGES: &[&str] = &["start_native", "walk_native"];
 /// The program that perf events start.
 const SAMPLER: &str = "sample_on_cpu";
 /// The yardstick of benchmarks, started by perf events too.
@@ -44,12 +51,16 @@ const NAMES: (&str, &str) = ("task_rename", "task_rename");
 /// A record that may be copied byte by byte into a map.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-struct Plain<T>(T);
+pub(super) struct Plain<T>(pub(super) T);
 
 // SAFETY: `repr(C)`, integers only, no padding (asserted by size in profiler-common).
 unsafe impl aya::Pod for Plain<ProcessEntry> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Plain<Layout> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Plain<Mapping> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Plain<Block> {}
 
 /// Why the kernel half cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +127,8 @@ pub struct Options {
     pub max_processes: u32,
     /// Whether programs time themselves (benchmarks).
     pub measure_self: bool,
+    /// Room for unwind tables when native and kernel frames are taken.
+    pub native: Option<Capacity>,
 }
 
 /// The loaded kernel half. Dropping it detaches everything.
@@ -128,6 +141,7 @@ pub struct Kernel {
     losses: PerCpuArray<MapData, u64>,
     interrupts: PerCpuArray<MapData, u64>,
     self_time: PerCpuArray<MapData, u64>,
+    unwind_maps: UnwindMaps,
     _stages: ProgramArray<MapData>,
 }
 
@@ -175,15 +189,27 @@ impl Kernel {
         }
         let all = u32::from(options.all_processes);
         let measure = u32::from(options.measure_self);
+        let native = u32::from(options.native.is_some());
+        let room = options.native.unwrap_or(NO_TABLES);
         loader
             .override_global("REPORT_UNKNOWN", &all, true)
             .override_global("REPORT_ALL_PROCESSES", &all, true)
             .override_global("MEASURE_SELF", &measure, true)
+            .override_global("NATIVE", &native, true)
+            .map_max_entries("MAPPINGS", room.mappings)
+            .map_max_entries("BLOCKS", room.blocks)
+            .map_max_entries("ROWS", room.row_pages)
             .map_max_entries("SAMPLES", options.sample_ring_bytes)
             .map_max_entries("PROCESSES", options.max_processes);
         let mut ebpf = loader.load(OBJECT)?;
-        load_samplers(&mut ebpf, options.measure_self)?;
-        let stages = fill_stages(&mut ebpf)?;
+        let native_stages = if options.native.is_some() {
+            NATIVE_STAGES
+        } else {
+            &[]
+        };
+        let stage_names: Vec<_> = STAGES.iter().chain(native_stages).copied().collect();
+        load_samplers(&mut ebpf, &stage_names, options.measure_self)?;
+        let stages = fill_stages(&mut ebpf, &stage_names)?;
         attach_tracepoints(&mut ebpf, options)?;
         let rings = Rings {
             samples: Ring(take(&mut ebpf, "SAMPLES")?),
@@ -197,6 +223,7 @@ impl Kernel {
             losses: take(&mut ebpf, "LOSSES")?,
             interrupts: take(&mut ebpf, "INTERRUPTS")?,
             self_time: take(&mut ebpf, "SELF_TIME")?,
+            unwind_maps: UnwindMaps::take(&mut ebpf)?,
             _stages: stages,
             ebpf,
         };
@@ -275,20 +302,25 @@ impl Kernel {
             })
     }
 
-    /// Changes the flags of a process, if it is still the one meant.
+    /// Changes the entry of a process, if it is still the one meant.
     ///
     /// # Errors
     /// [`LoadError::Map`] when the kernel refuses; a process that has ended or executed another program is no error.
-    pub fn set_flags(&mut self, tgid: u32, incarnation: u64, flags: u32) -> Result<(), LoadError> {
-        let Some(entry) = self
+    pub fn change_process(
+        &mut self,
+        key: ProcessKey,
+        change: impl FnOnce(&mut ProcessEntry),
+    ) -> Result<(), LoadError> {
+        let tgid = key.tgid;
+        let Some(mut entry) = self
             .process(tgid)
-            .filter(|entry| entry.incarnation == incarnation)
+            .filter(|entry| entry.incarnation == key.incarnation)
         else {
             return Ok(());
         };
+        change(&mut entry);
         // Only where an entry is: an exec in between has removed it.
         let only_existing = 2; // BPF_EXIST
-        let entry = ProcessEntry { flags, ..entry };
         match self.processes.insert(tgid, Plain(entry), only_existing) {
             Err(source) if self.process(tgid).is_some() => Err(LoadError::Map {
                 name: "PROCESSES",
@@ -311,6 +343,11 @@ impl Kernel {
         }
     }
 
+    /// The unwind tables.
+    pub fn unwind_maps(&mut self) -> &mut UnwindMaps {
+        &mut self.unwind_maps
+    }
+
     /// Interrupts taken so far.
     #[must_use]
     pub fn interrupts(&self) -> u64 {
@@ -326,10 +363,10 @@ impl Kernel {
             .collect()
     }
 
-    /// Records lost: code definitions, process events, forked children that found no room.
+    /// Records lost: code definitions, process events, forked children that found no room, native frames.
     #[must_use]
-    pub fn losses(&self) -> [u64; 3] {
-        [0, 1, 2].map(|index| sum(&self.losses, index))
+    pub fn losses(&self) -> [u64; 4] {
+        [0, 1, 2, 3].map(|index| sum(&self.losses, index))
     }
 
     /// Cost of every program.
@@ -385,8 +422,8 @@ fn raise_memlock_limit() {
     }
 }
 
-fn load_samplers(ebpf: &mut Ebpf, with_floor: bool) -> Result<(), LoadError> {
-    for name in STAGES
+fn load_samplers(ebpf: &mut Ebpf, stages: &[&'static str], with_floor: bool) -> Result<(), LoadError> {
+    for name in stages
         .iter()
         .copied()
         .chain([SAMPLER])
@@ -399,9 +436,9 @@ fn load_samplers(ebpf: &mut Ebpf, with_floor: bool) -> Result<(), LoadError> {
     Ok(())
 }
 
-fn fill_stages(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, LoadError> {
+fn fill_stages(ebpf: &mut Ebpf, names: &[&'static str]) -> Result<ProgramArray<MapData>, LoadError> {
     let mut stages: ProgramArray<MapData> = take(ebpf, "STAGES")?;
-    for (slot, name) in (0u32..).zip(STAGES.iter().copied()) {
+    for (slot, name) in (0u32..).zip(names.iter().copied()) {
         let program = program::<PerfEvent>(ebpf, name)?;
         let fd = program
             .fd()
@@ -440,7 +477,7 @@ where
         .map_err(|source| LoadError::Program { name, source })
 }
 
-fn take<M: TryFrom<aya::maps::Map, Error = MapError>>(
+pub(super) fn take<M: TryFrom<aya::maps::Map, Error = MapError>>(
     ebpf: &mut Ebpf,
     name: &'static str,
 ) -> Result<M, LoadError> {

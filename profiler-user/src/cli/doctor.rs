@@ -110,6 +110,7 @@ fn load_check() -> Check {
         sample_ring_bytes: 4 << 20,
         max_processes: 1024,
         measure_self: false,
+        native: None,
     };
     match Kernel::load(&options) {
         Ok((kernel, _)) => {

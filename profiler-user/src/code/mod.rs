@@ -20,4 +20,4 @@ pub mod store;
 pub mod text;
 
 #[cfg(test)]
-mod pythons;
+pub(crate) mod pythons;

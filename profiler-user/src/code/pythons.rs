@@ -1,4 +1,4 @@
-//! The real interpreters that tests of this folder run: pyenv's.
+//! The real interpreters that tests of this folder and of `native` run: pyenv's.
 
 use std::path::PathBuf;
 
@@ -6,18 +6,18 @@ use std::path::PathBuf;
 const REQUIRE: &str = "PYEBPF_REQUIRE_PYTHONS";
 
 /// A CPython 3 installed by pyenv.
-pub(super) struct Python {
+pub(crate) struct Python {
     /// 11 for 3.11.
-    pub(super) minor: u8,
+    pub(crate) minor: u8,
     /// The program.
-    pub(super) program: PathBuf,
+    pub(crate) program: PathBuf,
 }
 
 /// The newest installed CPython of each of these minor versions. Prints which are not there.
 ///
 /// # Panics
 /// When one is missing although the environment requires all.
-pub(super) fn installed(minors: impl IntoIterator<Item = u8>) -> Vec<Python> {
+pub(crate) fn installed(minors: impl IntoIterator<Item = u8>) -> Vec<Python> {
     let versions = root().join("versions");
     let mut names: Vec<String> = std::fs::read_dir(&versions)
         .map(|entries| {

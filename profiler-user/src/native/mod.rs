@@ -1,5 +1,7 @@
-//! Native frames: everything about machine code that is not an interpreter's.
-//!
-//! Used by the recorder.
+//! Native and kernel frames: by which rules they are unwound, what they are called, and where they stand among the Python
+//! frames.
 
+pub mod merge;
+pub mod names;
+pub mod symbol;
 pub mod unwind;

@@ -9,6 +9,7 @@ use inferno::flamegraph::color::PaletteMap;
 use inferno::flamegraph::{Direction, Options, TextTruncateDirection, from_lines};
 
 use crate::output::folded::{Folded, Rank};
+use crate::output::legend::{self, WithLegend, legend};
 use crate::output::{Output, OutputError, RenderOptions, escape, palette};
 use crate::profile::Profile;
 
@@ -42,8 +43,9 @@ impl Output for Flamegraph {
             return Err(OutputError::NoSamples);
         }
         let lines = visible_lines(&folded);
-        draw(&lines, &mut colors(&folded), &profile.title, out)?;
-        Ok(())
+        let mut out = WithLegend::new(out, legend(profile));
+        draw(&lines, &mut colors(&folded), &profile.title, &mut out)?;
+        Ok(out.finish()?)
     }
 }
 
@@ -53,6 +55,7 @@ fn draw(lines: &[String], colors: &mut PaletteMap, title: &str, out: &mut dyn Wr
     options.direction = Direction::Inverted;
     options.min_width = MIN_WIDTH_PERCENT;
     options.title = escape::printable(title);
+    options.subtitle = Some(legend::PLACEHOLDER.to_owned());
     options.count_name = "samples".to_owned();
     // A name starts with what matters most.
     options.text_truncate_direction = TextTruncateDirection::Right;
@@ -232,6 +235,33 @@ mod tests {
             "processes-threads.svg.frames",
             &drawn(&svg(&mut hand_made(), &options)),
         );
+    }
+
+    #[test]
+    fn a_legend_says_which_colour_is_whose_code_as_far_as_they_occur() {
+        let labels = |profile: &mut Profile| -> Vec<String> {
+            let svg = svg(profile, &RenderOptions::default());
+            let legend = svg.split_once("<g id=\"legend\">").expect("it is there").1;
+            let legend = legend.split_once("</g>").expect("it ends").0;
+            let texts = legend.split("<text ").skip(1);
+            texts
+                .map(|text| text.split(['>', '<']).nth(1).expect("a text").to_owned())
+                .collect()
+        };
+        let mut all = hand_made();
+        assert_eq!(
+            labels(&mut all),
+            [
+                "Python: program",
+                "Python: packages",
+                "Python: standard library",
+                "native",
+                "interpreter",
+                "kernel",
+                "no code"
+            ]
+        );
+        assert_eq!(labels(&mut mostly_narrow()), ["Python: program"]);
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod file;
 mod flamegraph;
 mod folded;
 mod group;
+mod legend;
 mod palette;
 mod raw;
 mod speedscope;

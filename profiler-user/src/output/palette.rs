@@ -1,7 +1,8 @@
-//! Colours of the flame graph: whose code a frame is. Used by `flamegraph` only.
+//! Colours of the flame graph: whose code a frame is. Used by `flamegraph` and `legend`.
 //!
 //! inferno's Python palette tells site-packages and the standard library from one's own code by the whole path, which
-//! the short file names of the picture no longer have; so the same hues are chosen here, from the frame itself.
+//! the short file names of the picture no longer have; so owners are told apart here, by the frame itself. The colours stay
+//! apart for people who do not see red, green or blue as others do (see the test), and black text is readable on each.
 
 use inferno::flamegraph::color::Color;
 
@@ -9,49 +10,30 @@ use crate::profile::{Frame, FrameKind};
 
 /// The fill of a root frame.
 pub(super) const ROOT: Color = grey(225);
+/// How much darker or lighter than its owner's colour a frame may be, per channel.
+const SHADES: u8 = 22;
 
 /// The fill of a frame. Same text, same colour, in every picture.
 pub(super) fn color(frame: &Frame, text: &str) -> Color {
-    let shade = shade(text);
-    let scaled = |base: u8, span: u8| base + u8::try_from(u32::from(span) * shade / 256).unwrap_or(span);
-    match owner(frame) {
-        Owner::Program => Color {
-            r: scaled(200, 55),
-            g: scaled(50, 80),
-            b: scaled(50, 80),
-        },
-        Owner::Package => Color {
-            r: scaled(50, 60),
-            g: scaled(165, 55),
-            b: scaled(165, 55),
-        },
-        Owner::StandardLibrary => Color {
-            r: scaled(175, 55),
-            g: scaled(175, 55),
-            b: scaled(50, 20),
-        },
-        Owner::Native => Color {
-            r: scaled(80, 60),
-            g: scaled(80, 60),
-            b: scaled(205, 50),
-        },
-        Owner::Interpreter => Color {
-            r: scaled(190, 65),
-            g: scaled(80, 60),
-            b: scaled(190, 65),
-        },
-        Owner::Kernel => Color {
-            r: scaled(190, 65),
-            g: scaled(90, 65),
-            b: 0,
-        },
-        Owner::Nobody => grey(200),
+    match Owner::of(frame) {
+        Owner::Nobody => Owner::Nobody.color(),
+        owner => shaded(owner.color(), shade(text)),
+    }
+}
+
+fn shaded(color: Color, shade: u32) -> Color {
+    let offset = u8::try_from(u32::from(SHADES) * shade / 256).unwrap_or(SHADES);
+    let channel = |value: u8| value.saturating_sub(SHADES / 2).saturating_add(offset);
+    Color {
+        r: channel(color.r),
+        g: channel(color.g),
+        b: channel(color.b),
     }
 }
 
 /// Whose code it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Owner {
+pub(super) enum Owner {
     Program,
     Package,
     StandardLibrary,
@@ -61,13 +43,52 @@ enum Owner {
     Nobody,
 }
 
-fn owner(frame: &Frame) -> Owner {
-    match frame.kind {
-        FrameKind::Native => Owner::Native,
-        FrameKind::Interpreter => Owner::Interpreter,
-        FrameKind::Kernel => Owner::Kernel,
-        FrameKind::Marker => Owner::Nobody,
-        FrameKind::Python => owner_of_file(frame.file.as_deref().unwrap_or("")),
+impl Owner {
+    /// In the order of the legend.
+    pub(super) const ALL: &[Self] = &[
+        Self::Program,
+        Self::Package,
+        Self::StandardLibrary,
+        Self::Native,
+        Self::Interpreter,
+        Self::Kernel,
+        Self::Nobody,
+    ];
+
+    pub(super) fn of(frame: &Frame) -> Self {
+        match frame.kind {
+            FrameKind::Native => Self::Native,
+            FrameKind::Interpreter => Self::Interpreter,
+            FrameKind::Kernel => Self::Kernel,
+            FrameKind::Marker => Self::Nobody,
+            FrameKind::Python => owner_of_file(frame.file.as_deref().unwrap_or("")),
+        }
+    }
+
+    /// In the legend.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Program => "Python: program",
+            Self::Package => "Python: packages",
+            Self::StandardLibrary => "Python: standard library",
+            Self::Native => "native",
+            Self::Interpreter => "interpreter",
+            Self::Kernel => "kernel",
+            Self::Nobody => "no code",
+        }
+    }
+
+    pub(super) fn color(self) -> Color {
+        let (r, g, b) = match self {
+            Self::Program => (232, 117, 103),
+            Self::Package => (25, 150, 148),
+            Self::StandardLibrary => (236, 215, 30),
+            Self::Native => (116, 120, 214),
+            Self::Interpreter => (244, 164, 244),
+            Self::Kernel => (194, 133, 26),
+            Self::Nobody => (205, 205, 205),
+        };
+        Color { r, g, b }
     }
 }
 
@@ -113,7 +134,86 @@ const fn grey(level: u8) -> Color {
 
 #[cfg(test)]
 mod tests {
-    use super::{Owner, owner_of_file};
+    use inferno::flamegraph::color::Color;
+
+    use super::{Owner, owner_of_file, shaded};
+
+    /// How people see linear red, green and blue: as most do, and without one of the three cones
+    /// (Machado, Oliveira and Fernandes 2009, severity 1).
+    const EYES: [[[f64; 3]; 3]; 4] = [
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        [
+            [0.152_286, 1.052_583, -0.204_868],
+            [0.114_503, 0.786_281, 0.099_216],
+            [-0.003_882, -0.048_116, 1.051_998],
+        ],
+        [
+            [0.367_322, 0.860_646, -0.227_968],
+            [0.280_085, 0.672_501, 0.047_413],
+            [-0.011_820, 0.042_940, 0.968_881],
+        ],
+        [
+            [1.255_528, -0.076_749, -0.178_779],
+            [-0.078_411, 0.930_809, 0.147_602],
+            [0.004_733, 0.691_367, 0.303_900],
+        ],
+    ];
+    /// A difference in CIELAB that is seen at a glance; 2.3 is just noticeable.
+    const SEEN_AT_A_GLANCE: f64 = 20.0;
+
+    fn linear(color: Color) -> [f64; 3] {
+        [color.r, color.g, color.b].map(|channel| {
+            let value = f64::from(channel) / 255.0;
+            if value <= 0.040_45 {
+                value / 12.92
+            } else {
+                ((value + 0.055) / 1.055).powf(2.4)
+            }
+        })
+    }
+
+    /// A color as these eyes see it, in CIELAB (D65).
+    fn lab(color: Color, eyes: &[[f64; 3]; 3]) -> [f64; 3] {
+        let [r, g, b] = linear(color);
+        let [r, g, b] = eyes.map(|row| (row[0] * r + row[1] * g + row[2] * b).clamp(0.0, 1.0));
+        let x = (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.950_47;
+        let y = 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        let z = (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.088_83;
+        let [x, y, z] = [x, y, z].map(|t| {
+            if t > 0.008_856 {
+                t.cbrt()
+            } else {
+                7.787 * t + 16.0 / 116.0
+            }
+        });
+        [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
+    }
+
+    #[test]
+    fn owners_look_different_to_everybody() {
+        for (index, one) in Owner::ALL.iter().enumerate() {
+            for other in &Owner::ALL[index + 1..] {
+                for eyes in &EYES {
+                    let (a, b) = (lab(one.color(), eyes), lab(other.color(), eyes));
+                    let difference = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+                    assert!(
+                        difference > SEEN_AT_A_GLANCE,
+                        "{one:?} and {other:?}: {difference}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn black_text_is_readable_on_every_color() {
+        for owner in Owner::ALL {
+            // WCAG 2.2, success criterion 1.4.3: 4.5 to 1.
+            let [r, g, b] = linear(shaded(owner.color(), 0));
+            let luminance = 0.2126 * r + 0.7152 * g + 0.0722 * b;
+            assert!((luminance + 0.05) / 0.05 > 4.5, "{owner:?}");
+        }
+    }
 
     #[test]
     fn the_folder_tells_whose_code_it_is() {

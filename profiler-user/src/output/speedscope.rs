@@ -70,11 +70,14 @@ struct SharedFrame {
 }
 
 impl SharedFrame {
-    /// Always the whole path: speedscope has room for it.
+    /// Always the whole path: speedscope has room for it. Native code without a source file has its library there.
     fn new(frame: &Frame, options: &RenderOptions) -> Self {
         let (file, line) = match frame.kind {
             FrameKind::Marker => (None, None),
-            _ => (frame.file.clone(), options.line(frame)),
+            _ => (
+                frame.file.clone().or_else(|| frame.module.clone()),
+                options.line(frame),
+            ),
         };
         Self {
             name: frame.name.clone(),

@@ -39,7 +39,8 @@ impl RenderOptions {
         line.filter(|line| *line != 0)
     }
 
-    /// `name (file.py:LINE)`, `~` before a line that is only that of the `def`; without what is not known, and only the name of a marker.
+    /// `name (file.py:LINE)`, `~` before a line that is only that of the `def`; without what is not known, and only the name
+    /// of a marker. Native code reads the same, `name (file.c:LINE)`; where the compiler left no file, `name (libfoo.so)`.
     #[must_use]
     pub fn frame_text(&self, frame: &Frame) -> String {
         let file = if self.full_filenames {
@@ -47,7 +48,7 @@ impl RenderOptions {
         } else {
             frame.short_file.as_ref()
         };
-        match file.or(frame.file.as_ref()) {
+        match file.or(frame.file.as_ref()).or(frame.module.as_ref()) {
             Some(file) if frame.kind != FrameKind::Marker => match self.line(frame) {
                 Some(line) if frame.approximate && self.lines == LineStyle::Current => {
                     format!("{} ({file}:~{line})", frame.name)
@@ -92,6 +93,7 @@ mod tests {
             name: "Loop.run".to_owned(),
             file: Some("/usr/lib/python3.11/asyncio/base_events.py".to_owned()),
             short_file: Some("asyncio/base_events.py".to_owned()),
+            module: None,
             line: Some(1936),
             approximate: false,
             first_line: Some(1890),
@@ -156,13 +158,13 @@ mod tests {
     #[test]
     fn a_file_without_a_short_form_is_shown_whole_and_no_file_not_at_all() {
         let plain = options(LineStyle::Current);
-        let native = Frame {
+        let whole = Frame {
             short_file: None,
-            file: Some("libz.so".to_owned()),
+            file: Some("<string>".to_owned()),
             line: None,
             ..frame()
         };
-        assert_eq!(plain.frame_text(&native), "Loop.run (libz.so)");
+        assert_eq!(plain.frame_text(&whole), "Loop.run (<string>)");
         let kernel = Frame {
             short_file: None,
             file: None,
@@ -175,6 +177,44 @@ mod tests {
             ..frame()
         };
         assert_eq!(plain.frame_text(&marker), "<truncated>");
+    }
+
+    #[test]
+    fn native_code_shows_its_source_line_or_else_its_library() {
+        let with_line = Frame {
+            kind: FrameKind::Native,
+            name: "inflate".to_owned(),
+            file: Some("/build/zlib-1.2.13/inflate.c".to_owned()),
+            short_file: Some("inflate.c".to_owned()),
+            module: Some("libz.so.1.2.13".to_owned()),
+            line: Some(622),
+            first_line: None,
+            ..frame()
+        };
+        let text = |options: &RenderOptions, frame: &Frame| options.frame_text(frame);
+        let plain = options(LineStyle::Current);
+        assert_eq!(text(&plain, &with_line), "inflate (inflate.c:622)");
+        assert_eq!(text(&options(LineStyle::None), &with_line), "inflate (inflate.c)");
+        assert_eq!(
+            text(&options(LineStyle::Function), &with_line),
+            "inflate (inflate.c)"
+        );
+        let full = RenderOptions {
+            full_filenames: true,
+            ..options(LineStyle::Current)
+        };
+        assert_eq!(
+            text(&full, &with_line),
+            "inflate (/build/zlib-1.2.13/inflate.c:622)"
+        );
+        let stripped = Frame {
+            file: None,
+            short_file: None,
+            line: None,
+            ..with_line
+        };
+        assert_eq!(text(&plain, &stripped), "inflate (libz.so.1.2.13)");
+        assert_eq!(text(&full, &stripped), "inflate (libz.so.1.2.13)");
     }
 
     #[test]

@@ -22,19 +22,20 @@ pub(super) fn python(name: &str, file: &str, line: u32, first_line: u32) -> Fram
         name: name.to_owned(),
         file: Some(file.to_owned()),
         short_file: short.map(|(_, short)| short.to_owned()),
+        module: None,
         line: Some(line),
         approximate: false,
         first_line: Some(first_line),
     }
 }
 
-fn other(kind: FrameKind, name: &str, file: Option<&str>) -> Frame {
-    let file = file.map(str::to_owned);
+fn other(kind: FrameKind, name: &str, module: Option<&str>) -> Frame {
     Frame {
         kind,
         name: name.to_owned(),
-        file,
+        file: None,
         short_file: None,
+        module: module.map(str::to_owned),
         line: None,
         approximate: false,
         first_line: None,
@@ -134,6 +135,13 @@ pub(super) fn hand_made() -> Profile {
         ),
         other(FrameKind::Marker, "<native thread>", None),
         other(FrameKind::Native, "operator new 42", None),
+        Frame {
+            file: Some("/build/zlib-1.2.13/inflate.c".to_owned()),
+            short_file: Some("inflate.c".to_owned()),
+            line: Some(622),
+            ..other(FrameKind::Native, "inflate", Some("libz.so.1"))
+        },
+        other(FrameKind::Kernel, "vfs_read", Some("[kernel]")),
     ];
     let recursion: Vec<u32> = [0, 1].into_iter().chain([2; DEPTH]).collect();
     let recursion_on_the_other_line: Vec<u32> = [0, 1].into_iter().chain([2; DEPTH - 1]).chain([3]).collect();
@@ -146,6 +154,7 @@ pub(super) fn hand_made() -> Profile {
         &[7, 8],
         &[12],
         &[0, 1, 6, 10, 13],
+        &[0, 1, 6, 14, 15],
     ];
     // Thread 0 pauses between 0.05 s and 1 s; thread 1 arrives out of order, as from another processor.
     let samples = [
@@ -162,6 +171,7 @@ pub(super) fn hand_made() -> Profile {
         (1000, 0, 7),
         (1013, 0, 7),
         (1500, 3, 6),
+        (1510, 3, 8),
         (1990, 2, 5),
     ];
     profile(processes, threads, frames, stacks, &samples)

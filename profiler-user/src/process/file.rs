@@ -42,7 +42,7 @@ pub enum FileError {
 }
 
 /// The state of a file that changes when its content does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stamp {
     /// Bytes.
     pub size: u64,

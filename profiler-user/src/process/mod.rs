@@ -201,6 +201,27 @@ fn parse_user(text: &[u8]) -> Option<u32> {
         .ok()
 }
 
+/// The process's id in its own pid namespace, from `/proc/PID/status`: what it takes itself for.
+///
+/// # Errors
+/// When the process is gone, or the kernel's text is not understood.
+pub fn innermost_id(pid: u32) -> Result<u32, ProcessError> {
+    let text = read_bounded(pid, "status", STATUS_BYTES)?;
+    parse_innermost_id(&text).ok_or(ProcessError::Malformed { pid, entry: "status" })
+}
+
+/// `NSpid:` and an id for each namespace from the reader's inwards (Linux 4.1).
+fn parse_innermost_id(text: &[u8]) -> Option<u32> {
+    let line = text
+        .split(|&byte| byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"NSpid:"))?;
+    let last = std::str::from_utf8(line)
+        .ok()?
+        .split_ascii_whitespace()
+        .next_back()?;
+    last.parse().ok()
+}
+
 /// The arguments the process shows, cut off after 4 KiB; empty for kernel threads and zombies. Bytes that are
 /// not UTF-8 become U+FFFD.
 ///
@@ -331,6 +352,9 @@ mod tests {
             user(pid).expect("this process exists"),
             rustix::process::geteuid().as_raw()
         );
+        assert!(innermost_id(pid).expect("this process exists") > 0);
+        assert_eq!(parse_innermost_id(b"Name:\tx\nNSpid:\t4711\t12\t1\n"), Some(1));
+        assert_eq!(parse_innermost_id(b"Name:\tx\n"), None);
         assert_eq!(executable(pid).expect("readable"), std::env::current_exe().ok());
         let arguments: Vec<String> = std::env::args().collect();
         assert_eq!(command_line(pid).expect("readable"), arguments);

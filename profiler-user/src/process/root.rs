@@ -1,8 +1,9 @@
 //! The file system that a process sees, for questions about paths in it.
 
-use std::os::fd::OwnedFd;
+use std::fs::File;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::ProcessError;
@@ -44,6 +45,32 @@ impl Root {
         self.id
     }
 
+    /// Opens a regular file beneath it for reading.
+    ///
+    /// Links are followed as the process would follow them, magic links of `/proc` not at all; what is no regular file is
+    /// not opened (opening a device can act on it, opening a FIFO can block).
+    ///
+    /// # Errors
+    /// As opening a file; `InvalidInput` for what is no regular file.
+    pub fn open_file(&self, path: impl rustix::path::Arg) -> std::io::Result<File> {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let found = rustix::fs::openat2(
+            &self.handle,
+            path,
+            OFlags::PATH | OFlags::CLOEXEC,
+            Mode::empty(),
+            resolve,
+        )?;
+        let stat = rustix::fs::fstat(&found)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(std::io::ErrorKind::InvalidInput.into());
+        }
+        // What was just looked at, whatever the path leads to by now.
+        let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+    }
+
     /// Whether `directory` (absolute) holds an entry `name`; `None` when that cannot be told.
     #[must_use]
     pub fn has_file(&self, directory: &str, name: &str) -> Option<bool> {
@@ -79,6 +106,8 @@ fn open(path: &str) -> Result<Root, Errno> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{FileType, Mode};
+
     use super::Root;
 
     #[test]
@@ -87,5 +116,35 @@ mod tests {
         assert_eq!(root.has_file("/proc/self", "status"), Some(true));
         assert_eq!(root.has_file("/proc/self", "no such file"), Some(false));
         assert_eq!(root.has_file("relative", "status"), None);
+    }
+
+    #[test]
+    fn only_regular_files_beneath_the_root_are_opened() {
+        let directory = tempfile::tempdir().expect("a writable temporary directory");
+        let at = |name: &str| directory.path().join(name).display().to_string();
+        std::fs::write(at("file"), "content").expect("writable");
+        std::os::unix::fs::symlink(at("file"), at("link")).expect("writable");
+        rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), FileType::Fifo, Mode::RUSR, 0).expect("writable");
+        let root = Root::own().expect("there is one");
+        for name in ["file", "link"] {
+            let file = root.open_file(at(name)).expect("a regular file");
+            assert_eq!(std::io::read_to_string(file).expect("readable"), "content");
+        }
+        for path in [
+            at("fifo"),
+            at("none"),
+            at(""),
+            "/dev/null".into(),
+            "/proc/self/exe".into(),
+        ] {
+            assert!(root.open_file(&*path).is_err(), "{path}");
+        }
+        let inner = super::open(&at("")).expect("a directory");
+        assert!(inner.open_file("/file").is_ok());
+        assert!(inner.open_file("../../../etc/passwd").is_err());
+        assert!(
+            inner.open_file("/link").is_err(),
+            "an absolute link stays beneath the root"
+        );
     }
 }

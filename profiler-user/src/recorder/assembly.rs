@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use profiler_common::reason::{GilState, StackStatus};
-use profiler_common::record::RawFrame;
+use profiler_common::reason::{GilState, NativeStatus, StackStatus};
+use profiler_common::record::{NativeFrame, RawFrame};
 
 use crate::code::store::ProcessKey;
-use crate::decode::SampleView;
+use crate::decode::{KernelView, NativeView, SampleView};
 
 /// A whole sample. Re-used from one to the next.
 #[derive(Clone, Debug)]
@@ -29,7 +29,45 @@ pub struct Sample {
     pub comm: [u8; 16],
     /// Newest first, entry frames of the C stack (code 0) included.
     pub frames: Vec<RawFrame>,
+    /// For each of `frames`, whether it is the outermost one of its invocation of the evaluation loop (3.11).
+    pub ends_invocation: Vec<bool>,
+    /// Native and kernel frames, where they are taken.
+    pub native: NativeStack,
     next_block: u8,
+    progress: Progress,
+}
+
+/// The native and kernel frames of a sample.
+#[derive(Clone, Debug, Default)]
+pub struct NativeStack {
+    /// How complete `frames` is; `None` where native frames are not taken.
+    pub status: Option<NativeStatus>,
+    /// Newest first.
+    pub frames: Vec<NativeFrame>,
+    /// For each of `frames`, whether its `pc` is an instruction that was interrupted, not a return address.
+    pub interrupted: Vec<bool>,
+    /// Kernel addresses, newest first.
+    pub kernel: Vec<u64>,
+}
+
+impl NativeStack {
+    fn clear(&mut self) {
+        self.status = None;
+        self.frames.clear();
+        self.interrupted.clear();
+        self.kernel.clear();
+    }
+}
+
+/// What a sample still waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Nothing: it was handed out, or was never begun, or cannot be completed.
+    Nothing,
+    /// Python frames.
+    Python,
+    /// Native frames.
+    Native,
 }
 
 impl Sample {
@@ -44,32 +82,101 @@ impl Sample {
 #[derive(Debug, Default)]
 pub(super) struct Assembly {
     partial: HashMap<u32, Sample>,
+    /// A sample that was given up, while the next one is already being put together.
+    overtaken: Option<Sample>,
     samples: u64,
     by_status: [u64; StackStatus::ALL.len()],
 }
 
 impl Assembly {
-    /// Adds a block; the sample when this was its last one.
+    /// Adds a block of Python frames; the sample that this completes, if any: the one it belongs to, or the one before on
+    /// the same CPU, whose native frames were lost.
     pub(super) fn add(&mut self, view: &SampleView<'_>) -> Option<&Sample> {
         let sample = self.partial.entry(view.cpu).or_insert_with(empty);
+        let mut overtaken = None;
         if view.index == 0 {
+            if sample.progress == Progress::Native {
+                sample.native.status = Some(NativeStatus::Lost);
+                overtaken = Some(sample.clone());
+            }
             sample.restart(view);
-        } else if view.index != sample.next_block || sample.time_ns != view.time_ns {
+        } else if sample.progress != Progress::Python
+            || view.index != sample.next_block
+            || sample.time_ns != view.time_ns
+        {
             // An earlier block was lost to a full ring; the kernel half counted the sample as dropped.
-            sample.next_block = u8::MAX;
+            sample.progress = Progress::Nothing;
             return None;
         }
         if view.restarts {
             sample.frames.clear();
+            sample.ends_invocation.clear();
         }
         sample.frames.extend(view.frames.clone());
+        let bits = (0..view.frames.len()).map(|index| view.entries >> index & 1 == 1);
+        sample.ends_invocation.extend(bits);
         sample.next_block = view.index.saturating_add(1);
-        sample.status = view.status?;
-        self.samples += 1;
-        if let Some(count) = self.by_status.get_mut(usize::from(sample.status.code())) {
-            *count += 1;
+        if let Some(status) = view.status {
+            sample.status = status;
+            sample.next_block = 0;
+            sample.progress = if view.native_follows {
+                Progress::Native
+            } else {
+                Progress::Nothing
+            };
+            self.samples += 1;
+            if let Some(count) = self.by_status.get_mut(usize::from(status.code())) {
+                *count += 1;
+            }
         }
+        if overtaken.is_some() {
+            self.overtaken = overtaken;
+            return self.overtaken.as_ref();
+        }
+        (view.status.is_some() && !view.native_follows).then_some(&*sample)
+    }
+
+    /// Adds a block of native frames; the sample when this was its last one.
+    pub(super) fn add_native(&mut self, view: &NativeView<'_>) -> Option<&Sample> {
+        let sample = self.awaiting(view.cpu, view.time_ns)?;
+        if view.index != sample.next_block {
+            sample.native.status = Some(NativeStatus::Lost);
+            sample.progress = Progress::Nothing;
+            return Some(sample);
+        }
+        let before = sample.native.frames.len();
+        sample.native.frames.extend(view.frames.clone());
+        let added = sample.native.frames.len() - before;
+        let bits = (0..added).map(|index| view.interrupted >> index & 1 == 1);
+        sample.native.interrupted.extend(bits);
+        sample.next_block = view.index.saturating_add(1);
+        sample.native.status = Some(view.status?);
+        sample.progress = Progress::Nothing;
         Some(sample)
+    }
+
+    /// Adds kernel frames.
+    pub(super) fn add_kernel(&mut self, view: &KernelView<'_>) {
+        if let Some(sample) = self.awaiting(view.cpu, view.time_ns) {
+            sample.native.kernel.extend(view.addresses());
+        }
+    }
+
+    fn awaiting(&mut self, cpu: u32, time_ns: u64) -> Option<&mut Sample> {
+        let sample = self.partial.get_mut(&cpu)?;
+        (sample.progress == Progress::Native && sample.time_ns == time_ns).then_some(sample)
+    }
+
+    /// Samples whose native frames never came; to be called when nothing comes any more.
+    pub(super) fn finish(&mut self) -> impl Iterator<Item = Sample> {
+        let partial = std::mem::take(&mut self.partial);
+        let unfinished = partial
+            .into_values()
+            .filter(|sample| sample.progress == Progress::Native);
+        unfinished.map(|mut sample| {
+            sample.native.status = Some(NativeStatus::Lost);
+            sample
+        })
     }
 
     /// Whole samples so far.
@@ -99,6 +206,9 @@ impl Sample {
             *to = *from;
         }
         self.frames.clear();
+        self.ends_invocation.clear();
+        self.native.clear();
+        self.progress = Progress::Python;
     }
 }
 
@@ -116,6 +226,9 @@ fn empty() -> Sample {
         compiled: false,
         comm: [0; 16],
         frames: Vec::new(),
+        ends_invocation: Vec::new(),
+        native: NativeStack::default(),
         next_block: 0,
+        progress: Progress::Nothing,
     }
 }

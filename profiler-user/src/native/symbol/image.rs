@@ -1,0 +1,172 @@
+//! Names of addresses in one ELF file, from a private copy of it. Used by [`super::worker`], in the worker process.
+//!
+//! blazesym looks symbols up; what it is not asked to do is decided here: it follows no links (the copy has none), does not
+//! demangle (that is bounded in [`super::demangle`]), and what it returns for an address that the symbol does not cover is
+//! no name.
+
+use std::collections::hash_map::RandomState;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use blazesym::symbolize::source::{Elf, Source};
+use blazesym::symbolize::{CodeInfo, Input, Reason, Sym, Symbolized, Symbolizer};
+
+use super::copy::{Copy, CopyError, DebugReference};
+use super::demangle::demangle;
+use super::plt::Plt;
+use super::protocol::{Place, WireName};
+
+/// Inlined functions at one address, at most; the outermost ones are left out.
+const MAX_INLINED: usize = 64;
+/// Bytes of the path of a source file.
+const MAX_PATH: usize = 4096;
+/// How far a symbol without a size reaches. Only hand-written assembly has such; what follows it is often code whose own
+/// symbols were stripped.
+const UNSIZED_REACH: u64 = 4096;
+
+/// One ELF file, ready to be asked.
+#[derive(Debug)]
+pub(super) struct Image {
+    copy: Copy,
+    plt: Plt,
+    /// Holds no more than the copy; dropped with it.
+    symbolizer: Symbolizer,
+}
+
+impl Image {
+    /// Copies and opens `source`.
+    pub(super) fn open(
+        source: &File,
+        with_debug_info: bool,
+        hasher: &RandomState,
+    ) -> Result<Self, CopyError> {
+        let copy = Copy::new(source, with_debug_info, hasher)?;
+        let plt = Plt::read(source, &copy);
+        let symbolizer = Symbolizer::builder()
+            .enable_demangling(false)
+            .enable_auto_reload(false)
+            .set_debug_dirs(None::<[&Path; 0]>)
+            .build();
+        Ok(Self {
+            copy,
+            plt,
+            symbolizer,
+        })
+    }
+
+    /// Equal for equal files, in this process.
+    pub(super) fn content(&self) -> u64 {
+        self.copy.content
+    }
+
+    /// Bytes that it occupies, about.
+    pub(super) fn bytes(&self) -> u64 {
+        self.copy.bytes
+    }
+
+    pub(super) fn reference(&self) -> &DebugReference {
+        &self.copy.reference
+    }
+
+    pub(super) fn has_debug_info(&self) -> bool {
+        self.copy.has_debug_info
+    }
+
+    /// The address that the file itself gives to a place in it.
+    pub(super) fn address_of(&self, place: Place) -> Option<u64> {
+        match place {
+            Place::Address(address) => Some(address),
+            Place::Offset(offset) => self.copy.address_of(offset),
+        }
+    }
+
+    /// Names at an address, innermost first; empty when no symbol covers it.
+    pub(super) fn names(&self, address: u64) -> Vec<WireName> {
+        if let Some(name) = self.plt.name(address) {
+            return vec![WireName::plain(name)];
+        }
+        let with_lines = self
+            .copy
+            .has_debug_info
+            .then(|| self.find(address, true))
+            .flatten();
+        with_lines
+            .or_else(|| self.find(address, false))
+            .unwrap_or_default()
+    }
+
+    fn find(&self, address: u64, debug_info: bool) -> Option<Vec<WireName>> {
+        let mut elf = Elf::new(format!("/proc/self/fd/{}", self.copy.file.as_raw_fd()));
+        elf.debug_syms = debug_info;
+        let source = Source::Elf(elf);
+        // It is not written for hostile files: an index out of bounds or an overflow panics.
+        let ask = || {
+            self.symbolizer
+                .symbolize_single(&source, Input::VirtOffset(address))
+        };
+        match catch_unwind(AssertUnwindSafe(ask)) {
+            Ok(Ok(Symbolized::Sym(symbol))) => self.covers(&symbol, address).then(|| names_of(&symbol))?,
+            Ok(Ok(Symbolized::Unknown(Reason::UnknownAddr | Reason::MissingSyms))) => None,
+            Ok(Ok(Symbolized::Unknown(reason))) => {
+                log::debug!("symbol at {address:#x}: {reason}");
+                None
+            }
+            Ok(Err(error)) => {
+                log::debug!("symbol at {address:#x}: {error:#}");
+                None
+            }
+            Err(_) => {
+                log::debug!("symbol at {address:#x}: the library panicked");
+                None
+            }
+        }
+    }
+
+    /// Whether the symbol really is the one at the address, and not merely the nearest before it.
+    fn covers(&self, symbol: &Sym<'_>, address: u64) -> bool {
+        let Some(offset) = address.checked_sub(symbol.addr) else {
+            // A function of several parts: the start of the first is behind the part that is asked for.
+            return symbol.code_info.is_some();
+        };
+        if symbol.size.is_some_and(|size| size > 0) {
+            // What debug information says of a function includes all its parts; the size is that of the first.
+            return true;
+        }
+        let section = self.copy.section_of(address);
+        offset < UNSIZED_REACH && section.is_some_and(|section| section.contains(symbol.addr))
+    }
+}
+
+/// `None` when the symbol has no name.
+fn names_of(symbol: &Sym<'_>) -> Option<Vec<WireName>> {
+    if symbol.name.is_empty() {
+        return None;
+    }
+    let function = name(&symbol.name, symbol.code_info.as_deref(), false);
+    let inlined = symbol.inlined.iter().rev().take(MAX_INLINED);
+    let inlined = inlined
+        .filter(|inlined| !inlined.name.is_empty())
+        .map(|inlined| name(&inlined.name, inlined.code_info.as_ref(), true));
+    Some(inlined.chain([function]).collect())
+}
+
+fn name(symbol: &str, code: Option<&CodeInfo<'_>>, inlined: bool) -> WireName {
+    WireName {
+        symbol: demangle(symbol),
+        file: code.map(path),
+        line: code.and_then(|code| code.line).filter(|line| *line != 0),
+        inlined,
+    }
+}
+
+/// The compilation folder, the folder and the file, as far as they are known; not tidied up.
+fn path(code: &CodeInfo<'_>) -> String {
+    let directory = code.dir.as_deref().unwrap_or(Path::new(""));
+    let file: &OsStr = &code.file;
+    let mut path = directory.join(file).to_string_lossy().into_owned();
+    path.truncate(path.floor_char_boundary(MAX_PATH));
+    path
+}

@@ -1,0 +1,507 @@
+//! Names of the functions of real programs, through a real worker. The programs say themselves where they are.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use super::*;
+use crate::process::maps::{Mapping, Maps};
+
+/// Started again by a test, this program is the worker.
+const WORKER_TEST: &str = "native::symbol::tests::this_program_is_the_worker_when_a_test_asks_for_it";
+const WORKER_VARIABLE: &str = "PYEBPF_TEST_SYMBOL_WORKER";
+
+#[test]
+fn this_program_is_the_worker_when_a_test_asks_for_it() {
+    if std::env::var_os(WORKER_VARIABLE).is_some() {
+        serve().expect("the client keeps to the protocol");
+    }
+}
+
+fn start_worker() -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .args([WORKER_TEST, "--exact", "--nocapture"])
+        .env(WORKER_VARIABLE, "1");
+    command
+}
+
+fn symbolizer() -> NativeSymbolizer {
+    NativeSymbolizer::new(start_worker)
+}
+
+/// Prints two addresses: behind a call in code that was inlined twice, and of a call of a library.
+const INLINES: &str = r#"
+#include <stdio.h>
+#include <unistd.h>
+namespace lib {
+__attribute__((noinline)) void *here() { return __builtin_return_address(0); }
+template <class T> struct Box {
+    __attribute__((always_inline)) inline void *innermost(T) {
+        void *address = here();
+        asm volatile("" ::: "memory");
+        return address;
+    }
+};
+__attribute__((always_inline)) static inline void *middle() {
+    void *address = Box<int>().innermost(1);
+    asm volatile("" ::: "memory");
+    return address;
+}
+__attribute__((noinline)) void *outer() {
+    void *address = middle();
+    asm volatile("" ::: "memory");
+    return address;
+}
+}
+int main() {
+    printf("%p\n", lib::outer());
+    fflush(stdout);
+    pause();
+}
+"#;
+
+/// What the names at the first address of [`INLINES`] are, with the lines of the text above.
+const WITH_LINES: &str =
+    "lib::Box<int>::innermost (program.cpp:8) in middle (program.cpp:14) in lib::outer (program.cpp:19)";
+
+/// A folder with a program in it.
+struct Program {
+    folder: tempfile::TempDir,
+}
+
+impl Program {
+    fn compile(source: &str, options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a writable temporary directory");
+        std::fs::write(folder.path().join("program.cpp"), source).expect("writable");
+        let program = Self { folder };
+        let mut arguments = vec!["-O1", "-o", "program", "program.cpp"];
+        arguments.extend(options);
+        program.run("g++", &arguments);
+        program
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("program")
+    }
+
+    fn run(&self, tool: &str, arguments: &[&str]) {
+        let output = Command::new(tool)
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .output()
+            .expect("gcc and binutils are installed");
+        assert!(
+            output.status.success(),
+            "{tool}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    fn start(&self) -> Running {
+        Running::start(&mut Command::new(self.path()))
+    }
+}
+
+/// A program that runs until it is dropped.
+struct Running {
+    child: Child,
+    /// What it printed first.
+    address: u64,
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it was just compiled");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("it prints");
+        let address = u64::from_str_radix(line.trim().trim_start_matches("0x"), 16).expect("an address");
+        Self { child, address }
+    }
+
+    fn maps(&self) -> Maps {
+        Maps::read(self.child.id()).expect("it runs")
+    }
+
+    fn file_at(&self, mapping: &Mapping<'_>) -> CodeFile {
+        let pid = self.child.id();
+        let root = Root::of_process(pid).expect("it runs");
+        CodeFile::of_mapping(pid, Some(Arc::new(root)), mapping).expect("a file")
+    }
+
+    /// The file at an address, and the place in it.
+    fn place(&self, address: u64) -> (CodeFile, Place) {
+        let maps = self.maps();
+        let mapping = maps
+            .iter()
+            .find(|mapping| mapping.contains(address))
+            .expect("mapped");
+        let place = Place::Offset(address - mapping.start + mapping.offset);
+        (self.file_at(&mapping), place)
+    }
+
+    /// The names at its address, as text.
+    fn names(&self, symbolizer: &mut NativeSymbolizer) -> String {
+        let (file, place) = self.place(self.address - 1);
+        text(&symbolizer.resolve_user(&[(&file, place)])[0])
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().expect("own child");
+        self.child.wait().expect("own child");
+    }
+}
+
+fn text(result: &NativeResult) -> String {
+    let names = match result {
+        Ok(names) => names,
+        Err(reason) => return format!("{reason:?}"),
+    };
+    let last = names.len() - 1;
+    for (index, name) in names.iter().enumerate() {
+        assert_eq!(name.inlined, index != last, "{names:?}");
+    }
+    let texts: Vec<String> = names
+        .iter()
+        .map(|name| {
+            crate::output::RenderOptions::default().frame_text(&name.frame(crate::profile::FrameKind::Native))
+        })
+        .collect();
+    texts.join(" in ")
+}
+
+/// The names at the address that the program prints.
+fn names(program: &Program) -> String {
+    program.start().names(&mut symbolizer())
+}
+
+#[test]
+fn inlined_functions_are_named_innermost_first_with_the_lines_of_their_calls() {
+    for options in [
+        &["-g"][..],
+        &["-g", "-gdwarf-4"],
+        &["-g", "-gz=zlib"],
+        &["-g", "-no-pie"],
+        &["-g", "-fuse-ld=gold"],
+    ] {
+        let program = Program::compile(INLINES, options);
+        assert_eq!(names(&program), WITH_LINES, "{options:?}");
+    }
+}
+
+/// What is left when the symbol table is all there is.
+const WITHOUT_LINES: &str = "lib::outer (program)";
+
+/// Moves the debug information of `program` into `program.debug`.
+fn split(program: &Program) {
+    program.run("objcopy", &["--only-keep-debug", "program", "program.debug"]);
+    program.run("strip", &["program"]);
+}
+
+#[test]
+fn code_without_a_symbol_is_not_given_its_neighbours_name() {
+    let exported = "#include <stdio.h>\n#include <unistd.h>\n\
+        extern \"C\" __attribute__((noinline)) void *exported() { asm volatile(\"\"); return 0; }\n\
+        __attribute__((noinline)) static void *hidden() { return __builtin_return_address(0); }\n\
+        __attribute__((noinline)) static void *after() { void *p = hidden(); asm volatile(\"\"); return p; }\n\
+        int main(int n, char **) { if (n > 9) exported(); printf(\"%p\\n\", after()); fflush(stdout); pause(); }\n";
+    let program = Program::compile(exported, &["-rdynamic", "-fno-toplevel-reorder"]);
+    assert_eq!(names(&program), "after (program)");
+    program.run("strip", &["program"]);
+    let running = program.start();
+    let (file, place) = running.place(running.address - 1);
+    let result = &symbolizer().resolve_user(&[(&file, place)])[0];
+    assert_eq!(result, &Err(NativeUnresolved::NoSymbol));
+    let frame = NativeUnresolved::NoSymbol.frame(Some(file.module()), crate::profile::FrameKind::Native);
+    assert_eq!(frame.name, "[program]");
+}
+
+#[test]
+fn a_place_outside_of_the_file_is_not_code() {
+    let program = Program::compile(INLINES, &[]);
+    let running = program.start();
+    let (file, _) = running.place(running.address);
+    for place in [Place::Offset(u64::MAX), Place::Offset(1 << 40)] {
+        let result = symbolizer().resolve_user(&[(&file, place)]);
+        assert_eq!(result, [Err(NativeUnresolved::NotCode)]);
+    }
+    for place in [Place::Address(u64::MAX), Place::Address(0)] {
+        let result = symbolizer().resolve_user(&[(&file, place)]);
+        assert_eq!(result, [Err(NativeUnresolved::NoSymbol)]);
+    }
+}
+
+#[test]
+fn a_debug_link_leads_to_the_file_with_the_same_build_id_however_it_is_compressed() {
+    for compression in ["none", "zlib", "zstd"] {
+        let program = Program::compile(INLINES, &["-g"]);
+        let compress = format!("--compress-debug-sections={compression}");
+        program.run("objcopy", &[&compress, "program"]);
+        assert_eq!(names(&program), WITH_LINES, "{compression}");
+        split(&program);
+        assert_eq!(names(&program), "NoSymbol", "nothing names the debug file yet");
+        program.run("objcopy", &["--add-gnu-debuglink=program.debug", "program"]);
+        assert_eq!(names(&program), WITH_LINES, "{compression}");
+    }
+    let program = Program::compile(INLINES, &["-g"]);
+    split(&program);
+    program.run("objcopy", &["--add-gnu-debuglink=program.debug", "program"]);
+    let other = Program::compile(&INLINES.replace("outer", "other"), &["-g"]);
+    std::fs::copy(other.path(), program.folder.path().join("program.debug")).expect("writable");
+    assert_eq!(names(&program), "NoSymbol", "of another build");
+}
+
+#[test]
+fn without_a_build_id_the_debug_file_must_have_the_checksum_of_the_link() {
+    let program = Program::compile(INLINES, &["-g", "-Wl,--build-id=none"]);
+    split(&program);
+    program.run("objcopy", &["--add-gnu-debuglink=program.debug", "program"]);
+    std::fs::create_dir(program.folder.path().join(".debug")).expect("writable");
+    program.run("mv", &["program.debug", ".debug/program.debug"]);
+    assert_eq!(names(&program), WITH_LINES);
+    program.run("sh", &["-c", "echo >> .debug/program.debug"]);
+    assert_eq!(names(&program), "NoSymbol");
+}
+
+#[test]
+fn symbols_that_were_compressed_into_the_stripped_file_are_found() {
+    let program = Program::compile(INLINES, &[]);
+    program.run("objcopy", &["--only-keep-debug", "program", "mini"]);
+    program.run("xz", &["mini"]);
+    program.run("strip", &["program"]);
+    program.run("objcopy", &["--add-section", ".gnu_debugdata=mini.xz", "program"]);
+    assert_eq!(names(&program), WITHOUT_LINES);
+}
+
+#[test]
+fn a_deleted_file_keeps_its_names() {
+    let program = Program::compile(INLINES, &["-g"]);
+    let running = program.start();
+    std::fs::remove_file(program.path()).expect("own file");
+    assert_eq!(running.names(&mut symbolizer()), WITH_LINES);
+}
+
+#[test]
+fn a_debug_file_is_found_beneath_the_root_of_a_process_in_another_mount_namespace() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not tested: needs root");
+        return;
+    }
+    let program = Program::compile(INLINES, &["-g", "-static"]);
+    split(&program);
+    let folder = program.folder.path();
+    // The debug file's place is spelled by its build-id.
+    let script = "id=$(readelf -n program | sed -n 's/.*Build ID: //p') && mkdir root && mount -t tmpfs none root && \
+        mkdir -p root/usr/lib/debug/.build-id/${id%${id#??}} && cp program root/hidden && \
+        mv program.debug root/usr/lib/debug/.build-id/${id%${id#??}}/${id#??}.debug && exec chroot root /hidden";
+    let mut command = Command::new("unshare");
+    let running = Running::start(command.args(["--mount", "sh", "-c", script]).current_dir(folder));
+    assert!(
+        !folder.join("root/hidden").exists(),
+        "it is only in that namespace"
+    );
+    assert_eq!(running.names(&mut symbolizer()), WITH_LINES);
+}
+
+#[test]
+fn stubs_of_the_linkage_table_are_named_by_what_they_call() {
+    // The address of a function of another file, taken by a program at a fixed address, is that of its stub.
+    let source = "#include <stdio.h>\n#include <unistd.h>\n\
+        int main() { printf(\"%p\\n\", (void *)&getppid); fflush(stdout); pause(); }\n";
+    for options in [
+        &["-no-pie", "-fno-pie"][..],
+        &["-no-pie", "-fno-pie", "-fcf-protection", "-Wl,-z,ibtplt"],
+    ] {
+        let program = Program::compile(source, options);
+        program.run("strip", &["program"]);
+        let running = program.start();
+        let (file, place) = running.place(running.address);
+        let result = &symbolizer().resolve_user(&[(&file, place)])[0];
+        assert_eq!(text(result), "getppid@plt (program)", "{options:?}");
+    }
+}
+
+#[test]
+fn the_image_that_the_kernel_maps_has_names() {
+    let program = Program::compile(INLINES, &[]);
+    let running = program.start();
+    let maps = running.maps();
+    let vdso = maps
+        .iter()
+        .find(|mapping| &*mapping.path() == b"[vdso]")
+        .expect("every process has it");
+    let file = CodeFile::vdso(running.child.id(), &vdso).expect("readable");
+    // Every function of it, one by one: their addresses are their offsets.
+    let places: Vec<_> = (0..vdso.end - vdso.start)
+        .step_by(16)
+        .map(|at| (&file, Place::Offset(at)))
+        .collect();
+    let results = symbolizer().resolve_user(&places);
+    let found: HashSet<String> = results.iter().filter(|result| result.is_ok()).map(text).collect();
+    assert!(
+        found.contains("__vdso_clock_gettime ([vdso])") || found.contains("clock_gettime ([vdso])"),
+        "{found:?}"
+    );
+}
+
+/// Debug information whose inlined functions are nested a million deep: to read it takes a stack as deep.
+const NESTED: &str = r#"
+    .section .debug_abbrev,"",@progbits
+    .uleb128 1, 0x11
+    .byte 1
+    .uleb128 0x11, 1, 0x12, 7, 0x10, 0x17, 0, 0
+    .uleb128 2, 0x2e
+    .byte 1
+    .uleb128 0x3, 8, 0x11, 1, 0x12, 7, 0, 0
+    .uleb128 3, 0x1d
+    .byte 1
+    .uleb128 0, 0
+    .byte 0
+    .section .debug_info,"",@progbits
+    .long 2f - 1f
+1:  .short 4
+    .long 0
+    .byte 8
+    .uleb128 1
+    .quad main
+    .quad 4096
+    .long 0
+    .uleb128 2
+    .asciz "forged"
+    .quad main
+    .quad 4096
+    .fill 1000000, 1, 3
+    .fill 1000002, 1, 0
+2:
+    .text
+    .file 1 "forged.c"
+    .loc 1 1
+"#;
+
+#[test]
+fn debug_information_that_kills_its_reader_costs_only_the_lines() {
+    let source = INLINES.replace("int main()", &format!("asm(R\"({NESTED})\");\nint main()"));
+    let program = Program::compile(&source, &["-no-pie", "-fno-toplevel-reorder"]);
+    let running = program.start();
+    let mut symbolizer = symbolizer();
+    // The program prints an address of `outer`, which the forged function does not cover.
+    let main = running.address - 1;
+    let (file, Place::Offset(offset)) = running.place(main) else {
+        panic!("an offset")
+    };
+    let places: Vec<_> = (0..64)
+        .map(|step| (&file, Place::Offset(offset + step)))
+        .collect();
+    let results = symbolizer.resolve_user(&places);
+    assert!(
+        symbolizer.client.generation() > 1,
+        "the worker survived: {results:?}"
+    );
+    assert_eq!(text(&results[0]), WITHOUT_LINES);
+    assert!(
+        results.iter().any(|result| text(result) == "main (program)"),
+        "{results:?}"
+    );
+    // Other files are not held responsible.
+    assert_eq!(
+        Program::compile(INLINES, &["-g"]).start().names(&mut symbolizer),
+        WITH_LINES
+    );
+}
+
+#[test]
+fn without_a_worker_there_are_reasons_instead_of_names() {
+    let program = Program::compile(INLINES, &[]);
+    let running = program.start();
+    let mut symbolizer = NativeSymbolizer::new(|| Command::new("false"));
+    assert_eq!(running.names(&mut symbolizer), "SymbolizerFailed");
+    for _ in 0..10 {
+        symbolizer.files = Cache::new(FILES);
+        running.names(&mut symbolizer);
+    }
+    symbolizer.files = Cache::new(FILES);
+    let workers = symbolizer.client.generation();
+    assert_eq!(running.names(&mut symbolizer), "SymbolizerResting");
+    assert_eq!(symbolizer.client.generation(), workers, "none was started");
+}
+
+#[test]
+fn a_second_process_with_the_same_file_asks_nobody() {
+    let program = Program::compile(INLINES, &["-g", "-no-pie"]);
+    let mut symbolizer = symbolizer();
+    assert_eq!(program.start().names(&mut symbolizer), WITH_LINES);
+    symbolizer.client = Client::new(|| Command::new("false"));
+    assert_eq!(program.start().names(&mut symbolizer), WITH_LINES);
+    assert_eq!(symbolizer.client.generation(), 0);
+}
+
+#[test]
+fn equal_copies_of_a_file_share_their_names() {
+    let program = Program::compile(INLINES, &["-g"]);
+    let mut symbolizer = symbolizer();
+    program.start().names(&mut symbolizer);
+    let copy = program.folder.path().join("copy");
+    std::fs::create_dir(&copy).expect("writable");
+    std::fs::copy(program.path(), copy.join("program")).expect("writable");
+    let running = Running::start(&mut Command::new(copy.join("program")));
+    assert_eq!(running.names(&mut symbolizer), WITH_LINES);
+    assert_eq!((symbolizer.contents.len(), symbolizer.loaded.len()), (1, 2));
+}
+
+#[test]
+fn a_file_that_is_no_elf_file_is_refused_once_and_for_all() {
+    let program = Program::compile(INLINES, &[]);
+    let running = program.start();
+    let maps = running.maps();
+    let mut symbolizer = symbolizer();
+    // Any file can be mapped executable; this one claims to be a program.
+    for (content, reason) in [
+        (&b"no ELF file"[..], NativeUnresolved::NotElf),
+        (b"", NativeUnresolved::NotElf),
+        (b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0", NativeUnresolved::NotElf),
+    ] {
+        let file = CodeFile::for_test(content);
+        let result = symbolizer.resolve_user(&[(&file, Place::Address(1)), (&file, Place::Offset(1))]);
+        assert_eq!(result, [Err(reason), Err(reason)]);
+    }
+    drop(maps);
+}
+
+#[test]
+fn functions_of_cpythons_perf_map_are_named_while_it_runs() {
+    let script = "import os, time\ndef traced(): return open(f'/tmp/perf-{os.getpid()}.map').read()\n\
+        line = [l for l in traced().splitlines() if 'py::traced:' in l][0]\n\
+        print(line.split()[0], flush=True)\ntime.sleep(1000)\n";
+    for python in crate::code::pythons::installed([12, 13]) {
+        assert_perf_map_named(&python.program, script);
+    }
+}
+
+fn assert_perf_map_named(python: &Path, script: &str) {
+    let running = Running::start(Command::new(python).args(["-X", "perf", "-c", script]));
+    let pid = running.child.id();
+    let process = ProcessKey {
+        tgid: pid,
+        incarnation: 1,
+    };
+    let root = Root::of_process(pid).expect("it runs");
+    let mut symbolizer = symbolizer();
+    let results = symbolizer.resolve_perf_map(process, &root, &[running.address, 1]);
+    std::fs::remove_file(format!("/tmp/perf-{pid}.map")).expect("own child's file");
+    assert_eq!(text(&results[0]), "py::traced (<string>)");
+    assert_eq!(results[1], Err(NativeUnresolved::NotInPerfMap));
+    let other = ProcessKey {
+        tgid: std::process::id(),
+        incarnation: 1,
+    };
+    let results = symbolizer.resolve_perf_map(other, &root, &[running.address]);
+    assert_eq!(results, [Err(NativeUnresolved::JitWithoutMap)]);
+}

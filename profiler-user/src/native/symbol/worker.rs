@@ -1,0 +1,185 @@
+//! The process that reads foreign ELF files and debug information, so that pyebpf itself does not. Started by
+//! [`super::client`].
+//!
+//! Libraries that interpret debug information are not written for hostile files: they recurse as deep as the file says,
+//! allocate what it claims, and take as long as it wants. None of that can be caught inside a process. Here it ends with
+//! this process, which has limits and nothing worth keeping; the client starts another one and asks for less. Opens no path:
+//! files come through the socket.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::rc::{Rc, Weak};
+
+use rustix::process::{Resource, Rlimit};
+
+use super::copy::{CopyError, crc_of};
+use super::image::Image;
+use super::protocol::{LoadError, Loaded, Place, Reply, Request, Slot, Unknown, WireName, receive, send};
+
+/// Bytes of heap that this process may have; a library that asks for more ends it.
+const MAX_HEAP: u64 = 2 << 30;
+/// Added to the nice value: names can wait, the programs of the host cannot.
+const NICENESS: i32 = 10;
+
+/// Serves requests that come through standard input until it is closed.
+///
+/// # Errors
+/// When standard input is no socket, or the other side does not keep to the protocol.
+pub fn serve() -> io::Result<()> {
+    limit_this_process();
+    let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut worker = Worker::default();
+    while let Some((request, file)) = receive(&stream)? {
+        let reply = worker.answer(request, file);
+        send(&stream, &reply, None)?;
+    }
+    Ok(())
+}
+
+/// Each is a precaution: without it, the client's deadline remains.
+fn limit_this_process() {
+    let limit = |bytes| Rlimit {
+        current: Some(bytes),
+        maximum: Some(bytes),
+    };
+    for (resource, bytes) in [(Resource::Data, MAX_HEAP), (Resource::Core, 0)] {
+        if let Err(error) = rustix::process::setrlimit(resource, limit(bytes)) {
+            log::debug!("symbol worker: limit of {resource:?}: {error}");
+        }
+    }
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        log::debug!("symbol worker: priority: {error}");
+    }
+    // When memory runs out, this is the process to lose.
+    if let Err(error) = std::fs::write("/proc/self/oom_score_adj", "1000") {
+        log::debug!("symbol worker: oom_score_adj: {error}");
+    }
+    // A panic is an answer here, not news.
+    std::panic::set_hook(Box::new(|_| {}));
+}
+
+/// What is loaded.
+#[derive(Debug, Default)]
+pub(super) struct Worker {
+    slots: HashMap<Slot, Entry>,
+    /// By content: containers that bring the same library share it.
+    images: HashMap<(u64, bool), Weak<Image>>,
+    hasher: RandomState,
+}
+
+#[derive(Debug)]
+struct Entry {
+    code: Rc<Image>,
+    debug: Option<Rc<Image>>,
+}
+
+impl Worker {
+    pub(super) fn answer(&mut self, request: Request, file: Option<OwnedFd>) -> Reply {
+        match (request, file.map(File::from)) {
+            (Request::Load { slot, debug_info }, Some(file)) => self.load(slot, &file, debug_info),
+            (Request::Load { .. }, None) => Reply::NotLoaded(LoadError::Unreadable),
+            (Request::Attach { slot }, file) => self.attach(slot, file.as_ref()),
+            (Request::Resolve { slot, places }, _) => Reply::Resolved(self.resolve(slot, &places)),
+            (Request::Drop { slot }, _) => {
+                self.slots.remove(&slot);
+                self.images.retain(|_, image| image.strong_count() > 0);
+                Reply::Dropped
+            }
+        }
+    }
+
+    fn load(&mut self, slot: Slot, file: &File, debug_info: bool) -> Reply {
+        let code = match self.open(file, debug_info) {
+            Ok(code) => code,
+            Err(CopyError::Unreadable) => return Reply::NotLoaded(LoadError::Unreadable),
+            Err(CopyError::NotElf) => return Reply::NotLoaded(LoadError::NotElf),
+            Err(CopyError::TooLarge) => return Reply::NotLoaded(LoadError::TooLarge),
+        };
+        let reference = code.reference();
+        let reply = Reply::Loaded(Loaded {
+            content: code.content(),
+            bytes: code.bytes(),
+            has_debug_info: code.has_debug_info(),
+            build_id: reference.build_id.clone(),
+            debug_link: reference.link.clone(),
+        });
+        self.slots.insert(slot, Entry { code, debug: None });
+        reply
+    }
+
+    /// The image of a file, shared with others that have the same content.
+    fn open(&mut self, file: &File, debug_info: bool) -> Result<Rc<Image>, CopyError> {
+        let image = Image::open(file, debug_info, &self.hasher)?;
+        let key = (image.content(), image.has_debug_info());
+        if let Some(known) = self.images.get(&key).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        let image = Rc::new(image);
+        self.images.insert(key, Rc::downgrade(&image));
+        Ok(image)
+    }
+
+    fn attach(&mut self, slot: Slot, file: Option<&File>) -> Reply {
+        const REFUSED: Reply = Reply::Attached {
+            content: None,
+            bytes: 0,
+        };
+        let Some((code, file)) = self
+            .slots
+            .get(&slot)
+            .map(|entry| Rc::clone(&entry.code))
+            .zip(file)
+        else {
+            return REFUSED;
+        };
+        let Ok(debug) = self.open(file, true) else {
+            return REFUSED;
+        };
+        if !belongs(&code, &debug, file) {
+            return REFUSED;
+        }
+        let reply = Reply::Attached {
+            content: Some(debug.content()),
+            bytes: debug.bytes(),
+        };
+        if let Some(entry) = self.slots.get_mut(&slot) {
+            entry.debug = Some(debug);
+        }
+        reply
+    }
+
+    fn resolve(&self, slot: Slot, places: &[Place]) -> Vec<Result<Vec<WireName>, Unknown>> {
+        let entry = self.slots.get(&slot);
+        places
+            .iter()
+            .map(|place| entry.ok_or(Unknown::NoSymbol)?.resolve(*place))
+            .collect()
+    }
+}
+
+/// A debug file names the file it was split from by build-id; from before there were any, the file names it by checksum.
+fn belongs(code: &Image, debug: &Image, file: &File) -> bool {
+    match (&code.reference().build_id, &debug.reference().build_id) {
+        (Some(code), Some(debug)) => code == debug,
+        _ => {
+            let link = code.reference().link.as_ref();
+            link.is_some_and(|(_, crc)| crc_of(file) == Some(*crc))
+        }
+    }
+}
+
+impl Entry {
+    fn resolve(&self, place: Place) -> Result<Vec<WireName>, Unknown> {
+        // A debug file has the addresses of the file it belongs to, but not its offsets.
+        let address = self.code.address_of(place).ok_or(Unknown::NotCode)?;
+        let images = self.debug.iter().chain([&self.code]);
+        images
+            .map(|image| image.names(address))
+            .find(|names| !names.is_empty())
+            .ok_or(Unknown::NoSymbol)
+    }
+}
