@@ -163,11 +163,7 @@ impl Recorder {
         } else {
             None
         };
-        let native = settings.native.map(Native::start).transpose();
-        let native = native.map_err(|source| RecordError::Io {
-            what: "a thread for unwind tables or symbols",
-            source,
-        })?;
+        let native = settings.native.map(Native::start).transpose()?;
         let mut symbolizer = Symbolizer::default();
         let overflow = symbolizer.marker(Aggregator::OVERFLOW);
         Ok(Self {
@@ -287,7 +283,12 @@ impl Recorder {
                 () = until(redraw_at) => redraw_at = Some(Instant::now() + sampler.redraw()),
                 _ = users.tick() => self.tracker.follow_users(&mut self.kernel)?,
                 _ = sweep.tick() => self.tracker.sweep(&mut self.kernel),
-                _ = hotplug.tick() => sampler.follow_hotplug().map_err(LoadError::Perf)?,
+                _ = hotplug.tick() => {
+                    sampler.follow_hotplug().map_err(LoadError::Perf)?;
+                    if let Some(native) = self.naming.native() {
+                        native.follow_hotplug()?;
+                    }
+                }
                 _ = drain.tick() => {
                     self.drain()?;
                     on_progress(Progress {
@@ -397,9 +398,9 @@ impl Recorder {
 }
 
 fn follow(naming: &mut Naming, tracker: &mut Tracker, kernel: &mut Kernel) -> Result<(), RecordError> {
-    let arrivals = tracker.take_arrived();
-    if let Some(native) = naming.native() {
-        native.follow(kernel, &arrivals)?;
+    match naming.native() {
+        Some(native) => native.follow(kernel, tracker)?,
+        None => drop(tracker.take_arrived()),
     }
     Ok(())
 }

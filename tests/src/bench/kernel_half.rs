@@ -124,6 +124,7 @@ fn options(measure_self: bool) -> Options {
         watch_cgroups: false,
         watch_names: false,
         measure_self,
+        native: None,
     }
 }
 
