@@ -22,7 +22,7 @@ mod loader;
 mod lookup;
 mod refusal;
 #[cfg(test)]
-mod test_support;
+pub(crate) mod test_support;
 pub mod thread_local;
 pub mod thread_specific;
 pub mod version;
