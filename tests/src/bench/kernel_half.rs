@@ -1,6 +1,5 @@
 //! Nanoseconds of the kernel half, by its own clock and by the kernel's, and instructions verified.
 
-use std::fs;
 use std::time::Duration;
 
 use profiler_common::benchmark::{BUCKET_NS, Timed};
@@ -8,6 +7,7 @@ use pyebpf::bpf::{Kernel, Options};
 use pyebpf::filter::Filter;
 use pyebpf::tracker::{Target, Tracker};
 
+use super::bpf_stats::BpfStats;
 use super::median;
 use super::workload::Spin;
 
@@ -116,7 +116,7 @@ fn measure(pid: u32, window: Duration) -> anyhow::Result<Figures> {
     })
 }
 
-fn options(measure_self: bool) -> Options {
+pub(super) fn options(measure_self: bool) -> Options {
     Options {
         all_processes: false,
         sample_ring_bytes: 16 << 20,
@@ -162,50 +162,5 @@ impl Histograms {
             seen += count;
         }
         None
-    }
-}
-
-/// `kernel.bpf_stats_enabled`, restored when dropped.
-struct BpfStats {
-    before: Option<String>,
-}
-
-const BPF_STATS: &str = "/proc/sys/kernel/bpf_stats_enabled";
-
-impl BpfStats {
-    fn enable() -> Self {
-        let before = fs::read_to_string(BPF_STATS).ok();
-        if let Err(error) = fs::write(BPF_STATS, "1") {
-            eprintln!("bpf_stats cannot be enabled: {error}");
-        }
-        Self { before }
-    }
-
-    /// Run time and runs of the sampler; what it chains to is included.
-    fn read(kernel: &Kernel) -> (Duration, u64) {
-        let costs = kernel.program_costs();
-        costs
-            .iter()
-            .find(|cost| cost.name == "sample_on_cpu")
-            .map_or_else(Default::default, |c| (c.run_time, c.runs))
-    }
-
-    /// Mean nanoseconds of one run.
-    fn per_run(before: (Duration, u64), after: (Duration, u64)) -> f64 {
-        let runs = after.1.saturating_sub(before.1);
-        if runs == 0 {
-            0.0
-        } else {
-            after.0.saturating_sub(before.0).as_secs_f64() * 1e9 / runs as f64
-        }
-    }
-}
-
-impl Drop for BpfStats {
-    fn drop(&mut self) {
-        if let Some(before) = &self.before {
-            // Nothing more can be done about a failure.
-            let _ = fs::write(BPF_STATS, before);
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! Benchmarks: one file per question, each a table row or more.
 
+mod bpf_stats;
+mod filtered_out;
 mod kernel_half;
 mod target;
 mod user_half;
@@ -24,6 +26,7 @@ pub fn run(seconds: u64) -> anyhow::Result<()> {
     println!("## Kernel half\n");
     kernel_half::verified_instructions()?;
     kernel_half::walk(window)?;
+    filtered_out::run(window)?;
     println!("\n## User half\n");
     user_half::run(window)?;
     println!("\n## Target\n");
