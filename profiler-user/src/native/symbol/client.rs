@@ -45,6 +45,7 @@ pub(super) enum CallError {
 #[derive(Debug)]
 pub(super) struct Client {
     start: StartWorker,
+    deadline: Duration,
     connection: Option<Connection>,
     failures: VecDeque<Instant>,
     /// Counts workers: what was loaded into one is not in the next.
@@ -61,10 +62,16 @@ impl Client {
     pub(super) fn new(start: StartWorker) -> Self {
         Self {
             start,
+            deadline: DEADLINE,
             connection: None,
             failures: VecDeque::new(),
             generation: 0,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
     }
 
     /// Which worker is, or was the last to be, at work.
@@ -99,25 +106,22 @@ impl Client {
         }
         match &mut self.connection {
             Some(connection) => Ok(connection),
-            none => Ok(none.insert(Connection::new((self.start)())?)),
+            none => Ok(none.insert(Connection::new((self.start)(), self.deadline)?)),
         }
     }
 }
 
 impl Connection {
-    fn new(mut command: Command) -> io::Result<Self> {
+    fn new(mut command: Command, deadline: Duration) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
-        ours.set_read_timeout(Some(DEADLINE))?;
-        ours.set_write_timeout(Some(DEADLINE))?;
+        ours.set_read_timeout(Some(deadline))?;
+        ours.set_write_timeout(Some(deadline))?;
         let child = command
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        Ok(Self {
-            child,
-            stream: ours,
-        })
+        Ok(Self { child, stream: ours })
     }
 
     fn call(&self, request: &Request, file: Option<&File>) -> io::Result<Reply> {

@@ -5,6 +5,7 @@
 //! | `file` | a mapped file and its debug file: where they are, opened without being led astray |
 //! | `client`, `protocol` | the worker process: started, asked, ended when it does not answer |
 //! | `worker`, `image`, `copy`, `plt`, `demangle` | in that process: a private copy of the symbols, blazesym on it |
+//! | `space` | addresses of a process to places in files |
 //! | `kernel`, `perf_map` | what needs no ELF file: `/proc/kallsyms`, maps written by programs with a JIT |
 //!
 //! Everything is cached here: a file by what it is, a name by the content of its file, so that a second process with the same
@@ -25,6 +26,7 @@ mod name;
 mod perf_map;
 mod plt;
 mod protocol;
+mod space;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -34,6 +36,7 @@ pub use self::file::{CodeFile, FileKey};
 pub use self::name::{NativeName, NativeUnresolved};
 pub use self::perf_map::PerfMap;
 pub use self::protocol::Place;
+pub use self::space::CodeSpace;
 pub use self::worker::serve;
 
 use std::collections::{HashMap, HashSet};
@@ -185,7 +188,12 @@ impl NativeSymbolizer {
 
     /// Names for addresses in memory without a file, one result for each, from the map that the process writes for
     /// profilers. `root` is the process's root directory. While the process runs: whose the map is cannot be told later.
-    pub fn resolve_perf_map(&mut self, process: ProcessKey, root: &Root, addresses: &[u64]) -> Vec<NativeResult> {
+    pub fn resolve_perf_map(
+        &mut self,
+        process: ProcessKey,
+        root: &Root,
+        addresses: &[u64],
+    ) -> Vec<NativeResult> {
         self.perf_maps.resolve(process, root, addresses)
     }
 
@@ -279,7 +287,10 @@ impl NativeSymbolizer {
         let slot = self.next_slot;
         self.next_slot = self.next_slot.wrapping_add(1);
         let debug_info = effort == Effort::Everything;
-        let loaded = match self.client.call(&Request::Load { slot, debug_info }, Some(&source))? {
+        let loaded = match self
+            .client
+            .call(&Request::Load { slot, debug_info }, Some(&source))?
+        {
             Reply::Loaded(loaded) => loaded,
             Reply::NotLoaded(error) => return Err(Trouble::File(error.reason())),
             _ => return Err(Trouble::Worker(CallError::Failed)),
@@ -332,7 +343,10 @@ impl NativeSymbolizer {
         let generation = self.client.generation();
         self.loaded.retain(|_, loaded| loaded.generation == generation);
         loop {
-            let bytes = self.loaded.values().fold(0u64, |sum, loaded| sum.saturating_add(loaded.bytes));
+            let bytes = self
+                .loaded
+                .values()
+                .fold(0u64, |sum, loaded| sum.saturating_add(loaded.bytes));
             if self.loaded.len() < LOADED_FILES && bytes < LOADED_BYTES {
                 return Ok(());
             }

@@ -63,7 +63,8 @@ int main() {
 "#;
 
 /// What the names at the first address of [`INLINES`] are, with the lines of the text above.
-const WITH_LINES: &str = "lib::Box<int>::innermost (program.cpp:8) in middle (program.cpp:14) in lib::outer (program.cpp:19)";
+const WITH_LINES: &str =
+    "lib::Box<int>::innermost (program.cpp:8) in middle (program.cpp:14) in lib::outer (program.cpp:19)";
 
 /// A folder with a program in it.
 struct Program {
@@ -91,7 +92,11 @@ impl Program {
             .current_dir(self.folder.path())
             .output()
             .expect("gcc and binutils are installed");
-        assert!(output.status.success(), "{tool}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{tool}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     fn start(&self) -> Running {
@@ -108,13 +113,23 @@ struct Running {
 
 impl Running {
     fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("it was just compiled");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it was just compiled");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped"))
             .read_line(&mut line)
             .expect("it prints");
         let address = u64::from_str_radix(line.trim().trim_start_matches("0x"), 16).expect("an address");
         Self { child, address }
+    }
+
+    fn key(&self) -> ProcessKey {
+        ProcessKey {
+            tgid: self.child.id(),
+            incarnation: 1,
+        }
     }
 
     fn maps(&self) -> Maps {
@@ -163,7 +178,9 @@ fn text(result: &NativeResult) -> String {
     }
     let texts: Vec<String> = names
         .iter()
-        .map(|name| crate::output::RenderOptions::default().frame_text(&name.frame(crate::profile::FrameKind::Native)))
+        .map(|name| {
+            crate::output::RenderOptions::default().frame_text(&name.frame(crate::profile::FrameKind::Native))
+        })
         .collect();
     texts.join(" in ")
 }
@@ -294,7 +311,10 @@ fn a_debug_file_is_found_beneath_the_root_of_a_process_in_another_mount_namespac
         mv program.debug root/usr/lib/debug/.build-id/${id%${id#??}}/${id#??}.debug && exec chroot root /hidden";
     let mut command = Command::new("unshare");
     let running = Running::start(command.args(["--mount", "sh", "-c", script]).current_dir(folder));
-    assert!(!folder.join("root/hidden").exists(), "it is only in that namespace");
+    assert!(
+        !folder.join("root/hidden").exists(),
+        "it is only in that namespace"
+    );
     assert_eq!(running.names(&mut symbolizer()), WITH_LINES);
 }
 
@@ -303,7 +323,10 @@ fn stubs_of_the_linkage_table_are_named_by_what_they_call() {
     // The address of a function of another file, taken by a program at a fixed address, is that of its stub.
     let source = "#include <stdio.h>\n#include <unistd.h>\n\
         int main() { printf(\"%p\\n\", (void *)&getppid); fflush(stdout); pause(); }\n";
-    for options in [&["-no-pie", "-fno-pie"][..], &["-no-pie", "-fno-pie", "-fcf-protection", "-Wl,-z,ibtplt"]] {
+    for options in [
+        &["-no-pie", "-fno-pie"][..],
+        &["-no-pie", "-fno-pie", "-fcf-protection", "-Wl,-z,ibtplt"],
+    ] {
         let program = Program::compile(source, options);
         program.run("strip", &["program"]);
         let running = program.start();
@@ -318,10 +341,16 @@ fn the_image_that_the_kernel_maps_has_names() {
     let program = Program::compile(INLINES, &[]);
     let running = program.start();
     let maps = running.maps();
-    let vdso = maps.iter().find(|mapping| &*mapping.path() == b"[vdso]").expect("every process has it");
+    let vdso = maps
+        .iter()
+        .find(|mapping| &*mapping.path() == b"[vdso]")
+        .expect("every process has it");
     let file = CodeFile::vdso(running.child.id(), &vdso).expect("readable");
     // Every function of it, one by one: their addresses are their offsets.
-    let places: Vec<_> = (0..vdso.end - vdso.start).step_by(16).map(|at| (&file, Place::Offset(at))).collect();
+    let places: Vec<_> = (0..vdso.end - vdso.start)
+        .step_by(16)
+        .map(|at| (&file, Place::Offset(at)))
+        .collect();
     let results = symbolizer().resolve_user(&places);
     let found: HashSet<String> = results.iter().filter(|result| result.is_ok()).map(text).collect();
     assert!(
@@ -375,13 +404,24 @@ fn debug_information_that_kills_its_reader_costs_only_the_lines() {
     let (file, Place::Offset(offset)) = running.place(main) else {
         panic!("an offset")
     };
-    let places: Vec<_> = (0..64).map(|step| (&file, Place::Offset(offset + step))).collect();
+    let places: Vec<_> = (0..64)
+        .map(|step| (&file, Place::Offset(offset + step)))
+        .collect();
     let results = symbolizer.resolve_user(&places);
-    assert!(symbolizer.client.generation() > 1, "the worker survived: {results:?}");
+    assert!(
+        symbolizer.client.generation() > 1,
+        "the worker survived: {results:?}"
+    );
     assert_eq!(text(&results[0]), WITHOUT_LINES);
-    assert!(results.iter().any(|result| text(result) == "main (program)"), "{results:?}");
+    assert!(
+        results.iter().any(|result| text(result) == "main (program)"),
+        "{results:?}"
+    );
     // Other files are not held responsible.
-    assert_eq!(Program::compile(INLINES, &["-g"]).start().names(&mut symbolizer), WITH_LINES);
+    assert_eq!(
+        Program::compile(INLINES, &["-g"]).start().names(&mut symbolizer),
+        WITH_LINES
+    );
 }
 
 #[test]
@@ -398,6 +438,116 @@ fn without_a_worker_there_are_reasons_instead_of_names() {
     let workers = symbolizer.client.generation();
     assert_eq!(running.names(&mut symbolizer), "SymbolizerResting");
     assert_eq!(symbolizer.client.generation(), workers, "none was started");
+}
+
+#[test]
+fn a_worker_that_does_not_answer_is_ended() {
+    let program = Program::compile(INLINES, &[]);
+    let running = program.start();
+    let mut symbolizer = symbolizer();
+    let deaf = Client::new(|| {
+        let mut command = Command::new("sleep");
+        command.arg("1000");
+        command
+    });
+    symbolizer.client = deaf.with_deadline(std::time::Duration::from_millis(50));
+    assert_eq!(running.names(&mut symbolizer), "SymbolizerFailed");
+    assert_eq!(
+        symbolizer.client.generation(),
+        2,
+        "a second one, for less of the file"
+    );
+}
+
+#[test]
+fn debug_information_that_claims_to_be_larger_than_memory_costs_only_the_lines() {
+    let program = Program::compile(INLINES, &["-g", "-gz=zlib"]);
+    assert_eq!(names(&program), WITH_LINES);
+    let mut bytes = std::fs::read(program.path()).expect("own file");
+    // `Elf64_Chdr`: type 1, the size, the alignment; then a zlib stream.
+    let is_header = |window: &[u8]| window[..8] == [1, 0, 0, 0, 0, 0, 0, 0] && window[24..26] == [0x78, 0x9c];
+    let headers: Vec<usize> = (0..bytes.len() - 26)
+        .filter(|at| is_header(&bytes[*at..*at + 26]))
+        .collect();
+    assert!(headers.len() > 2, "{headers:?}");
+    for at in headers {
+        bytes[at + 8..at + 16].copy_from_slice(&(1u64 << 45).to_le_bytes());
+    }
+    std::fs::write(program.path(), bytes).expect("own file");
+    assert_eq!(names(&program), WITHOUT_LINES);
+}
+
+#[test]
+fn damaged_files_have_names_or_reasons() {
+    let program = Program::compile(INLINES, &["-g"]);
+    let intact = std::fs::read(program.path()).expect("own file");
+    let mut symbolizer = symbolizer();
+    // The same every time; any bytes at all are for the fuzz target.
+    let mut random = 1u64;
+    let mut next = |below: usize| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % below
+    };
+    for _ in 0..100 {
+        let mut bytes = intact.clone();
+        for _ in 0..20 {
+            let at = next(bytes.len());
+            bytes[at] = u8::try_from(next(256)).expect("below 256");
+        }
+        let file = CodeFile::for_test(&bytes);
+        let places: Vec<_> = (0..64)
+            .map(|_| (&file, Place::Offset(next(bytes.len()) as u64)))
+            .collect();
+        assert_eq!(symbolizer.resolve_user(&places).len(), places.len());
+    }
+    assert_eq!(
+        program.start().names(&mut symbolizer),
+        WITH_LINES,
+        "and the others keep theirs"
+    );
+}
+
+#[test]
+fn addresses_of_a_process_are_named_whatever_they_are_in() {
+    let program = Program::compile(INLINES, &["-g"]);
+    let running = program.start();
+    let space = CodeSpace::read(running.key()).expect("it runs");
+    let vdso = running
+        .maps()
+        .iter()
+        .find(|mapping| &*mapping.path() == b"[vdso]")
+        .expect("mapped")
+        .start;
+    let addresses = [running.address - 1, 16, vdso, running.address - 1];
+    let mut symbolizer = symbolizer();
+    let results = space.resolve(&mut symbolizer, &addresses);
+    assert_eq!(
+        (text(&results[0]), &results[0]),
+        (WITH_LINES.to_owned(), &results[3])
+    );
+    assert_eq!(results[1], Err(NativeUnresolved::NotMapped));
+    assert_eq!(
+        results[2],
+        Err(NativeUnresolved::NoSymbol),
+        "the ELF header of the image"
+    );
+    let modules = addresses.map(|address| space.module(address));
+    let expected = [Some("program"), None, Some("[vdso]"), Some("program")];
+    assert_eq!(modules.each_ref().map(Option::as_deref), expected);
+
+    let early = CodeSpace::read(running.key()).expect("it runs");
+    early.open_files();
+    let late = CodeSpace::read(running.key()).expect("it runs");
+    let address = running.address - 1;
+    drop(running);
+    let mut symbolizer = NativeSymbolizer::new(start_worker);
+    assert_eq!(text(&early.resolve(&mut symbolizer, &[address])[0]), WITH_LINES);
+    assert_eq!(
+        late.resolve(&mut symbolizer, &[address]),
+        [Err(NativeUnresolved::FileUnreadable)]
+    );
 }
 
 #[test]
@@ -455,15 +605,15 @@ fn functions_of_cpythons_perf_map_are_named_while_it_runs() {
 fn assert_perf_map_named(python: &Path, script: &str) {
     let running = Running::start(Command::new(python).args(["-X", "perf", "-c", script]));
     let pid = running.child.id();
-    let process = ProcessKey {
-        tgid: pid,
-        incarnation: 1,
-    };
     let root = Root::of_process(pid).expect("it runs");
     let mut symbolizer = symbolizer();
-    let results = symbolizer.resolve_perf_map(process, &root, &[running.address, 1]);
+    let results = symbolizer.resolve_perf_map(running.key(), &root, &[running.address, 1]);
+    let in_space = CodeSpace::read(running.key())
+        .expect("it runs")
+        .resolve(&mut symbolizer, &[running.address]);
     std::fs::remove_file(format!("/tmp/perf-{pid}.map")).expect("own child's file");
     assert_eq!(text(&results[0]), "py::traced (<string>)");
+    assert_eq!(in_space[0], results[0]);
     assert_eq!(results[1], Err(NativeUnresolved::NotInPerfMap));
     let other = ProcessKey {
         tgid: std::process::id(),
