@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `file` | a mapped file and its debug file: where they are, opened without being led astray |
 //! | `client`, `protocol` | the worker process: started, asked, ended when it does not answer |
-//! | `worker`, `image`, `copy`, `plt`, `demangle` | in that process: a private copy of the symbols, blazesym on it |
+//! | `worker`, `image`, `headers`, `copy`, `plt`, `demangle` | in that process: a private copy of the symbols, blazesym on it |
 //! | `space` | addresses of a process to places in files |
 //! | `kernel`, `perf_map` | what needs no ELF file: `/proc/kallsyms`, maps written by programs with a JIT |
 //!
@@ -20,6 +20,7 @@ mod client;
 mod copy;
 mod demangle;
 mod file;
+mod headers;
 mod image;
 mod kernel;
 mod name;
@@ -27,12 +28,11 @@ mod perf_map;
 mod plt;
 mod protocol;
 mod space;
-#[cfg(test)]
-mod tests;
 mod worker;
 
 pub use self::client::WORKER_VERB;
 pub use self::file::{CodeFile, FileKey};
+pub use self::image::take_in;
 pub use self::name::{NativeName, NativeUnresolved};
 pub use self::perf_map::PerfMap;
 pub use self::protocol::Place;
@@ -416,3 +416,6 @@ impl Unknown {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

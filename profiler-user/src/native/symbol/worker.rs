@@ -16,7 +16,8 @@ use std::rc::{Rc, Weak};
 
 use rustix::process::{Resource, Rlimit};
 
-use super::copy::{CopyError, crc_of};
+use super::copy::crc_of;
+use super::headers::CopyError;
 use super::image::Image;
 use super::protocol::{LoadError, Loaded, Place, Reply, Request, Slot, Unknown, WireName, receive, send};
 
