@@ -125,6 +125,9 @@ pub mod ra_rule {
     pub const LINK_REGISTER: u8 = 1;
     /// In the word above the saved frame pointer (aarch64).
     pub const ABOVE_FP: u8 = 2;
+    /// `*(cfa + fp_offset)` (aarch64, functions that save the link register alone); the frame pointer is
+    /// [`super::fp_rule::SAME`].
+    pub const AT_CFA: u8 = 3;
 }
 
 impl Row {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::io;
+use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -92,11 +93,28 @@ impl Aggregator {
         self.overflowed
     }
 
-    /// The folded recording; the caller fills in what only it knows (title, times, rate).
+    /// The folded recording; the caller fills in what only it knows (title, times, rate). `late` has what the place holders
+    /// of frames stand for that were named after their samples came, outermost first.
     #[must_use]
-    pub fn finish(self, frames: Vec<Frame>) -> Profile {
-        let mut counts: Vec<Count> = self
-            .counts
+    pub fn finish(self, frames: Vec<Frame>, late: &[Arc<[FrameId]>]) -> Profile {
+        let stacks: Vec<Box<[FrameId]>> = self
+            .stacks
+            .into_iter()
+            .map(|stack| with_late_names(stack, late))
+            .collect();
+        // Stacks that differed by place holders only may be the same now.
+        let mut first: HashMap<&[FrameId], StackId> = HashMap::new();
+        let same: Vec<StackId> = stacks
+            .iter()
+            .enumerate()
+            .map(|(position, stack)| *first.entry(stack).or_insert(StackId(index(position))))
+            .collect();
+        let mut totals: HashMap<(ThreadId, StackId), u64> = HashMap::new();
+        for ((thread, stack), samples) in self.counts {
+            let stack = same.get(stack.0 as usize).copied().unwrap_or(stack);
+            *totals.entry((thread, stack)).or_default() += samples;
+        }
+        let mut counts: Vec<Count> = totals
             .into_iter()
             .map(|((thread, stack), samples)| Count {
                 thread,
@@ -113,7 +131,7 @@ impl Aggregator {
             processes: self.processes.into_values().collect(),
             threads: self.threads.into_values().collect(),
             frames,
-            stacks: self.stacks.into_iter().collect(),
+            stacks,
             counts,
             timeline: self.timeline,
         }
@@ -151,6 +169,20 @@ impl Aggregator {
         };
         StackId(index(self.stacks.insert_full(frames).0))
     }
+}
+
+fn with_late_names(stack: Box<[FrameId]>, late: &[Arc<[FrameId]>]) -> Box<[FrameId]> {
+    if stack.iter().all(|frame| frame.as_pending().is_none()) {
+        return stack;
+    }
+    let mut named = Vec::with_capacity(stack.len());
+    for frame in stack {
+        match frame.as_pending() {
+            Some(index) => named.extend(late.get(index).into_iter().flat_map(|frames| frames.iter())),
+            None => named.push(frame),
+        }
+    }
+    named.into()
 }
 
 /// Position of `key`, entering it when it is new.
@@ -205,7 +237,7 @@ mod tests {
                 })
                 .expect("room");
         }
-        let mut profile = aggregator.finish(Vec::new());
+        let mut profile = aggregator.finish(Vec::new(), &[]);
         let counts: Vec<_> = profile
             .counts
             .iter()
@@ -242,7 +274,7 @@ mod tests {
             };
             aggregator.add(&sample, Process::default).expect("room");
         }
-        let profile = aggregator.finish(Vec::new());
+        let profile = aggregator.finish(Vec::new(), &[]);
         assert_eq!(profile.threads.len(), 1);
         assert_eq!(profile.threads[0].name, "worker");
     }

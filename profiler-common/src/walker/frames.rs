@@ -14,6 +14,10 @@ pub trait CodeSeen {
     fn seen(&self, code: u64, check: u32) -> bool;
 }
 
+/// Frames of one [`walk_stretch`]; a divisor of [`FRAMES_PER_BLOCK`].
+pub const FRAMES_PER_STRETCH: usize = 8;
+const _: () = assert!(FRAMES_PER_BLOCK.is_multiple_of(FRAMES_PER_STRETCH));
+
 /// Fills the slot of a frame that is not Python code.
 const BOUNDARY: RawFrame = RawFrame {
     code: 0,
@@ -27,6 +31,8 @@ const BOUNDARY: RawFrame = RawFrame {
 /// frames whose code `seen` did not know, `scratch.void` the leading frames that are to be left out. `frames` still holds
 /// the block before: most stacks differ little from one sample to the next, and what did not change need not be looked
 /// up.
+///
+/// The kernel half does the same with [`begin_block`] and [`walk_stretch`].
 #[inline(always)]
 pub fn walk_block<M: Memory, S: CodeSeen>(
     memory: &M,
@@ -35,11 +41,37 @@ pub fn walk_block<M: Memory, S: CodeSeen>(
     scratch: &mut Scratch,
     frames: &mut [RawFrame; FRAMES_PER_BLOCK],
 ) -> usize {
+    begin_block(scratch);
+    let mut walked = 0;
+    while walked < FRAMES_PER_BLOCK && !scratch.cursor.is_null() {
+        walked = walk_stretch(memory, seen, layout, scratch, frames, walked);
+    }
+    walked
+}
+
+/// To be called before the first stretch of a block.
+#[inline(always)]
+pub fn begin_block(scratch: &mut Scratch) {
     scratch.unseen = 0;
     scratch.void = 0;
     scratch.entries = 0;
+}
+
+/// Walks the next [`FRAMES_PER_STRETCH`] frames of a block, which go to `frames` from `first` on, and returns where the
+/// stretch ended. Few enough that the verifier can look at them as a function of its own, once for the whole block.
+#[inline(always)]
+pub fn walk_stretch<M: Memory, S: CodeSeen>(
+    memory: &M,
+    seen: &S,
+    layout: &Layout,
+    scratch: &mut Scratch,
+    frames: &mut [RawFrame; FRAMES_PER_BLOCK],
+    first: usize,
+) -> usize {
     let zero = scratch.zero;
-    for (index, slot) in frames.iter_mut().enumerate() {
+    for step in 0..FRAMES_PER_STRETCH {
+        let index = first.wrapping_add(step);
+        let slot = &mut frames[index & (FRAMES_PER_BLOCK - 1)];
         if scratch.cursor.is_null() {
             return index;
         }
@@ -67,9 +99,9 @@ pub fn walk_block<M: Memory, S: CodeSeen>(
             slot.code = code;
             slot.instr_offset = instruction(memory, layout, frame, scratch, code);
             slot.check = identity(memory, layout, code, &mut scratch.identity);
-            readable = u64::from(slot.check);
+            readable = u64::from(slot.check).wrapping_add(zero);
             let asked = scratch.steady != 0 && before == (code, slot.check);
-            if is_bookkeeping(layout, scratch) && readable != 0 {
+            if is_bookkeeping(layout, scratch) && slot.check != 0 {
                 *slot = RawFrame {
                     check: BOOKKEEPING_FRAME,
                     ..BOUNDARY
@@ -97,7 +129,7 @@ pub fn walk_block<M: Memory, S: CodeSeen>(
             }
         }
     }
-    FRAMES_PER_BLOCK
+    first.wrapping_add(FRAMES_PER_STRETCH)
 }
 
 /// Gives up the frames so far, which were no frames: the newest invocation of the evaluation loop had published itself
@@ -145,9 +177,10 @@ impl LoadedFrame {
 #[inline(always)]
 fn load_frame<M: Memory>(memory: &M, layout: &Layout, scratch: &mut Scratch) -> Option<LoadedFrame> {
     let offset = scratch.cursor.0.wrapping_sub(scratch.window_start.0);
-    let end = offset.wrapping_add(u64::from(layout.frame.bytes));
-    if offset < scratch.window_bytes && end <= scratch.window_bytes && offset & 7 == 0 {
-        return Some(LoadedFrame((offset / 8).wrapping_add(scratch.zero) as usize));
+    // One comparison: what is not a multiple of 8 becomes huge.
+    let slot = offset.rotate_right(3);
+    if slot < scratch.window_slots {
+        return Some(LoadedFrame(slot.wrapping_add(scratch.zero) as usize));
     }
     let single = scratch.frames.last_chunk_mut::<FRAME_WORDS>()?;
     memory

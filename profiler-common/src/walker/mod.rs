@@ -12,7 +12,7 @@ mod thread_state;
 
 pub use class::capture_class;
 pub use code::{capture, identity};
-pub use frames::{CodeSeen, walk_block};
+pub use frames::{CodeSeen, FRAMES_PER_STRETCH, begin_block, walk_block, walk_stretch};
 pub use thread_state::locate;
 
 use crate::memory::RemoteAddr;
@@ -36,8 +36,8 @@ pub struct Scratch {
     pub cursor: RemoteAddr,
     /// Target address of the first byte of the copied data stack.
     pub window_start: RemoteAddr,
-    /// Bytes of data stack copied to the start of `frames`; 0 when nothing was.
-    pub window_bytes: u64,
+    /// Words of the data stack, copied to the start of `frames`, at which a whole frame can begin; 0 when nothing was.
+    pub window_slots: u64,
     /// Address of the thread state.
     pub thread_state: RemoteAddr,
     /// Where the caller's frames begin, until the newest invocation of the evaluation loop is known to be set up; then
@@ -49,6 +49,8 @@ pub struct Scratch {
     pub steady: u32,
     /// Tells one [`CodeSeen`] from another; kept by the caller from one sample to the next.
     pub seen_salt: u64,
+    /// The same of this sample's.
+    pub salt: u64,
     /// When the sample began, for benchmarks.
     pub started_ns: u64,
     /// Code objects of this block that need a definition.
@@ -85,12 +87,13 @@ impl Scratch {
     pub const EMPTY: Self = Self {
         cursor: RemoteAddr::NULL,
         window_start: RemoteAddr::NULL,
-        window_bytes: 0,
+        window_slots: 0,
         thread_state: RemoteAddr::NULL,
         outer: RemoteAddr::NULL,
         void: 0,
         steady: 0,
         seen_salt: 0,
+        salt: 0,
         started_ns: 0,
         unseen: 0,
         status: 0,

@@ -31,7 +31,7 @@ pub fn locate<M: Memory>(
 ) -> StackStatus {
     scratch.cursor = RemoteAddr::NULL;
     scratch.thread_state = RemoteAddr::NULL;
-    scratch.window_bytes = 0;
+    scratch.window_slots = 0;
     scratch.outer = RemoteAddr::NULL;
     scratch.void = 0;
     scratch.unseen = 0;
@@ -386,6 +386,11 @@ fn copy_window<M: Memory>(memory: &M, layout: &Layout, scratch: &mut Scratch) {
         .is_ok()
     {
         scratch.window_start = start;
-        scratch.window_bytes = bytes;
+        let beyond_first = bytes.wrapping_sub(u64::from(layout.frame.bytes));
+        scratch.window_slots = if beyond_first < WINDOW_BYTES {
+            beyond_first / 8 + 1
+        } else {
+            0
+        };
     }
 }

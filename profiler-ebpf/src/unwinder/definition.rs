@@ -9,12 +9,11 @@ use profiler_common::record::{CODE_HEADER_BYTES, CodeDefinition, FRAMES_PER_BLOC
 use profiler_common::walker::{CodeSeen as _, capture, capture_class, identity};
 
 use crate::benchmark;
-use crate::maps::{BLOCK, DEFINITION, LOSSES, Loss, OUTCOMES, SAMPLES, SCRATCH, count, output, slot};
+use crate::maps::{
+    BLOCK, DEFINITION, LAYOUTS, LOSSES, Loss, OUTCOMES, SAMPLES, SCRATCH, count, output, slot,
+};
 use crate::memory::{CurrentTask, bounded};
 use crate::unwinder::python::{SeenCache, finish_block, profiled};
-
-/// Definitions sent in one run; a sample that shows more leaves them to later samples.
-const PER_RUN: u32 = FRAMES_PER_BLOCK as u32;
 
 /// Sends the definitions of the block's new code objects, then the block.
 #[perf_event]
@@ -31,55 +30,70 @@ fn define(context: &PerfEventContext) -> Option<Outcome> {
     else {
         return Some(Outcome::NoScratch);
     };
-    let (process, layout) = match profiled(block.tgid) {
+    let (process, _) = match profiled(block.tgid) {
         Ok(found) => found,
         Err(outcome) => return Some(outcome),
     };
-    let seen = SeenCache::new(process, layout, block.time_ns);
-
     let started_ns = benchmark::begin();
     out.tgid = block.tgid;
     out.incarnation = block.incarnation;
     out.layout = process.layout;
     scratch.unseen = 0;
-    let frames = block.frame_count as usize;
-    for index in 0..FRAMES_PER_BLOCK {
-        if index >= frames || scratch.unseen >= PER_RUN {
+    for index in 0..FRAMES_PER_BLOCK as u32 {
+        if index >= u32::from(block.frame_count) {
             break;
         }
-        let frame = block.frames[index];
-        if frame.code == 0 || frame.check == 0 || seen.seen(frame.code, frame.check) {
-            continue;
-        }
-        scratch.unseen += 1;
-        identity(&CurrentTask, layout, frame.code, &mut scratch.identity);
-        capture(
-            &CurrentTask,
-            layout,
-            frame.code,
-            frame.check,
-            &scratch.identity,
-            &mut scratch.state,
-            out,
-        );
-        capture_class(
-            &CurrentTask,
-            layout,
-            frame.code,
-            scratch.origins[index],
-            &mut scratch.state,
-            out,
-        );
-        if send(out) {
-            seen.mark(frame.code, frame.check);
-        } else {
-            // To be asked about again.
-            scratch.seen_salt = 0;
-            count(&LOSSES, Loss::Definition as u32);
-        }
+        define_frame(process.layout, index);
     }
     benchmark::end(Timed::Define, started_ns);
     finish_block(context, block)
+}
+
+/// Sends the definition of the code of one frame, unless that was done. A global function, like `walk_python_stretch`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn define_frame(layout: u32, index: u32) -> u32 {
+    let (Some(layout), Some(scratch), Some(block), Some(out)) = (
+        LAYOUTS.get(layout),
+        slot(&SCRATCH, 0),
+        slot(&BLOCK, 0),
+        slot(&DEFINITION, 0),
+    ) else {
+        return 0;
+    };
+    let seen = SeenCache::of_sample(scratch);
+    let index = index as usize & (FRAMES_PER_BLOCK - 1);
+    let frame = block.frames[index];
+    if frame.code == 0 || frame.check == 0 || seen.seen(frame.code, frame.check) {
+        return 0;
+    }
+    scratch.unseen += 1;
+    identity(&CurrentTask, layout, frame.code, &mut scratch.identity);
+    capture(
+        &CurrentTask,
+        layout,
+        frame.code,
+        frame.check,
+        &scratch.identity,
+        &mut scratch.state,
+        out,
+    );
+    capture_class(
+        &CurrentTask,
+        layout,
+        frame.code,
+        scratch.origins[index],
+        &mut scratch.state,
+        out,
+    );
+    if send(out) {
+        seen.mark(frame.code, frame.check);
+    } else {
+        // To be asked about again.
+        scratch.seen_salt = 0;
+        count(&LOSSES, Loss::Definition as u32);
+    }
+    1
 }
 
 #[inline(always)]

@@ -11,7 +11,9 @@ use profiler_common::record::{
     NATIVE_IN_KERNEL, NATIVE_LAST, NativeBlock, NativeFrame, SampleBlock, record_kind,
 };
 use profiler_common::unwind::{Block, Mapping, ROWS_PER_PAGE, Row};
-use profiler_common::walker::native::{UnwindTables, walk_native as walk};
+use profiler_common::walker::native::{
+    NATIVE_FRAMES_PER_STRETCH, UnwindTables, begin_native_block, walk_native_stretch,
+};
 
 use crate::benchmark;
 use crate::kernel::kernel_stack;
@@ -66,7 +68,14 @@ pub(crate) fn walk_native(context: PerfEventContext) -> u32 {
         return 0;
     };
     let started_ns = benchmark::begin();
-    let frames = walk::<Host, _, _>(&CurrentTask, &Tables, scratch, block);
+    begin_native_block(scratch);
+    let mut frames = 0;
+    for _ in 0..NATIVE_FRAMES_PER_BLOCK / NATIVE_FRAMES_PER_STRETCH {
+        if scratch.done != 0 {
+            break;
+        }
+        frames = unwind_stretch(frames);
+    }
     benchmark::end(Timed::WalkNative, started_ns);
     block.frame_count = frames as u16;
     block.interrupted = scratch.interrupted;
@@ -87,6 +96,18 @@ pub(crate) fn walk_native(context: PerfEventContext) -> u32 {
         benchmark::end(Timed::Sample, python.started_ns);
     }
     0
+}
+
+/// The next frames of this CPU's block, from `first` on; returns where they end. A global function, like
+/// `walk_python_stretch`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn unwind_stretch(first: u32) -> u32 {
+    let (Some(scratch), Some(block)) = (slot(&NATIVE_SCRATCH, 0), slot(&NATIVE_BLOCK, 0)) else {
+        return 0;
+    };
+    walk_native_stretch::<Host, _, _>(&CurrentTask, &Tables, scratch, &mut block.frames, first as usize)
+        as u32
 }
 
 /// A block without frames.

@@ -6,8 +6,8 @@ use profiler_common::benchmark::Timed;
 use profiler_common::layout::{LAYOUT_CODE_VERSION, Layout};
 use profiler_common::process::ProcessEntry;
 use profiler_common::reason::{Outcome, StackStatus};
-use profiler_common::record::{BLOCK_LAST, BLOCK_NATIVE, MAX_BLOCKS, SampleBlock};
-use profiler_common::walker::{CodeSeen, walk_block};
+use profiler_common::record::{BLOCK_LAST, BLOCK_NATIVE, FRAMES_PER_BLOCK, MAX_BLOCKS, SampleBlock};
+use profiler_common::walker::{CodeSeen, FRAMES_PER_STRETCH, Scratch, begin_block, walk_stretch};
 
 use crate::benchmark;
 use crate::maps::{
@@ -40,8 +40,17 @@ fn walk(context: &PerfEventContext) -> Option<Outcome> {
     let seen = SeenCache::new(process, layout, block.time_ns);
     scratch.steady = u32::from(scratch.seen_salt == seen.salt);
     scratch.seen_salt = seen.salt;
+    scratch.salt = seen.salt;
     let walk_ns = benchmark::begin();
-    block.frame_count = walk_block(&CurrentTask, &seen, layout, scratch, &mut block.frames) as u16;
+    begin_block(scratch);
+    let mut walked = 0;
+    for _ in 0..FRAMES_PER_BLOCK / FRAMES_PER_STRETCH {
+        if scratch.cursor.is_null() {
+            break;
+        }
+        walked = walk_python_stretch(process.layout, walked);
+    }
+    block.frame_count = walked as u16;
     benchmark::end(Timed::Walk, walk_ns);
     block.void = scratch.void;
     block.entries = scratch.entries;
@@ -63,6 +72,28 @@ fn walk(context: &PerfEventContext) -> Option<Outcome> {
     let outcome = finish_block(context, block);
     benchmark::end(Timed::Sample, scratch.started_ns);
     outcome
+}
+
+/// The next frames of this CPU's block, from `first` on; returns where they end. A global function: the kernel verifies
+/// it once, for any arguments, instead of at each of its calls. Therefore it has only numbers as arguments and looks up
+/// everything itself.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn walk_python_stretch(layout: u32, first: u32) -> u32 {
+    let (Some(layout), Some(scratch), Some(block)) =
+        (LAYOUTS.get(layout), slot(&SCRATCH, 0), slot(&BLOCK, 0))
+    else {
+        return 0;
+    };
+    let seen = SeenCache::of_sample(scratch);
+    walk_stretch(
+        &CurrentTask,
+        &seen,
+        layout,
+        scratch,
+        &mut block.frames,
+        first as usize,
+    ) as u32
 }
 
 /// Sends the block, and ends the sample or starts its next block. `None` when the next stage counts the outcome.
@@ -130,6 +161,12 @@ impl SeenCache {
         Self {
             salt: process.incarnation ^ epoch.rotate_left(48),
         }
+    }
+
+    /// That of the sample being walked.
+    #[inline(always)]
+    pub(crate) fn of_sample(scratch: &Scratch) -> Self {
+        Self { salt: scratch.salt }
     }
 
     /// The slot for a code object, and what it holds when the definition was sent.

@@ -87,6 +87,7 @@ pub(super) fn judge<M: Memory>(
         } else {
             Linkage::Shared
         },
+        evaluation_loop: target.evaluation_loop(),
         file,
     }))
 }

@@ -2,9 +2,11 @@
 //!
 //! Used by [`super::judgement`]; `profiler_common::walker::locate` does the looking up.
 
+use std::ops::Range;
+
 use profiler_common::process::{DynamicThreadVector, ThreadLookup, ThreadSpecific, thread_lookup};
 
-use super::elf::CPython;
+use super::elf::{CPython, NoLoop};
 use super::layout::VersionEntry;
 use super::refusal::Refusal;
 use super::thread_local::ThreadLocal;
@@ -91,6 +93,17 @@ impl Target<'_> {
                 },
             },
         })
+    }
+
+    /// The code of the evaluation loop.
+    pub(super) fn evaluation_loop(&self) -> Result<Box<[Range<u64>]>, NoLoop> {
+        let pieces = self
+            .cpython
+            .evaluation_loop
+            .as_deref()
+            .map_err(|&reason| reason)?;
+        let loaded = |piece: &Range<u64>| self.address(piece.start)..self.address(piece.end);
+        Ok(pieces.iter().map(loaded).collect())
     }
 
     /// Everything is in `_PyRuntime`, where the table says or a little aside: the code that uses the key knows.

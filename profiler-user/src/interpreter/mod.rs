@@ -28,6 +28,7 @@ pub mod thread_specific;
 pub mod version;
 
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use profiler_common::layout::Layout;
@@ -36,7 +37,7 @@ use profiler_common::process::ThreadLookup;
 use crate::process::ProcessError;
 use crate::process::file::FileError;
 
-pub use self::elf::Libc;
+pub use self::elf::{Libc, NoLoop};
 pub use self::inspector::Inspector;
 pub use self::refusal::{Identity, Refusal};
 pub use self::version::Version;
@@ -76,6 +77,8 @@ pub struct Interpreter {
     pub libc: Libc,
     /// Program or library.
     pub linkage: Linkage,
+    /// The code of its evaluation loop, addresses in the process, one piece or several; or why it is not known.
+    pub evaluation_loop: Result<Box<[Range<u64>]>, NoLoop>,
     /// The file it is in, as the kernel prints it: for a process in another mount namespace, a path in that
     /// one. It may be deleted.
     pub file: PathBuf,
@@ -87,6 +90,14 @@ impl Interpreter {
     pub fn version_text(&self) -> String {
         let mark = if self.is_free_threaded { "t" } else { "" };
         format!("{}{mark}", self.version)
+    }
+
+    /// Whether the instruction at this address is part of the evaluation loop; `false` where that is not known. A caller's
+    /// instruction is the one before the address it returns to.
+    #[must_use]
+    pub fn is_in_evaluation_loop(&self, address: u64) -> bool {
+        let pieces = self.evaluation_loop.as_deref().unwrap_or_default();
+        pieces.iter().any(|piece| piece.contains(&address))
     }
 
     /// One line for people: `CPython 3.11.7, shared, glibc, /usr/lib/libpython3.11.so.1.0`.

@@ -1,3 +1,7 @@
-//! Machine code beneath and between Python frames: what it is called.
+//! Native and kernel frames: by which rules they are unwound, what they are called, and where they stand among the Python
+//! frames.
 
+pub mod merge;
+pub mod names;
 pub mod symbol;
+pub mod unwind;

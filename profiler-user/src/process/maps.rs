@@ -147,7 +147,14 @@ impl Maps {
 
     /// Every mapping, by ascending address.
     pub fn iter(&self) -> impl Iterator<Item = Mapping<'_>> {
-        self.text.split(|&byte| byte == b'\n').filter_map(parse_line)
+        self.lines().map(|(_, mapping)| mapping)
+    }
+
+    /// Every mapping with its line, without the line break.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&[u8], Mapping<'_>)> {
+        self.text
+            .split(|&byte| byte == b'\n')
+            .filter_map(|line| Some((line, parse_line(line)?)))
     }
 }
 

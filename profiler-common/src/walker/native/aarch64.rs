@@ -16,17 +16,19 @@ const ADDRESS_BITS: u32 = 48;
 
 impl Architecture for Aarch64 {
     const FRAME_POINTER: Row = Row::FRAME_POINTER_AARCH64;
+    const LINK_REGISTER: bool = true;
 
     #[inline(always)]
-    fn interrupted<M: Memory>(memory: &M, context: RemoteAddr) -> Result<Registers, Fault> {
+    fn interrupted<M: Memory>(memory: &M, context: RemoteAddr, out: &mut Registers) -> Result<(), Fault> {
         let mut words = [0u64; 4];
         memory.read_words(context.offset(CONTEXT_X29), &mut words)?;
-        Ok(Registers {
+        *out = Registers {
             pc: words[3],
             sp: words[2],
             fp: words[0],
             lr: words[1],
-        })
+        };
+        Ok(())
     }
 
     #[inline(always)]

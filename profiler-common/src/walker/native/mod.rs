@@ -13,8 +13,12 @@ pub use x86_64::X86_64;
 
 use crate::memory::{Fault, Memory, RemoteAddr};
 use crate::reason::NativeStatus;
-use crate::record::{NATIVE_FRAMES_PER_BLOCK, NativeBlock, NativeFrame};
+use crate::record::{NATIVE_FRAMES_PER_BLOCK, NativeFrame};
 use crate::unwind::{Block, Mapping, Row, cfa_rule, fp_rule, ra_rule};
+
+/// Frames of one [`walk_native_stretch`]; a divisor of [`NATIVE_FRAMES_PER_BLOCK`].
+pub const NATIVE_FRAMES_PER_STRETCH: usize = 8;
+const _: () = assert!(NATIVE_FRAMES_PER_BLOCK.is_multiple_of(NATIVE_FRAMES_PER_STRETCH));
 
 /// Where the unwinder finds its tables.
 pub trait UnwindTables {
@@ -30,12 +34,14 @@ pub trait UnwindTables {
 pub trait Architecture {
     /// How code is unwound that keeps a frame pointer.
     const FRAME_POINTER: Row;
+    /// Whether a call leaves the return address in a register; otherwise it pushes it.
+    const LINK_REGISTER: bool;
 
     /// The registers that a signal interrupted; `context` is the address of the `ucontext_t`.
     ///
     /// # Errors
     /// [`Fault`] when it is not readable.
-    fn interrupted<M: Memory>(memory: &M, context: RemoteAddr) -> Result<Registers, Fault>;
+    fn interrupted<M: Memory>(memory: &M, context: RemoteAddr, out: &mut Registers) -> Result<(), Fault>;
 
     /// An address as it is executed: without signature bits.
     fn strip(address: u64) -> u64;
@@ -71,6 +77,12 @@ pub struct NativeScratch {
     pub size: u64,
     /// The rule that was found.
     pub rule: u64,
+    /// The canonical frame address: the caller's stack pointer.
+    pub cfa: u64,
+    /// The two words below it.
+    pub below: [u64; 2],
+    /// The caller's frame pointer and the word above it, or a frame address.
+    pub saved: [u64; 2],
     /// `ProcessEntry::space`.
     pub space: u32,
     /// `ProcessEntry::first_mapping`.
@@ -108,90 +120,130 @@ impl NativeScratch {
     }
 }
 
-/// Walks up to one block of frames, newest first, into `block`, and returns how many. Afterwards `scratch.done` says
+/// Walks up to one block of frames, newest first, into `frames`, and returns how many. Afterwards `scratch.done` says
 /// whether that was the end of the stack, and `scratch.status` which.
+///
+/// The kernel half does the same with [`begin_native_block`] and [`walk_native_stretch`].
 #[inline(always)]
 pub fn walk_native<A: Architecture, M: Memory, T: UnwindTables>(
     memory: &M,
     tables: &T,
     scratch: &mut NativeScratch,
-    block: &mut NativeBlock,
+    frames: &mut [NativeFrame; NATIVE_FRAMES_PER_BLOCK],
 ) -> usize {
+    begin_native_block(scratch);
+    let mut walked = 0;
+    while walked < NATIVE_FRAMES_PER_BLOCK && scratch.done == 0 {
+        walked = walk_native_stretch::<A, M, T>(memory, tables, scratch, frames, walked);
+    }
+    walked
+}
+
+/// To be called before the first stretch of a block.
+#[inline(always)]
+pub fn begin_native_block(scratch: &mut NativeScratch) {
     scratch.interrupted = 0;
-    for (index, slot) in block.frames.iter_mut().enumerate() {
+}
+
+/// Walks the next [`NATIVE_FRAMES_PER_STRETCH`] frames of a block, which go to `frames` from `first` on, and returns where
+/// the stretch ended.
+#[inline(always)]
+pub fn walk_native_stretch<A: Architecture, M: Memory, T: UnwindTables>(
+    memory: &M,
+    tables: &T,
+    scratch: &mut NativeScratch,
+    frames: &mut [NativeFrame; NATIVE_FRAMES_PER_BLOCK],
+    first: usize,
+) -> usize {
+    for step_index in 0..NATIVE_FRAMES_PER_STRETCH {
+        let index = first.wrapping_add(step_index);
         if scratch.done != 0 {
             return index;
         }
-        *slot = NativeFrame {
+        let slot = index & (NATIVE_FRAMES_PER_BLOCK - 1);
+        frames[slot] = NativeFrame {
             pc: scratch.registers.pc,
             sp: scratch.registers.sp,
         };
-        scratch.interrupted |= (scratch.is_return ^ 1) << (index & (NATIVE_FRAMES_PER_BLOCK - 1));
+        scratch.interrupted |= (scratch.is_return ^ 1) << slot;
         scratch.address = scratch.registers.pc.wrapping_sub(scratch.is_return);
         match search::find_rule::<A, T>(tables, scratch).and_then(|()| step::<A, M>(memory, scratch)) {
             Ok(()) => {}
             Err(status) => scratch.finish(status),
         }
     }
-    NATIVE_FRAMES_PER_BLOCK
+    first.wrapping_add(NATIVE_FRAMES_PER_STRETCH)
 }
 
-/// From a function's registers to its caller's.
+/// From a function's registers to its caller's. What is read lies in `scratch`, so that the ways through here look alike
+/// to the verifier when they meet.
 #[inline(always)]
 fn step<A: Architecture, M: Memory>(memory: &M, scratch: &mut NativeScratch) -> Result<(), NativeStatus> {
     let row = Row(scratch.rule);
-    let Registers { pc, sp, fp, lr } = scratch.registers;
-    let cfa = match row.cfa() {
-        cfa_rule::SP => sp.wrapping_add(row.cfa_offset()),
-        cfa_rule::FP => fp.wrapping_add(row.cfa_offset()),
-        cfa_rule::AT_FP => word(memory, fp.wrapping_add(row.cfa_offset()))?,
-        cfa_rule::AT_SP => word(memory, sp.wrapping_add(row.cfa_offset()))?,
-        cfa_rule::PLT => {
-            let pushed = u64::from((pc & 15) >= row.cfa_offset() / 8);
-            sp.wrapping_add(8).wrapping_add(8 * pushed)
-        }
-        cfa_rule::SIGNAL => return signal::<A, M>(memory, scratch, sp.wrapping_add(row.cfa_offset())),
-        cfa_rule::END => return Err(NativeStatus::Complete),
-        _ => return Err(NativeStatus::NoRule),
-    };
+    if row.cfa() >= cfa_rule::SIGNAL {
+        return match row.cfa() {
+            cfa_rule::SIGNAL => signal::<A, M>(memory, scratch, row),
+            cfa_rule::END => Err(NativeStatus::Complete),
+            _ => Err(NativeStatus::NoRule),
+        };
+    }
+    frame_address(memory, scratch, row)?;
+    let (cfa, fp) = (scratch.cfa, scratch.registers.fp);
     // Only a function that was interrupted may not have touched the stack yet, and only with a link register.
-    let least = sp.wrapping_add(scratch.is_return | u64::from(row.ra() == ra_rule::BELOW_CFA));
-    if cfa < least {
+    let pushed = !A::LINK_REGISTER || row.ra() == ra_rule::BELOW_CFA;
+    if cfa
+        < scratch
+            .registers
+            .sp
+            .wrapping_add(scratch.is_return | u64::from(pushed))
+    {
         return Err(NativeStatus::NoProgress);
     }
-    // The two words below the frame address: where there is a saved frame pointer it is mostly the lower one.
-    let mut below = [0u64; 2];
-    if row.ra() == ra_rule::BELOW_CFA {
-        memory
-            .read_words(RemoteAddr(cfa.wrapping_sub(16)), &mut below)
-            .map_err(|Fault| NativeStatus::StackFault)?;
+    if pushed {
+        // Mostly the lower one of these two is the caller's frame pointer.
+        read(memory, cfa.wrapping_sub(16), &mut scratch.below)?;
     }
-    let mut saved = [fp, lr];
     if row.fp() != fp_rule::SAME {
         let base = if row.fp() == fp_rule::AT_CFA { cfa } else { fp };
         let address = base.wrapping_add(row.fp_offset());
-        if row.ra() == ra_rule::BELOW_CFA && address == cfa.wrapping_sub(16) {
-            saved[0] = below[0];
+        if pushed && address == cfa.wrapping_sub(16) {
+            scratch.saved[0] = scratch.below[0];
         } else {
-            memory
-                .read_words(RemoteAddr(address), &mut saved)
-                .map_err(|Fault| NativeStatus::StackFault)?;
+            read(memory, address, &mut scratch.saved)?;
         }
+        scratch.registers.fp = scratch.saved[0];
     }
-    let return_address = match row.ra() {
-        ra_rule::BELOW_CFA => below[1],
-        ra_rule::LINK_REGISTER if scratch.is_return == 0 => lr,
-        ra_rule::ABOVE_FP => saved[1],
+    scratch.registers.pc = A::strip(match row.ra() {
+        _ if pushed => scratch.below[1],
+        ra_rule::ABOVE_FP => scratch.saved[1],
+        // A caller's link register has been overwritten by the call.
+        _ if scratch.is_return == 0 => scratch.registers.lr,
         _ => return Err(NativeStatus::NoRule),
-    };
-    scratch.registers.pc = A::strip(return_address);
+    });
     scratch.registers.sp = cfa;
-    scratch.registers.fp = saved[0];
-    scratch.registers.lr = 0;
     scratch.is_return = 1;
     if scratch.registers.pc == 0 {
         // What start-up code without call frame information leaves below the first function (musl).
         return Err(NativeStatus::Complete);
+    }
+    Ok(())
+}
+
+/// Leaves the canonical frame address in `scratch.cfa`.
+#[inline(always)]
+fn frame_address<M: Memory>(memory: &M, scratch: &mut NativeScratch, row: Row) -> Result<(), NativeStatus> {
+    let Registers { pc, sp, fp, .. } = scratch.registers;
+    let is_from_fp = row.cfa() == cfa_rule::FP || row.cfa() == cfa_rule::AT_FP;
+    let base = if is_from_fp { fp } else { sp };
+    if row.cfa() == cfa_rule::PLT {
+        let pushed = u64::from((pc & 15) >= row.cfa_offset() / 8);
+        scratch.cfa = sp.wrapping_add(8).wrapping_add(8 * pushed);
+        return Ok(());
+    }
+    scratch.cfa = base.wrapping_add(row.cfa_offset());
+    if row.cfa() == cfa_rule::AT_FP || row.cfa() == cfa_rule::AT_SP {
+        read(memory, scratch.cfa, &mut scratch.saved)?;
+        scratch.cfa = scratch.saved[0];
     }
     Ok(())
 }
@@ -201,19 +253,18 @@ fn step<A: Architecture, M: Memory>(memory: &M, scratch: &mut NativeScratch) -> 
 fn signal<A: Architecture, M: Memory>(
     memory: &M,
     scratch: &mut NativeScratch,
-    context: u64,
+    row: Row,
 ) -> Result<(), NativeStatus> {
-    scratch.registers =
-        A::interrupted(memory, RemoteAddr(context)).map_err(|Fault| NativeStatus::StackFault)?;
+    let context = scratch.registers.sp.wrapping_add(row.cfa_offset());
+    A::interrupted(memory, RemoteAddr(context), &mut scratch.registers)
+        .map_err(|Fault| NativeStatus::StackFault)?;
     scratch.is_return = 0;
     Ok(())
 }
 
 #[inline(always)]
-fn word<M: Memory>(memory: &M, address: u64) -> Result<u64, NativeStatus> {
-    let mut word = [0u64; 1];
+fn read<M: Memory, const N: usize>(memory: &M, address: u64, out: &mut [u64; N]) -> Result<(), NativeStatus> {
     memory
-        .read_words(RemoteAddr(address), &mut word)
-        .map_err(|Fault| NativeStatus::StackFault)?;
-    Ok(word[0])
+        .read_words(RemoteAddr(address), out)
+        .map_err(|Fault| NativeStatus::StackFault)
 }

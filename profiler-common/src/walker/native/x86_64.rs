@@ -13,17 +13,19 @@ const CONTEXT_RBP: u64 = 120;
 
 impl Architecture for X86_64 {
     const FRAME_POINTER: Row = Row::FRAME_POINTER;
+    const LINK_REGISTER: bool = false;
 
     #[inline(always)]
-    fn interrupted<M: Memory>(memory: &M, context: RemoteAddr) -> Result<Registers, Fault> {
+    fn interrupted<M: Memory>(memory: &M, context: RemoteAddr, out: &mut Registers) -> Result<(), Fault> {
         let mut words = [0u64; 7];
         memory.read_words(context.offset(CONTEXT_RBP), &mut words)?;
-        Ok(Registers {
+        *out = Registers {
             pc: words[6],
             sp: words[5],
             fp: words[0],
             lr: 0,
-        })
+        };
+        Ok(())
     }
 
     #[inline(always)]

@@ -58,7 +58,7 @@ struct Dynamic {
     plt_relocations: Table,
 }
 
-/// A table that the dynamic table describes.
+/// A table that the dynamic table or a program header describes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Table {
     /// Static address.
@@ -91,6 +91,8 @@ pub(super) struct Image<'a, Elf: FileHeader, S: Source> {
     pub(super) loader: Option<Box<[u8]>>,
     /// `PT_TLS`.
     pub(super) thread_locals: Option<ThreadLocals>,
+    /// `PT_GNU_EH_FRAME`: `.eh_frame_hdr`.
+    pub(super) unwind_index: Option<Table>,
     /// What the loader makes read-only after it wrote to it (`PT_GNU_RELRO`): static addresses.
     pub(super) written_once: Range<u64>,
     /// Whether it carries the ABI note that every program linked with glibc carries.
@@ -112,6 +114,7 @@ impl<'a, Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'a, Elf, S> {
             segments: Vec::new(),
             loader: None,
             thread_locals: None,
+            unwind_index: None,
             written_once: 0..0,
             has_abi_note: false,
             dynamic: Dynamic::default(),
@@ -142,6 +145,12 @@ impl<'a, Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'a, Elf, S> {
                     address: header.p_vaddr(LE).into(),
                     memory_bytes: header.p_memsz(LE).into(),
                     alignment: header.p_align(LE).into(),
+                });
+            }
+            elf::PT_GNU_EH_FRAME => {
+                self.unwind_index = Some(Table {
+                    address: header.p_vaddr(LE).into(),
+                    size: header.p_filesz(LE).into(),
                 });
             }
             elf::PT_GNU_RELRO => {

@@ -5,6 +5,7 @@
 //! type. Needs no process, opens nothing.
 
 mod anchors;
+mod evaluation_loop;
 mod image;
 mod relocations;
 mod sections;
@@ -16,6 +17,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 
 use object::LittleEndian;
 use object::elf::{EM_AARCH64, EM_X86_64, FileHeader32, FileHeader64, Machine};
@@ -23,6 +25,7 @@ use object::read::ReadRef as _;
 use object::read::elf::FileHeader;
 
 pub use self::anchors::{Anchors, TlsVariable};
+pub use self::evaluation_loop::NoLoop;
 
 use self::image::Image;
 use self::source::{Bounded, Budget, Source};
@@ -162,6 +165,8 @@ pub struct CPython {
     pub has_stackref_debug: bool,
     /// Where it keeps what leads to a thread's state.
     pub anchors: Anchors,
+    /// Static addresses of the code of its evaluation loop, one piece or several; or why they are not known.
+    pub evaluation_loop: Result<Box<[Range<u64>]>, NoLoop>,
 }
 
 /// A Python implementation inside a file.
@@ -309,6 +314,7 @@ fn find_interpreter<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
             code_type: code_type(image),
             has_stackref_debug: image.dynamic_symbol(STACKREF_DEBUG_FUNCTION).is_some(),
             anchors: anchors::find(image, runtime),
+            evaluation_loop: evaluation_loop::find(image),
         }));
     }
     // Up to 3.6 there is no `_PyRuntime`; this is the state of the thread that holds the GIL.
@@ -322,6 +328,7 @@ fn find_interpreter<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
         code_type: code_type(image),
         has_stackref_debug: false,
         anchors: anchors::find(image, None),
+        evaluation_loop: evaluation_loop::find(image),
     }))
 }
 

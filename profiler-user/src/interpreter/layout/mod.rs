@@ -309,6 +309,7 @@ mod tests {
             code_type: None,
             has_stackref_debug: false,
             anchors: crate::interpreter::elf::Anchors::default(),
+            evaluation_loop: Err(crate::interpreter::elf::NoLoop::Unnamed),
         }
     }
 

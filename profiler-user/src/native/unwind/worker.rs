@@ -1,0 +1,185 @@
+//! The thread that compiles: reads files, never writes maps, never holds up the event loop.
+//!
+//! Used by [`super::tables`]. Both directions are bounded. It keeps the files open that it used last.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::file::{CompiledBlock, FileTables};
+use super::files::FileNumber;
+use super::image::{Bytes, TableError};
+use crate::process::file::{FileError, MappedFile, Stamp};
+use crate::process::maps::Maps;
+
+/// Blocks asked for and not answered, at most. Few, so that what a sample needs does not wait long.
+pub(super) const MAX_OUTSTANDING: usize = 4;
+/// Files kept open, at most.
+const MAX_OPEN: usize = 24;
+
+/// Where a file's bytes are found.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// A process maps it.
+    Mapped {
+        pid: u32,
+        /// Its line of `/proc/PID/maps`.
+        line: Arc<[u8]>,
+        stamp: Stamp,
+    },
+    /// Read already.
+    Memory(Arc<[u8]>),
+}
+
+/// A block to compile.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) file: FileNumber,
+    pub(super) block: u32,
+    pub(super) place: Place,
+}
+
+/// Why a block could not be compiled.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Not by this way; another process may map the file too.
+    Unreachable,
+    /// Never.
+    Hopeless(TableError),
+}
+
+/// A compiled block.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub(super) file: FileNumber,
+    pub(super) block: u32,
+    pub(super) result: Result<CompiledBlock, Failure>,
+    pub(super) elapsed: Duration,
+}
+
+/// The thread's other end.
+#[derive(Debug)]
+pub(super) struct Worker {
+    requests: Option<SyncSender<Request>>,
+    responses: Receiver<Response>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts the thread; `ready` is notified after each response.
+    pub(super) fn start(ready: Arc<Notify>) -> std::io::Result<Self> {
+        let (requests, inbox) = sync_channel::<Request>(MAX_OUTSTANDING);
+        let (outbox, responses) = sync_channel(MAX_OUTSTANDING);
+        let thread = std::thread::Builder::new()
+            .name("unwind-tables".to_owned())
+            .spawn(move || {
+                let mut files = OpenFiles::default();
+                while let Ok(request) = inbox.recv() {
+                    if outbox.send(files.answer(&request)).is_err() {
+                        break;
+                    }
+                    ready.notify_one();
+                }
+            })?;
+        Ok(Self {
+            requests: Some(requests),
+            responses,
+            thread: Some(thread),
+        })
+    }
+
+    /// Hands over a request; gives it back when there are too many, or the thread is gone.
+    pub(super) fn ask(&self, request: Request) -> Result<(), Request> {
+        let Some(requests) = &self.requests else {
+            return Err(request);
+        };
+        requests.try_send(request).map_err(|error| match error {
+            std::sync::mpsc::TrySendError::Full(request)
+            | std::sync::mpsc::TrySendError::Disconnected(request) => request,
+        })
+    }
+
+    /// The next answer, if there is one.
+    pub(super) fn answer(&self) -> Option<Response> {
+        match self.responses.try_recv() {
+            Ok(response) => Some(response),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.requests = None;
+        // The thread may be waiting for room.
+        while self.responses.recv().is_ok() {}
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::warn!("the thread that compiles unwind tables had failed");
+        }
+    }
+}
+
+/// Files, the one used last at the end.
+#[derive(Default)]
+struct OpenFiles {
+    files: VecDeque<(FileNumber, FileTables)>,
+}
+
+impl OpenFiles {
+    fn answer(&mut self, request: &Request) -> Response {
+        let begun = Instant::now();
+        let result = self
+            .find(request)
+            .and_then(|tables| tables.block(request.block).map_err(Failure::Hopeless));
+        Response {
+            file: request.file,
+            block: request.block,
+            result,
+            elapsed: begun.elapsed(),
+        }
+    }
+
+    fn find(&mut self, request: &Request) -> Result<&mut FileTables, Failure> {
+        let tables = match self.files.iter().position(|(file, _)| *file == request.file) {
+            Some(at) => self.files.remove(at),
+            None => {
+                let bytes = open(&request.place)?;
+                if self.files.len() >= MAX_OPEN {
+                    self.files.pop_front();
+                }
+                Some((request.file, FileTables::open(bytes).map_err(Failure::Hopeless)?))
+            }
+        };
+        self.files.extend(tables);
+        match self.files.back_mut() {
+            Some((_, tables)) => Ok(tables),
+            None => Err(Failure::Unreachable),
+        }
+    }
+}
+
+fn open(place: &Place) -> Result<Bytes, Failure> {
+    match place {
+        Place::Memory(bytes) => Ok(Bytes::Memory(bytes.clone())),
+        Place::Mapped { pid, line, stamp } => {
+            let maps = Maps::from_text(line.to_vec());
+            let mapping = maps.iter().next().ok_or(Failure::Unreachable)?;
+            let file = MappedFile::find(*pid, &mapping).map_err(|error| match error {
+                FileError::NotRegular => Failure::Hopeless(TableError::NotSupported),
+                _ => Failure::Unreachable,
+            })?;
+            // Written to since: not what the process's other pages were read from.
+            if file.stamp() != *stamp {
+                return Err(Failure::Unreachable);
+            }
+            let file = file.open().map_err(|_| Failure::Unreachable)?;
+            Ok(Bytes::File(Arc::new(file)))
+        }
+    }
+}
