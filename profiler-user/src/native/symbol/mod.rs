@@ -5,7 +5,6 @@
 //! | `file` | a mapped file and its debug file: where they are, opened without being led astray |
 //! | `client`, `protocol` | the worker process: started, asked, ended when it does not answer |
 //! | `worker`, `image`, `headers`, `copy`, `plt`, `demangle` | in that process: a private copy of the symbols, blazesym on it |
-//! | `space` | addresses of a process to places in files |
 //! | `kernel`, `perf_map` | what needs no ELF file: `/proc/kallsyms`, maps written by programs with a JIT |
 //!
 //! Everything is cached here: a file by what it is, a name by the content of its file, so that a second process with the same
@@ -27,7 +26,6 @@ mod name;
 mod perf_map;
 mod plt;
 mod protocol;
-mod space;
 mod worker;
 
 pub use self::client::WORKER_VERB;
@@ -36,7 +34,6 @@ pub use self::image::take_in;
 pub use self::name::{NativeName, NativeUnresolved};
 pub use self::perf_map::PerfMap;
 pub use self::protocol::Place;
-pub use self::space::CodeSpace;
 pub use self::worker::serve;
 
 use std::collections::{HashMap, HashSet};
