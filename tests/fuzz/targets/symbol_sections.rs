@@ -14,7 +14,12 @@ static FILE: OnceLock<Mutex<File>> = OnceLock::new();
 fuzz_target!(|bytes: &[u8]| {
     let file = FILE.get_or_init(|| {
         let path = std::env::temp_dir().join(format!("pyebpf-fuzz-{}", std::process::id()));
-        let opened = File::options().read(true).write(true).create(true).truncate(true).open(&path);
+        let opened = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path);
         std::fs::remove_file(&path).expect("it was just made");
         Mutex::new(opened.expect("a writable temporary directory"))
     });

@@ -401,12 +401,12 @@ fn debug_information_that_kills_its_reader_costs_only_the_lines() {
     let mut symbolizer = symbolizer();
     // The program prints an address of `outer`, which the forged function does not cover.
     let main = running.address - 1;
-    let (file, Place::Offset(offset)) = running.place(main) else {
-        panic!("an offset")
+    let (file, place) = running.place(main);
+    let step = |by: u64| match place {
+        Place::Offset(offset) => Place::Offset(offset + by),
+        Place::Address(address) => Place::Address(address + by),
     };
-    let places: Vec<_> = (0..64)
-        .map(|step| (&file, Place::Offset(offset + step)))
-        .collect();
+    let places: Vec<_> = (0..64).map(|by| (&file, step(by))).collect();
     let results = symbolizer.resolve_user(&places);
     assert!(
         symbolizer.client.generation() > 1,
