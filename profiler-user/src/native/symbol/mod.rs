@@ -222,6 +222,8 @@ impl NativeSymbolizer {
                     return results;
                 }
                 Err(Trouble::Worker(CallError::Resting)) => return fail(NativeUnresolved::SymbolizerResting),
+                // As often as the client has patience for.
+                Err(Trouble::Worker(CallError::Ended)) => {}
                 Err(Trouble::Worker(CallError::Failed)) if state.effort == Effort::Everything => {
                     state.effort = Effort::SymbolTables;
                 }

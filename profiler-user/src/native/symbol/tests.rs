@@ -460,6 +460,23 @@ fn a_worker_that_does_not_answer_is_ended() {
 }
 
 #[test]
+fn a_worker_that_was_asked_to_end_is_replaced_and_no_file_blamed() {
+    let program = Program::compile(INLINES, &["-g"]);
+    let mut symbolizer = symbolizer();
+    let other = Program::compile(&INLINES.replace("outer", "other"), &["-g"]);
+    assert_eq!(
+        other.start().names(&mut symbolizer),
+        WITH_LINES.replace("outer", "other")
+    );
+    let worker = symbolizer.client.worker().expect("it answered");
+    // As systemd does to all processes of a service.
+    let worker = rustix::process::Pid::from_raw(i32::try_from(worker).expect("a process id")).expect("not 0");
+    rustix::process::kill_process(worker, rustix::process::Signal::TERM).expect("own child");
+    assert_eq!(program.start().names(&mut symbolizer), WITH_LINES);
+    assert_eq!(symbolizer.client.generation(), 2);
+}
+
+#[test]
 fn debug_information_that_claims_to_be_larger_than_memory_costs_only_the_lines() {
     let program = Program::compile(INLINES, &["-g", "-gz=zlib"]);
     assert_eq!(names(&program), WITH_LINES);
