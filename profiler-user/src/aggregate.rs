@@ -38,6 +38,8 @@ pub struct Aggregator {
     overflow: FrameId,
     processes: IndexMap<ProcessKey, Process>,
     threads: IndexMap<(ProcessId, u32), Thread>,
+    /// Names in Python, which go before the kernel's.
+    names: HashMap<(ProcessKey, u32), String>,
     stacks: IndexSet<Box<[FrameId]>>,
     counts: HashMap<(ThreadId, StackId), u64>,
     timeline: Option<Timeline>,
@@ -56,6 +58,7 @@ impl Aggregator {
             overflow,
             processes: IndexMap::new(),
             threads: IndexMap::new(),
+            names: HashMap::new(),
             stacks: IndexSet::new(),
             counts: HashMap::new(),
             timeline,
@@ -74,7 +77,7 @@ impl Aggregator {
     /// When the timeline cannot be written.
     pub fn add(&mut self, sample: &NamedSample<'_>, describe: impl FnOnce() -> Process) -> io::Result<()> {
         let process = ProcessId(position(&mut self.processes, sample.process, describe));
-        let thread = self.thread(process, sample.tid, sample.comm);
+        let thread = self.thread(process, sample);
         let stack = self.stack(sample.stack);
         *self.counts.entry((thread, stack)).or_default() += 1;
         match &mut self.timeline {
@@ -87,6 +90,14 @@ impl Aggregator {
         }
     }
 
+    /// Takes note of the name that a thread has in Python; a later one replaces it.
+    pub fn name_thread(&mut self, process: ProcessKey, tid: u32, name: String) {
+        let key = (process, tid);
+        if self.names.len() < MAX_THREADS || self.names.contains_key(&key) {
+            self.names.insert(key, name);
+        }
+    }
+
     /// Samples whose stack was replaced by [`Self::OVERFLOW`].
     #[must_use]
     pub fn overflowed(&self) -> u64 {
@@ -96,7 +107,12 @@ impl Aggregator {
     /// The folded recording; the caller fills in what only it knows (title, times, rate). `late` has what the place holders
     /// of frames stand for that were named after their samples came, outermost first.
     #[must_use]
-    pub fn finish(self, frames: Vec<Frame>, late: &[Arc<[FrameId]>]) -> Profile {
+    pub fn finish(mut self, frames: Vec<Frame>, late: &[Arc<[FrameId]>]) -> Profile {
+        for ((process, tid), thread) in &mut self.threads {
+            let process = self.processes.get_index(process.0 as usize);
+            let name = process.and_then(|(key, _)| self.names.remove(&(*key, *tid)));
+            thread.name = name.unwrap_or_else(|| std::mem::take(&mut thread.name));
+        }
         let stacks: Vec<Box<[FrameId]>> = self
             .stacks
             .into_iter()
@@ -137,17 +153,18 @@ impl Aggregator {
         }
     }
 
-    fn thread(&mut self, process: ProcessId, tid: u32, comm: &[u8]) -> ThreadId {
+    fn thread(&mut self, process: ProcessId, sample: &NamedSample<'_>) -> ThreadId {
+        let tid = sample.tid;
         let key = (process, tid);
         if self.threads.len() >= MAX_THREADS && !self.threads.contains_key(&key) {
             return ThreadId(index(self.threads.len() - 1));
         }
-        let name = comm.split(|byte| *byte == 0).next().unwrap_or_default();
         let at = position(&mut self.threads, key, || Thread {
             process,
             tid,
             name: String::new(),
         });
+        let name = sample.comm.split(|byte| *byte == 0).next().unwrap_or_default();
         // A thread runs some microseconds under its creator's name before it gets its own: the last name is the thread's.
         if let Some((_, thread)) = self.threads.get_index_mut(at as usize)
             && thread.name.as_bytes() != name
@@ -264,6 +281,30 @@ mod tests {
     }
 
     #[test]
+    fn stacks_that_differed_only_by_names_to_come_become_one() {
+        let mut aggregator = Aggregator::new(None, FrameId(9));
+        let (one, two) = (
+            [FrameId(1), FrameId::pending(0)],
+            [FrameId(1), FrameId::pending(1)],
+        );
+        for stack in [&one, &two, &one] {
+            aggregator
+                .add(&sample(7, 1, stack), Process::default)
+                .expect("room");
+        }
+        // Two addresses of one line, in a function that the compiler put into another.
+        let late = [
+            vec![FrameId(2), FrameId(3)].into(),
+            vec![FrameId(2), FrameId(3)].into(),
+        ];
+        let profile = aggregator.finish(Vec::new(), &late);
+        assert_eq!(profile.counts.len(), 1);
+        assert_eq!(profile.counts[0].samples, 3);
+        let stack = &profile.stacks[profile.counts[0].stack.0 as usize];
+        assert_eq!(&**stack, [FrameId(1), FrameId(2), FrameId(3)]);
+    }
+
+    #[test]
     fn a_thread_has_the_name_that_it_was_last_seen_with() {
         let mut aggregator = Aggregator::new(None, FrameId(9));
         let stack = [FrameId(1)];
@@ -277,5 +318,23 @@ mod tests {
         let profile = aggregator.finish(Vec::new(), &[]);
         assert_eq!(profile.threads.len(), 1);
         assert_eq!(profile.threads[0].name, "worker");
+    }
+
+    #[test]
+    fn a_name_in_python_goes_before_the_kernels_whenever_it_becomes_known() {
+        let mut aggregator = Aggregator::new(None, FrameId(9));
+        let stack = [FrameId(1)];
+        let process = sample(7, 1, &stack).process;
+        aggregator.name_thread(process, 7, "Thread-1".to_owned());
+        for tid in [7, 8, 9] {
+            aggregator
+                .add(&sample(tid, 1, &stack), Process::default)
+                .expect("room");
+        }
+        aggregator.name_thread(process, 7, "größe".to_owned());
+        aggregator.name_thread(process, 8, "MainThread".to_owned());
+        let profile = aggregator.finish(Vec::new(), &[]);
+        let names: Vec<&str> = profile.threads.iter().map(|thread| &*thread.name).collect();
+        assert_eq!(names, ["größe", "MainThread", "worker"]);
     }
 }

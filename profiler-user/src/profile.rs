@@ -99,7 +99,7 @@ pub struct Thread {
     pub process: ProcessId,
     /// As the initial pid namespace counts.
     pub tid: u32,
-    /// The kernel's name of the thread.
+    /// The name that it has in Python, else the kernel's.
     pub name: String,
 }
 

@@ -163,6 +163,7 @@ async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile)
             (_, true) => Some(NativeFrames::Relevant),
             _ => None,
         },
+        thread_names: format.names_threads() || args.roots().contains(&Group::Thread),
         title: title(),
     };
     let mut recorder = Recorder::prepare(settings).map_err(preflight::explain)?;

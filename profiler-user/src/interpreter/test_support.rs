@@ -9,7 +9,7 @@ use super::version::Version;
 const REQUIRE: &str = "PYEBPF_REQUIRE_PYTHONS";
 
 /// Says what is not tested and why; fails where it was promised to be tested.
-pub(super) fn not_tested(reason: &str) {
+pub(crate) fn not_tested(reason: &str) {
     assert!(
         std::env::var_os(REQUIRE).is_none(),
         "{reason}, and {REQUIRE} is set"
@@ -19,13 +19,13 @@ pub(super) fn not_tested(reason: &str) {
 
 /// An interpreter installed here, with what it says of itself.
 #[derive(Clone, Debug)]
-pub(super) struct Installed {
+pub(crate) struct Installed {
     /// The program.
     pub(super) program: PathBuf,
     /// `sys.version_info[:3]`.
     pub(super) version: (u8, u8, u8),
     /// The file with the interpreter in it: the program, or its library.
-    pub(super) file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Whether the interpreter is a library.
     pub(super) is_shared: bool,
 }
@@ -45,7 +45,7 @@ impl Installed {
 }
 
 /// Every interpreter of pyenv and of the distribution that starts.
-pub(super) fn installed() -> Vec<Installed> {
+pub(crate) fn installed() -> Vec<Installed> {
     let mut found: Vec<Installed> = programs().iter().filter_map(|program| ask(program)).collect();
     found.sort_by_key(|python| python.version);
     found

@@ -1,6 +1,7 @@
 //! Native and kernel frames: by which rules they are unwound, what they are called, and where they stand among the Python
 //! frames.
 
+pub mod interpreter_frames;
 pub mod merge;
 pub mod names;
 pub mod symbol;

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 
-use super::symbol::{CodeFile, NativeName, NativeResult, NativeSymbolizer, NativeUnresolved, Place};
+use super::interpreter_frames;
+use super::symbol::{CodeFile, NativeResult, NativeSymbolizer, NativeUnresolved, Place};
 use super::unwind::Located;
 use crate::code::store::ProcessKey;
 use crate::process::maps::{FileId, Maps};
@@ -56,6 +57,14 @@ struct File {
 /// What makes two mappings ones of the same file.
 type FileIdentity = (FileId, Arc<[u8]>, Option<Box<[u8]>>);
 
+/// An address that was sampled.
+#[derive(Clone, Debug)]
+struct Entry {
+    /// Whether it is in the interpreter's evaluation loop.
+    is_loop: bool,
+    state: State,
+}
+
 /// What an address stands for.
 #[derive(Clone, Debug)]
 enum State {
@@ -92,7 +101,7 @@ enum Question {
 #[derive(Debug)]
 pub struct NativeNames {
     show_all: bool,
-    addresses: IndexMap<Address, State>,
+    addresses: IndexMap<Address, Entry>,
     files: Vec<File>,
     by_identity: HashMap<FileIdentity, FileIndex>,
     questions: Vec<Question>,
@@ -137,15 +146,15 @@ impl NativeNames {
     /// Appends what a user frame is called, outermost function first: names, or a place holder.
     pub fn push_user(&mut self, site: &Site<'_>, stack: &mut Vec<FrameId>) {
         let address = self.user_address(site);
-        self.push(address, stack);
+        self.push(address, site.is_loop, stack);
     }
 
     /// Appends what a kernel address is called.
     pub fn push_kernel(&mut self, address: u64, stack: &mut Vec<FrameId>) {
-        self.push(Address::Kernel(address), stack);
+        self.push(Address::Kernel(address), false, stack);
     }
 
-    fn push(&mut self, address: Address, stack: &mut Vec<FrameId>) {
+    fn push(&mut self, address: Address, is_loop: bool, stack: &mut Vec<FrameId>) {
         let address = if self.addresses.len() < MAX_ADDRESSES || self.addresses.contains_key(&address) {
             address
         } else {
@@ -154,7 +163,11 @@ impl NativeNames {
         let entry = self.addresses.entry(address);
         let index = u32::try_from(entry.index()).unwrap_or(u32::MAX);
         let is_new = matches!(entry, indexmap::map::Entry::Vacant(_));
-        match entry.or_insert(State::Pending) {
+        let entry = entry.or_insert(Entry {
+            is_loop,
+            state: State::Pending,
+        });
+        match &entry.state {
             State::Known(frames) => stack.extend_from_slice(frames),
             State::Pending => stack.push(FrameId::pending(index)),
         }
@@ -226,7 +239,7 @@ impl NativeNames {
         self.asked = None;
         let open: Vec<u32> = (0u32..)
             .zip(self.addresses.values())
-            .filter(|(_, state)| matches!(state, State::Pending))
+            .filter(|(_, entry)| matches!(entry.state, State::Pending))
             .map(|(index, _)| index)
             .collect();
         for index in open {
@@ -238,8 +251,8 @@ impl NativeNames {
         {
             log::warn!("the symbol thread panicked");
         }
-        let states = self.addresses.into_values();
-        let known = states.map(|state| match state {
+        let entries = self.addresses.into_values();
+        let known = entries.map(|entry| match entry.state {
             State::Known(frames) => frames,
             State::Pending => Arc::from([]),
         });
@@ -266,46 +279,51 @@ impl NativeNames {
     }
 
     fn settle(&mut self, index: u32, result: &NativeResult, frames: &mut impl Intern) {
-        let Some((address, _)) = self.addresses.get_index(index as usize) else {
+        let Some((address, entry)) = self.addresses.get_index(index as usize) else {
             return;
         };
+        let is_loop = entry.is_loop;
         let (kind, file) = match address {
             Address::Kernel(_) => (FrameKind::Kernel, None),
             Address::File(file, _) => (FrameKind::Native, self.files.get(file.0 as usize)),
             Address::Jit(..) | Address::Unmapped => (FrameKind::Native, None),
         };
-        let is_interpreter = file.is_some_and(|file| file.is_interpreter);
-        let shown: Vec<FrameId> = match result {
-            Ok(names) => names
-                .iter()
-                .rev()
-                .filter_map(|name| self.frame(name, kind, is_interpreter))
-                .map(|frame| frames.intern(frame))
-                .collect(),
+        let is_plumbing = |symbol: Option<&str>| {
+            let frame = interpreter_frames::NativeName {
+                symbol,
+                is_in_interpreter: file.is_some_and(|file| file.is_interpreter),
+                is_evaluation_loop: is_loop,
+            };
+            kind != FrameKind::Kernel && frame.is_plumbing()
+        };
+        let mut shown: Vec<Frame> = Vec::new();
+        match result {
+            Ok(names) => {
+                // What is inlined into a function of the interpreter's machinery is machinery.
+                let whole = names.last().is_some_and(|name| is_plumbing(Some(&name.symbol)));
+                for name in names.iter().rev() {
+                    let hidden = whole || is_plumbing(Some(&name.symbol));
+                    let kind = if hidden { FrameKind::Interpreter } else { kind };
+                    shown.push(name.frame(kind));
+                }
+            }
             Err(reason) => {
-                *self.unnamed.entry(*reason).or_default() += 1;
-                let kind = if is_interpreter {
+                let kind = if is_plumbing(None) {
                     FrameKind::Interpreter
                 } else {
                     kind
                 };
-                let frame = reason.frame(file.map(|file| &*file.module), kind);
-                let hidden = is_interpreter && !self.show_all;
-                (!hidden).then(|| frames.intern(frame)).into_iter().collect()
+                shown.push(reason.frame(file.map(|file| &*file.module), kind));
             }
-        };
-        if let Some((_, state)) = self.addresses.get_index_mut(index as usize) {
-            *state = State::Known(shown.into());
         }
-    }
-
-    fn frame(&self, name: &NativeName, kind: FrameKind, is_interpreter: bool) -> Option<Frame> {
-        let is_internal = is_internal(&name.symbol, is_interpreter);
-        if is_internal && !self.show_all {
-            return None;
+        shown.retain(|frame| self.show_all || frame.kind != FrameKind::Interpreter);
+        let shown = shown.into_iter().map(|frame| frames.intern(frame)).collect();
+        if let Err(reason) = result {
+            *self.unnamed.entry(*reason).or_default() += 1;
         }
-        let kind = if is_internal { FrameKind::Interpreter } else { kind };
-        Some(name.frame(kind))
+        if let Some((_, entry)) = self.addresses.get_index_mut(index as usize) {
+            entry.state = State::Known(shown);
+        }
     }
 
     fn user_address(&mut self, site: &Site<'_>) -> Address {
@@ -398,9 +416,4 @@ fn answer(questions: &Receiver<Vec<Question>>, answers: &Sender<Vec<(u32, Native
             return;
         }
     }
-}
-
-/// Whether a function is the interpreter's own machinery, which says nothing about the program that it runs.
-fn is_internal(_symbol: &str, _is_interpreter: bool) -> bool {
-    false
 }

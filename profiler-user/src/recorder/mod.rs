@@ -63,6 +63,8 @@ pub struct Settings {
     pub timeline: bool,
     /// Native and kernel frames too, and which.
     pub native: Option<NativeFrames>,
+    /// Look up the names that threads have in Python.
+    pub thread_names: bool,
     /// Becomes [`Profile::title`].
     pub title: String,
 }
@@ -161,15 +163,16 @@ impl Recorder {
         } else {
             None
         };
-        let native = settings.native.map(Native::start).transpose();
-        let native = native.map_err(|source| RecordError::Io {
-            what: "a thread for unwind tables or symbols",
-            source,
-        })?;
+        let native = settings.native.map(Native::start).transpose()?;
         let mut symbolizer = Symbolizer::default();
         let overflow = symbolizer.marker(Aggregator::OVERFLOW);
         Ok(Self {
-            naming: Naming::new(symbolizer, Aggregator::new(timeline, overflow), native),
+            naming: Naming::new(
+                symbolizer,
+                Aggregator::new(timeline, overflow),
+                settings.thread_names,
+                native,
+            ),
             undecodable: 0,
             assembly: Assembly::default(),
             settings,
@@ -223,7 +226,7 @@ impl Recorder {
         for sample in self.assembly.finish() {
             self.naming.add(&sample, &mut self.tracker)?;
         }
-        let (mut summary, mut profile) = self.naming.finish(&self.kernel, &self.assembly)?;
+        let (mut summary, mut profile) = self.naming.finish(&self.kernel, &self.assembly, &self.tracker)?;
         summary.undecodable = self.undecodable;
         summary.cpus = cpus;
         summary.duration = duration;
@@ -280,7 +283,12 @@ impl Recorder {
                 () = until(redraw_at) => redraw_at = Some(Instant::now() + sampler.redraw()),
                 _ = users.tick() => self.tracker.follow_users(&mut self.kernel)?,
                 _ = sweep.tick() => self.tracker.sweep(&mut self.kernel),
-                _ = hotplug.tick() => sampler.follow_hotplug().map_err(LoadError::Perf)?,
+                _ = hotplug.tick() => {
+                    sampler.follow_hotplug().map_err(LoadError::Perf)?;
+                    if let Some(native) = self.naming.native() {
+                        native.follow_hotplug()?;
+                    }
+                }
                 _ = drain.tick() => {
                     self.drain()?;
                     on_progress(Progress {
@@ -356,7 +364,7 @@ impl Recorder {
                 }
             }
         });
-        if let Err(error) = self.naming.end_drain() {
+        if let Err(error) = self.naming.end_drain(&self.tracker) {
             failure.get_or_insert(error);
         }
         for key in self.tracker.take_ended() {
@@ -390,9 +398,9 @@ impl Recorder {
 }
 
 fn follow(naming: &mut Naming, tracker: &mut Tracker, kernel: &mut Kernel) -> Result<(), RecordError> {
-    let arrivals = tracker.take_arrived();
-    if let Some(native) = naming.native() {
-        native.follow(kernel, &arrivals)?;
+    match naming.native() {
+        Some(native) => native.follow(kernel, tracker)?,
+        None => drop(tracker.take_arrived()),
     }
     Ok(())
 }

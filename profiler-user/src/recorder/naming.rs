@@ -17,6 +17,7 @@ use crate::host::users::Users;
 use crate::process::root::RootId;
 use crate::profile::{FrameId, Process, Profile};
 use crate::symbolizer::Symbolizer;
+use crate::threading::ThreadNames;
 
 /// Drains of the ring that a sample waits for definitions; those of a process that is gone are kept no longer.
 const PATIENCE: u64 = 2;
@@ -37,6 +38,8 @@ pub(super) struct Naming {
     places: Vec<Place>,
     stack: Vec<FrameId>,
     users: Users,
+    /// When an output shows them.
+    thread_names: Option<ThreadNames>,
 }
 
 #[derive(Debug)]
@@ -49,7 +52,12 @@ struct Waiting {
 }
 
 impl Naming {
-    pub(super) fn new(symbolizer: Symbolizer, aggregator: Aggregator, native: Option<Native>) -> Self {
+    pub(super) fn new(
+        symbolizer: Symbolizer,
+        aggregator: Aggregator,
+        thread_names: bool,
+        native: Option<Native>,
+    ) -> Self {
         Self {
             symbolizer,
             aggregator,
@@ -60,6 +68,7 @@ impl Naming {
             places: Vec::new(),
             stack: Vec::new(),
             users: Users::of_host(),
+            thread_names: thread_names.then(ThreadNames::default),
         }
     }
 
@@ -70,6 +79,9 @@ impl Naming {
 
     /// Takes a sample in. Behind one that waits all wait: their order is that of the recording.
     pub(super) fn add(&mut self, sample: &Sample, tracker: &mut Tracker) -> Result<(), RecordError> {
+        if let Some(names) = &mut self.thread_names {
+            names.note(sample);
+        }
         let tracked = tracker.get(sample.process);
         let root = tracked.and_then(|process| process.root);
         // Now: where native frames are is known as long as the process is there.
@@ -105,7 +117,8 @@ impl Naming {
     }
 
     /// To be called after each drain of the ring: names those that need not wait any longer.
-    pub(super) fn end_drain(&mut self) -> Result<(), RecordError> {
+    pub(super) fn end_drain(&mut self, tracker: &Tracker) -> Result<(), RecordError> {
+        self.name_threads(false, tracker);
         let drains = self.drains;
         self.drains += 1;
         if let Some(native) = &mut self.native {
@@ -119,7 +132,9 @@ impl Naming {
         mut self,
         kernel: &Kernel,
         assembly: &Assembly,
+        tracker: &Tracker,
     ) -> Result<(Summary, Profile), RecordError> {
+        self.name_threads(true, tracker);
         self.release(|_| true)?;
         let Self {
             mut symbolizer,
@@ -142,11 +157,24 @@ impl Naming {
         Ok((summary, aggregator.finish(symbolizer.into_frames(), &late)))
     }
 
+    fn name_threads(&mut self, is_last: bool, tracker: &Tracker) {
+        let (Some(names), aggregator) = (&mut self.thread_names, &mut self.aggregator) else {
+            return;
+        };
+        let interpreter = |process| Some(&*tracker.get(process)?.interpreter);
+        names.look(is_last, interpreter, |process, tid, name| {
+            aggregator.name_thread(process, tid, name);
+        });
+    }
+
     /// A process is gone, and its samples have been read.
     pub(super) fn forget(&mut self, process: ProcessKey) {
         self.symbolizer.forget(process);
         if let Some(native) = &mut self.native {
             native.tables.leave(process);
+        }
+        if let Some(names) = &mut self.thread_names {
+            names.forget(process);
         }
     }
 

@@ -236,6 +236,17 @@ impl Tracker {
         self.tracked.get(&key)
     }
 
+    /// The profiled process that has this id now.
+    #[must_use]
+    pub fn current(&self, pid: u32) -> Option<ProcessKey> {
+        self.current.get(&pid).copied()
+    }
+
+    /// Every profiled process.
+    pub fn all_current(&self) -> impl Iterator<Item = ProcessKey> {
+        self.current.values().copied()
+    }
+
     /// A profiled process, for somebody who will remember what it is called: looked at anew if it is a forked child that
     /// is still there.
     pub fn describe(&mut self, key: ProcessKey) -> Option<&TrackedProcess> {

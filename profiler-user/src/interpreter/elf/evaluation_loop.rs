@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use gimli::{
     BaseAddresses, CfaRule, CieOrFde, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice, FrameDescriptionEntry,
-    ParsedEhFrameHdr, UnwindContext, UnwindSection as _, X86_64,
+    UnwindContext, UnwindSection as _, X86_64,
 };
 use iced_x86::{Decoder, DecoderOptions, FlowControl};
 use object::LittleEndian;
@@ -28,7 +28,7 @@ const NAMES: [&[u8]; 2] = [b"_PyEval_EvalFrameDefault", b"PyEval_EvalFrameEx"];
 const MIN_BYTES: u64 = 8 << 10;
 /// Bytes of code looked at.
 const MAX_BYTES: u64 = 1 << 20;
-/// Bytes of the unwind table, and of its index, looked at; the largest interpreter of a distribution has 600 KB.
+/// Bytes of the unwind table looked at; the largest interpreter of a distribution has 600 KB.
 const MAX_TABLE_BYTES: u64 = 16 << 20;
 /// Pieces of the loop; two are known.
 const MAX_PIECES: usize = 8;
@@ -57,8 +57,8 @@ pub(super) fn find<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
     image: &Image<'_, Elf, S>,
 ) -> Result<Box<[Range<u64>]>, NoLoop> {
     let function = named(image).ok_or(NoLoop::Unnamed)?;
-    let sections = Sections::read(image).ok_or(NoLoop::NoTable)?;
-    let table = sections.parse().ok_or(NoLoop::NoTable)?;
+    let section = Section::read(image).ok_or(NoLoop::NoTable)?;
+    let table = section.parse().ok_or(NoLoop::NoTable)?;
     let main = table.piece(function).ok_or(NoLoop::Undescribed)?.range;
     let mut pieces = vec![main.clone()];
     if architecture(image.header.e_machine(LittleEndian)) == Architecture::X86_64 {
@@ -97,58 +97,33 @@ fn named<Elf: FileHeader<Endian = LittleEndian>, S: Source>(image: &Image<'_, El
 
 type Bytes<'a> = EndianSlice<'a, gimli::LittleEndian>;
 
-/// `.eh_frame` and what follows it, and its index `.eh_frame_hdr`, with their static addresses.
-struct Sections {
-    /// Not there in programs that are linked statically.
-    index: Option<(u64, Vec<u8>)>,
-    entries: (u64, Vec<u8>),
+/// `.eh_frame` and what follows it, with its static address.
+struct Section {
+    start: u64,
+    bytes: Vec<u8>,
 }
 
-impl Sections {
+impl Section {
     fn read<Elf: FileHeader<Endian = LittleEndian>, S: Source>(image: &Image<'_, Elf, S>) -> Option<Self> {
-        let Some(header) = image.unwind_index else {
-            let section = image.section(b".eh_frame")?;
-            let end = section.address.checked_add(section.size)?;
-            let entries = read(image, section.address..end)?;
-            return Some(Self {
-                index: None,
-                entries: (section.address, entries),
-            });
+        let range = match image.unwind_index {
+            Some(header) => by_header(image, header)?,
+            // Programs that are linked statically have no `.eh_frame_hdr`.
+            None => {
+                let section = image.section(b".eh_frame")?;
+                section.address..section.address.checked_add(section.size)?
+            }
         };
-        let index = read(image, header.address..header.address.checked_add(header.size)?)?;
-        let bases = BaseAddresses::default().set_eh_frame_hdr(header.address);
-        let gimli::Pointer::Direct(start) = EhFrameHdr::new(&index, gimli::LittleEndian)
-            .parse(&bases, 8)
-            .ok()?
-            .eh_frame_ptr()
-        else {
-            return None;
-        };
-        let segment = image
-            .segments
-            .iter()
-            .find(|segment| segment.file_offset(start).is_some())?;
-        let end = segment.address.checked_add(segment.file_bytes)?;
-        let entries = read(image, start..end.min(start.saturating_add(MAX_TABLE_BYTES)))?;
-        Some(Self {
-            index: Some((header.address, index)),
-            entries: (start, entries),
-        })
+        let start = range.start;
+        let bytes = read(image, start..range.end.min(start.saturating_add(MAX_TABLE_BYTES)))?;
+        Some(Self { start, bytes })
     }
 
     fn parse(&self) -> Option<Table<'_>> {
-        let mut bases = BaseAddresses::default().set_eh_frame(self.entries.0);
-        let mut entries = EhFrame::new(&self.entries.1, gimli::LittleEndian);
+        let bases = BaseAddresses::default().set_eh_frame(self.start);
+        let mut entries = EhFrame::new(&self.bytes, gimli::LittleEndian);
         entries.set_address_size(8);
-        let index = match &self.index {
-            Some((address, bytes)) => {
-                bases = bases.set_eh_frame_hdr(*address);
-                let index = EhFrameHdr::new(bytes, gimli::LittleEndian);
-                Index::Section(index.parse(&bases, 8).ok()?)
-            }
-            None => Index::Made(index(&entries, &bases)?),
-        };
-        Some(Table {
+        let index = index(&entries, &bases);
+        (!index.is_empty()).then_some(Table {
             bases,
             index,
             entries,
@@ -156,18 +131,39 @@ impl Sections {
     }
 }
 
-/// The first address of each entry, ascending, and where the entry is.
-fn index(entries: &EhFrame<Bytes<'_>>, bases: &BaseAddresses) -> Option<Vec<(u64, EhFrameOffset)>> {
+/// From the start of `.eh_frame`, as `.eh_frame_hdr` tells it, to the end of what is loaded with it.
+fn by_header<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
+    image: &Image<'_, Elf, S>,
+    header: super::image::Table,
+) -> Option<Range<u64>> {
+    let bytes = read(image, header.address..header.address.checked_add(header.size)?)?;
+    let bases = BaseAddresses::default().set_eh_frame_hdr(header.address);
+    let header = EhFrameHdr::new(&bytes, gimli::LittleEndian)
+        .parse(&bases, 8)
+        .ok()?;
+    let start = header.eh_frame_ptr().direct().ok()?;
+    let segment = image
+        .segments
+        .iter()
+        .find(|segment| segment.file_offset(start).is_some())?;
+    Some(start..segment.address.checked_add(segment.file_bytes)?)
+}
+
+/// The first address of each entry, ascending, and where the entry is; up to the first that cannot be read. The search
+/// table of `.eh_frame_hdr` would do, but gimli 0.34 reckons with its numbers unchecked.
+fn index(entries: &EhFrame<Bytes<'_>>, bases: &BaseAddresses) -> Vec<(u64, EhFrameOffset)> {
     let mut index = Vec::new();
     let mut all = entries.entries(bases);
-    while let Some(entry) = all.next().ok()? {
+    while let Ok(Some(entry)) = all.next() {
         if let CieOrFde::Fde(partial) = entry {
-            let entry = partial.parse(EhFrame::cie_from_offset).ok()?;
+            let Ok(entry) = partial.parse(EhFrame::cie_from_offset) else {
+                break;
+            };
             index.push((entry.initial_address(), EhFrameOffset(entry.offset())));
         }
     }
     index.sort_unstable_by_key(|known| known.0);
-    Some(index)
+    index
 }
 
 /// What is loaded at these static addresses, if it is not too much.
@@ -189,13 +185,8 @@ fn read<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
 
 struct Table<'a> {
     bases: BaseAddresses,
-    index: Index<'a>,
+    index: Vec<(u64, EhFrameOffset)>,
     entries: EhFrame<Bytes<'a>>,
-}
-
-enum Index<'a> {
-    Section(ParsedEhFrameHdr<Bytes<'a>>),
-    Made(Vec<(u64, EhFrameOffset)>),
 }
 
 /// One entry of the unwind table.
@@ -221,17 +212,8 @@ impl Table<'_> {
 
     /// Where the last entry is that begins at this address or before.
     fn offset(&self, address: u64) -> Option<EhFrameOffset> {
-        match &self.index {
-            Index::Section(section) => {
-                let table = section.table()?;
-                let pointer = table.lookup(address, &self.bases).ok()?;
-                table.pointer_to_offset(pointer).ok()
-            }
-            Index::Made(index) => {
-                let behind = index.partition_point(|known| known.0 <= address);
-                Some(index.get(behind.checked_sub(1)?)?.1)
-            }
-        }
+        let behind = self.index.partition_point(|known| known.0 <= address);
+        Some(self.index.get(behind.checked_sub(1)?)?.1)
     }
 
     fn begins_like_a_function(&self, entry: &FrameDescriptionEntry<Bytes<'_>>) -> bool {
