@@ -7,7 +7,10 @@ use pyebpf::native::symbol;
 
 fn main() -> ExitCode {
     // Started by pyebpf itself, to read files that it does not trust.
-    if std::env::args_os().nth(1).is_some_and(|verb| verb == symbol::WORKER_VERB) {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|verb| verb == symbol::WORKER_VERB)
+    {
         return match symbol::serve() {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,

@@ -66,7 +66,9 @@ impl<'a> WithLegend<'a> {
 
     /// To be called at the end of the picture.
     pub(super) fn finish(&mut self) -> io::Result<()> {
-        self.header.take().map_or(Ok(()), |header| self.out.write_all(&header))
+        self.header
+            .take()
+            .map_or(Ok(()), |header| self.out.write_all(&header))
     }
 }
 

@@ -179,7 +179,13 @@ mod tests {
         let x = (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.950_47;
         let y = 0.2126 * r + 0.7152 * g + 0.0722 * b;
         let z = (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.088_83;
-        let [x, y, z] = [x, y, z].map(|t| if t > 0.008_856 { t.cbrt() } else { 7.787 * t + 16.0 / 116.0 });
+        let [x, y, z] = [x, y, z].map(|t| {
+            if t > 0.008_856 {
+                t.cbrt()
+            } else {
+                7.787 * t + 16.0 / 116.0
+            }
+        });
         [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
     }
 
@@ -190,7 +196,10 @@ mod tests {
                 for eyes in &EYES {
                     let (a, b) = (lab(one.color(), eyes), lab(other.color(), eyes));
                     let difference = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
-                    assert!(difference > SEEN_AT_A_GLANCE, "{one:?} and {other:?}: {difference}");
+                    assert!(
+                        difference > SEEN_AT_A_GLANCE,
+                        "{one:?} and {other:?}: {difference}"
+                    );
                 }
             }
         }

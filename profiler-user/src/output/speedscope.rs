@@ -74,7 +74,10 @@ impl SharedFrame {
     fn new(frame: &Frame, options: &RenderOptions) -> Self {
         let (file, line) = match frame.kind {
             FrameKind::Marker => (None, None),
-            _ => (frame.file.clone().or_else(|| frame.module.clone()), options.line(frame)),
+            _ => (
+                frame.file.clone().or_else(|| frame.module.clone()),
+                options.line(frame),
+            ),
         };
         Self {
             name: frame.name.clone(),

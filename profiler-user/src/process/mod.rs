@@ -215,7 +215,10 @@ fn parse_innermost_id(text: &[u8]) -> Option<u32> {
     let line = text
         .split(|&byte| byte == b'\n')
         .find_map(|line| line.strip_prefix(b"NSpid:"))?;
-    let last = std::str::from_utf8(line).ok()?.split_ascii_whitespace().next_back()?;
+    let last = std::str::from_utf8(line)
+        .ok()?
+        .split_ascii_whitespace()
+        .next_back()?;
     last.parse().ok()
 }
 

@@ -130,12 +130,21 @@ mod tests {
             let file = root.open_file(at(name)).expect("a regular file");
             assert_eq!(std::io::read_to_string(file).expect("readable"), "content");
         }
-        for path in [at("fifo"), at("none"), at(""), "/dev/null".into(), "/proc/self/exe".into()] {
+        for path in [
+            at("fifo"),
+            at("none"),
+            at(""),
+            "/dev/null".into(),
+            "/proc/self/exe".into(),
+        ] {
             assert!(root.open_file(&*path).is_err(), "{path}");
         }
         let inner = super::open(&at("")).expect("a directory");
         assert!(inner.open_file("/file").is_ok());
         assert!(inner.open_file("../../../etc/passwd").is_err());
-        assert!(inner.open_file("/link").is_err(), "an absolute link stays beneath the root");
+        assert!(
+            inner.open_file("/link").is_err(),
+            "an absolute link stays beneath the root"
+        );
     }
 }

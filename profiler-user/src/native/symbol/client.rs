@@ -114,10 +114,7 @@ impl Connection {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        Ok(Self {
-            child,
-            stream: ours,
-        })
+        Ok(Self { child, stream: ours })
     }
 
     fn call(&self, request: &Request, file: Option<&File>) -> io::Result<Reply> {

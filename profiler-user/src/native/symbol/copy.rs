@@ -89,7 +89,9 @@ pub(super) struct Section {
 
 impl Section {
     pub(super) fn contains(&self, address: u64) -> bool {
-        address.checked_sub(self.address).is_some_and(|offset| offset < self.size)
+        address
+            .checked_sub(self.address)
+            .is_some_and(|offset| offset < self.size)
     }
 }
 
@@ -183,9 +185,18 @@ impl Headers {
         if ident.magic != elf::ELFMAG || ident.class != elf::ELFCLASS64 || ident.data != elf::ELFDATA2LSB {
             return Err(CopyError::NotElf);
         }
-        let segments = table(source, file.e_phoff.get(LE), file.e_phnum.get(LE).into(), MAX_SEGMENTS)?;
-        let sections: Vec<SectionHeader64<LE>> =
-            table(source, file.e_shoff.get(LE), file.e_shnum.get(LE).into(), MAX_SECTIONS)?;
+        let segments = table(
+            source,
+            file.e_phoff.get(LE),
+            file.e_phnum.get(LE).into(),
+            MAX_SEGMENTS,
+        )?;
+        let sections: Vec<SectionHeader64<LE>> = table(
+            source,
+            file.e_shoff.get(LE),
+            file.e_shnum.get(LE).into(),
+            MAX_SECTIONS,
+        )?;
         let names = sections.get(usize::from(file.e_shstrndx.get(LE).0));
         let names = match names.map(|names| (names.sh_offset.get(LE), names.sh_size.get(LE))) {
             Some((_, size)) if size > MAX_SECTION_NAMES => return Err(CopyError::TooLarge),
@@ -280,14 +291,23 @@ impl Headers {
             let size = original.sh_size.get(LE);
             hash.write(self.name(original));
             hash.write_u64(size);
-            copy_range(source, original.sh_offset.get(LE), size, &file, position, &mut hash)?;
+            copy_range(
+                source,
+                original.sh_offset.get(LE),
+                size,
+                &file,
+                position,
+                &mut hash,
+            )?;
             sections[index] = *original;
             sections[index].sh_offset.set(LE, position);
             position = align(position + size);
         }
         let mut header = self.file;
         header.e_shoff.set(LE, header_end);
-        header.e_shnum.set(LE, u16::try_from(sections.len()).unwrap_or(u16::MAX));
+        header
+            .e_shnum
+            .set(LE, u16::try_from(sections.len()).unwrap_or(u16::MAX));
         header.e_phnum.set(LE, 0);
         header.e_phoff.set(LE, 0);
         // A relocatable file would have relocations applied, which are not copied.
@@ -305,7 +325,10 @@ impl Headers {
     }
 
     fn segments(&self) -> Vec<Segment> {
-        let loaded = self.segments.iter().filter(|segment| segment.p_type.get(LE) == elf::PT_LOAD);
+        let loaded = self
+            .segments
+            .iter()
+            .filter(|segment| segment.p_type.get(LE) == elf::PT_LOAD);
         loaded
             .map(|segment| Segment {
                 offset: segment.p_offset.get(LE),
@@ -384,7 +407,9 @@ impl Headers {
 fn empty_section() -> SectionHeader64<LE> {
     let bytes = [0; size_of::<SectionHeader64<LE>>()];
     // All zero is `SHT_NULL`, and bytes have no alignment to miss: see the feature `unaligned` of object.
-    from_bytes(&bytes).map(|(section, _)| *section).unwrap_or_else(|()| unreachable!("the size is that of the structure"))
+    from_bytes(&bytes)
+        .map(|(section, _)| *section)
+        .unwrap_or_else(|()| unreachable!("the size is that of the structure"))
 }
 
 fn has_content(section: &SectionHeader64<LE>) -> bool {
@@ -393,10 +418,22 @@ fn has_content(section: &SectionHeader64<LE>) -> bool {
 
 /// What the compression header says; a lie ends with the memory limit of the process.
 fn uncompressed_size(source: &File, section: &SectionHeader64<LE>) -> u64 {
-    let header = read(source, section.sh_offset.get(LE), size_of::<CompressionHeader64<LE>>() as u64);
+    let header = read(
+        source,
+        section.sh_offset.get(LE),
+        size_of::<CompressionHeader64<LE>>() as u64,
+    );
     header
         .ok()
-        .and_then(|bytes| Some(from_bytes::<CompressionHeader64<LE>>(&bytes).ok()?.0.ch_size.get(LE)))
+        .and_then(|bytes| {
+            Some(
+                from_bytes::<CompressionHeader64<LE>>(&bytes)
+                    .ok()?
+                    .0
+                    .ch_size
+                    .get(LE),
+            )
+        })
         .unwrap_or(u64::MAX)
 }
 
@@ -442,7 +479,12 @@ pub(super) fn crc_of(source: &File) -> Option<u32> {
     Some(hasher.finalize())
 }
 
-fn table<T: object::Pod + Clone>(source: &File, offset: u64, count: usize, max: usize) -> Result<Vec<T>, CopyError> {
+fn table<T: object::Pod + Clone>(
+    source: &File,
+    offset: u64,
+    count: usize,
+    max: usize,
+) -> Result<Vec<T>, CopyError> {
     if count > max {
         return Err(CopyError::TooLarge);
     }
@@ -454,7 +496,9 @@ fn table<T: object::Pod + Clone>(source: &File, offset: u64, count: usize, max: 
 /// Reads a range that was checked to be small.
 pub(super) fn read(source: &File, offset: u64, size: u64) -> Result<Vec<u8>, CopyError> {
     let mut bytes = vec![0; usize::try_from(size).map_err(|_| CopyError::TooLarge)?];
-    source.read_exact_at(&mut bytes, offset).map_err(|error| sort(&error))?;
+    source
+        .read_exact_at(&mut bytes, offset)
+        .map_err(|error| sort(&error))?;
     Ok(bytes)
 }
 
@@ -469,7 +513,9 @@ fn copy_range(
     let mut position = to;
     in_steps(source, offset, size, |part| {
         hash.write(part);
-        target.write_all_at(part, position).map_err(|_| CopyError::Unreadable)?;
+        target
+            .write_all_at(part, position)
+            .map_err(|_| CopyError::Unreadable)?;
         position += part.len() as u64;
         Ok(())
     })

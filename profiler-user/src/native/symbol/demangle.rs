@@ -90,8 +90,14 @@ mod tests {
             ("_ZN3foo3Bar6methodIiEEvT_", "foo::Bar::method<int>"),
             ("_ZN3foo3barEi.cold", "foo::bar.cold"),
             ("_ZN3foo3barEi.isra.0.part.1", "foo::bar.isra.0.part.1"),
-            ("_ZNSt6vectorIiSaIiEE9push_backEOi", "std::vector<int, std::allocator<int> >::push_back"),
-            ("_ZN4core3fmt9Formatter3pad17h0123456789abcdefE", "core::fmt::Formatter::pad"),
+            (
+                "_ZNSt6vectorIiSaIiEE9push_backEOi",
+                "std::vector<int, std::allocator<int> >::push_back",
+            ),
+            (
+                "_ZN4core3fmt9Formatter3pad17h0123456789abcdefE",
+                "core::fmt::Formatter::pad",
+            ),
             ("_RNvC7mycrate3foo", "mycrate::foo"),
             ("_Z", "_Z"),
             ("", ""),
@@ -105,7 +111,9 @@ mod tests {
         // Each template argument pair repeats all that came before it.
         let mut bomb = "_Z1fI1AIiiE".to_owned();
         for depth in 0..60 {
-            let digit = char::from_digit(depth % 36, 36).unwrap_or('0').to_ascii_uppercase();
+            let digit = char::from_digit(depth % 36, 36)
+                .unwrap_or('0')
+                .to_ascii_uppercase();
             bomb.push_str(&format!("1AIS{digit}_S{digit}_E"));
         }
         bomb.push_str("EvT_");

@@ -66,7 +66,11 @@ impl CodeFile {
         Ok(Self {
             key: FileKey(Identity::Mapped(mapping.file, file.stamp(), Arc::from(&*path))),
             module: Arc::from(module),
-            folder: text.strip_suffix(module).unwrap_or("").trim_end_matches('/').to_owned(),
+            folder: text
+                .strip_suffix(module)
+                .unwrap_or("")
+                .trim_end_matches('/')
+                .to_owned(),
             root,
             content: Content::Mapped(file),
         })
@@ -124,7 +128,11 @@ impl CodeFile {
     }
 
     /// Files that may hold its debug information, most likely first; the worker tells whether one does.
-    pub(super) fn debug_files<'a>(&'a self, loaded: &'a Loaded, code: &File) -> impl Iterator<Item = File> + use<'a> {
+    pub(super) fn debug_files<'a>(
+        &'a self,
+        loaded: &'a Loaded,
+        code: &File,
+    ) -> impl Iterator<Item = File> + use<'a> {
         let own = Root::own().ok();
         let same = own.as_ref().map(Root::id) == self.root.as_deref().map(Root::id);
         let itself = code.metadata().ok().map(|data| (data.dev(), data.ino()));

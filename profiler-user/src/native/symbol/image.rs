@@ -38,7 +38,11 @@ pub(super) struct Image {
 
 impl Image {
     /// Copies and opens `source`.
-    pub(super) fn open(source: &File, with_debug_info: bool, hasher: &RandomState) -> Result<Self, CopyError> {
+    pub(super) fn open(
+        source: &File,
+        with_debug_info: bool,
+        hasher: &RandomState,
+    ) -> Result<Self, CopyError> {
         let copy = Copy::new(source, with_debug_info, hasher)?;
         let plt = Plt::read(source, &copy);
         let symbolizer = Symbolizer::builder()
@@ -84,8 +88,14 @@ impl Image {
         if let Some(name) = self.plt.name(address) {
             return vec![WireName::plain(name)];
         }
-        let with_lines = self.copy.has_debug_info.then(|| self.find(address, true)).flatten();
-        with_lines.or_else(|| self.find(address, false)).unwrap_or_default()
+        let with_lines = self
+            .copy
+            .has_debug_info
+            .then(|| self.find(address, true))
+            .flatten();
+        with_lines
+            .or_else(|| self.find(address, false))
+            .unwrap_or_default()
     }
 
     fn find(&self, address: u64, debug_info: bool) -> Option<Vec<WireName>> {
@@ -93,7 +103,10 @@ impl Image {
         elf.debug_syms = debug_info;
         let source = Source::Elf(elf);
         // It is not written for hostile files: an index out of bounds or an overflow panics.
-        let ask = || self.symbolizer.symbolize_single(&source, Input::VirtOffset(address));
+        let ask = || {
+            self.symbolizer
+                .symbolize_single(&source, Input::VirtOffset(address))
+        };
         match catch_unwind(AssertUnwindSafe(ask)) {
             Ok(Ok(Symbolized::Sym(symbol))) => self.covers(&symbol, address).then(|| names_of(&symbol))?,
             Ok(Ok(Symbolized::Unknown(Reason::UnknownAddr | Reason::MissingSyms))) => None,

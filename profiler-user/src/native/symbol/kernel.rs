@@ -109,7 +109,9 @@ impl Table {
 
     fn add(&mut self, line: &str) -> Option<()> {
         let mut fields = line.split_ascii_whitespace();
-        let address = u64::from_str_radix(fields.next()?, 16).ok().filter(|address| *address != 0)?;
+        let address = u64::from_str_radix(fields.next()?, 16)
+            .ok()
+            .filter(|address| *address != 0)?;
         if !matches!(fields.next()?, "t" | "T" | "w" | "W") {
             return None;
         }
@@ -137,7 +139,9 @@ impl Table {
     }
 
     fn find(&self, address: u64) -> Option<Arc<[NativeName]>> {
-        let after = self.functions.partition_point(|function| function.address <= address);
+        let after = self
+            .functions
+            .partition_point(|function| function.address <= address);
         let function = self.functions.get(after.checked_sub(1)?)?;
         if address - function.address >= MAX_FUNCTION_BYTES {
             return None;
@@ -180,7 +184,11 @@ mod tests {
         expect(0xffff_ffff_c000_0041, "bpf_prog_1234_name", "[bpf]");
         expect(0xffff_ffff_c000_0001, "init_a", "[mod_a]");
         assert_eq!(found(&table, 0xffff_ffff_80ff_ffff), None);
-        assert_eq!(found(&table, 0xffff_ffff_8110_0101), None, "too far to belong to it");
+        assert_eq!(
+            found(&table, 0xffff_ffff_8110_0101),
+            None,
+            "too far to belong to it"
+        );
     }
 
     #[test]
@@ -201,7 +209,10 @@ mod tests {
             return;
         }
         let text = std::fs::read_to_string("/proc/kallsyms").expect("/proc is mounted");
-        let line = text.lines().find(|line| line.ends_with(" T vfs_read")).expect("every kernel has it");
+        let line = text
+            .lines()
+            .find(|line| line.ends_with(" T vfs_read"))
+            .expect("every kernel has it");
         let address = u64::from_str_radix(&line[..16], 16).expect("an address");
         let answers = KernelSymbols::default().resolve(&[address + 1]);
         if address == 0 {

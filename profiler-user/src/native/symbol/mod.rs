@@ -185,7 +185,12 @@ impl NativeSymbolizer {
 
     /// Names for addresses in memory without a file, one result for each, from the map that the process writes for
     /// profilers. `root` is the process's root directory. While the process runs: whose the map is cannot be told later.
-    pub fn resolve_perf_map(&mut self, process: ProcessKey, root: &Root, addresses: &[u64]) -> Vec<NativeResult> {
+    pub fn resolve_perf_map(
+        &mut self,
+        process: ProcessKey,
+        root: &Root,
+        addresses: &[u64],
+    ) -> Vec<NativeResult> {
         self.perf_maps.resolve(process, root, addresses)
     }
 
@@ -279,7 +284,10 @@ impl NativeSymbolizer {
         let slot = self.next_slot;
         self.next_slot = self.next_slot.wrapping_add(1);
         let debug_info = effort == Effort::Everything;
-        let loaded = match self.client.call(&Request::Load { slot, debug_info }, Some(&source))? {
+        let loaded = match self
+            .client
+            .call(&Request::Load { slot, debug_info }, Some(&source))?
+        {
             Reply::Loaded(loaded) => loaded,
             Reply::NotLoaded(error) => return Err(Trouble::File(error.reason())),
             _ => return Err(Trouble::Worker(CallError::Failed)),
@@ -332,7 +340,10 @@ impl NativeSymbolizer {
         let generation = self.client.generation();
         self.loaded.retain(|_, loaded| loaded.generation == generation);
         loop {
-            let bytes = self.loaded.values().fold(0u64, |sum, loaded| sum.saturating_add(loaded.bytes));
+            let bytes = self
+                .loaded
+                .values()
+                .fold(0u64, |sum, loaded| sum.saturating_add(loaded.bytes));
             if self.loaded.len() < LOADED_FILES && bytes < LOADED_BYTES {
                 return Ok(());
             }

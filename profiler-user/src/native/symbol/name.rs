@@ -140,7 +140,10 @@ mod tests {
             RenderOptions::default().frame_text(&frame)
         };
         let library = Some("libpython3.11.so.1.0");
-        assert_eq!(text(NativeUnresolved::NoSymbol, library), "[libpython3.11.so.1.0]");
+        assert_eq!(
+            text(NativeUnresolved::NoSymbol, library),
+            "[libpython3.11.so.1.0]"
+        );
         assert_eq!(text(NativeUnresolved::NoSymbol, Some("[vdso]")), "[vdso]");
         assert_eq!(text(NativeUnresolved::NotMapped, None), "[unknown]");
         assert_eq!(text(NativeUnresolved::JitWithoutMap, None), "[jit]");

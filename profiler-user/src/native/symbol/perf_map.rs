@@ -37,12 +37,20 @@ pub(super) struct PerfMaps {
 
 impl PerfMaps {
     /// Names for addresses in memory without a file, one for each.
-    pub(super) fn resolve(&mut self, process: ProcessKey, root: &Root, addresses: &[u64]) -> Vec<NativeResult> {
+    pub(super) fn resolve(
+        &mut self,
+        process: ProcessKey,
+        root: &Root,
+        addresses: &[u64],
+    ) -> Vec<NativeResult> {
         if self.processes.len() >= MAX_PROCESSES && !self.processes.contains_key(&process) {
             self.processes.clear();
         }
         let map = self.processes.entry(process).or_default();
-        if addresses.iter().any(|address| map.functions.find(*address).is_none()) {
+        if addresses
+            .iter()
+            .any(|address| map.functions.find(*address).is_none())
+        {
             map.refresh(process.tgid, root);
         }
         let missing = if map.read == 0 {

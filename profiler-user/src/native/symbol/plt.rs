@@ -34,7 +34,8 @@ pub(super) struct Plt {
 impl Plt {
     /// Reads the stubs of `source`, whose sections `copy` knows. What cannot be read has no names.
     pub(super) fn read(source: &File, copy: &Copy) -> Self {
-        let is_stubs = |section: &&Section| section.name.starts_with(".plt") && section.size <= MAX_STUB_BYTES;
+        let is_stubs =
+            |section: &&Section| section.name.starts_with(".plt") && section.size <= MAX_STUB_BYTES;
         let sections: Vec<_> = copy
             .code
             .iter()
@@ -52,7 +53,10 @@ impl Plt {
 
     /// The name of the stub at an address, or at least of its section; `None` when no stubs are there.
     pub(super) fn name(&self, address: u64) -> Option<String> {
-        let (section, code) = self.sections.iter().find(|(section, _)| section.contains(address))?;
+        let (section, code) = self
+            .sections
+            .iter()
+            .find(|(section, _)| section.contains(address))?;
         let function = slot_of_stub(section, code, address).and_then(|slot| self.slots.get(&slot));
         Some(match function {
             Some(function) => format!("{function}@plt"),
@@ -109,7 +113,10 @@ fn symbol_name(symbols: &[u8], strings: &[u8], index: u64) -> Option<String> {
     let start = usize::try_from(index).ok()?.checked_mul(size_of::<Sym64<LE>>())?;
     let (symbol, _) = from_bytes::<Sym64<LE>>(symbols.get(start..)?).ok()?;
     let name = strings.get(symbol.st_name.get(LE) as usize..)?;
-    let name = name.split(|&byte| byte == 0).next().filter(|name| !name.is_empty())?;
+    let name = name
+        .split(|&byte| byte == 0)
+        .next()
+        .filter(|name| !name.is_empty())?;
     Some(super::demangle::demangle(&String::from_utf8_lossy(name)))
 }
 

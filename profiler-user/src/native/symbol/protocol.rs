@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -44,7 +45,10 @@ pub(super) enum Reply {
     Loaded(Loaded),
     NotLoaded(LoadError),
     /// The content of the debug file, if it belongs to the file and was taken.
-    Attached { content: Option<u64>, bytes: u64 },
+    Attached {
+        content: Option<u64>,
+        bytes: u64,
+    },
     /// One for each place.
     Resolved(Vec<Result<Vec<WireName>, Unknown>>),
     Dropped,
@@ -123,7 +127,9 @@ pub(super) fn send(
 }
 
 /// Receives a message, and the file that came with it; `None` at the end of the stream.
-pub(super) fn receive<T: DeserializeOwned>(mut stream: &UnixStream) -> io::Result<Option<(T, Option<OwnedFd>)>> {
+pub(super) fn receive<T: DeserializeOwned>(
+    mut stream: &UnixStream,
+) -> io::Result<Option<(T, Option<OwnedFd>)>> {
     let mut header = [0; 4];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);

@@ -63,7 +63,8 @@ int main() {
 "#;
 
 /// What the names at the first address of [`INLINES`] are, with the lines of the text above.
-const WITH_LINES: &str = "lib::Box<int>::innermost (program.cpp:8) in middle (program.cpp:14) in lib::outer (program.cpp:19)";
+const WITH_LINES: &str =
+    "lib::Box<int>::innermost (program.cpp:8) in middle (program.cpp:14) in lib::outer (program.cpp:19)";
 
 /// A folder with a program in it.
 struct Program {
@@ -91,7 +92,11 @@ impl Program {
             .current_dir(self.folder.path())
             .output()
             .expect("gcc and binutils are installed");
-        assert!(output.status.success(), "{tool}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{tool}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     fn start(&self) -> Running {
@@ -108,7 +113,10 @@ struct Running {
 
 impl Running {
     fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("it was just compiled");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it was just compiled");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped"))
             .read_line(&mut line)
@@ -163,7 +171,9 @@ fn text(result: &NativeResult) -> String {
     }
     let texts: Vec<String> = names
         .iter()
-        .map(|name| crate::output::RenderOptions::default().frame_text(&name.frame(crate::profile::FrameKind::Native)))
+        .map(|name| {
+            crate::output::RenderOptions::default().frame_text(&name.frame(crate::profile::FrameKind::Native))
+        })
         .collect();
     texts.join(" in ")
 }
@@ -294,7 +304,10 @@ fn a_debug_file_is_found_beneath_the_root_of_a_process_in_another_mount_namespac
         mv program.debug root/usr/lib/debug/.build-id/${id%${id#??}}/${id#??}.debug && exec chroot root /hidden";
     let mut command = Command::new("unshare");
     let running = Running::start(command.args(["--mount", "sh", "-c", script]).current_dir(folder));
-    assert!(!folder.join("root/hidden").exists(), "it is only in that namespace");
+    assert!(
+        !folder.join("root/hidden").exists(),
+        "it is only in that namespace"
+    );
     assert_eq!(running.names(&mut symbolizer()), WITH_LINES);
 }
 
@@ -303,7 +316,10 @@ fn stubs_of_the_linkage_table_are_named_by_what_they_call() {
     // The address of a function of another file, taken by a program at a fixed address, is that of its stub.
     let source = "#include <stdio.h>\n#include <unistd.h>\n\
         int main() { printf(\"%p\\n\", (void *)&getppid); fflush(stdout); pause(); }\n";
-    for options in [&["-no-pie", "-fno-pie"][..], &["-no-pie", "-fno-pie", "-fcf-protection", "-Wl,-z,ibtplt"]] {
+    for options in [
+        &["-no-pie", "-fno-pie"][..],
+        &["-no-pie", "-fno-pie", "-fcf-protection", "-Wl,-z,ibtplt"],
+    ] {
         let program = Program::compile(source, options);
         program.run("strip", &["program"]);
         let running = program.start();
@@ -318,10 +334,16 @@ fn the_image_that_the_kernel_maps_has_names() {
     let program = Program::compile(INLINES, &[]);
     let running = program.start();
     let maps = running.maps();
-    let vdso = maps.iter().find(|mapping| &*mapping.path() == b"[vdso]").expect("every process has it");
+    let vdso = maps
+        .iter()
+        .find(|mapping| &*mapping.path() == b"[vdso]")
+        .expect("every process has it");
     let file = CodeFile::vdso(running.child.id(), &vdso).expect("readable");
     // Every function of it, one by one: their addresses are their offsets.
-    let places: Vec<_> = (0..vdso.end - vdso.start).step_by(16).map(|at| (&file, Place::Offset(at))).collect();
+    let places: Vec<_> = (0..vdso.end - vdso.start)
+        .step_by(16)
+        .map(|at| (&file, Place::Offset(at)))
+        .collect();
     let results = symbolizer().resolve_user(&places);
     let found: HashSet<String> = results.iter().filter(|result| result.is_ok()).map(text).collect();
     assert!(
@@ -375,13 +397,24 @@ fn debug_information_that_kills_its_reader_costs_only_the_lines() {
     let (file, Place::Offset(offset)) = running.place(main) else {
         panic!("an offset")
     };
-    let places: Vec<_> = (0..64).map(|step| (&file, Place::Offset(offset + step))).collect();
+    let places: Vec<_> = (0..64)
+        .map(|step| (&file, Place::Offset(offset + step)))
+        .collect();
     let results = symbolizer.resolve_user(&places);
-    assert!(symbolizer.client.generation() > 1, "the worker survived: {results:?}");
+    assert!(
+        symbolizer.client.generation() > 1,
+        "the worker survived: {results:?}"
+    );
     assert_eq!(text(&results[0]), WITHOUT_LINES);
-    assert!(results.iter().any(|result| text(result) == "main (program)"), "{results:?}");
+    assert!(
+        results.iter().any(|result| text(result) == "main (program)"),
+        "{results:?}"
+    );
     // Other files are not held responsible.
-    assert_eq!(Program::compile(INLINES, &["-g"]).start().names(&mut symbolizer), WITH_LINES);
+    assert_eq!(
+        Program::compile(INLINES, &["-g"]).start().names(&mut symbolizer),
+        WITH_LINES
+    );
 }
 
 #[test]

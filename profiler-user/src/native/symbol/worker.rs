@@ -128,7 +128,12 @@ impl Worker {
             content: None,
             bytes: 0,
         };
-        let Some((code, file)) = self.slots.get(&slot).map(|entry| Rc::clone(&entry.code)).zip(file) else {
+        let Some((code, file)) = self
+            .slots
+            .get(&slot)
+            .map(|entry| Rc::clone(&entry.code))
+            .zip(file)
+        else {
             return REFUSED;
         };
         let Ok(debug) = self.open(file, true) else {

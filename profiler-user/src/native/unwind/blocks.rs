@@ -207,12 +207,7 @@ impl Blocks {
         Ok(())
     }
 
-    fn evict<M: TableMaps>(
-        &mut self,
-        maps: &mut M,
-        files: &mut Files,
-        at: usize,
-    ) -> Result<(), M::Error> {
+    fn evict<M: TableMaps>(&mut self, maps: &mut M, files: &mut Files, at: usize) -> Result<(), M::Error> {
         let Some(loaded) = self.loaded.get(at) else {
             return Ok(());
         };

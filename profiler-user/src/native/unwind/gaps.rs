@@ -27,9 +27,7 @@ const RETURN_FROM_SIGNAL_AARCH64: &[u8] = &[0x68, 0x11, 0x80, 0xd2, 0x01, 0, 0, 
 /// begins with.
 const THREAD_START_X86_64: &[u8] = &[0x41, 0xff, 0xd1, 0x89, 0xc7, 0x31, 0xc0, 0xb0, 0x3c, 0x0f, 0x05];
 /// `blr x1; mov x8, #__NR_exit; svc #0`: the same on aarch64.
-const THREAD_START_AARCH64: &[u8] = &[
-    0x20, 0x00, 0x3f, 0xd6, 0xa8, 0x0b, 0x80, 0xd2, 0x01, 0, 0, 0xd4,
-];
+const THREAD_START_AARCH64: &[u8] = &[0x20, 0x00, 0x3f, 0xd6, 0xa8, 0x0b, 0x80, 0xd2, 0x01, 0, 0, 0xd4];
 
 /// Everything from the block's first byte to its last.
 pub(super) fn fill(image: &Image, described: Vec<Piece>, range: &Range<u64>, text: &Text) -> Vec<Piece> {
@@ -109,11 +107,7 @@ fn known(image: &Image, gap: &Range<u64>, start: u64, bytes: &[u8]) -> Vec<Piece
         });
     };
     if gap.contains(&image.entry) {
-        add(
-            image.entry,
-            image.entry.saturating_add(START_BYTES),
-            END,
-        );
+        add(image.entry, image.entry.saturating_add(START_BYTES), END);
     }
     for at in memmem::find_iter(bytes, from_signal) {
         let at = start.saturating_add(at as u64);

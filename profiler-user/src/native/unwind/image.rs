@@ -173,10 +173,7 @@ impl Image {
         {
             return Err(TableError::Malformed);
         }
-        let table = bytes.exactly(
-            header.e_phoff.get(LE),
-            count * size_of::<ProgramHeader64<LE>>(),
-        )?;
+        let table = bytes.exactly(header.e_phoff.get(LE), count * size_of::<ProgramHeader64<LE>>())?;
         let (headers, _) =
             slice_from_bytes::<ProgramHeader64<LE>>(&table, count).map_err(|()| TableError::Malformed)?;
         let entry = header.e_entry.get(LE);
@@ -263,10 +260,7 @@ impl Image {
         }
         let table = self
             .bytes
-            .exactly(
-                header.e_shoff.get(LE),
-                count * size_of::<SectionHeader64<LE>>(),
-            )
+            .exactly(header.e_shoff.get(LE), count * size_of::<SectionHeader64<LE>>())
             .ok()?;
         let (sections, _) = slice_from_bytes::<SectionHeader64<LE>>(&table, count).ok()?;
         let strings = sections
@@ -399,7 +393,10 @@ impl Image {
     pub(super) fn file_extent(&self, address: u64) -> Option<(u64, u64)> {
         self.segments.iter().find_map(|segment| {
             let distance = address.checked_sub(segment.address)?;
-            let left = segment.file_bytes.checked_sub(distance).filter(|&left| left > 0)?;
+            let left = segment
+                .file_bytes
+                .checked_sub(distance)
+                .filter(|&left| left > 0)?;
             Some((segment.offset.checked_add(distance)?, left))
         })
     }

@@ -63,7 +63,11 @@ pub(super) type Position = u64;
 
 /// An FDE with the section that its expressions are read from.
 pub(super) enum Entry<'a> {
-    Eh(EhFrame<Slice<'a>>, FrameDescriptionEntry<Slice<'a>>, BaseAddresses),
+    Eh(
+        EhFrame<Slice<'a>>,
+        FrameDescriptionEntry<Slice<'a>>,
+        BaseAddresses,
+    ),
     Debug(
         DebugFrame<Slice<'a>>,
         FrameDescriptionEntry<Slice<'a>>,
@@ -127,7 +131,9 @@ impl Index {
         }
         match &self.order {
             Order::Sorted { header, table, .. } => {
-                let at = table.checked_add(from * SORTED_ENTRY).ok_or(TableError::Malformed)?;
+                let at = table
+                    .checked_add(from * SORTED_ENTRY)
+                    .ok_or(TableError::Malformed)?;
                 let bytes = image.loaded(at, count * SORTED_ENTRY as usize)?;
                 Ok(bytes
                     .chunks_exact(SORTED_ENTRY as usize)
@@ -150,11 +156,7 @@ impl Index {
                 let before = |&(start, _): &(u32, u32)| base.saturating_add(start.into()) < address;
                 Ok(bound.partition_point(before) as u64)
             }
-            &Order::Sorted {
-                header,
-                table,
-                count,
-            } => {
+            &Order::Sorted { header, table, count } => {
                 let (mut low, mut high) = (0, count);
                 while low < high {
                     let middle = low + (high - low) / 2;
@@ -255,9 +257,11 @@ impl Index {
     /// Goes through all records.
     fn list(&mut self, image: &Image, section: Range<Position>) -> Result<(), TableError> {
         let mut found: Vec<(u64, u32)> = Vec::new();
-        let end = section
-            .end
-            .min(section.start.saturating_add(MAX_LISTED_BYTES.min(u32::MAX.into())));
+        let end = section.end.min(
+            section
+                .start
+                .saturating_add(MAX_LISTED_BYTES.min(u32::MAX.into())),
+        );
         self.order = Order::List {
             base: 0,
             section: section.start,

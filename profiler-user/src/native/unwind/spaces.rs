@@ -78,7 +78,12 @@ pub(super) fn executable_lines(maps: &Maps) -> Vec<u8> {
 
 impl List {
     /// Judges every mapping of `text`, which [`executable_lines`] made.
-    pub(super) fn new(pid: u32, text: Vec<u8>, files: &mut Files, now: Instant) -> Result<Self, ProcessError> {
+    pub(super) fn new(
+        pid: u32,
+        text: Vec<u8>,
+        files: &mut Files,
+        now: Instant,
+    ) -> Result<Self, ProcessError> {
         let maps = Maps::from_text(text.clone());
         let mut list = Self {
             text,
@@ -167,9 +172,7 @@ impl List {
 
     /// The mapping that holds an address.
     pub(super) fn find(&self, address: u64) -> Option<&Stretch> {
-        let behind = self
-            .stretches
-            .partition_point(|stretch| stretch.start <= address);
+        let behind = self.stretches.partition_point(|stretch| stretch.start <= address);
         let stretch = self.stretches.get(behind.checked_sub(1)?)?;
         (address < stretch.end).then_some(stretch)
     }
@@ -183,16 +186,16 @@ impl List {
 impl Stretch {
     /// As the kernel half reads it.
     pub(super) fn mapping(&self, space: u32, files: &Files) -> Mapping {
-        let (first_block, block_count, text_block) = self
-            .file
-            .and_then(|file| files.get(file))
-            .map_or((0, 0, 0), |entry| {
-                (
-                    entry.first_block,
-                    entry.image.block_count(),
-                    entry.image.text_block(),
-                )
-            });
+        let (first_block, block_count, text_block) =
+            self.file
+                .and_then(|file| files.get(file))
+                .map_or((0, 0, 0), |entry| {
+                    (
+                        entry.first_block,
+                        entry.image.block_count(),
+                        entry.image.text_block(),
+                    )
+                });
         Mapping {
             start: self.start,
             end: self.end,

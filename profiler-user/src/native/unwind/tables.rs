@@ -32,7 +32,14 @@ const MAX_WAITING: usize = 32;
 /// Entries of the cache from pages of code to blocks; a power of two.
 const TOUCHED: usize = 4096;
 /// Names that Python programs spend their time in, loaded before others.
-const FIRST: &[&[u8]] = &[b"libpython", b"libc.so", b"libc-", b"ld-musl", b"libm.so", b"libpthread"];
+const FIRST: &[&[u8]] = &[
+    b"libpython",
+    b"libc.so",
+    b"libc-",
+    b"ld-musl",
+    b"libm.so",
+    b"libpthread",
+];
 
 /// The kernel's maps, as the recorder holds them.
 pub trait TableMaps {
@@ -481,7 +488,11 @@ impl Tables {
                 continue;
             }
             entry.is_whole = true;
-            let name = stretch.path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+            let name = stretch
+                .path
+                .rsplit(|&byte| byte == b'/')
+                .next()
+                .unwrap_or_default();
             let is_program = stretch.start == list.stretches.first().map_or(0, |first| first.start);
             if is_program || FIRST.iter().any(|first| name.starts_with(first)) {
                 self.background.push_front((file, 0));

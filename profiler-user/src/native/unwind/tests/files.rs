@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EndianSlice, Evaluation, EvaluationResult, LittleEndian, Location, Register,
-    RegisterRule, UnwindContext, UnwindExpression, UnwindSection as _, UnwindTableRow, Value,
+    BaseAddresses, CfaRule, EhFrame, EndianSlice, Evaluation, EvaluationResult, LittleEndian, Location,
+    Register, RegisterRule, UnwindContext, UnwindExpression, UnwindSection as _, UnwindTableRow, Value,
 };
 use object::read::elf::ElfFile64;
 use object::{Object as _, ObjectSection as _};
@@ -103,9 +103,9 @@ impl Truth<'_> {
                     };
                     evaluation.resume_with_register(Value::Generic(value)).ok()?
                 }
-                EvaluationResult::RequiresMemory { address, .. } => {
-                    evaluation.resume_with_memory(Value::Generic(word(address))).ok()?
-                }
+                EvaluationResult::RequiresMemory { address, .. } => evaluation
+                    .resume_with_memory(Value::Generic(word(address)))
+                    .ok()?,
                 _ => return None,
             };
         }
@@ -121,8 +121,12 @@ impl Truth<'_> {
             return Outcome::End;
         }
         let cfa = match row.cfa() {
-            CfaRule::RegisterAndOffset { register, offset } if *register == sp => SP.checked_add_signed(*offset),
-            CfaRule::RegisterAndOffset { register, offset } if *register == fp => FP.checked_add_signed(*offset),
+            CfaRule::RegisterAndOffset { register, offset } if *register == sp => {
+                SP.checked_add_signed(*offset)
+            }
+            CfaRule::RegisterAndOffset { register, offset } if *register == fp => {
+                FP.checked_add_signed(*offset)
+            }
             CfaRule::RegisterAndOffset { .. } => None,
             CfaRule::Expression(expression) => self.evaluate(expression, pc, None),
         };
@@ -132,9 +136,7 @@ impl Truth<'_> {
         let place = |rule: Option<RegisterRule<usize>>| match rule {
             None | Some(RegisterRule::SameValue | RegisterRule::Undefined) => Some(None),
             Some(RegisterRule::Offset(offset)) => Some(cfa.checked_add_signed(offset)),
-            Some(RegisterRule::Expression(expression)) => {
-                self.evaluate(&expression, pc, Some(cfa)).map(Some)
-            }
+            Some(RegisterRule::Expression(expression)) => self.evaluate(&expression, pc, Some(cfa)).map(Some),
             Some(_) => None,
         };
         let (Some(fp_at), Some(ra_at)) = (place(row.register(fp)), place(row.register(self.ra))) else {
@@ -193,7 +195,9 @@ pub(super) fn compare(bytes: &[u8], tables: &mut FileTables, every: usize) -> (u
     let mut entries = eh_frame.entries(&bases);
     let mut number = 0;
     while let Some(entry) = entries.next().expect("valid") {
-        let gimli::CieOrFde::Fde(partial) = entry else { continue };
+        let gimli::CieOrFde::Fde(partial) = entry else {
+            continue;
+        };
         number += 1;
         if number % every != 0 {
             continue;

@@ -188,9 +188,9 @@ impl Program {
                 return None;
             }
             let address = located.static_address?;
-            let symbol = file.symbols().find(|symbol| {
-                (symbol.address()..symbol.address() + symbol.size()).contains(&address)
-            })?;
+            let symbol = file
+                .symbols()
+                .find(|symbol| (symbol.address()..symbol.address() + symbol.size()).contains(&address))?;
             Some(symbol.name().expect("UTF-8").to_owned())
         };
         pcs.iter().filter_map(name).collect()
@@ -284,8 +284,14 @@ fn small_files_of_a_process_are_loaded_before_a_sample_needs_them() {
     let blocks = &maps.blocks[first..first + libc.block_count as usize];
     assert!(blocks.iter().all(|block| block.flags & BLOCK_LOADED != 0));
     let statistics = tables.statistics();
-    assert_eq!((statistics.needed, statistics.evicted, statistics.hopeless), (0, 0, 0));
-    assert!(statistics.rows > 20_000 && statistics.files >= 4, "{statistics:?}");
+    assert_eq!(
+        (statistics.needed, statistics.evicted, statistics.hopeless),
+        (0, 0, 0)
+    );
+    assert!(
+        statistics.rows > 20_000 && statistics.files >= 4,
+        "{statistics:?}"
+    );
 }
 
 #[test]
@@ -303,13 +309,20 @@ fn a_list_that_has_not_changed_costs_no_new_one_and_children_share_it() {
     assert_eq!(tables.statistics().spaces, 1);
     tables.leave(key);
     assert_eq!(tables.space_of(child), Some(space));
-    assert_eq!(tables.enter(&mut maps, key, tgid).expect("it lives"), space, "same lines, same list");
+    assert_eq!(
+        tables.enter(&mut maps, key, tgid).expect("it lives"),
+        space,
+        "same lines, same list"
+    );
     tables.leave(child);
     tables.leave(key);
     assert_eq!(tables.statistics().spaces, 0);
     let again = tables.enter(&mut maps, key, tgid).expect("it lives");
     assert_ne!(again.space, space.space, "a number is never given twice");
-    assert_ne!(again.first_mapping, space.first_mapping, "the old list still rests");
+    assert_ne!(
+        again.first_mapping, space.first_mapping,
+        "the old list still rests"
+    );
 }
 
 #[test]
@@ -404,7 +417,9 @@ fn a_library_with_frame_pointers_is_known_by_its_code() {
     let directory = tempfile::tempdir().expect("temporary files");
     let source = directory.path().join("library.c");
     let function = |number: usize| {
-        format!("int f{number}(int x) {{ g(); for (int i = 0; i < x; i++) {{ g(); h(i); }} g(); return x + {number}; }}\n")
+        format!(
+            "int f{number}(int x) {{ g(); for (int i = 0; i < x; i++) {{ g(); h(i); }} g(); return x + {number}; }}\n"
+        )
     };
     let text: String = std::iter::once("void g(void); void h(int);\n".to_owned())
         .chain((0..400).map(function))
@@ -413,7 +428,15 @@ fn a_library_with_frame_pointers_is_known_by_its_code() {
     for (option, expected) in [("-fno-omit-frame-pointer", true), ("-fomit-frame-pointer", false)] {
         let path = directory.path().join("library.so");
         let status = Command::new("cc")
-            .args(["-O2", "-shared", "-fPIC", "-nostartfiles", "-Wl,-z,separate-code", option, "-o"])
+            .args([
+                "-O2",
+                "-shared",
+                "-fPIC",
+                "-nostartfiles",
+                "-Wl,-z,separate-code",
+                option,
+                "-o",
+            ])
             .args([&path, &source])
             .status()
             .expect("there is a C compiler");
@@ -423,7 +446,11 @@ fn a_library_with_frame_pointers_is_known_by_its_code() {
         let block = tables.block(0).expect("readable");
         assert_eq!(block.frame_pointers, expected, "{option}");
         assert!(block.rows.len() > 400);
-        let with_frame = block.rows.iter().filter(|row| row.with_start(0) == Row::FRAME_POINTER).count();
+        let with_frame = block
+            .rows
+            .iter()
+            .filter(|row| row.with_start(0) == Row::FRAME_POINTER)
+            .count();
         assert_eq!(with_frame >= 400, expected, "{option}: {with_frame}");
     }
 }

@@ -64,7 +64,8 @@ impl TableMaps for FakeMaps {
 
     fn set_rows(&mut self, page: u32, rows: &[u64; ROWS_PER_PAGE]) -> Result<(), Infallible> {
         let page = page as usize;
-        let is_in_use = |block: &Block| block.flags & BLOCK_LOADED != 0 && Self::pages(*block).contains(&page);
+        let is_in_use =
+            |block: &Block| block.flags & BLOCK_LOADED != 0 && Self::pages(*block).contains(&page);
         assert!(
             !self.blocks.iter().any(is_in_use),
             "rows that can be read were overwritten"
