@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::io;
+use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -37,6 +38,8 @@ pub struct Aggregator {
     overflow: FrameId,
     processes: IndexMap<ProcessKey, Process>,
     threads: IndexMap<(ProcessId, u32), Thread>,
+    /// Names in Python, which go before the kernel's.
+    names: HashMap<(ProcessKey, u32), String>,
     stacks: IndexSet<Box<[FrameId]>>,
     counts: HashMap<(ThreadId, StackId), u64>,
     timeline: Option<Timeline>,
@@ -55,6 +58,7 @@ impl Aggregator {
             overflow,
             processes: IndexMap::new(),
             threads: IndexMap::new(),
+            names: HashMap::new(),
             stacks: IndexSet::new(),
             counts: HashMap::new(),
             timeline,
@@ -73,7 +77,7 @@ impl Aggregator {
     /// When the timeline cannot be written.
     pub fn add(&mut self, sample: &NamedSample<'_>, describe: impl FnOnce() -> Process) -> io::Result<()> {
         let process = ProcessId(position(&mut self.processes, sample.process, describe));
-        let thread = self.thread(process, sample.tid, sample.comm);
+        let thread = self.thread(process, sample);
         let stack = self.stack(sample.stack);
         *self.counts.entry((thread, stack)).or_default() += 1;
         match &mut self.timeline {
@@ -86,17 +90,47 @@ impl Aggregator {
         }
     }
 
+    /// Takes note of the name that a thread has in Python; a later one replaces it.
+    pub fn name_thread(&mut self, process: ProcessKey, tid: u32, name: String) {
+        let key = (process, tid);
+        if self.names.len() < MAX_THREADS || self.names.contains_key(&key) {
+            self.names.insert(key, name);
+        }
+    }
+
     /// Samples whose stack was replaced by [`Self::OVERFLOW`].
     #[must_use]
     pub fn overflowed(&self) -> u64 {
         self.overflowed
     }
 
-    /// The folded recording; the caller fills in what only it knows (title, times, rate).
+    /// The folded recording; the caller fills in what only it knows (title, times, rate). `late` has what the place holders
+    /// of frames stand for that were named after their samples came, outermost first.
     #[must_use]
-    pub fn finish(self, frames: Vec<Frame>) -> Profile {
-        let mut counts: Vec<Count> = self
-            .counts
+    pub fn finish(mut self, frames: Vec<Frame>, late: &[Arc<[FrameId]>]) -> Profile {
+        for ((process, tid), thread) in &mut self.threads {
+            let process = self.processes.get_index(process.0 as usize);
+            let name = process.and_then(|(key, _)| self.names.remove(&(*key, *tid)));
+            thread.name = name.unwrap_or_else(|| std::mem::take(&mut thread.name));
+        }
+        let stacks: Vec<Box<[FrameId]>> = self
+            .stacks
+            .into_iter()
+            .map(|stack| with_late_names(stack, late))
+            .collect();
+        // Stacks that differed by place holders only may be the same now.
+        let mut first: HashMap<&[FrameId], StackId> = HashMap::new();
+        let same: Vec<StackId> = stacks
+            .iter()
+            .enumerate()
+            .map(|(position, stack)| *first.entry(stack).or_insert(StackId(index(position))))
+            .collect();
+        let mut totals: HashMap<(ThreadId, StackId), u64> = HashMap::new();
+        for ((thread, stack), samples) in self.counts {
+            let stack = same.get(stack.0 as usize).copied().unwrap_or(stack);
+            *totals.entry((thread, stack)).or_default() += samples;
+        }
+        let mut counts: Vec<Count> = totals
             .into_iter()
             .map(|((thread, stack), samples)| Count {
                 thread,
@@ -113,23 +147,24 @@ impl Aggregator {
             processes: self.processes.into_values().collect(),
             threads: self.threads.into_values().collect(),
             frames,
-            stacks: self.stacks.into_iter().collect(),
+            stacks,
             counts,
             timeline: self.timeline,
         }
     }
 
-    fn thread(&mut self, process: ProcessId, tid: u32, comm: &[u8]) -> ThreadId {
+    fn thread(&mut self, process: ProcessId, sample: &NamedSample<'_>) -> ThreadId {
+        let tid = sample.tid;
         let key = (process, tid);
         if self.threads.len() >= MAX_THREADS && !self.threads.contains_key(&key) {
             return ThreadId(index(self.threads.len() - 1));
         }
-        let name = comm.split(|byte| *byte == 0).next().unwrap_or_default();
         let at = position(&mut self.threads, key, || Thread {
             process,
             tid,
             name: String::new(),
         });
+        let name = sample.comm.split(|byte| *byte == 0).next().unwrap_or_default();
         // A thread runs some microseconds under its creator's name before it gets its own: the last name is the thread's.
         if let Some((_, thread)) = self.threads.get_index_mut(at as usize)
             && thread.name.as_bytes() != name
@@ -151,6 +186,20 @@ impl Aggregator {
         };
         StackId(index(self.stacks.insert_full(frames).0))
     }
+}
+
+fn with_late_names(stack: Box<[FrameId]>, late: &[Arc<[FrameId]>]) -> Box<[FrameId]> {
+    if stack.iter().all(|frame| frame.as_pending().is_none()) {
+        return stack;
+    }
+    let mut named = Vec::with_capacity(stack.len());
+    for frame in stack {
+        match frame.as_pending() {
+            Some(index) => named.extend(late.get(index).into_iter().flat_map(|frames| frames.iter())),
+            None => named.push(frame),
+        }
+    }
+    named.into()
 }
 
 /// Position of `key`, entering it when it is new.
@@ -205,7 +254,7 @@ mod tests {
                 })
                 .expect("room");
         }
-        let mut profile = aggregator.finish(Vec::new());
+        let mut profile = aggregator.finish(Vec::new(), &[]);
         let counts: Vec<_> = profile
             .counts
             .iter()
@@ -242,8 +291,26 @@ mod tests {
             };
             aggregator.add(&sample, Process::default).expect("room");
         }
-        let profile = aggregator.finish(Vec::new());
+        let profile = aggregator.finish(Vec::new(), &[]);
         assert_eq!(profile.threads.len(), 1);
         assert_eq!(profile.threads[0].name, "worker");
+    }
+
+    #[test]
+    fn a_name_in_python_goes_before_the_kernels_whenever_it_becomes_known() {
+        let mut aggregator = Aggregator::new(None, FrameId(9));
+        let stack = [FrameId(1)];
+        let process = sample(7, 1, &stack).process;
+        aggregator.name_thread(process, 7, "Thread-1".to_owned());
+        for tid in [7, 8, 9] {
+            aggregator
+                .add(&sample(tid, 1, &stack), Process::default)
+                .expect("room");
+        }
+        aggregator.name_thread(process, 7, "größe".to_owned());
+        aggregator.name_thread(process, 8, "MainThread".to_owned());
+        let profile = aggregator.finish(Vec::new());
+        let names: Vec<&str> = profile.threads.iter().map(|thread| &*thread.name).collect();
+        assert_eq!(names, ["größe", "MainThread", "worker"]);
     }
 }

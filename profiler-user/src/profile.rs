@@ -48,6 +48,23 @@ pub struct Frame {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FrameId(pub u32);
 
+impl FrameId {
+    const PENDING: u32 = 1 << 31;
+
+    /// Stands for frames whose names are still being looked for. In stacks that are being recorded only.
+    #[must_use]
+    pub(crate) const fn pending(index: u32) -> Self {
+        Self(index | Self::PENDING)
+    }
+
+    /// The index, for a place holder.
+    #[must_use]
+    pub(crate) fn as_pending(self) -> Option<usize> {
+        let index = usize::try_from(self.0 & !Self::PENDING).ok()?;
+        (self.0 & Self::PENDING != 0).then_some(index)
+    }
+}
+
 /// Index into [`Profile::stacks`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StackId(pub u32);
@@ -82,7 +99,7 @@ pub struct Thread {
     pub process: ProcessId,
     /// As the initial pid namespace counts.
     pub tid: u32,
-    /// The kernel's name of the thread.
+    /// The name that it has in Python, else the kernel's.
     pub name: String,
 }
 

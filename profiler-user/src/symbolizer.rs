@@ -11,6 +11,7 @@ use profiler_common::record::{NO_INSTRUCTION, RawFrame};
 use crate::code::source_path::{SourcePaths, shorten_by_name};
 use crate::code::store::{DEFAULT_LIMIT_BYTES, Incomplete, ProcessKey, ResolvedId, Store, Unresolved};
 use crate::decode::CodeView;
+use crate::native::names::Intern;
 use crate::process;
 use crate::process::memory::ProcMemory;
 use crate::process::root::{Root, RootId};
@@ -90,8 +91,8 @@ impl Symbolizer {
         }
     }
 
-    /// Names a sample's stack, outermost frame first, into `stack`. Entry frames are left out; what has no name is a
-    /// marker that says why.
+    /// Names a sample's Python frames into `named`, which has as many elements afterwards: `None` for entry frames, which
+    /// are not shown; what has no name is a marker that says why.
     ///
     /// `root` is the process's root directory, if it was known while the process ran. With `may_wait` a frame whose
     /// definition has not arrived yet makes it give up and return `false`; nothing is counted then.
@@ -100,14 +101,11 @@ impl Symbolizer {
         sample: &Sample,
         root: Option<RootId>,
         may_wait: bool,
-        stack: &mut Vec<FrameId>,
+        named: &mut Vec<Option<FrameId>>,
     ) -> bool {
         let counted = self.unnamed.clone();
-        stack.clear();
-        if let Some(text) = outermost_marker(sample.status) {
-            stack.push(self.marker(text));
-        }
-        for frame in sample.frames.iter().rev() {
+        named.clear();
+        for frame in &sample.frames {
             let approximate = sample.compiled && frame.instr_offset == 0;
             let frame = RawFrame {
                 instr_offset: if approximate {
@@ -117,30 +115,47 @@ impl Symbolizer {
                 },
                 ..*frame
             };
-            match self.store.resolve_id(sample.process, frame) {
+            named.push(match self.store.resolve_id(sample.process, frame) {
                 Ok(id) => {
                     self.unnamed.named += 1;
                     let id = ResolvedId { approximate, ..id };
-                    stack.push(self.frame(sample.process.tgid, root, id));
+                    Some(self.frame(sample.process.tgid, root, id))
                 }
-                Err(Unresolved::EntryFrame) => {}
+                Err(Unresolved::EntryFrame) => None,
                 Err(Unresolved::NotCaptured) if may_wait => {
                     self.unnamed = counted;
                     return false;
                 }
                 Err(reason) => {
                     self.unnamed.count(reason);
-                    stack.push(self.marker(reason.text()));
+                    Some(self.marker(reason.text()))
                 }
-            }
+            });
         }
+        true
+    }
+
+    /// Puts named Python frames into a stack, outermost frame first, with markers for what they do not tell.
+    pub fn stack_python(&mut self, sample: &Sample, named: &[Option<FrameId>], stack: &mut Vec<FrameId>) {
+        stack.clear();
+        stack.extend(self.python_missing(sample.status));
+        stack.extend(named.iter().rev().flatten());
         if sample.collecting {
-            stack.push(self.marker(COLLECTING));
+            stack.push(self.collecting());
         }
         if stack.is_empty() {
             stack.push(self.marker(NO_PYTHON_CODE));
         }
-        true
+    }
+
+    /// What stands at the root of a stack that does not reach the thread's start.
+    pub fn python_missing(&mut self, status: StackStatus) -> Option<FrameId> {
+        outermost_marker(status).map(|text| self.marker(text))
+    }
+
+    /// The garbage collector.
+    pub fn collecting(&mut self) -> FrameId {
+        self.marker(COLLECTING)
     }
 
     /// The frame of a text that is not code.
@@ -237,8 +252,14 @@ impl Symbolizer {
             .shorten(path, |directory| root.has_file(directory, "__init__.py"))
             .to_owned()
     }
+}
 
+impl Intern for Symbolizer {
     fn intern(&mut self, frame: Frame) -> FrameId {
+        if self.frames.len() >= MAX_FRAMES && frame.kind != FrameKind::Marker && !self.frames.contains(&frame)
+        {
+            return self.marker(TOO_MANY_FRAMES);
+        }
         let position = self.frames.insert_full(frame).0;
         FrameId(u32::try_from(position).unwrap_or(u32::MAX))
     }

@@ -36,6 +36,14 @@ impl Frame {
         }
     }
 
+    fn text(&self) -> String {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => format!("{} ({file}:{line})", self.name),
+            (Some(file), None) => format!("{} ({file})", self.name),
+            (None, _) => self.name.clone(),
+        }
+    }
+
     /// The number in a root frame: `7` of `process 7:"python app.py"` for the prefix `process `.
     fn root_id(&self, prefix: &str, end: &[char]) -> Option<u32> {
         self.name.strip_prefix(prefix)?.split(end).next()?.parse().ok()
@@ -89,15 +97,7 @@ impl Stack {
     /// For people: the frames, outermost first.
     #[must_use]
     pub fn text(&self) -> String {
-        let frames: Vec<String> = self
-            .frames
-            .iter()
-            .map(|frame| match (&frame.file, frame.line) {
-                (Some(file), Some(line)) => format!("{} ({file}:{line})", frame.name),
-                (Some(file), None) => format!("{} ({file})", frame.name),
-                (None, _) => frame.name.clone(),
-            })
-            .collect();
+        let frames: Vec<String> = self.frames.iter().map(Frame::text).collect();
         match frames.len() {
             0..=40 => frames.join(";"),
             n => format!(
@@ -206,11 +206,12 @@ fn parse_line(line: &str) -> anyhow::Result<Stack> {
             // Nested with --subprocesses: the innermost process is the one that was running.
             (pid, process) = (Some(id), Some(root.name.clone()));
         } else if let Some(id) = root.root_id("thread (", &[')']) {
-            let name = root.name.split_once("): ").map_or("", |(_, name)| name);
+            // `Thread-1 (work)` looks like a function in a file.
+            let text = root.text();
+            let name = text.split_once("): ").map_or("", |(_, name)| name);
             thread = Some((id, name.to_owned()));
         } else if root.line.is_none() && GROUPS.iter().any(|start| root.name.starts_with(start)) {
-            let place = root.file.as_ref().map(|file| format!(" ({file})"));
-            groups.push(root.name.clone() + &place.unwrap_or_default());
+            groups.push(root.text());
         } else {
             break;
         }
@@ -235,9 +236,10 @@ mod tests {
         let text = "process 7:\"python3 a b.py\";thread (9): MainThread;<module> (a b.py:3);f.<locals>.g (x.py:12) 4\n\
                     container web (docker);user www;f (x.py:1) 3\n\
                     <native thread> 1\n\
-                    f (<string>) 2\n";
+                    f (<string>) 2\n\
+                    thread (9): Thread-1 (work);f (x.py:1) 1\n";
         let folded = Folded::parse(text).expect("valid");
-        assert_eq!(folded.total(), 10);
+        assert_eq!(folded.total(), 11);
         let first = &folded.stacks[0];
         assert_eq!(
             (first.pid, &first.thread),
@@ -253,6 +255,7 @@ mod tests {
             line: None,
         };
         assert_eq!(folded.stacks[3].frames, [no_line]);
+        assert_eq!(folded.stacks[4].thread, Some((9, "Thread-1 (work)".to_owned())));
     }
 
     #[test]

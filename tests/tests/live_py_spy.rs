@@ -80,11 +80,12 @@ fn the_root_of_a_recursion_is_always_the_module() {
 fn threads_are_told_apart_by_id_and_name() {
     let _alone = alone();
     let code = "import threading, time\n\
-        def work(n):\n    \
-            open('/proc/thread-self/comm', 'w').write('worker-%d' % n)\n    \
+        finish = threading.Barrier(10)\n\
+        def work():\n    \
             end = time.thread_time() + .2\n    \
-            while time.thread_time() < end: pass\n\
-        for n in range(10): threading.Thread(target=work, args=(n,)).start()";
+            while time.thread_time() < end: pass\n    \
+            finish.wait()\n\
+        for n in range(10): threading.Thread(target=work, name='worker-%d' % n).start()";
     let python = python::newest().program().to_string_lossy();
     let file = speedscope(&["-d", "60", "-t", "--", &python, "-c", code]);
     let names: BTreeSet<&str> = file["profiles"]

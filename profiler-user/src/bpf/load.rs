@@ -19,10 +19,13 @@ use profiler_common::unwind::{Block, Mapping};
 
 use tokio::io::unix::AsyncFd;
 
+use crate::code::store::ProcessKey;
+use crate::native::unwind::Capacity;
+
 use super::btf::{Btf, BtfError};
 use super::kernel_fields;
 use super::perf_event::{PerfError, Sampler};
-use super::unwind_maps::{TableRoom, UnwindMaps};
+use super::unwind_maps::{NO_TABLES, UnwindMaps};
 
 /// The kernel half, compiled by `build.rs`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/pyebpf-bpf"));
@@ -125,7 +128,7 @@ pub struct Options {
     /// Whether programs time themselves (benchmarks).
     pub measure_self: bool,
     /// Room for unwind tables when native and kernel frames are taken.
-    pub native: Option<TableRoom>,
+    pub native: Option<Capacity>,
 }
 
 /// The loaded kernel half. Dropping it detaches everything.
@@ -187,7 +190,7 @@ impl Kernel {
         let all = u32::from(options.all_processes);
         let measure = u32::from(options.measure_self);
         let native = u32::from(options.native.is_some());
-        let room = options.native.unwrap_or(TableRoom::NONE);
+        let room = options.native.unwrap_or(NO_TABLES);
         loader
             .override_global("REPORT_UNKNOWN", &all, true)
             .override_global("REPORT_ALL_PROCESSES", &all, true)
@@ -299,20 +302,25 @@ impl Kernel {
             })
     }
 
-    /// Changes the flags of a process, if it is still the one meant.
+    /// Changes the entry of a process, if it is still the one meant.
     ///
     /// # Errors
     /// [`LoadError::Map`] when the kernel refuses; a process that has ended or executed another program is no error.
-    pub fn set_flags(&mut self, tgid: u32, incarnation: u64, flags: u32) -> Result<(), LoadError> {
-        let Some(entry) = self
+    pub fn change_process(
+        &mut self,
+        key: ProcessKey,
+        change: impl FnOnce(&mut ProcessEntry),
+    ) -> Result<(), LoadError> {
+        let tgid = key.tgid;
+        let Some(mut entry) = self
             .process(tgid)
-            .filter(|entry| entry.incarnation == incarnation)
+            .filter(|entry| entry.incarnation == key.incarnation)
         else {
             return Ok(());
         };
+        change(&mut entry);
         // Only where an entry is: an exec in between has removed it.
         let only_existing = 2; // BPF_EXIST
-        let entry = ProcessEntry { flags, ..entry };
         match self.processes.insert(tgid, Plain(entry), only_existing) {
             Err(source) if self.process(tgid).is_some() => Err(LoadError::Map {
                 name: "PROCESSES",

@@ -8,4 +8,4 @@ mod unwind_maps;
 
 pub use load::{Kernel, LoadError, Options, ProgramCost, Ring, Rings};
 pub use perf_event::{PerfError, Sampler};
-pub use unwind_maps::{TableRoom, UnwindMaps};
+pub use unwind_maps::UnwindMaps;

@@ -5,26 +5,14 @@ use aya::maps::{Array, MapData, MapError};
 use profiler_common::unwind::{Block, Mapping, ROWS_PER_PAGE};
 
 use super::load::{LoadError, Plain, take};
+use crate::native::unwind::{Capacity, TableMaps};
 
-/// Sizes of the maps that hold unwind tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TableRoom {
-    /// Executable mappings of all processes; 48 bytes each.
-    pub mappings: u32,
-    /// Blocks of 64 KiB of text of all files; 8 bytes each.
-    pub blocks: u32,
-    /// Pages of 64 rows; 512 bytes each.
-    pub row_pages: u32,
-}
-
-impl TableRoom {
-    /// Where native frames are not taken.
-    pub(super) const NONE: Self = Self {
-        mappings: 1,
-        blocks: 1,
-        row_pages: 1,
-    };
-}
+/// Where native frames are not taken.
+pub(super) const NO_TABLES: Capacity = Capacity {
+    mappings: 1,
+    blocks: 1,
+    row_pages: 1,
+};
 
 /// Write access to the tables.
 pub struct UnwindMaps {
@@ -41,28 +29,20 @@ impl UnwindMaps {
             rows: take(ebpf, "ROWS")?,
         })
     }
+}
 
-    /// Writes the mapping at `index`.
-    ///
-    /// # Errors
-    /// [`LoadError::Map`] behind the end of the map.
-    pub fn set_mapping(&mut self, index: u32, mapping: &Mapping) -> Result<(), LoadError> {
+impl TableMaps for UnwindMaps {
+    type Error = LoadError;
+
+    fn set_mapping(&mut self, index: u32, mapping: &Mapping) -> Result<(), LoadError> {
         written("MAPPINGS", self.mappings.set(index, Plain(*mapping), 0))
     }
 
-    /// Writes the block at `index`.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn set_block(&mut self, index: u32, block: Block) -> Result<(), LoadError> {
+    fn set_block(&mut self, index: u32, block: Block) -> Result<(), LoadError> {
         written("BLOCKS", self.blocks.set(index, Plain(block), 0))
     }
 
-    /// Writes a page of rows.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn set_rows(&mut self, page: u32, rows: &[u64; ROWS_PER_PAGE]) -> Result<(), LoadError> {
+    fn set_rows(&mut self, page: u32, rows: &[u64; ROWS_PER_PAGE]) -> Result<(), LoadError> {
         written("ROWS", self.rows.set(page, *rows, 0))
     }
 }

@@ -13,7 +13,7 @@ use super::{preflight, report};
 use crate::filter::Filter;
 use crate::output::{Format, Group, LineStyle, OutputFile, RenderOptions};
 use crate::profile::Profile;
-use crate::recorder::{RecordError, Recorder, Settings, StopReason, Summary};
+use crate::recorder::{NativeFrames, RecordError, Recorder, Settings, StopReason, Summary};
 use crate::tracker::Target;
 
 /// Record where CPU time goes and write it to a file
@@ -61,6 +61,12 @@ pub(super) struct Args {
     /// Only samples of threads that hold the GIL
     #[arg(short, long)]
     gil: bool,
+    /// Show native and kernel frames too: C, C++, Rust extensions, libraries, system calls
+    #[arg(short, long)]
+    native: bool,
+    /// As --native, with the interpreter's own functions as well
+    #[arg(long)]
+    native_all: bool,
     /// Count by function instead of by line
     #[arg(short = 'F', long, conflicts_with = "nolineno")]
     function: bool,
@@ -152,6 +158,12 @@ async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile)
         duration: args.duration.0,
         gil_only: args.gil,
         timeline: format.wants_timeline(),
+        native: match (args.native_all, args.native) {
+            (true, _) => Some(NativeFrames::All),
+            (_, true) => Some(NativeFrames::Relevant),
+            _ => None,
+        },
+        thread_names: format.names_threads() || args.roots().contains(&Group::Thread),
         title: title(),
     };
     let mut recorder = Recorder::prepare(settings).map_err(preflight::explain)?;

@@ -1,15 +1,18 @@
 //! The end report of a recording, on stderr: what was delivered, lost, refused, and what it cost.
 
-use profiler_common::reason::{Outcome, StackStatus};
+use profiler_common::reason::{NativeStatus, Outcome, StackStatus};
 
 use super::terminal::status;
 use crate::code::store::Unresolved;
-use crate::recorder::Summary;
+use crate::recorder::{NativeSummary, Summary};
 
 /// Prints it.
 pub(super) fn print(summary: &Summary) {
     status(&accounting(summary));
     status(&cost(summary));
+    if let Some(native) = &summary.native {
+        status(&merged(native));
+    }
     for (what, count) in shortcomings(summary) {
         status(&format!("  {count} {what}"));
     }
@@ -62,6 +65,19 @@ fn cost(summary: &Summary) -> String {
     )
 }
 
+/// How Python and native frames fit together.
+fn merged(native: &NativeSummary) -> String {
+    let counts = &native.counts;
+    format!(
+        "native frames: {} samples merged, {} cut off, {} Python only, {} not fitting; {:.1} MiB of unwind tables",
+        counts.exact,
+        counts.truncated,
+        counts.python_only,
+        counts.unmatched,
+        native.tables.row_bytes as f64 / f64::from(1 << 20)
+    )
+}
+
 /// Everything that is not as it should be, with its count.
 fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
     let mut lines: Vec<(String, u64)> = Vec::new();
@@ -79,6 +95,7 @@ fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
         "code definitions lost",
         "process events lost",
         "children that found no room in the process map",
+        "records of native frames lost",
     ];
     lines.extend(
         losses
@@ -94,6 +111,14 @@ fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
         "samples: too many different stacks to keep this one".to_owned(),
         summary.too_many_stacks,
     ));
+    if let Some(native) = &summary.native {
+        let by_status = NativeStatus::ALL.iter().zip(native.counts.by_status);
+        let cut = by_status.filter(|(status, _)| **status != NativeStatus::Complete);
+        lines
+            .extend(cut.map(|(status, count)| (format!("samples, native frames: {}", status.text()), count)));
+        let unnamed = native.unnamed.iter();
+        lines.extend(unnamed.map(|(reason, count)| (format!("native addresses: {}", reason.text()), *count)));
+    }
     let frames = |(reason, count): (Unresolved, u64)| (format!("frames: {}", reason.text()), count);
     lines.extend(summary.unnamed.iter().map(frames));
     lines.retain(|(_, count)| *count > 0);

@@ -12,6 +12,9 @@ use profiler_common::memory::{Memory, RemoteAddr};
 use profiler_common::record::CLASS_BYTES;
 
 use super::text::Extent;
+use crate::interpreter::layout::objects::DictionaryShape;
+use crate::objects::dictionary::{self, Entry};
+use crate::objects::{pointer, word};
 
 /// Bases looked at.
 const MAX_BASES: u64 = 64;
@@ -96,7 +99,10 @@ fn defining_class<M: Memory>(memory: &M, layout: &Layout, class: RemoteAddr, cod
             // An old-style base of 2.7 has another shape.
             continue;
         };
-        if values(memory, layout, dict).any(|value| is_method(memory, layout, value, code)) {
+        if values(memory, layout, dict)
+            .iter()
+            .any(|entry| is_method(memory, layout, entry.value, code))
+        {
             let name = pointer(memory, base.offset(name_offset))?;
             let mut text = [0; CLASS_BYTES];
             let length = memory.read_c_string(name, &mut text).ok()?;
@@ -112,7 +118,7 @@ fn is_method<M: Memory>(memory: &M, layout: &Layout, value: RemoteAddr, code: u6
     let mut wrapped = [0u64; WRAPPED];
     code_of(value) == Some(code)
         || memory
-            .read_words(value.offset(header_bytes(layout)), &mut wrapped)
+            .read_words(value.offset(header_bytes(layout).into()), &mut wrapped)
             .is_ok()
             && wrapped
                 .iter()
@@ -120,54 +126,16 @@ fn is_method<M: Memory>(memory: &M, layout: &Layout, value: RemoteAddr, code: u6
 }
 
 /// `sizeof(PyObject)`: `ob_type` is its last field.
-fn header_bytes(layout: &Layout) -> u64 {
-    u64::from(layout.method.object_type) + 8
+fn header_bytes(layout: &Layout) -> u16 {
+    layout.method.object_type + 8
 }
 
-/// The values of a dictionary, most often all of them.
-fn values<'a, M: Memory>(
-    memory: &'a M,
-    layout: &Layout,
-    dict: RemoteAddr,
-) -> impl Iterator<Item = RemoteAddr> + 'a {
-    let fields = dict.offset(header_bytes(layout));
-    let entries = if layout.text_shape == text_shape::BYTES {
-        open_addressed(memory, fields)
+/// The values of a dictionary, most often all of them. The dictionary of a type is never split.
+fn values<M: Memory>(memory: &M, layout: &Layout, dict: RemoteAddr) -> Vec<Entry> {
+    let shape = if layout.text_shape == text_shape::BYTES {
+        DictionaryShape::OpenAddressed
     } else {
-        compact(memory, fields)
+        DictionaryShape::Indexed
     };
-    // An entry is a hash, a key and a value.
-    let (start, count) = entries.unwrap_or((RemoteAddr::NULL, 0));
-    (0..count.min(MAX_ENTRIES)).filter_map(move |index| pointer(memory, start.offset(24 * index + 16)))
-}
-
-/// 2.7: `ma_mask + 1` entries at `ma_table`.
-fn open_addressed<M: Memory>(memory: &M, fields: RemoteAddr) -> Option<(RemoteAddr, u64)> {
-    let mask = word(memory, fields.offset(16))?;
-    Some((pointer(memory, fields.offset(24))?, mask.checked_add(1)?))
-}
-
-/// 3.6 to 3.10: `dk_nentries` entries behind a table of `dk_size` indexes. The dictionary of a type is never split.
-fn compact<M: Memory>(memory: &M, fields: RemoteAddr) -> Option<(RemoteAddr, u64)> {
-    let keys = pointer(memory, fields.offset(16))?;
-    let slots = word(memory, keys.offset(8))?;
-    let entries = word(memory, keys.offset(32))?;
-    let index_bytes = match slots {
-        0..=0xff => 1,
-        0x100..=0xffff => 2,
-        0x1_0000..=0xffff_ffff => 4,
-        _ => return None,
-    };
-    Some((keys.offset(40 + slots * index_bytes), entries.min(slots)))
-}
-
-fn word<M: Memory>(memory: &M, address: RemoteAddr) -> Option<u64> {
-    let mut word = [0u64; 1];
-    memory.read_words(address, &mut word).ok()?;
-    Some(word[0])
-}
-
-/// The pointer at `address`; `None` when it is null or unreadable.
-fn pointer<M: Memory>(memory: &M, address: RemoteAddr) -> Option<RemoteAddr> {
-    word(memory, address).filter(|word| *word != 0).map(RemoteAddr)
+    dictionary::entries(memory, shape, header_bytes(layout), dict, MAX_ENTRIES).unwrap_or_default()
 }

@@ -9,7 +9,8 @@ use profiler_common::process::{DynamicThreadVector, ThreadSpecific};
 
 use super::elf::{Analysis, CPython, Implementation, Libc, VersionEvidence};
 use super::inspector::path_of;
-use super::layout::{self, VersionEntry};
+use super::layout::objects::ObjectFields;
+use super::layout::{self, Found, VersionEntry};
 use super::loader;
 use super::lookup::Target;
 use super::refusal::{Identity, Refusal};
@@ -80,6 +81,7 @@ pub(super) fn judge<M: Memory>(
         version: usable.version,
         is_free_threaded: usable.entry.free_threaded,
         layout: usable.layout,
+        objects: usable.objects,
         lookup,
         libc: usable.libc,
         linkage: if analysis.is_program {
@@ -97,6 +99,7 @@ struct Usable {
     version: Version,
     entry: &'static VersionEntry,
     layout: Layout,
+    objects: ObjectFields,
     libc: Libc,
     specific: ThreadSpecific,
     vector: DynamicThreadVector,
@@ -114,7 +117,11 @@ fn usable(analysis: &Analysis, cpython: &CPython, program_libc: Option<Libc>) ->
     if analysis.architecture != layout::ARCHITECTURE {
         return Err(Refusal::Architecture(analysis.architecture));
     }
-    let (entry, layout) = layout::find(version, cpython)?;
+    let Found {
+        entry,
+        layout,
+        objects,
+    } = layout::find(version, cpython)?;
     let libc = analysis.libc.or(program_libc).ok_or(Refusal::UnknownLibc)?;
     let specific = thread_specific(analysis.architecture, libc).ok_or(Refusal::UnknownLibc)?;
     let vector = dynamic_thread_vector(analysis.architecture, libc).ok_or(Refusal::UnknownLibc)?;
@@ -122,6 +129,7 @@ fn usable(analysis: &Analysis, cpython: &CPython, program_libc: Option<Libc>) ->
         version,
         entry,
         layout,
+        objects,
         libc,
         specific,
         vector,

@@ -37,6 +37,8 @@ use profiler_common::process::ThreadLookup;
 use crate::process::ProcessError;
 use crate::process::file::FileError;
 
+use self::layout::objects::ObjectFields;
+
 pub use self::elf::{Libc, NoLoop};
 pub use self::inspector::Inspector;
 pub use self::refusal::{Identity, Refusal};
@@ -71,6 +73,8 @@ pub struct Interpreter {
     pub is_free_threaded: bool,
     /// Where it keeps its fields.
     pub layout: Layout,
+    /// Where it keeps what only user space reads.
+    pub objects: ObjectFields,
     /// Where its threads find their state.
     pub lookup: ThreadLookup,
     /// The C library it runs with.
@@ -90,6 +94,12 @@ impl Interpreter {
     pub fn version_text(&self) -> String {
         let mark = if self.is_free_threaded { "t" } else { "" };
         format!("{}{mark}", self.version)
+    }
+
+    /// Where its C library keeps the kernel's id of a thread, bytes from `pthread_self()`; 4 bytes.
+    #[must_use]
+    pub fn kernel_id(&self) -> Option<u16> {
+        thread_specific::kernel_id(layout::ARCHITECTURE, self.libc)
     }
 
     /// Whether the instruction at this address is part of the evaluation loop; `false` where that is not known. A caller's

@@ -42,6 +42,23 @@ const VECTORS: &[(Architecture, Libc, DynamicThreadVector)] = &[
     (Architecture::Aarch64, Libc::Musl, vector(-8, 8, 0)),
 ];
 
+/// Where the C library keeps the kernel's id of a thread, from `pthread_self()`: 4 bytes, set anew by `fork`.
+const KERNEL_IDS: &[(Architecture, Libc, u16)] = &[
+    // `struct pthread.tid`, `_thread_db_pthread_tid` of the library; the same in 2.31, 2.36, 2.41 and 2.43.
+    (Architecture::X86_64, Libc::Glibc, 720),
+    // `struct pthread.tid`, behind six words; from 1.2.2 on.
+    (Architecture::X86_64, Libc::Musl, 48),
+];
+
+/// Where the C library `libc` keeps the kernel's id of a thread, bytes from `pthread_self()`.
+#[must_use]
+pub fn kernel_id(architecture: Architecture, libc: Libc) -> Option<u16> {
+    KERNEL_IDS
+        .iter()
+        .find(|row| (row.0, row.1) == (architecture, libc))
+        .map(|row| row.2)
+}
+
 /// How the C library `libc` keeps the thread-local variables of libraries on `architecture`.
 #[must_use]
 pub fn dynamic_thread_vector(architecture: Architecture, libc: Libc) -> Option<DynamicThreadVector> {

@@ -3,5 +3,6 @@
 
 pub mod interpreter_frames;
 pub mod merge;
+pub mod names;
 pub mod symbol;
 pub mod unwind;

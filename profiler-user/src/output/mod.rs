@@ -84,6 +84,11 @@ pub trait Output: Sync {
         false
     }
 
+    /// Whether it shows the names of threads without being told to.
+    fn names_threads(&self) -> bool {
+        false
+    }
+
     /// Writes the whole file. `out` is buffered; the caller flushes it.
     ///
     /// # Errors
@@ -157,6 +162,12 @@ impl Format {
     #[must_use]
     pub fn wants_timeline(self) -> bool {
         self.output().wants_timeline()
+    }
+
+    /// Whether it shows the names of threads without being told to.
+    #[must_use]
+    pub fn names_threads(self) -> bool {
+        self.output().names_threads()
     }
 
     /// Writes `profile` to `out` and flushes it.

@@ -47,6 +47,10 @@ impl Output for Speedscope {
         true
     }
 
+    fn names_threads(&self) -> bool {
+        true
+    }
+
     fn write(
         &self,
         profile: &mut Profile,

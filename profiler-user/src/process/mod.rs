@@ -201,7 +201,7 @@ fn parse_user(text: &[u8]) -> Option<u32> {
         .ok()
 }
 
-/// The process's id in its own pid namespace, from `/proc/PID/status`: what it takes itself for.
+/// The id of a process or thread in its own pid namespace, from `/proc/PID/status`: what it takes itself for.
 ///
 /// # Errors
 /// When the process is gone, or the kernel's text is not understood.

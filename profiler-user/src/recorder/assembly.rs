@@ -15,6 +15,8 @@ pub struct Sample {
     pub process: ProcessKey,
     /// Thread id.
     pub tid: u32,
+    /// Address of its `PyThreadState`, 0 when it has none.
+    pub thread_state: u64,
     /// `CLOCK_MONOTONIC`, nanoseconds.
     pub time_ns: u64,
     /// How complete `frames` is.
@@ -197,6 +199,7 @@ impl Sample {
             incarnation: view.incarnation,
         };
         self.tid = view.tid;
+        self.thread_state = view.thread_state;
         self.time_ns = view.time_ns;
         self.gil = view.gil;
         self.collecting = view.collecting;
@@ -219,6 +222,7 @@ fn empty() -> Sample {
             incarnation: 0,
         },
         tid: 0,
+        thread_state: 0,
         time_ns: 0,
         status: StackStatus::Complete,
         gil: GilState::Unknown,

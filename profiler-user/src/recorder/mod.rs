@@ -5,6 +5,7 @@
 
 mod assembly;
 mod naming;
+mod native;
 mod summary;
 
 use std::time::{Duration, Instant, SystemTime};
@@ -24,10 +25,14 @@ use crate::tracker::{Refusal, Target, Tracker};
 use assembly::Assembly;
 pub use assembly::Sample;
 use naming::Naming;
-pub use summary::Summary;
+use native::Native;
+pub use native::{NativeCounts, NativeFrames};
+pub use summary::{NativeSummary, Summary};
 
 /// How often waiting samples are read.
 const DRAIN_EVERY: Duration = Duration::from_millis(100);
+/// How long a recording waits for the unwind tables of what runs already, before it begins.
+const PREPARE_AT_MOST: Duration = Duration::from_secs(2);
 /// How often the list of online CPUs is compared.
 const HOTPLUG_EVERY: Duration = Duration::from_secs(1);
 /// How often processes are judged anew that may have changed their user.
@@ -56,6 +61,10 @@ pub struct Settings {
     pub gil_only: bool,
     /// Keep the order of samples (for formats that show time).
     pub timeline: bool,
+    /// Native and kernel frames too, and which.
+    pub native: Option<NativeFrames>,
+    /// Look up the names that threads have in Python.
+    pub thread_names: bool,
     /// Becomes [`Profile::title`].
     pub title: String,
 }
@@ -140,7 +149,7 @@ impl Recorder {
             sample_ring_bytes: ring_bytes(settings.rate_hz),
             max_processes: MAX_PROCESSES,
             measure_self: false,
-            native: None,
+            native: settings.native.map(|_| native::CAPACITY),
         };
         let (mut kernel, rings) = Kernel::load(&options)?;
         let mut tracker = Tracker::new(settings.target.clone(), settings.filter.clone());
@@ -154,10 +163,20 @@ impl Recorder {
         } else {
             None
         };
+        let native = settings.native.map(Native::start).transpose();
+        let native = native.map_err(|source| RecordError::Io {
+            what: "a thread for unwind tables or symbols",
+            source,
+        })?;
         let mut symbolizer = Symbolizer::default();
         let overflow = symbolizer.marker(Aggregator::OVERFLOW);
         Ok(Self {
-            naming: Naming::new(symbolizer, Aggregator::new(timeline, overflow)),
+            naming: Naming::new(
+                symbolizer,
+                Aggregator::new(timeline, overflow),
+                settings.thread_names,
+                native,
+            ),
             undecodable: 0,
             assembly: Assembly::default(),
             settings,
@@ -194,6 +213,10 @@ impl Recorder {
         mut self,
         mut on_progress: impl FnMut(Progress),
     ) -> Result<(Profile, Summary, StopReason), RecordError> {
+        self.follow()?;
+        if let Some(native) = self.naming.native() {
+            native.prepare(&mut self.kernel, PREPARE_AT_MOST).await?;
+        }
         let started = (SystemTime::now(), Instant::now(), monotonic_ns(), own_cpu_time());
         self.naming.aggregator.set_start(started.2);
         let busy_before = crate::host::busy_time();
@@ -204,21 +227,16 @@ impl Recorder {
         drop(sampler);
         let duration = started.1.elapsed();
         self.drain()?;
-        self.naming.finish()?;
-
-        let Naming {
-            symbolizer,
-            aggregator,
-            ..
-        } = self.naming;
-        let mut summary = Summary::collect(&self.kernel, &self.assembly, &aggregator, &symbolizer);
+        for sample in self.assembly.finish() {
+            self.naming.add(&sample, &mut self.tracker)?;
+        }
+        let (mut summary, mut profile) = self.naming.finish(&self.kernel, &self.assembly, &self.tracker)?;
         summary.undecodable = self.undecodable;
         summary.cpus = cpus;
         summary.duration = duration;
         summary.busy = busy;
         summary.own_cpu = own_cpu_time().saturating_sub(started.3);
         summary.refusals = self.tracker.refusals().cloned().collect();
-        let mut profile = aggregator.finish(symbolizer.into_frames());
         profile.title = self.settings.title;
         profile.started = started.0;
         profile.duration = duration;
@@ -236,6 +254,8 @@ impl Recorder {
         let events = self.rings.events.watch().map_err(io("event ring"))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(io("SIGINT"))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(io("SIGTERM"))?;
+        let samples = self.rings.samples.watch().map_err(io("sample ring"))?;
+        let tables = self.naming.native().map(|native| native.tables.work_ready());
         let mut drain = every(DRAIN_EVERY);
         let mut redraw_at = Some(Instant::now());
         let mut hotplug = every(HOTPLUG_EVERY);
@@ -244,6 +264,7 @@ impl Recorder {
         let end = self.settings.duration.map(|duration| started + duration);
         loop {
             let due = self.tracker.next_due();
+            let pump_due = self.naming.native().and_then(|native| native.next_pump());
             tokio::select! {
                 biased;
                 _ = interrupt.recv() => return Ok(StopReason::Signal),
@@ -253,7 +274,16 @@ impl Recorder {
                     ready.map_err(io("event ring"))?.clear_ready();
                     self.drain_events()?;
                 }
-                () = until(due) => self.tracker.poll(&mut self.kernel)?,
+                ready = samples.readable() => {
+                    ready.map_err(io("sample ring"))?.clear_ready();
+                    self.drain()?;
+                }
+                () = until(due) => {
+                    self.tracker.poll(&mut self.kernel)?;
+                    self.follow()?;
+                }
+                () = notified(tables.as_deref()) => self.pump()?,
+                () = until(pump_due) => self.pump()?,
                 () = until(redraw_at) => redraw_at = Some(Instant::now() + sampler.redraw()),
                 _ = users.tick() => self.tracker.follow_users(&mut self.kernel)?,
                 _ = sweep.tick() => self.tracker.sweep(&mut self.kernel),
@@ -285,7 +315,9 @@ impl Recorder {
             ..
         } = self;
         let Rings { samples, events } = rings;
-        let mut failure = drain_events(events, tracker, kernel, undecodable).err();
+        let mut failure = drain_events(events, tracker, kernel, undecodable)
+            .and_then(|()| follow(naming, tracker, kernel))
+            .err();
         samples.drain(|bytes| {
             let sample = match decode(bytes) {
                 Ok(Event::Code(view)) => {
@@ -318,19 +350,24 @@ impl Recorder {
                 // A child's first sample may be read before its fork: the event is in the other ring by then.
                 if tracker.get(sample.process).is_none()
                     && let Err(error) = drain_events(events, tracker, kernel, undecodable)
+                        .and_then(|()| follow(naming, tracker, kernel))
                 {
                     failure.get_or_insert(error);
                 }
-                if let Err(error) = naming.add(sample, tracker) {
+                let supplied = naming
+                    .native()
+                    .map_or(Ok(()), |native| native.supply(kernel, sample));
+                let added = naming.add(sample, tracker);
+                if let Err(error) = supplied.map_err(RecordError::from).and(added) {
                     failure.get_or_insert(error);
                 }
             }
         });
-        if let Err(error) = self.naming.end_drain() {
+        if let Err(error) = self.naming.end_drain(&self.tracker) {
             failure.get_or_insert(error);
         }
         for key in self.tracker.take_ended() {
-            self.naming.symbolizer.forget(key);
+            self.naming.forget(key);
         }
         self.naming.symbolizer.collect();
         failure.map_or(Ok(()), Err)
@@ -342,7 +379,36 @@ impl Recorder {
             &mut self.tracker,
             &mut self.kernel,
             &mut self.undecodable,
-        )
+        )?;
+        self.follow()
+    }
+
+    /// Native frames of processes that have just come.
+    fn follow(&mut self) -> Result<(), RecordError> {
+        follow(&mut self.naming, &mut self.tracker, &mut self.kernel)
+    }
+
+    fn pump(&mut self) -> Result<(), RecordError> {
+        if let Some(native) = self.naming.native() {
+            native.pump(&mut self.kernel)?;
+        }
+        Ok(())
+    }
+}
+
+fn follow(naming: &mut Naming, tracker: &mut Tracker, kernel: &mut Kernel) -> Result<(), RecordError> {
+    let arrivals = tracker.take_arrived();
+    if let Some(native) = naming.native() {
+        native.follow(kernel, &arrivals)?;
+    }
+    Ok(())
+}
+
+/// Waits for a notification, or for ever.
+async fn notified(by: Option<&tokio::sync::Notify>) {
+    match by {
+        Some(notify) => notify.notified().await,
+        None => std::future::pending().await,
     }
 }
 

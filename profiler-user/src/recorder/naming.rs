@@ -4,18 +4,25 @@
 //! allowed no further program. Then the kernel half sends them with a later sample, and this one waits for them.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use super::assembly::Sample;
+use super::assembly::{Assembly, Sample};
+use super::native::{Native, Place};
+use super::summary::{NativeSummary, Summary};
 use super::{RecordError, Tracker};
 use crate::aggregate::{Aggregator, NamedSample};
+use crate::bpf::Kernel;
 use crate::code::store::ProcessKey;
 use crate::host::users::Users;
 use crate::process::root::RootId;
-use crate::profile::{FrameId, Process};
+use crate::profile::{FrameId, Process, Profile};
 use crate::symbolizer::Symbolizer;
+use crate::threading::ThreadNames;
 
 /// Drains of the ring that a sample waits for definitions; those of a process that is gone are kept no longer.
 const PATIENCE: u64 = 2;
+/// How long the end of a recording waits for symbols: the largest debug information takes seconds.
+const NAMES_AT_MOST: Duration = Duration::from_secs(120);
 /// Samples that wait, at most.
 const MAX_WAITING: usize = 8192;
 
@@ -26,34 +33,70 @@ pub(super) struct Naming {
     pub(super) aggregator: Aggregator,
     waiting: VecDeque<Waiting>,
     drains: u64,
+    native: Option<Native>,
+    python: Vec<Option<FrameId>>,
+    places: Vec<Place>,
     stack: Vec<FrameId>,
     users: Users,
+    /// When an output shows them.
+    thread_names: Option<ThreadNames>,
 }
 
 #[derive(Debug)]
 struct Waiting {
     sample: Sample,
+    places: Vec<Place>,
     process: Process,
     root: Option<RootId>,
     since: u64,
 }
 
 impl Naming {
-    pub(super) fn new(symbolizer: Symbolizer, aggregator: Aggregator) -> Self {
+    pub(super) fn new(
+        symbolizer: Symbolizer,
+        aggregator: Aggregator,
+        thread_names: bool,
+        native: Option<Native>,
+    ) -> Self {
         Self {
             symbolizer,
             aggregator,
             waiting: VecDeque::new(),
             drains: 0,
+            native,
+            python: Vec::new(),
+            places: Vec::new(),
             stack: Vec::new(),
             users: Users::of_host(),
+            thread_names: thread_names.then(ThreadNames::default),
         }
+    }
+
+    /// Native frames, where they are recorded.
+    pub(super) fn native(&mut self) -> Option<&mut Native> {
+        self.native.as_mut()
     }
 
     /// Takes a sample in. Behind one that waits all wait: their order is that of the recording.
     pub(super) fn add(&mut self, sample: &Sample, tracker: &mut Tracker) -> Result<(), RecordError> {
-        let root = tracker.get(sample.process).and_then(|process| process.root);
-        if self.waiting.is_empty() && self.symbolizer.name(sample, root, true, &mut self.stack) {
+        if let Some(names) = &mut self.thread_names {
+            names.note(sample);
+        }
+        let tracked = tracker.get(sample.process);
+        let root = tracked.and_then(|process| process.root);
+        // Now: where native frames are is known as long as the process is there.
+        self.places.clear();
+        if let Some(native) = &mut self.native {
+            native.merge(sample, tracked, &mut self.places);
+        }
+        if self.waiting.is_empty() && self.symbolizer.name(sample, root, true, &mut self.python) {
+            stack(
+                &mut self.symbolizer,
+                sample,
+                &self.python,
+                &self.places,
+                &mut self.stack,
+            );
             let users = &self.users;
             return aggregate(&mut self.aggregator, sample, &self.stack, || {
                 describe(tracker, sample.process, users)
@@ -65,6 +108,7 @@ impl Naming {
         let process = describe(tracker, sample.process, &self.users);
         self.waiting.push_back(Waiting {
             sample: sample.clone(),
+            places: self.places.clone(),
             process,
             root,
             since: self.drains,
@@ -73,15 +117,65 @@ impl Naming {
     }
 
     /// To be called after each drain of the ring: names those that need not wait any longer.
-    pub(super) fn end_drain(&mut self) -> Result<(), RecordError> {
+    pub(super) fn end_drain(&mut self, tracker: &Tracker) -> Result<(), RecordError> {
+        self.name_threads(false, tracker);
         let drains = self.drains;
         self.drains += 1;
+        if let Some(native) = &mut self.native {
+            native.end_drain(&mut self.symbolizer);
+        }
         self.release(|waiting| drains - waiting.since >= PATIENCE)
     }
 
-    /// Nothing comes any more.
-    pub(super) fn finish(&mut self) -> Result<(), RecordError> {
-        self.release(|_| true)
+    /// Nothing comes any more: waits for names that are still being looked for, and gives the result.
+    pub(super) fn finish(
+        mut self,
+        kernel: &Kernel,
+        assembly: &Assembly,
+        tracker: &Tracker,
+    ) -> Result<(Summary, Profile), RecordError> {
+        self.name_threads(true, tracker);
+        self.release(|_| true)?;
+        let Self {
+            mut symbolizer,
+            aggregator,
+            native,
+            ..
+        } = self;
+        let mut summary = Summary::collect(kernel, assembly, &aggregator, &symbolizer);
+        let mut late = Vec::new();
+        if let Some(mut native) = native {
+            native.names.wait(&mut symbolizer, NAMES_AT_MOST);
+            let unnamed;
+            (late, unnamed) = native.names.finish(&mut symbolizer);
+            summary.native = Some(NativeSummary {
+                counts: native.counts,
+                tables: native.tables.statistics(),
+                unnamed,
+            });
+        }
+        Ok((summary, aggregator.finish(symbolizer.into_frames(), &late)))
+    }
+
+    fn name_threads(&mut self, is_last: bool, tracker: &Tracker) {
+        let (Some(names), aggregator) = (&mut self.thread_names, &mut self.aggregator) else {
+            return;
+        };
+        let interpreter = |process| Some(&*tracker.get(process)?.interpreter);
+        names.look(is_last, interpreter, |process, tid, name| {
+            aggregator.name_thread(process, tid, name);
+        });
+    }
+
+    /// A process is gone, and its samples have been read.
+    pub(super) fn forget(&mut self, process: ProcessKey) {
+        self.symbolizer.forget(process);
+        if let Some(native) = &mut self.native {
+            native.tables.leave(process);
+        }
+        if let Some(names) = &mut self.thread_names {
+            names.forget(process);
+        }
     }
 
     /// Names from the oldest on, as long as everything is there or `gave_up` says to go without.
@@ -90,15 +184,55 @@ impl Naming {
             let may_wait = !gave_up(oldest);
             if !self
                 .symbolizer
-                .name(&oldest.sample, oldest.root, may_wait, &mut self.stack)
+                .name(&oldest.sample, oldest.root, may_wait, &mut self.python)
             {
                 break;
             }
-            if let Some(Waiting { sample, process, .. }) = self.waiting.pop_front() {
+            if let Some(Waiting {
+                sample,
+                places,
+                process,
+                ..
+            }) = self.waiting.pop_front()
+            {
+                stack(
+                    &mut self.symbolizer,
+                    &sample,
+                    &self.python,
+                    &places,
+                    &mut self.stack,
+                );
                 aggregate(&mut self.aggregator, &sample, &self.stack, || process)?;
             }
         }
         Ok(())
+    }
+}
+
+/// Frames in their places; Python frames alone where native ones are not recorded.
+fn stack(
+    symbolizer: &mut Symbolizer,
+    sample: &Sample,
+    python: &[Option<FrameId>],
+    places: &[Place],
+    stack: &mut Vec<FrameId>,
+) {
+    if sample.native.status.is_none() {
+        return symbolizer.stack_python(sample, python, stack);
+    }
+    stack.clear();
+    for place in places {
+        let frame = match *place {
+            Place::Python(index) => python.get(index).copied().flatten(),
+            Place::Frame(frame) => Some(frame),
+            Place::Collecting => Some(symbolizer.collecting()),
+            Place::PythonMissing => symbolizer.python_missing(sample.status),
+            Place::NativeMissing(status) => Some(symbolizer.marker(&format!("<native: {}>", status.text()))),
+        };
+        stack.extend(frame);
+    }
+    if stack.is_empty() {
+        symbolizer.stack_python(sample, python, stack);
     }
 }
 

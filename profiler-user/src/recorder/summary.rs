@@ -5,8 +5,11 @@ use std::time::Duration;
 use profiler_common::reason::{Outcome, StackStatus};
 
 use super::assembly::Assembly;
+use super::native::NativeCounts;
 use crate::aggregate::Aggregator;
 use crate::bpf::Kernel;
+use crate::native::symbol::NativeUnresolved;
+use crate::native::unwind::Statistics;
 use crate::symbolizer::{Symbolizer, UnnamedFrames};
 use crate::tracker::Refusal;
 
@@ -39,6 +42,19 @@ pub struct Summary {
     pub own_cpu: Duration,
     /// Interpreters that were not profiled.
     pub refusals: Vec<Refusal>,
+    /// Native frames, where they were recorded.
+    pub native: Option<NativeSummary>,
+}
+
+/// What became of native frames.
+#[derive(Clone, Debug)]
+pub struct NativeSummary {
+    /// How the stacks fared.
+    pub counts: NativeCounts,
+    /// The unwind tables.
+    pub tables: Statistics,
+    /// Different addresses without a name, by reason.
+    pub unnamed: Vec<(NativeUnresolved, u64)>,
 }
 
 /// Busy time from which a rate can be told, ten steps of `/proc/stat`.
@@ -65,6 +81,7 @@ impl Summary {
             busy: Duration::ZERO,
             own_cpu: Duration::ZERO,
             refusals: Vec::new(),
+            native: None,
         }
     }
 

@@ -58,6 +58,15 @@ pub struct TrackedProcess {
     pub root: Option<RootId>,
 }
 
+/// A process that is sampled from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Which.
+    pub process: ProcessKey,
+    /// Whose copy it is, for a forked child that has not changed since.
+    pub parent: Option<ProcessKey>,
+}
+
 /// An interpreter that is not profiled, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Refusal {
@@ -76,6 +85,7 @@ pub struct Tracker {
     tracked: HashMap<ProcessKey, TrackedProcess>,
     current: HashMap<u32, ProcessKey>,
     ended: Vec<ProcessKey>,
+    arrived: Vec<Arrival>,
     /// Arguments of processes that executed a program and have not been judged yet.
     executed: HashMap<u32, (u64, String)>,
     followed: HashSet<u32>,
@@ -95,6 +105,7 @@ impl Tracker {
             tracked: HashMap::new(),
             current: HashMap::new(),
             ended: Vec::new(),
+            arrived: Vec::new(),
             executed: HashMap::new(),
             followed: HashSet::new(),
             looks: Looks::default(),
@@ -266,6 +277,11 @@ impl Tracker {
         std::mem::take(&mut self.ended)
     }
 
+    /// Processes that are sampled since this was asked last.
+    pub fn take_arrived(&mut self) -> Vec<Arrival> {
+        std::mem::take(&mut self.arrived)
+    }
+
     /// Interpreters found but not profiled.
     pub fn refusals(&self) -> impl Iterator<Item = &Refusal> {
         self.refusals.values()
@@ -300,13 +316,16 @@ impl Tracker {
     fn forked(&mut self, kernel: &mut Kernel, key: ProcessKey, parent: u32) -> Result<(), LoadError> {
         self.end(key.tgid);
         self.follow(key.tgid);
-        let parent = self
-            .current
-            .get(&parent)
-            .and_then(|key| self.tracked.get(key))
-            .cloned();
+        let parent_key = self.current.get(&parent).copied();
+        let parent = parent_key.and_then(|key| self.tracked.get(&key)).cloned();
         match parent {
             Some(parent) => {
+                if parent.admitted {
+                    self.arrived.push(Arrival {
+                        process: key,
+                        parent: parent_key,
+                    });
+                }
                 let copied = self.flags_of(parent.admitted);
                 let child = TrackedProcess {
                     is_inherited: true,
@@ -422,6 +441,12 @@ impl Tracker {
             },
         );
         self.current.insert(pid, key);
+        if admitted {
+            self.arrived.push(Arrival {
+                process: key,
+                parent: None,
+            });
+        }
         if let Err(error) = kernel.set_process(pid, &entry) {
             let text = format!("no room for another process ({error})");
             self.refusals.entry(text.clone()).or_insert(Refusal { pid, text });
@@ -476,11 +501,17 @@ impl Tracker {
         else {
             return Ok(());
         };
-        process.admitted = self.filter.admits(pid, &identity);
+        let admitted = self.filter.admits(pid, &identity);
+        if admitted && !process.admitted {
+            self.arrived.push(Arrival {
+                process: key,
+                parent: None,
+            });
+        }
+        process.admitted = admitted;
         process.identity = Arc::new(identity);
         process.is_inherited = false;
-        let flags = self.flags_of(self.tracked.get(&key).is_some_and(|process| process.admitted));
-        kernel.set_flags(pid, key.incarnation, flags)
+        kernel.change_process(key, |entry| entry.flags = self.flags_of(admitted))
     }
 
     /// Incarnation and command line: from the exec event, which outlives the process, or from `/proc`.

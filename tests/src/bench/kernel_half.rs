@@ -124,7 +124,6 @@ fn options(measure_self: bool) -> Options {
         watch_cgroups: false,
         watch_names: false,
         measure_self,
-        native: None,
     }
 }
 

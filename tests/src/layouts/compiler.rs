@@ -35,6 +35,21 @@ const BEFORE: &str = r#"#define Py_BUILD_CORE 1
 #if __has_include("internal/pycore_code.h")
 #include "internal/pycore_code.h"
 #endif
+#if __has_include("internal/pycore_dict.h")
+#include "internal/pycore_dict.h"
+#endif
+#if __has_include("internal/pycore_object.h")
+#include "internal/pycore_object.h"
+#endif
+#if __has_include("internal/pycore_moduleobject.h")
+#include "internal/pycore_moduleobject.h"
+#endif
+#if __has_include("internal/pycore_long.h")
+#include "internal/pycore_long.h"
+#endif
+#if __has_include("longintrepr.h")
+#include "longintrepr.h"
+#endif
 #define BIT(type, word, field) ({ type s; unsigned bits; memset(&s, 0, sizeof s); s.word.field = 1; \
     memcpy(&bits, (char *)&s + offsetof(type, word), 4); (unsigned long)__builtin_ctz(bits); })
 int main(void) {

@@ -4,6 +4,7 @@
 //! means that the version has no such field.
 
 mod debug_offsets;
+mod instances;
 mod objects;
 
 use profiler_common::layout::{
@@ -88,6 +89,7 @@ pub(super) fn facts(entry: &VersionEntry) -> Vec<Fact> {
     facts.extend(objects::code(layout));
     facts.extend(objects::text(layout));
     facts.extend(objects::method(layout));
+    facts.extend(instances::facts(&entry.objects));
     if let Some(fields) = &entry.debug_offsets {
         facts.extend(debug_offsets::facts(fields, entry.free_threaded));
     }

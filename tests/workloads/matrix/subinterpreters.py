@@ -2,6 +2,7 @@
 import os
 import sys
 import threading
+import time
 
 import truth
 
@@ -10,10 +11,10 @@ CODE = """
 import sys
 sys.path.insert(0, %r)
 import truth
-truth.SECONDS, truth.HOLD, number = %r, %r, %d
+truth.SECONDS, truth.HOLD, number, name = %r, %r, %d, %r
 truth.BURNS[:] = [None] * number
 def inside(clock=truth.clock):
-    burn = truth.Burn(2)
+    burn = truth.Burn(2, thread_name=name)
     end = burn.end
     while clock() < end: pass
     burn.done()
@@ -53,14 +54,17 @@ def runner():
 
 
 def inside(number):
+    name = threading.current_thread().name  # to the other interpreter it is its main thread
     # Made by the thread that uses it: see `moved_interpreter.py`.
-    failure = runner()(CODE % (FOLDER, truth.SECONDS, truth.HOLD, number))
+    failure = runner()(CODE % (FOLDER, truth.SECONDS, truth.HOLD, number, name))
     assert not failure, failure
+    # The name of a thread is looked up while it lives.
+    time.sleep(0.5)
 
 
 truth.begin()
 inside(0)
-thread = threading.Thread(target=inside, args=(1,))
+thread = threading.Thread(target=inside, args=(1,), name="a visitor")
 thread.start()
 thread.join()
 truth.end()

@@ -69,6 +69,10 @@ pub struct DebugFields {
     pub compact_size: u16,
     /// `interpreter_state.gc`
     pub interpreter_gc: u16,
+    /// `interpreter_state.next`
+    pub next_interpreter: u16,
+    /// `interpreter_state.imports_modules`
+    pub modules: u16,
     /// `gc.collecting`
     pub gc_collecting: u16,
 }
@@ -117,9 +121,7 @@ impl DebugFields {
         {
             return Err(DebugOffsetsError::Implausible("offset"));
         }
-        let get = |field: u16| {
-            u16::try_from(word(bytes, field)?).map_err(|_| DebugOffsetsError::Implausible("offset"))
-        };
+        let get = |field: u16| self.get(bytes, field);
 
         // What the table has no number for keeps the data file's.
         let get_or = |field: u16, known: u16| if field == 0 { Ok(known) } else { get(field) };
@@ -185,6 +187,11 @@ impl DebugFields {
         text.bytes_data = get(self.bytes_data)?;
         Ok(layout)
     }
+
+    /// The offset at `field` of the table.
+    pub(super) fn get(&self, bytes: &[u8], field: u16) -> Result<u16, DebugOffsetsError> {
+        u16::try_from(word(bytes, field)?).map_err(|_| DebugOffsetsError::Implausible("offset"))
+    }
 }
 
 /// Bytes to read so that an 8-byte field at each of these offsets is covered; a multiple of 8.
@@ -235,6 +242,8 @@ mod tests {
             (fields.co_tlbc, code.thread_bytecode),
             (fields.compact_size, text.compact_data),
             (fields.gc_collecting, interpreter.collecting),
+            (fields.modules, entry.objects.modules),
+            (fields.next_interpreter, entry.objects.next),
             (fields.interp, state.interp),
             (fields.previous, frame.previous),
             (fields.executable, frame.code),
@@ -268,6 +277,12 @@ mod tests {
             assert_eq!(
                 fields.apply(&bytes_of(&fields, entry, &layout), entry),
                 Ok(layout)
+            );
+            assert_eq!(
+                entry
+                    .objects
+                    .with_table(&fields, &bytes_of(&fields, entry, &layout)),
+                Ok(entry.objects)
             );
         }
     }

@@ -6,6 +6,7 @@
 //! structure must be *read* differently. A version without a line is refused by name.
 
 mod debug_offsets;
+pub mod objects;
 mod v2_7;
 mod v3_10;
 mod v3_11;
@@ -19,6 +20,7 @@ mod v3_8;
 mod v3_9;
 
 pub use self::debug_offsets::{DebugFields, DebugOffsetsError};
+use self::objects::ObjectFields;
 
 use profiler_common::layout::{IDENTITY_WORDS, Layout, frame_shape, text_shape};
 use profiler_common::reason::GilState;
@@ -52,6 +54,8 @@ pub struct VersionEntry {
     pub runtime: RuntimeFields,
     /// The numbers.
     pub layout: Layout,
+    /// What only user space reads.
+    pub objects: ObjectFields,
     /// Where `_Py_DebugOffsets` has the numbers that it has (3.13+); these win over `layout`.
     pub debug_offsets: Option<DebugFields>,
 }
@@ -92,14 +96,22 @@ pub const LAYOUTS: &[VersionEntry] = &[
     v3_15::FREE_THREADED,
 ];
 
+/// Where an interpreter keeps its fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Its version and build.
+    pub(super) entry: &'static VersionEntry,
+    /// The entry's, with what the file says better.
+    pub(super) layout: Layout,
+    /// The same of what only user space reads.
+    pub(super) objects: ObjectFields,
+}
+
 /// The layout of an interpreter of this version, as its file describes it.
 ///
 /// # Errors
 /// The reason why this interpreter cannot be profiled.
-pub(super) fn find(
-    version: Version,
-    interpreter: &CPython,
-) -> Result<(&'static VersionEntry, Layout), Refusal> {
+pub(super) fn find(version: Version, interpreter: &CPython) -> Result<Found, Refusal> {
     let is_free_threaded = interpreter
         .debug_offsets
         .as_deref()
@@ -120,7 +132,7 @@ pub(super) fn find(
         return Err(Refusal::StackRefDebug);
     }
     let Some(fields) = &entry.debug_offsets else {
-        return Ok((entry, without_debug_offsets(entry, interpreter)?));
+        return without_debug_offsets(entry, interpreter);
     };
     let bytes = interpreter
         .debug_offsets
@@ -128,19 +140,29 @@ pub(super) fn find(
         .ok_or(DebugOffsetsError::Absent)?;
     let layout = fields.apply(bytes, entry)?;
     check(&layout).map_err(DebugOffsetsError::Implausible)?;
-    Ok((entry, layout))
+    Ok(Found {
+        entry,
+        layout,
+        objects: entry.objects.with_table(fields, bytes)?,
+    })
 }
 
 /// The table's numbers, moved where every object begins with two more pointers.
-fn without_debug_offsets(entry: &VersionEntry, interpreter: &CPython) -> Result<Layout, Refusal> {
+fn without_debug_offsets(entry: &'static VersionEntry, interpreter: &CPython) -> Result<Found, Refusal> {
     let expected = entry.object_header_bytes;
-    match interpreter.object_header_bytes {
-        Some(found) if found == expected + u64::from(TRACE_REFS_BYTES) => {
-            Ok(with_longer_headers(&entry.layout, TRACE_REFS_BYTES))
-        }
-        Some(found) if found != expected => Err(Refusal::ObjectLayout { expected, found }),
-        _ => Ok(entry.layout),
-    }
+    let found = interpreter.object_header_bytes.unwrap_or(expected);
+    let layout = if found == expected {
+        entry.layout
+    } else if found == expected + u64::from(TRACE_REFS_BYTES) {
+        with_longer_headers(&entry.layout, TRACE_REFS_BYTES)
+    } else {
+        return Err(Refusal::ObjectLayout { expected, found });
+    };
+    Ok(Found {
+        entry,
+        layout,
+        objects: entry.objects.with_header(found),
+    })
 }
 
 /// `_ob_next` and `_ob_prev` of builds with `Py_TRACE_REFS` (`Include/object.h` up to 3.12; up to 3.7 every `Py_DEBUG` build).
@@ -371,10 +393,15 @@ mod tests {
             object_header_bytes: Some(32),
             ..interpreter(version)
         };
-        let (entry, layout) = find(version, &traced).expect("supported");
+        let Found {
+            entry,
+            layout,
+            objects,
+        } = find(version, &traced).expect("supported");
         assert_eq!(check(&layout), Ok(()));
         let known = &entry.layout;
         assert_eq!(layout.frame.code, known.frame.code + 16);
+        assert_eq!(objects.header_bytes, entry.objects.header_bytes + 16);
         assert_eq!(layout.code.name, known.code.name + 16);
         assert_eq!(layout.method.locals, known.method.locals + 16);
         assert_eq!(layout.text.bytes_data, known.text.bytes_data + 16);

@@ -9,6 +9,7 @@ use profiler_common::layout::{
 };
 use profiler_common::process::thread_lookup;
 
+use super::objects::{DictionaryShape, InstanceShape, IntegerShape, ObjectFields, ThreadAttributes};
 use super::{GIL_HELD, RuntimeFields, VersionEntry};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
@@ -87,6 +88,16 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         code_tag_mask: 0,
         flags: LAYOUT_IDENTITY_LOW_HALF,
         code_flags: 0,
+    },
+    objects: ObjectFields {
+        header_bytes: 16,
+        modules: 888,
+        next: 0,
+        cached_keys: 856,
+        dictionary: DictionaryShape::Kinds,
+        instance: InstanceShape::TwoPointers,
+        integer: IntegerShape::Size,
+        thread: ThreadAttributes::PLAIN,
     },
     debug_offsets: None,
 };

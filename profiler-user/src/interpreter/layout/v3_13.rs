@@ -10,6 +10,7 @@ use profiler_common::layout::{
 };
 use profiler_common::process::thread_lookup;
 
+use super::objects::{DictionaryShape, InstanceShape, IntegerShape, ObjectFields, ThreadAttributes};
 use super::{DebugFields, GIL_ABSENT, GIL_HELD, RuntimeFields, VersionEntry};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
@@ -88,6 +89,16 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         flags: LAYOUT_CODE_VERSION,
         code_flags: 48,
     },
+    objects: ObjectFields {
+        header_bytes: 16,
+        modules: 7656,
+        next: 7264,
+        cached_keys: 864,
+        dictionary: DictionaryShape::KindsWithHeader,
+        instance: InstanceShape::Inline(24),
+        integer: IntegerShape::Tag,
+        thread: ThreadAttributes::PLAIN,
+    },
     debug_offsets: Some(DEBUG_FIELDS),
 };
 
@@ -119,6 +130,8 @@ const DEBUG_FIELDS: DebugFields = DebugFields {
     ascii_size: 560,
     compact_size: 0,
     interpreter_gc: 80,
+    next_interpreter: 64,
+    modules: 88,
     gc_collecting: 576,
 };
 
@@ -139,6 +152,12 @@ pub(super) const FREE_THREADED: VersionEntry = VersionEntry {
         gil_held: GIL_ABSENT,
         code_flags: 64,
         ..ENTRY.layout
+    },
+    objects: ObjectFields {
+        header_bytes: 32,
+        modules: 7664,
+        instance: InstanceShape::Inline(8),
+        ..ENTRY.objects
     },
     ..ENTRY
 };

@@ -9,6 +9,7 @@ use profiler_common::layout::{
 };
 use profiler_common::process::thread_lookup;
 
+use super::objects::{DictionaryShape, InstanceShape, IntegerShape, ObjectFields, ThreadAttributes};
 use super::{DebugFields, GIL_ABSENT, GIL_HELD, RuntimeFields, VersionEntry};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
@@ -87,6 +88,16 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         flags: LAYOUT_CODE_VERSION,
         code_flags: 48,
     },
+    objects: ObjectFields {
+        header_bytes: 16,
+        modules: 7688,
+        next: 7272,
+        cached_keys: 864,
+        dictionary: DictionaryShape::KindsWithHeader,
+        instance: InstanceShape::Inline(24),
+        integer: IntegerShape::Tag,
+        thread: ThreadAttributes::PLAIN,
+    },
     debug_offsets: Some(DEBUG_FIELDS),
 };
 
@@ -137,6 +148,12 @@ pub(super) const FREE_THREADED: VersionEntry = VersionEntry {
         code_flags: 64,
         ..ENTRY.layout
     },
+    objects: ObjectFields {
+        header_bytes: 32,
+        modules: 7712,
+        instance: InstanceShape::Inline(8),
+        ..ENTRY.objects
+    },
     ..ENTRY
 };
 
@@ -168,5 +185,7 @@ const DEBUG_FIELDS: DebugFields = DebugFields {
     ascii_size: 640,
     compact_size: 0,
     interpreter_gc: 88,
+    next_interpreter: 64,
+    modules: 96,
     gc_collecting: 656,
 };

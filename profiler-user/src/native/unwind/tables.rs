@@ -225,6 +225,15 @@ impl Tables {
         self.ready.clone()
     }
 
+    /// Whether tables are being compiled or wait for it.
+    #[must_use]
+    pub fn is_loading(&self) -> bool {
+        self.outstanding > 0
+            || !self.waiting.is_empty()
+            || !self.needed.is_empty()
+            || !self.background.is_empty()
+    }
+
     /// A process appeared, or its mappings may have changed. Reads its maps; when they are the same, nothing else.
     ///
     /// # Errors

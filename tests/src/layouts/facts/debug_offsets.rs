@@ -44,6 +44,8 @@ pub(super) fn facts(fields: &DebugFields, free_threaded: bool) -> Vec<Fact> {
         ascii_size,
         compact_size,
         interpreter_gc,
+        next_interpreter,
+        modules,
         gc_collecting,
     } = *fields;
     vec![
@@ -90,6 +92,8 @@ pub(super) fn facts(fields: &DebugFields, free_threaded: bool) -> Vec<Fact> {
             "unicode_object.compactunicodeobject_size"
         ),
         table!("interpreter_gc", interpreter_gc, "interpreter_state.gc"),
+        table!("next_interpreter", next_interpreter, "interpreter_state.next"),
+        table!("modules", modules, "interpreter_state.imports_modules"),
         table!("gc_collecting", gc_collecting, "gc.collecting"),
     ]
 }

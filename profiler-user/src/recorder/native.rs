@@ -1,0 +1,266 @@
+//! Native and kernel frames of a recording: keeps the unwind tables in step with the processes, and puts the frames of a
+//! sample into one stack.
+
+use std::time::{Duration, Instant};
+
+use profiler_common::reason::NativeStatus;
+
+use super::assembly::Sample;
+use crate::bpf::{Kernel, LoadError};
+use crate::code::store::ProcessKey;
+use crate::native::merge::{self, Evaluation, Input, Part, Quality, Scheme};
+use crate::native::names::{Intern, NativeNames, Site};
+use crate::native::unwind::{Capacity, Located, Space, SpaceError, Tables};
+use crate::process::visible_id;
+use crate::profile::FrameId;
+use crate::tracker::{Arrival, TrackedProcess};
+
+/// Room for unwind tables: 3 MiB of mappings (1,000 processes with 64 libraries each), 2 MiB of directories (16 GiB of
+/// text), 32 MiB of rows.
+pub(super) const CAPACITY: Capacity = Capacity {
+    mappings: 65_536,
+    blocks: 262_144,
+    row_pages: 65_536,
+};
+/// Blocks written at once, before other work gets its turn.
+const WRITTEN_AT_ONCE: usize = 64;
+
+/// What the user wants to see of native code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NativeFrames {
+    /// Not the interpreter's own machinery.
+    Relevant,
+    /// Everything.
+    All,
+}
+
+/// One place in a sample's stack, outermost first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The Python frame of this index.
+    Python(usize),
+    /// A native or kernel frame, perhaps not named yet.
+    Frame(FrameId),
+    /// A garbage collection.
+    Collecting,
+    /// Python frames are missing.
+    PythonMissing,
+    /// Native frames are missing, for this reason.
+    NativeMissing(NativeStatus),
+}
+
+/// How the native stacks fared.
+#[derive(Clone, Debug, Default)]
+pub struct NativeCounts {
+    /// Samples by how complete their native stack is.
+    pub by_status: [u64; NativeStatus::ALL.len()],
+    /// Samples whose Python frames are all where they ran.
+    pub exact: u64,
+    /// The same, as far as native frames reach.
+    pub truncated: u64,
+    /// Samples without native frames.
+    pub python_only: u64,
+    /// Samples whose native frames could not be put among the Python frames.
+    pub unmatched: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Native {
+    pub(super) tables: Tables,
+    pub(super) names: NativeNames,
+    pub(super) counts: NativeCounts,
+    parts: Vec<Part>,
+    frames: Vec<FrameId>,
+    next_pump: Option<Instant>,
+}
+
+impl Native {
+    pub(super) fn start(shown: NativeFrames) -> std::io::Result<Self> {
+        Ok(Self {
+            tables: Tables::new(CAPACITY)?,
+            names: NativeNames::start(shown == NativeFrames::All)?,
+            counts: NativeCounts::default(),
+            parts: Vec::new(),
+            frames: Vec::new(),
+            next_pump: None,
+        })
+    }
+
+    /// Gives new processes their lists of mappings.
+    pub(super) fn follow(&mut self, kernel: &mut Kernel, arrivals: &[Arrival]) -> Result<(), LoadError> {
+        for arrival in arrivals {
+            let key = arrival.process;
+            // The child's entry is a copy of its parent's: nothing to write.
+            if let Some(parent) = arrival.parent
+                && self.tables.fork(parent, key).is_some()
+            {
+                continue;
+            }
+            let entered = self.tables.enter(kernel.unwind_maps(), key, visible_id(key.tgid));
+            if let Some(space) = settled(key, entered)? {
+                write_space(kernel, key, space)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads what the unwinder missed.
+    pub(super) fn supply(&mut self, kernel: &mut Kernel, sample: &Sample) -> Result<(), LoadError> {
+        let (Some(status), Some(last)) = (sample.native.status, sample.native.frames.last()) else {
+            return Ok(());
+        };
+        if !matches!(status, NativeStatus::NoTable | NativeStatus::NoMapping) {
+            return Ok(());
+        }
+        let key = sample.process;
+        let is_instruction = sample.native.interrupted.last().copied().unwrap_or(false);
+        let pc = last.pc.wrapping_sub(u64::from(!is_instruction));
+        let needed = self.tables.need(kernel.unwind_maps(), key, pc, status);
+        if let Some(Some(space)) = settled(key, needed)? {
+            write_space(kernel, key, space)?;
+        }
+        self.pump(kernel)
+    }
+
+    /// Writes tables that are ready.
+    pub(super) fn pump(&mut self, kernel: &mut Kernel) -> Result<(), LoadError> {
+        self.next_pump = self.tables.pump(kernel.unwind_maps(), WRITTEN_AT_ONCE)?;
+        Ok(())
+    }
+
+    /// When to pump although nothing was notified.
+    pub(super) fn next_pump(&self) -> Option<Instant> {
+        self.next_pump
+    }
+
+    /// Puts a sample's frames in order, outermost first, into `places`.
+    pub(super) fn merge(
+        &mut self,
+        sample: &Sample,
+        process: Option<&TrackedProcess>,
+        places: &mut Vec<Place>,
+    ) {
+        places.clear();
+        let native = &sample.native;
+        let status = native.status.unwrap_or(NativeStatus::Lost);
+        if let Some(count) = self.counts.by_status.get_mut(usize::from(status.code())) {
+            *count += 1;
+        }
+        let address = |index: usize| {
+            let is_instruction = native.interrupted.get(index).copied().unwrap_or(false);
+            let pc = native.frames.get(index).map_or(0, |frame| frame.pc);
+            pc.wrapping_sub(u64::from(!is_instruction))
+        };
+        let is_loop = |index: usize| {
+            process.is_some_and(|process| process.interpreter.is_in_evaluation_loop(address(index)))
+        };
+        let tables = &self.tables;
+        let begins_stack = |index: usize| {
+            let located = tables.locate(sample.process, address(index));
+            located.is_some_and(|located| is_greenlet(&located))
+        };
+        let evaluation = Evaluation {
+            scheme: process.map_or(Scheme::ByAddress, |process| {
+                Scheme::of(&process.interpreter.layout)
+            }),
+            is_loop: &is_loop,
+            begins_stack: &begins_stack,
+        };
+        let input = Input {
+            python: &sample.frames,
+            entries: &sample.ends_invocation,
+            status: sample.status,
+            collecting: sample.collecting,
+            native: &native.frames,
+            native_complete: status == NativeStatus::Complete,
+            kernel: native.kernel.len(),
+        };
+        let quality = merge::merge(&input, &evaluation, &mut self.parts);
+        match quality {
+            Quality::Exact | Quality::FromNewest => self.counts.exact += 1,
+            Quality::NativeTruncated => self.counts.truncated += 1,
+            Quality::PythonOnly => self.counts.python_only += 1,
+            Quality::Unmatched => self.counts.unmatched += 1,
+        }
+        let interpreter = process.map(|process| process.interpreter.file.as_path());
+        for part in self.parts.iter().rev() {
+            self.frames.clear();
+            match *part {
+                Part::Python(index) => places.push(Place::Python(index)),
+                Part::Collecting => places.push(Place::Collecting),
+                Part::PythonMissing => places.push(Place::PythonMissing),
+                Part::NativeMissing => places.push(Place::NativeMissing(status)),
+                Part::Kernel(index) => {
+                    // A return address may be the first byte of the next function.
+                    let address = native.kernel.get(index).copied().unwrap_or(0);
+                    let address = address.wrapping_sub(u64::from(index > 0));
+                    self.names.push_kernel(address, &mut self.frames);
+                }
+                Part::Native(index) => {
+                    let site = Site {
+                        located: self.tables.locate(sample.process, address(index)),
+                        address: address(index),
+                        process: sample.process,
+                        interpreter: interpreter.unwrap_or(std::path::Path::new("")),
+                        is_loop: is_loop(index),
+                    };
+                    self.names.push_user(&site, &mut self.frames);
+                }
+            }
+            places.extend(self.frames.iter().copied().map(Place::Frame));
+        }
+        let pcs = (0..native.frames.len()).map(address);
+        self.tables.touch(sample.process, pcs);
+    }
+
+    /// Takes in names that have arrived, and asks for those that are missing.
+    pub(super) fn end_drain(&mut self, frames: &mut impl Intern) {
+        self.names.flush();
+        self.names.collect(frames);
+    }
+
+    /// Loads the tables of what runs already, so that the first samples have them; gives up after `patience`.
+    pub(super) async fn prepare(&mut self, kernel: &mut Kernel, patience: Duration) -> Result<(), LoadError> {
+        let ready = self.tables.work_ready();
+        let end = Instant::now() + patience;
+        while self.tables.is_loading() && Instant::now() < end {
+            let left = end.saturating_duration_since(Instant::now());
+            // Notified or not: look what is there.
+            let _ = tokio::time::timeout(left.min(Duration::from_millis(20)), ready.notified()).await;
+            self.pump(kernel)?;
+        }
+        Ok(())
+    }
+}
+
+/// greenlet's library, whose functions begin stacks of their own.
+fn is_greenlet(located: &Located<'_>) -> bool {
+    let name = located
+        .mapping
+        .path
+        .rsplit(|byte| *byte == b'/')
+        .next()
+        .unwrap_or_default();
+    name.starts_with(b"_greenlet.")
+}
+
+/// A process that is gone has no list, which is no failure.
+fn settled<T>(key: ProcessKey, result: Result<T, SpaceError<LoadError>>) -> Result<Option<T>, LoadError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(SpaceError::Map(error)) => Err(error),
+        Err(SpaceError::Process(error)) => {
+            log::debug!("mappings of process {}: {error}", key.tgid);
+            Ok(None)
+        }
+    }
+}
+
+fn write_space(kernel: &mut Kernel, key: ProcessKey, space: Space) -> Result<(), LoadError> {
+    kernel.change_process(key, |entry| {
+        entry.space = space.space;
+        entry.first_mapping = space.first_mapping;
+        entry.mapping_count = space.mapping_count;
+    })
+}
