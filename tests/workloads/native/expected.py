@@ -17,8 +17,8 @@ CALL = ["nest_call", "outer_3", "outer_2", "outer_1"]
 LEAF = ["nest_burn", "leaf_2", "leaf_1", "spin"]
 
 
-def burn(work, leaf, via=(), on_top=None):
-    """Calls `work(seconds)`, whose C functions are `leaf`.
+def burn(work, leaf, via=(), on_top=None, arguments=(truth.SECONDS,)):
+    """Calls `work`, whose C functions are `leaf`.
 
     `via` maps (caller, called), by their names without classes, to the C functions between them. `on_top`: text that a
     native frame above the newest Python frame must have in its name or file.
@@ -31,7 +31,7 @@ def burn(work, leaf, via=(), on_top=None):
     }
     BURNS.append(facts)
     start = truth.cpu()
-    work(truth.SECONDS)
+    work(*arguments)
     facts["seconds"] = truth.cpu() - start
 
 

@@ -1,4 +1,4 @@
-"""Work inside of libraries: zlib, and with numpy (argument 2) a product of matrices on all CPUs and a ufunc made of Python."""
+"""Work inside of libraries: zlib, and with numpy (an argument) a product of matrices on all CPUs and a ufunc made of Python."""
 import os
 import sys
 import zlib
@@ -9,16 +9,8 @@ import truth
 from expected import LEAF, burn, end
 
 
-
-def compress(seconds):
-    data = os.urandom(1 << 16) * 16
-    end = truth.clock() + seconds
-    while truth.clock() < end:
-        zlib.compress(data, 9)
-
-
-def by_zlib():
-    compress(truth.SECONDS)
+def by_zlib(data):
+    burn(zlib.compress, [], on_top="zlib|libz|deflate", arguments=(data, 9))
 
 
 def work(x):
@@ -30,18 +22,19 @@ def by_ufunc(numpy):
     numpy.frompyfunc(work, 1, 1)(numpy.zeros(1))
 
 
-def multiply(numpy):
-    a = numpy.ones((700, 700))
-    end = truth.clock() + truth.SECONDS
-    while truth.clock() < end:
-        a.dot(a)
+def by_product(matrix):
+    burn(matrix.dot, [], on_top="numpy|blas|gemm", arguments=(matrix,))
 
 
 numpy = __import__("numpy") if sys.argv[2:] else None
+if numpy:
+    matrix = numpy.ones((1500, 1500))
+    matrix.dot(matrix)  # starts the threads
+data = os.urandom(1 << 16) * 64
 truth.begin()
-by_zlib()
+by_zlib(data)
 if numpy:
     by_ufunc(numpy)
-    multiply(numpy)
+    by_product(matrix)
 work(None)
 end()
