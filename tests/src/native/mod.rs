@@ -20,9 +20,9 @@ use crate::profiler::{Recorded, Recording};
 use crate::python::{self, Python};
 use crate::workload::{Facts, Workload, script};
 
-/// CPU seconds of each burn, and the rate that makes 100 samples of it.
-const SECONDS: &str = "0.2";
-const OPTIONS: &[&str] = &["--native", "--full-filenames", "-t", "-s", "-r", "499"];
+/// CPU seconds of each burn, and the rate that makes 60 samples of it.
+const SECONDS: &str = "0.3";
+const OPTIONS: &[&str] = &["--native", "--full-filenames", "-t", "-s", "-r", "199"];
 
 /// A program of `tests/workloads/native`.
 #[derive(Clone, Copy, Debug)]

@@ -17,6 +17,9 @@ const RIGHT: f64 = 0.995;
 /// Share of the samples due for a burn that are found with its stack, at least; some are taken in the clock.
 const FOUND: f64 = 0.9;
 
+/// The function in which a program does everything for the first time, while unwind tables are being loaded.
+const WARM_UP: &str = "warm_up";
+
 /// One frame of a true stack.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "Vec<serde_json::Value>")]
@@ -103,7 +106,9 @@ impl<'a> Verdict<'a> {
 
     fn compare_thread(&self, tid: u32, stacks: &Folded, rate_hz: f64) -> anyhow::Result<String> {
         let burns: Vec<&Burn> = self.burns.iter().filter(|burn| burn.tid == tid).collect();
-        let own = stacks.filter(|stack| stack.thread.as_ref().is_some_and(|(found, _)| *found == tid));
+        let own = stacks.filter(|stack| {
+            stack.thread.as_ref().is_some_and(|(found, _)| *found == tid) && !stack.contains(WARM_UP)
+        });
         let inside = own.filter(|stack| burns.iter().any(|burn| self.is_inside(stack, burn)));
         let right = inside.filter(|stack| burns.iter().any(|burn| self.is_stack_of(stack, burn)));
         let wrong = inside.filter(|stack| !right.stacks.contains(stack));

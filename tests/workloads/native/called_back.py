@@ -5,7 +5,7 @@ import threading
 import nest
 import truth
 
-from expected import CALL, LEAF, burn, end
+from expected import CALL, LEAF, burn, end, warm_up
 
 try:
     import ctypes
@@ -94,18 +94,23 @@ def by_del():
     del thing
 
 
+def everything():
+    by_reduce()
+    by_sorted()
+    by_map()
+    by_nest()
+    by_generators()
+    by_del()
+    if ctypes:
+        by_ctypes()
+    if sqlite3:
+        by_sqlite()
+    thread = threading.Thread(target=by_nest)
+    thread.start()
+    thread.join()
+
+
 truth.begin()
-by_reduce()
-by_sorted()
-by_map()
-by_nest()
-by_generators()
-by_del()
-if ctypes:
-    by_ctypes()
-if sqlite3:
-    by_sqlite()
-thread = threading.Thread(target=by_nest)
-thread.start()
-thread.join()
+warm_up(everything)
+everything()
 end()

@@ -23,13 +23,9 @@ def burn(work, leaf, via=(), on_top=None, arguments=(truth.SECONDS,)):
     `via` maps (caller, called), by their names without classes, to the C functions between them. `on_top`: text that a
     native frame above the newest Python frame must have in its name or file.
     """
-    facts = {
-        "pid": os.getpid(),
-        "tid": truth.thread_id(),
-        "stack": merged(sys._getframe(), 6, dict(via)) + [["native", name] for name in leaf],
-        "on_top": on_top,
-    }
+    facts = {"pid": os.getpid(), "tid": truth.thread_id(), "on_top": on_top}
     BURNS.append(facts)
+    facts["stack"] = merged(sys._getframe(), 2, dict(via)) + [["native", name] for name in leaf]
     start = truth.cpu()
     work(*arguments)
     facts["seconds"] = truth.cpu() - start
@@ -46,6 +42,13 @@ def merged(frame, lines_on, via):
         stack.append(["python", truth.expected_name(frame), code.co_filename, line])
         called, frame = code.co_name, frame.f_back
     return stack[::-1]
+
+
+def warm_up(work):
+    """Does it all once, so that what is loaded when it is first needed is there: unwind tables. The frame of this function
+    says so."""
+    work()
+    del BURNS[:]
 
 
 def end():

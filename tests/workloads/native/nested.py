@@ -2,7 +2,7 @@
 import nest
 import truth
 
-from expected import CALL, LEAF, burn, end
+from expected import CALL, LEAF, burn, end, warm_up
 
 VIA = {
     ("one", "two"): CALL,
@@ -37,7 +37,12 @@ def down(depth):
         burn(nest.burn, LEAF, VIA)
 
 
+def everything():
+    one()
+    down(20)
+
+
 truth.begin()
-one()
-down(20)
+warm_up(everything)
+everything()
 end()
