@@ -3,6 +3,7 @@
 mod bpf_stats;
 mod filtered_out;
 mod kernel_half;
+mod native;
 mod target;
 mod user_half;
 mod workload;
@@ -27,6 +28,8 @@ pub fn run(seconds: u64) -> anyhow::Result<()> {
     kernel_half::verified_instructions()?;
     kernel_half::walk(window)?;
     filtered_out::run(window)?;
+    println!("\n## Native frames\n");
+    native::run(window)?;
     println!("\n## User half\n");
     user_half::run(window)?;
     println!("\n## Target\n");
