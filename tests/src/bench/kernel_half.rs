@@ -37,7 +37,7 @@ pub(super) fn verified_instructions() -> anyhow::Result<()> {
 /// One row per interpreter.
 pub(super) fn walk(window: Duration) -> anyhow::Result<()> {
     println!(
-        "\n{DEPTH} frames, {RATE_HZ} Hz, medians of {ROUNDS} alternating windows, clock reading subtracted\n"
+        "{DEPTH} frames, {RATE_HZ} Hz, medians of {ROUNDS} alternating windows, clock reading subtracted\n"
     );
     println!(
         "| interpreter | thread state ns | walk ns | whole sample ns | one 80-byte read per frame ns | walk / reads | (thread state + walk) / reads | `bpf_stats` mean ns of all interrupts |"
