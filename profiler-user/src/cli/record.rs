@@ -64,6 +64,9 @@ pub(super) struct Args {
     /// Show native and kernel frames too: C, C++, Rust extensions, libraries, system calls
     #[arg(short, long)]
     native: bool,
+    /// Show kernel frames only, in addition to those of Python; they are part of --native
+    #[arg(long)]
+    kernel: bool,
     /// As --native, with the interpreter's own functions as well
     #[arg(long)]
     native_all: bool,
@@ -158,9 +161,10 @@ async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile)
         duration: args.duration.0,
         gil_only: args.gil,
         timeline: format.wants_timeline(),
-        native: match (args.native_all, args.native) {
-            (true, _) => Some(NativeFrames::All),
-            (_, true) => Some(NativeFrames::Relevant),
+        native: match args {
+            Args { native_all: true, .. } => Some(NativeFrames::All),
+            Args { native: true, .. } => Some(NativeFrames::Relevant),
+            Args { kernel: true, .. } => Some(NativeFrames::Kernel),
             _ => None,
         },
         thread_names: format.names_threads() || args.roots().contains(&Group::Thread),

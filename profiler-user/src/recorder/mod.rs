@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::aggregate::Aggregator;
-use crate::bpf::{Kernel, LoadError, Options, Ring, Rings, Sampler};
+use crate::bpf::{self, Kernel, LoadError, Options, Ring, Rings, Sampler};
 use crate::decode::{Event, decode};
 use crate::filter::Filter;
 use crate::profile::Profile;
@@ -160,7 +160,11 @@ impl Recorder {
             sample_ring_bytes: ring_bytes(settings.rate_hz),
             max_processes: MAX_PROCESSES,
             measure_self: false,
-            native: settings.native.map(|_| native::CAPACITY),
+            native: match settings.native {
+                None => bpf::Native::None,
+                Some(NativeFrames::Kernel) => bpf::Native::Kernel,
+                Some(NativeFrames::Relevant | NativeFrames::All) => bpf::Native::User(native::CAPACITY),
+            },
         };
         let (mut kernel, rings) = Kernel::load(&options)?;
         let mut tracker = Tracker::new(settings.target.clone(), settings.filter.clone());

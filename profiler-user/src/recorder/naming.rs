@@ -149,9 +149,11 @@ impl Naming {
         let mut summary = Summary::collect(kernel, assembly, &aggregator, &symbolizer);
         let mut late = Vec::new();
         if let Some(native) = native {
+            let is_kernel_only = native.is_kernel_only();
             let unnamed;
             (late, unnamed) = native.names.finish(&mut symbolizer);
             summary.native = Some(NativeSummary {
+                is_kernel_only,
                 counts: native.counts,
                 tables: native.tables.statistics(),
                 unnamed,

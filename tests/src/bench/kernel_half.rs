@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use profiler_common::benchmark::{BUCKET_NS, Timed};
-use pyebpf::bpf::{Kernel, Options};
+use pyebpf::bpf::{Kernel, Native, Options};
 use pyebpf::filter::Filter;
 use pyebpf::tracker::{Target, Tracker};
 
@@ -124,7 +124,7 @@ pub(super) fn options(measure_self: bool) -> Options {
         watch_cgroups: false,
         watch_names: false,
         measure_self,
-        native: None,
+        native: Native::None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use profiler_common::benchmark::Timed;
-use pyebpf::bpf::Kernel;
+use pyebpf::bpf::{Kernel, Native};
 use pyebpf::filter::Filter;
 use pyebpf::native::unwind::{Bytes, Capacity, FileTables, Tables};
 use pyebpf::tracker::{Target, Tracker};
@@ -136,7 +136,7 @@ impl Drop for Killed {
 
 fn measure(pid: u32, window: Duration) -> anyhow::Result<f64> {
     let mut options = options(true);
-    options.native = Some(CAPACITY);
+    options.native = Native::User(CAPACITY);
     let (mut kernel, mut rings) = Kernel::load(&options)?;
     let target = Target::Processes {
         pids: vec![pid],
