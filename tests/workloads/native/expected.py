@@ -17,13 +17,13 @@ CALL = ["nest_call", "outer_3", "outer_2", "outer_1"]
 LEAF = ["nest_burn", "leaf_2", "leaf_1", "spin"]
 
 
-def burn(work, leaf, via=(), on_top=None, arguments=(truth.SECONDS,)):
+def burn(work, leaf, via=(), on_top=None, may_lack=None, arguments=(truth.SECONDS,)):
     """Calls `work`, whose C functions are `leaf`.
 
     `via` maps (caller, called), by their names without classes, to the C functions between them. `on_top`: text that a
-    native frame above the newest Python frame must have in its name or file.
+    native frame above the newest Python frame must have in its name or file. `may_lack`: why native frames may be missing.
     """
-    facts = {"pid": os.getpid(), "tid": truth.thread_id(), "on_top": on_top}
+    facts = {"pid": os.getpid(), "tid": truth.thread_id(), "on_top": on_top, "may_lack": may_lack}
     BURNS.append(facts)
     facts["stack"] = merged(sys._getframe(), 2, dict(via)) + [["native", name] for name in leaf]
     start = truth.cpu()
@@ -45,9 +45,10 @@ def merged(frame, lines_on, via):
 
 
 def warm_up(work):
-    """Does it all once, so that what is loaded when it is first needed is there: unwind tables. The frame of this function
-    says so."""
-    work()
+    """Does it all a few times, so that what is loaded when it is first needed is there: unwind tables. The frame of this
+    function says so."""
+    for _ in range(3):
+        work()
     del BURNS[:]
 
 
