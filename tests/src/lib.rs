@@ -4,12 +4,13 @@
 //! - [`python`]: the interpreters of this machine.
 //! - [`workload`]: the programs in `tests/workloads`, and what they report about themselves.
 //! - [`profiler`]: runs `pyebpf`; [`folded`] and [`report`] read what it writes.
-//! - [`container`]: the same programs in real containers.
+//! - [`container`]: the same programs in real containers; [`server`]: one behind a server with workers.
 //! - [`cgroup`]: a place for processes that filters are to find.
 //! - [`statistics`]: how far a share may be from the truth by chance.
 //! - [`status`]: what the kernel says of a process, such as its memory.
 //! - [`live`]: one workload on every interpreter, in one recording.
 //! - [`matrix`]: the same programs on every interpreter, and the README's table of what works.
+//! - [`native`]: programs with C functions of known names, and their merged stacks.
 //! - [`bench`]: what pyebpf costs.
 //! - [`layouts`]: the offsets of every version, compared with CPython's headers.
 //! - [`snapshot`]: recorded memory of interpreters, and the walker run over it.
@@ -23,9 +24,11 @@ pub mod folded;
 pub mod layouts;
 pub mod live;
 pub mod matrix;
+pub mod native;
 pub mod profiler;
 pub mod python;
 pub mod report;
+pub mod server;
 pub mod snapshot;
 pub mod statistics;
 pub mod status;

@@ -100,7 +100,7 @@ fn check(case: &Case) -> anyhow::Result<String> {
 
     let options = [
         &filter[..],
-        &["--full-filenames", "--group-by", "container,process"],
+        &["--full-filenames", "--group-by", "container,process,thread"],
     ]
     .concat();
     let recording = Recording::start(options)?;
@@ -120,6 +120,10 @@ fn check(case: &Case) -> anyhow::Result<String> {
         "{}",
         recorded.stacks.most_frequent(5)
     );
+    // Whose thread id is another one in the container.
+    let named = |(_, name): &(u32, String)| name == "MainThread";
+    let unnamed = own.filter(|stack| !stack.thread.as_ref().is_some_and(named));
+    ensure!(unnamed.total() == 0, "{:?}", unnamed.stacks.first());
     let strange = own.filter(|stack| stack.groups != [case.root_frame.clone()]);
     ensure!(strange.total() == 0, "{:?}", strange.stacks.first());
     expect_stack(&own, &truth, 0.95)

@@ -1,6 +1,5 @@
 //! Nanoseconds of the kernel half, by its own clock and by the kernel's, and instructions verified.
 
-use std::fs;
 use std::time::Duration;
 
 use profiler_common::benchmark::{BUCKET_NS, Timed};
@@ -8,6 +7,7 @@ use pyebpf::bpf::{Kernel, Options};
 use pyebpf::filter::Filter;
 use pyebpf::tracker::{Target, Tracker};
 
+use super::bpf_stats::BpfStats;
 use super::median;
 use super::workload::Spin;
 
@@ -37,7 +37,7 @@ pub(super) fn verified_instructions() -> anyhow::Result<()> {
 /// One row per interpreter.
 pub(super) fn walk(window: Duration) -> anyhow::Result<()> {
     println!(
-        "\n{DEPTH} frames, {RATE_HZ} Hz, medians of {ROUNDS} alternating windows, clock reading subtracted\n"
+        "{DEPTH} frames, {RATE_HZ} Hz, medians of {ROUNDS} alternating windows, clock reading subtracted\n"
     );
     println!(
         "| interpreter | thread state ns | walk ns | whole sample ns | one 80-byte read per frame ns | walk / reads | (thread state + walk) / reads | `bpf_stats` mean ns of all interrupts |"
@@ -116,7 +116,7 @@ fn measure(pid: u32, window: Duration) -> anyhow::Result<Figures> {
     })
 }
 
-fn options(measure_self: bool) -> Options {
+pub(super) fn options(measure_self: bool) -> Options {
     Options {
         all_processes: false,
         sample_ring_bytes: 16 << 20,
@@ -124,14 +124,15 @@ fn options(measure_self: bool) -> Options {
         watch_cgroups: false,
         watch_names: false,
         measure_self,
+        native: None,
     }
 }
 
 /// Every row of the kernel half's self-measurement.
-struct Histograms(Vec<(Timed, Vec<u64>)>);
+pub(super) struct Histograms(Vec<(Timed, Vec<u64>)>);
 
 impl Histograms {
-    fn read(kernel: &Kernel) -> Self {
+    pub(super) fn read(kernel: &Kernel) -> Self {
         Self(
             Timed::ALL
                 .iter()
@@ -141,7 +142,7 @@ impl Histograms {
     }
 
     /// Median of what was entered since, nanoseconds.
-    fn median_since(&self, before: &Self, row: Timed) -> Option<f64> {
+    pub(super) fn median_since(&self, before: &Self, row: Timed) -> Option<f64> {
         let find = |set: &Self| {
             set.0
                 .iter()
@@ -161,50 +162,5 @@ impl Histograms {
             seen += count;
         }
         None
-    }
-}
-
-/// `kernel.bpf_stats_enabled`, restored when dropped.
-struct BpfStats {
-    before: Option<String>,
-}
-
-const BPF_STATS: &str = "/proc/sys/kernel/bpf_stats_enabled";
-
-impl BpfStats {
-    fn enable() -> Self {
-        let before = fs::read_to_string(BPF_STATS).ok();
-        if let Err(error) = fs::write(BPF_STATS, "1") {
-            eprintln!("bpf_stats cannot be enabled: {error}");
-        }
-        Self { before }
-    }
-
-    /// Run time and runs of the sampler; what it chains to is included.
-    fn read(kernel: &Kernel) -> (Duration, u64) {
-        let costs = kernel.program_costs();
-        costs
-            .iter()
-            .find(|cost| cost.name == "sample_on_cpu")
-            .map_or_else(Default::default, |c| (c.run_time, c.runs))
-    }
-
-    /// Mean nanoseconds of one run.
-    fn per_run(before: (Duration, u64), after: (Duration, u64)) -> f64 {
-        let runs = after.1.saturating_sub(before.1);
-        if runs == 0 {
-            0.0
-        } else {
-            after.0.saturating_sub(before.0).as_secs_f64() * 1e9 / runs as f64
-        }
-    }
-}
-
-impl Drop for BpfStats {
-    fn drop(&mut self) {
-        if let Some(before) = &self.before {
-            // Nothing more can be done about a failure.
-            let _ = fs::write(BPF_STATS, before);
-        }
     }
 }
