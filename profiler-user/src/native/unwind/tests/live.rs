@@ -394,6 +394,16 @@ fn code_that_was_mapped_later_is_found_when_a_sample_is_there() {
     let mut unused = FakeMaps::new(CAPACITY);
     let space = tables.enter(&mut unused, key, tgid).expect("it lives");
     assert_eq!(need(&mut tables, 1), None, "no code");
+    let code = tables
+        .locate(key, unused.mappings[0].start)
+        .expect("in the list")
+        .mapping
+        .start;
+    assert_eq!(
+        need(&mut tables, code),
+        Some(space),
+        "the kernel half has another list"
+    );
     let pc = program.map_more();
     assert_eq!(need(&mut tables, pc), None, "it was looked a moment ago");
     std::thread::sleep(Duration::from_millis(1_050));
