@@ -281,6 +281,30 @@ mod tests {
     }
 
     #[test]
+    fn stacks_that_differed_only_by_names_to_come_become_one() {
+        let mut aggregator = Aggregator::new(None, FrameId(9));
+        let (one, two) = (
+            [FrameId(1), FrameId::pending(0)],
+            [FrameId(1), FrameId::pending(1)],
+        );
+        for stack in [&one, &two, &one] {
+            aggregator
+                .add(&sample(7, 1, stack), Process::default)
+                .expect("room");
+        }
+        // Two addresses of one line, in a function that the compiler put into another.
+        let late = [
+            vec![FrameId(2), FrameId(3)].into(),
+            vec![FrameId(2), FrameId(3)].into(),
+        ];
+        let profile = aggregator.finish(Vec::new(), &late);
+        assert_eq!(profile.counts.len(), 1);
+        assert_eq!(profile.counts[0].samples, 3);
+        let stack = &profile.stacks[profile.counts[0].stack.0 as usize];
+        assert_eq!(&**stack, [FrameId(1), FrameId(2), FrameId(3)]);
+    }
+
+    #[test]
     fn a_thread_has_the_name_that_it_was_last_seen_with() {
         let mut aggregator = Aggregator::new(None, FrameId(9));
         let stack = [FrameId(1)];
@@ -309,7 +333,7 @@ mod tests {
         }
         aggregator.name_thread(process, 7, "größe".to_owned());
         aggregator.name_thread(process, 8, "MainThread".to_owned());
-        let profile = aggregator.finish(Vec::new());
+        let profile = aggregator.finish(Vec::new(), &[]);
         let names: Vec<&str> = profile.threads.iter().map(|thread| &*thread.name).collect();
         assert_eq!(names, ["größe", "MainThread", "worker"]);
     }

@@ -10,6 +10,7 @@
 //! - [`status`]: what the kernel says of a process, such as its memory.
 //! - [`live`]: one workload on every interpreter, in one recording.
 //! - [`matrix`]: the same programs on every interpreter, and the README's table of what works.
+//! - [`native`]: programs with C functions of known names, and their merged stacks.
 //! - [`bench`]: what pyebpf costs.
 //! - [`layouts`]: the offsets of every version, compared with CPython's headers.
 //! - [`snapshot`]: recorded memory of interpreters, and the walker run over it.
@@ -23,6 +24,7 @@ pub mod folded;
 pub mod layouts;
 pub mod live;
 pub mod matrix;
+pub mod native;
 pub mod profiler;
 pub mod python;
 pub mod report;

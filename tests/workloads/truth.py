@@ -127,7 +127,7 @@ def stack(lines_on, depth=1):
 BURNS = []
 ARGUMENTS = getattr(sys, "argv", [""])[1:]
 SECONDS = float(ARGUMENTS[0]) if ARGUMENTS else 0.1
-HOLD = int(ARGUMENTS[1]) if ARGUMENTS[1:] else None
+HOLD = int(ARGUMENTS[1]) if ARGUMENTS[1:] and ARGUMENTS[1].isdigit() else None
 
 
 class Burn(object):

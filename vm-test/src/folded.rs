@@ -37,6 +37,25 @@ pub(crate) fn count(stacks: &[Stack], ending: &[&str]) -> (u64, u64) {
     (total, matching)
 }
 
+/// How many samples there are, and how many of them have these functions in this order, with any others between them.
+pub(crate) fn count_within(stacks: &[Stack], order: &[&str]) -> (u64, u64) {
+    let total = stacks.iter().map(|stack| stack.samples).sum();
+    let has_all = |stack: &&Stack| {
+        let mut frames = stack.frames.iter().map(|frame| function(frame));
+        order.iter().all(|wanted| frames.any(|frame| frame == *wanted))
+    };
+    (
+        total,
+        stacks.iter().filter(has_all).map(|stack| stack.samples).sum(),
+    )
+}
+
+/// Samples with a frame that `is_meant`.
+pub(crate) fn count_with_frame(stacks: &[Stack], is_meant: impl Fn(&str) -> bool) -> u64 {
+    let has = |stack: &&Stack| stack.frames.iter().any(|frame| is_meant(frame));
+    stacks.iter().filter(has).map(|stack| stack.samples).sum()
+}
+
 /// The stacks whose root frame belongs to this process: `process 12:"python3 x.py"`.
 pub(crate) fn of_process(stacks: Vec<Stack>, pid: u32) -> Vec<Stack> {
     let prefix = format!("process {pid}:");
@@ -75,6 +94,14 @@ mod tests {
         assert_eq!(count(&stacks, &["outer", "inner"]), (105, 90));
         assert_eq!(count(&stacks, &["inner"]), (105, 95));
         assert_eq!(count(&stacks, &["a", "b", "c", "d", "inner"]), (105, 0));
+    }
+
+    #[test]
+    fn functions_in_order_count_whatever_is_between_them() {
+        let stacks = parse(TEXT).expect("three lines");
+        assert_eq!(count_within(&stacks, &["<module>", "inner"]), (105, 95));
+        assert_eq!(count_within(&stacks, &["inner", "<module>"]), (105, 0));
+        assert_eq!(count_with_frame(&stacks, |frame| frame == "outer (x.py:16)"), 10);
     }
 
     #[test]

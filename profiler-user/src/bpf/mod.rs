@@ -3,9 +3,11 @@
 pub mod btf;
 pub mod kernel_fields;
 mod load;
+mod mmap_events;
 mod perf_event;
 mod unwind_maps;
 
 pub use load::{Kernel, LoadError, Options, ProgramCost, Ring, Rings};
+pub use mmap_events::MmapEvents;
 pub use perf_event::{PerfError, Sampler};
 pub use unwind_maps::UnwindMaps;

@@ -7,6 +7,7 @@ use super::failure::{Failure, exit_code};
 use crate::bpf::{Kernel, Options};
 use crate::host::{CAPABILITIES, Cgroups, Host, OLDEST_KERNEL};
 use crate::interpreter::{Finding, InspectError};
+use crate::native::unwind::Capacity;
 use crate::process::{self, ProcessError};
 use crate::survey;
 
@@ -110,7 +111,11 @@ fn load_check() -> Check {
         sample_ring_bytes: 4 << 20,
         max_processes: 1024,
         measure_self: false,
-        native: None,
+        native: Some(Capacity {
+            mappings: 1,
+            blocks: 1,
+            row_pages: 1,
+        }),
     };
     match Kernel::load(&options) {
         Ok((kernel, _)) => {

@@ -8,12 +8,12 @@ use clap::builder::RangedU64ValueParser;
 use super::failure::Failure;
 use super::filters::FilterArgs;
 use super::launch::Launched;
-use super::terminal::{self, Progress};
+use super::terminal::{self, ProgressBar};
 use super::{preflight, report};
 use crate::filter::Filter;
 use crate::output::{Format, Group, LineStyle, OutputFile, RenderOptions};
 use crate::profile::Profile;
-use crate::recorder::{NativeFrames, RecordError, Recorder, Settings, StopReason, Summary};
+use crate::recorder::{NativeFrames, Progress, RecordError, Recorder, Settings, StopReason, Summary};
 use crate::tracker::Target;
 
 /// Record where CPU time goes and write it to a file
@@ -177,11 +177,18 @@ async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile)
         launched = Some(child);
     }
 
-    let progress = Progress::new(args.duration.0);
+    let bar = ProgressBar::new(args.duration.0);
     let recorded = recorder
-        .run(|now| progress.show(now.elapsed, now.samples, now.processes))
+        .run(|now| match now {
+            Progress::Recording {
+                elapsed,
+                samples,
+                processes,
+            } => bar.show(elapsed, samples, processes),
+            Progress::Naming { addresses } => bar.show_naming(addresses),
+        })
         .await;
-    progress.clear();
+    bar.clear();
     let status = match launched {
         Some(child) => child.finish().await?,
         None => 0,

@@ -4,7 +4,9 @@ use core::mem::offset_of;
 
 use profiler_common::record::{
     CLASS_BYTES, CODE_HEADER_BYTES, COMMAND_BYTES, CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK,
-    LINE_TABLE_BYTES, NAME_BYTES, ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, TextHeader,
+    KERNEL_FRAMES, KERNEL_HEADER_BYTES, KernelStack, LINE_TABLE_BYTES, NAME_BYTES, NATIVE_FRAMES_PER_BLOCK,
+    NATIVE_HEADER_BYTES, NativeBlock, NativeFrame, ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock,
+    TextHeader,
 };
 
 use super::{CodeView, Event, ProcessView, SampleView, decode};
@@ -25,12 +27,41 @@ pub(crate) fn sample(record: &SampleBlock) -> Vec<u8> {
     let count = usize::from(record.frame_count);
     let mut bytes = vec![0; SAMPLE_HEADER_BYTES + count * size_of::<RawFrame>()];
     write_fields!(&mut bytes, 0, record, SampleBlock, [
-        kind frame_count index flags status gil tgid tid incarnation time_ns thread_state cpu void
+        kind frame_count index flags status gil tgid tid incarnation time_ns thread_state cpu void entries
     ]);
     write(&mut bytes, offset_of!(SampleBlock, comm), &record.comm);
     for (index, frame) in record.frames.iter().take(count).enumerate() {
         let at = SAMPLE_HEADER_BYTES + index * size_of::<RawFrame>();
         write_fields!(&mut bytes, at, frame, RawFrame, [code instr_offset check]);
+    }
+    bytes
+}
+
+/// Only the first `frame_count` frames are sent.
+pub(crate) fn native(record: &NativeBlock) -> Vec<u8> {
+    let count = usize::from(record.frame_count);
+    let mut bytes = vec![0; NATIVE_HEADER_BYTES + count * size_of::<NativeFrame>()];
+    write_fields!(&mut bytes, 0, record, NativeBlock, [
+        kind frame_count index flags status pad cpu time_ns interrupted
+    ]);
+    for (index, frame) in record.frames.iter().take(count).enumerate() {
+        let at = NATIVE_HEADER_BYTES + index * size_of::<NativeFrame>();
+        write_fields!(&mut bytes, at, frame, NativeFrame, [pc sp]);
+    }
+    bytes
+}
+
+/// Only the first `frame_count` addresses are sent.
+pub(crate) fn kernel(record: &KernelStack) -> Vec<u8> {
+    let count = usize::from(record.frame_count);
+    let mut bytes = vec![0; KERNEL_HEADER_BYTES + count * 8];
+    write_fields!(&mut bytes, 0, record, KernelStack, [kind frame_count cpu time_ns]);
+    for (index, address) in record.frames.iter().take(count).enumerate() {
+        write(
+            &mut bytes,
+            KERNEL_HEADER_BYTES + index * 8,
+            &address.to_le_bytes(),
+        );
     }
     bytes
 }
@@ -130,6 +161,29 @@ pub(crate) const NO_SAMPLE: SampleBlock = SampleBlock {
         instr_offset: 0,
         check: 0,
     }; FRAMES_PER_BLOCK],
+};
+
+/// The last block of a native stack, without frames.
+pub(crate) const NO_NATIVE: NativeBlock = NativeBlock {
+    kind: profiler_common::record::record_kind::NATIVE,
+    frame_count: 0,
+    index: 0,
+    flags: profiler_common::record::NATIVE_LAST,
+    status: 0,
+    pad: 0,
+    cpu: 0,
+    time_ns: 0,
+    interrupted: 0,
+    frames: [NativeFrame { pc: 0, sp: 0 }; NATIVE_FRAMES_PER_BLOCK],
+};
+
+/// No kernel frames.
+pub(crate) const NO_KERNEL: KernelStack = KernelStack {
+    kind: profiler_common::record::record_kind::KERNEL,
+    frame_count: 0,
+    cpu: 0,
+    time_ns: 0,
+    frames: [0; KERNEL_FRAMES],
 };
 
 /// A definition of which nothing was readable.

@@ -98,3 +98,97 @@ pub(super) fn kernel(bytes: &[u8]) -> Result<KernelView<'_>, DecodeError> {
         addresses: tail(bytes, KERNEL_HEADER_BYTES, usize::from(frame_count) * 8)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use profiler_common::reason::NativeStatus;
+    use profiler_common::record::{
+        KERNEL_FRAMES, KernelStack, NATIVE_FRAMES_PER_BLOCK, NATIVE_IN_KERNEL, NATIVE_LAST, NativeBlock,
+        NativeFrame,
+    };
+
+    use crate::decode::{DecodeError, Event, decode, encode};
+
+    #[test]
+    fn every_field_of_a_native_block_arrives() {
+        let mut record = NativeBlock {
+            frame_count: 2,
+            index: 3,
+            flags: NATIVE_LAST | NATIVE_IN_KERNEL,
+            status: u8::try_from(NativeStatus::NoTable.code()).expect("small"),
+            cpu: 0x0102_0304,
+            time_ns: 0x2122_2324_2526_2728,
+            interrupted: 0b10,
+            ..encode::NO_NATIVE
+        };
+        record.frames[1] = NativeFrame { pc: 5, sp: 6 };
+        let bytes = encode::native(&record);
+        let Ok(Event::Native(view)) = decode(&bytes) else {
+            unreachable!("a native block")
+        };
+        assert_eq!((view.index, view.cpu, view.in_kernel), (3, record.cpu, true));
+        assert_eq!(view.status, Some(NativeStatus::NoTable));
+        assert_eq!((view.time_ns, view.interrupted), (record.time_ns, 0b10));
+        assert_eq!(view.frames.collect::<Vec<_>>(), record.frames[..2]);
+    }
+
+    #[test]
+    fn a_block_that_another_follows_has_no_status() {
+        let record = NativeBlock {
+            flags: 0,
+            status: 0xff,
+            ..encode::NO_NATIVE
+        };
+        let bytes = encode::native(&record);
+        let Ok(Event::Native(view)) = decode(&bytes) else {
+            unreachable!("a native block")
+        };
+        assert_eq!(view.status, None);
+    }
+
+    #[test]
+    fn kernel_addresses_arrive_in_order() {
+        let mut record = KernelStack {
+            frame_count: 3,
+            cpu: 7,
+            time_ns: 9,
+            ..encode::NO_KERNEL
+        };
+        record.frames[..3].copy_from_slice(&[30, 20, 10]);
+        let bytes = encode::kernel(&record);
+        let Ok(Event::Kernel(view)) = decode(&bytes) else {
+            unreachable!("kernel frames")
+        };
+        assert_eq!((view.cpu, view.time_ns), (7, 9));
+        assert_eq!(view.addresses().collect::<Vec<_>>(), [30, 20, 10]);
+    }
+
+    #[test]
+    fn counts_and_codes_that_cannot_be_are_refused() {
+        let too_many = u16::try_from(NATIVE_FRAMES_PER_BLOCK + 1).expect("small");
+        let mut bytes = encode::native(&encode::NO_NATIVE);
+        bytes[2..4].copy_from_slice(&too_many.to_le_bytes());
+        assert_eq!(decode(&bytes).err(), Some(DecodeError::FrameCount(too_many)));
+
+        let too_many = u16::try_from(KERNEL_FRAMES + 1).expect("small");
+        let mut bytes = encode::kernel(&encode::NO_KERNEL);
+        bytes[2..4].copy_from_slice(&too_many.to_le_bytes());
+        assert_eq!(decode(&bytes).err(), Some(DecodeError::FrameCount(too_many)));
+
+        let record = NativeBlock {
+            status: 0xee,
+            ..encode::NO_NATIVE
+        };
+        let bytes = encode::native(&record);
+        assert_eq!(decode(&bytes).err(), Some(DecodeError::NativeStatus(0xee)));
+        assert!(matches!(
+            decode(
+                &encode::kernel(&KernelStack {
+                    frame_count: 2,
+                    ..encode::NO_KERNEL
+                })[..24]
+            ),
+            Err(DecodeError::TooShort { .. })
+        ));
+    }
+}

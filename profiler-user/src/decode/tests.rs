@@ -312,6 +312,8 @@ proptest! {
             Ok(Event::Sample(view)) => prop_assert_eq!(view.frames.len(), view.frames.count()),
             Ok(Event::Code(view)) => prop_assert!(view.line_table.len() <= bytes.len()),
             Ok(Event::Process(view)) => prop_assert!(view.arguments().count() <= COMMAND_BYTES + 1),
+            Ok(Event::Native(view)) => prop_assert!(view.frames.count() <= bytes.len() / 16),
+            Ok(Event::Kernel(view)) => prop_assert!(view.addresses().count() <= bytes.len() / 8),
             Err(error) => prop_assert!(!error.to_string().is_empty()),
         }
     }

@@ -236,3 +236,88 @@ fn empty() -> Sample {
         progress: Progress::Nothing,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use profiler_common::reason::NativeStatus;
+    use profiler_common::record::{BLOCK_LAST, BLOCK_NATIVE, NATIVE_LAST, NativeBlock, SampleBlock};
+
+    use super::Assembly;
+    use crate::decode::{Event, decode, encode};
+
+    fn python(assembly: &mut Assembly, time_ns: u64, flags: u8) -> Option<(u64, Option<NativeStatus>)> {
+        let record = SampleBlock {
+            time_ns,
+            flags,
+            frame_count: 1,
+            ..encode::NO_SAMPLE
+        };
+        let bytes = encode::sample(&record);
+        let Ok(Event::Sample(view)) = decode(&bytes) else {
+            unreachable!("a sample")
+        };
+        assembly
+            .add(&view)
+            .map(|sample| (sample.time_ns, sample.native.status))
+    }
+
+    fn native(
+        assembly: &mut Assembly,
+        time_ns: u64,
+        index: u8,
+        flags: u8,
+    ) -> Option<(usize, Option<NativeStatus>)> {
+        let record = NativeBlock {
+            time_ns,
+            index,
+            flags,
+            frame_count: 2,
+            ..encode::NO_NATIVE
+        };
+        let bytes = encode::native(&record);
+        let Ok(Event::Native(view)) = decode(&bytes) else {
+            unreachable!("a native block")
+        };
+        let sample = assembly.add_native(&view);
+        sample.map(|sample| (sample.native.frames.len(), sample.native.status))
+    }
+
+    const FOLLOWED: u8 = BLOCK_LAST | BLOCK_NATIVE;
+
+    #[test]
+    fn a_sample_waits_for_its_native_frames() {
+        let mut assembly = Assembly::default();
+        assert_eq!(python(&mut assembly, 1, FOLLOWED), None);
+        assert_eq!(native(&mut assembly, 1, 0, 0), None);
+        assert_eq!(
+            native(&mut assembly, 1, 1, NATIVE_LAST),
+            Some((4, Some(NativeStatus::Complete)))
+        );
+        assert_eq!(python(&mut assembly, 2, BLOCK_LAST), Some((2, None)));
+        assert_eq!(assembly.samples(), 2);
+        assert_eq!(assembly.finish().count(), 0);
+    }
+
+    #[test]
+    fn a_sample_whose_native_frames_are_lost_is_whole_all_the_same() {
+        let mut assembly = Assembly::default();
+        assert_eq!(python(&mut assembly, 1, FOLLOWED), None);
+        // The next sample of the CPU tells.
+        assert_eq!(
+            python(&mut assembly, 2, FOLLOWED),
+            Some((1, Some(NativeStatus::Lost)))
+        );
+        // A gap between blocks tells.
+        assert_eq!(
+            native(&mut assembly, 2, 1, NATIVE_LAST),
+            Some((0, Some(NativeStatus::Lost)))
+        );
+        // What comes too late changes nothing.
+        assert_eq!(native(&mut assembly, 2, 2, NATIVE_LAST), None);
+        // The end tells.
+        assert_eq!(python(&mut assembly, 3, FOLLOWED), None);
+        let last: Vec<_> = assembly.finish().map(|sample| sample.native.status).collect();
+        assert_eq!(last, [Some(NativeStatus::Lost)]);
+        assert_eq!(assembly.samples(), 3);
+    }
+}

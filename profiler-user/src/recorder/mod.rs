@@ -33,6 +33,9 @@ pub use summary::{NativeSummary, Summary};
 const DRAIN_EVERY: Duration = Duration::from_millis(100);
 /// How long a recording waits for the unwind tables of what runs already, before it begins.
 const PREPARE_AT_MOST: Duration = Duration::from_secs(2);
+/// How long the end of a recording waits for symbols, and how often it looks: the largest debug information takes seconds.
+const NAMES_AT_MOST: Duration = Duration::from_secs(120);
+const NAMES_EVERY: Duration = Duration::from_millis(20);
 /// How often the list of online CPUs is compared.
 const HOTPLUG_EVERY: Duration = Duration::from_secs(1);
 /// How often processes are judged anew that may have changed their user.
@@ -127,13 +130,21 @@ pub struct Recorder {
 
 /// What a progress display wants to know.
 #[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// Since the first possible sample.
-    pub elapsed: Duration,
-    /// Delivered samples.
-    pub samples: u64,
-    /// Processes profiled now.
-    pub processes: usize,
+pub enum Progress {
+    /// Samples are being taken.
+    Recording {
+        /// Since the first possible sample.
+        elapsed: Duration,
+        /// Delivered samples.
+        samples: u64,
+        /// Processes profiled now.
+        processes: usize,
+    },
+    /// That is over, and symbols are still being read.
+    Naming {
+        /// Addresses without a name yet.
+        addresses: usize,
+    },
 }
 
 impl Recorder {
@@ -163,11 +174,7 @@ impl Recorder {
         } else {
             None
         };
-        let native = settings.native.map(Native::start).transpose();
-        let native = native.map_err(|source| RecordError::Io {
-            what: "a thread for unwind tables or symbols",
-            source,
-        })?;
+        let native = settings.native.map(Native::start).transpose()?;
         let mut symbolizer = Symbolizer::default();
         let overflow = symbolizer.marker(Aggregator::OVERFLOW);
         Ok(Self {
@@ -230,6 +237,7 @@ impl Recorder {
         for sample in self.assembly.finish() {
             self.naming.add(&sample, &mut self.tracker)?;
         }
+        self.wait_for_names(&mut on_progress).await?;
         let (mut summary, mut profile) = self.naming.finish(&self.kernel, &self.assembly, &self.tracker)?;
         summary.undecodable = self.undecodable;
         summary.cpus = cpus;
@@ -287,10 +295,15 @@ impl Recorder {
                 () = until(redraw_at) => redraw_at = Some(Instant::now() + sampler.redraw()),
                 _ = users.tick() => self.tracker.follow_users(&mut self.kernel)?,
                 _ = sweep.tick() => self.tracker.sweep(&mut self.kernel),
-                _ = hotplug.tick() => sampler.follow_hotplug().map_err(LoadError::Perf)?,
+                _ = hotplug.tick() => {
+                    sampler.follow_hotplug().map_err(LoadError::Perf)?;
+                    if let Some(native) = self.naming.native() {
+                        native.follow_hotplug()?;
+                    }
+                }
                 _ = drain.tick() => {
                     self.drain()?;
-                    on_progress(Progress {
+                    on_progress(Progress::Recording {
                         elapsed: started.elapsed(),
                         samples: self.assembly.samples(),
                         processes: self.tracker.alive(),
@@ -383,6 +396,27 @@ impl Recorder {
         self.follow()
     }
 
+    /// Waits for symbols that are still being read; Ctrl-C goes without them.
+    async fn wait_for_names(&mut self, on_progress: &mut impl FnMut(Progress)) -> Result<(), RecordError> {
+        let io = |what| move |source| RecordError::Io { what, source };
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(io("SIGINT"))?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(io("SIGTERM"))?;
+        let mut look = every(NAMES_EVERY);
+        let end = Instant::now() + NAMES_AT_MOST;
+        loop {
+            let addresses = self.naming.collect_names();
+            if addresses == 0 || Instant::now() >= end {
+                return Ok(());
+            }
+            on_progress(Progress::Naming { addresses });
+            tokio::select! {
+                _ = interrupt.recv() => return Ok(()),
+                _ = terminate.recv() => return Ok(()),
+                _ = look.tick() => {}
+            }
+        }
+    }
+
     /// Native frames of processes that have just come.
     fn follow(&mut self) -> Result<(), RecordError> {
         follow(&mut self.naming, &mut self.tracker, &mut self.kernel)
@@ -397,9 +431,9 @@ impl Recorder {
 }
 
 fn follow(naming: &mut Naming, tracker: &mut Tracker, kernel: &mut Kernel) -> Result<(), RecordError> {
-    let arrivals = tracker.take_arrived();
-    if let Some(native) = naming.native() {
-        native.follow(kernel, &arrivals)?;
+    match naming.native() {
+        Some(native) => native.follow(kernel, tracker)?,
+        None => drop(tracker.take_arrived()),
     }
     Ok(())
 }

@@ -1,19 +1,21 @@
 //! Native and kernel frames of a recording: keeps the unwind tables in step with the processes, and puts the frames of a
 //! sample into one stack.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use profiler_common::reason::NativeStatus;
 
+use super::RecordError;
 use super::assembly::Sample;
-use crate::bpf::{Kernel, LoadError};
+use crate::bpf::{Kernel, LoadError, MmapEvents};
 use crate::code::store::ProcessKey;
 use crate::native::merge::{self, Evaluation, Input, Part, Quality, Scheme};
 use crate::native::names::{Intern, NativeNames, Site};
 use crate::native::unwind::{Capacity, Located, Space, SpaceError, Tables};
 use crate::process::visible_id;
 use crate::profile::FrameId;
-use crate::tracker::{Arrival, TrackedProcess};
+use crate::tracker::{TrackedProcess, Tracker};
 
 /// Room for unwind tables: 3 MiB of mappings (1,000 processes with 64 libraries each), 2 MiB of directories (16 GiB of
 /// text), 32 MiB of rows.
@@ -70,16 +72,24 @@ pub(super) struct Native {
     pub(super) tables: Tables,
     pub(super) names: NativeNames,
     pub(super) counts: NativeCounts,
+    mmaps: MmapEvents,
+    mapped: HashSet<ProcessKey>,
     parts: Vec<Part>,
     frames: Vec<FrameId>,
     next_pump: Option<Instant>,
 }
 
 impl Native {
-    pub(super) fn start(shown: NativeFrames) -> std::io::Result<Self> {
+    pub(super) fn start(shown: NativeFrames) -> Result<Self, RecordError> {
+        let io = |source| RecordError::Io {
+            what: "a thread for unwind tables or symbols",
+            source,
+        };
         Ok(Self {
-            tables: Tables::new(CAPACITY)?,
-            names: NativeNames::start(shown == NativeFrames::All)?,
+            tables: Tables::new(CAPACITY).map_err(io)?,
+            names: NativeNames::start(shown == NativeFrames::All).map_err(io)?,
+            mmaps: MmapEvents::start().map_err(LoadError::from)?,
+            mapped: HashSet::new(),
             counts: NativeCounts::default(),
             parts: Vec::new(),
             frames: Vec::new(),
@@ -87,9 +97,16 @@ impl Native {
         })
     }
 
-    /// Gives new processes their lists of mappings.
-    pub(super) fn follow(&mut self, kernel: &mut Kernel, arrivals: &[Arrival]) -> Result<(), LoadError> {
-        for arrival in arrivals {
+    /// Gives new processes their lists of mappings, and those that have opened libraries new ones.
+    pub(super) fn follow(&mut self, kernel: &mut Kernel, tracker: &mut Tracker) -> Result<(), LoadError> {
+        let mapped = &mut self.mapped;
+        let is_lossy = self.mmaps.drain(|pid| mapped.extend(tracker.current(pid)));
+        if is_lossy {
+            mapped.extend(tracker.all_current());
+        }
+        // Not those that a filter excludes.
+        mapped.retain(|key| self.tables.space_of(*key).is_some());
+        for arrival in tracker.take_arrived() {
             let key = arrival.process;
             // The child's entry is a copy of its parent's: nothing to write.
             if let Some(parent) = arrival.parent
@@ -97,12 +114,23 @@ impl Native {
             {
                 continue;
             }
+            self.mapped.insert(key);
+        }
+        for key in std::mem::take(&mut self.mapped) {
+            let before = self.tables.space_of(key);
             let entered = self.tables.enter(kernel.unwind_maps(), key, visible_id(key.tgid));
-            if let Some(space) = settled(key, entered)? {
+            if let Some(space) = settled(key, entered)?
+                && before != Some(space)
+            {
                 write_space(kernel, key, space)?;
             }
         }
         Ok(())
+    }
+
+    /// CPUs come and go.
+    pub(super) fn follow_hotplug(&mut self) -> Result<(), LoadError> {
+        Ok(self.mmaps.follow_hotplug()?)
     }
 
     /// Loads what the unwinder missed.

@@ -8,8 +8,8 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use profiler_common::layout::Layout;
 use profiler_common::record::{
-    CODE_HEADER_BYTES, COMMAND_BYTES, CodeDefinition, ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES,
-    SampleBlock, record_kind,
+    CODE_HEADER_BYTES, COMMAND_BYTES, CodeDefinition, KERNEL_HEADER_BYTES, KernelStack, NATIVE_HEADER_BYTES,
+    NativeBlock, NativeFrame, ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, record_kind,
 };
 use pyebpf::code::store::{ProcessKey, Store};
 use pyebpf::decode::{CodeView, Event, ProcessChange, decode};
@@ -41,6 +41,8 @@ enum Sort {
     Code,
     Exec,
     Exit,
+    Native,
+    Kernel,
 }
 
 impl Record<'_> {
@@ -69,6 +71,18 @@ impl Record<'_> {
             ),
             Sort::Exec => (record_kind::EXEC, process, command, 1),
             Sort::Exit => (record_kind::EXIT, process, command, 1),
+            Sort::Native => (
+                record_kind::NATIVE,
+                NATIVE_HEADER_BYTES,
+                offset_of!(NativeBlock, frame_count),
+                size_of::<NativeFrame>(),
+            ),
+            Sort::Kernel => (
+                record_kind::KERNEL,
+                KERNEL_HEADER_BYTES,
+                offset_of!(KernelStack, frame_count),
+                8,
+            ),
         };
         let mut bytes = vec![0; header];
         bytes[..2].copy_from_slice(&kind.to_le_bytes());
@@ -107,6 +121,8 @@ fuzz_target!(|input: Input<'_>| {
                     let _ = store.resolve(process, frame);
                 }
             }
+            Ok(Event::Native(view)) => assert!(view.frames.count() <= bytes.len() / 16),
+            Ok(Event::Kernel(view)) => assert!(view.addresses().count() <= bytes.len() / 8),
             Ok(Event::Process(view)) => {
                 assert!(view.arguments().map(<[u8]>::len).sum::<usize>() <= view.command.len());
                 let process = ProcessKey {

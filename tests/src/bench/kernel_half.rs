@@ -129,10 +129,10 @@ pub(super) fn options(measure_self: bool) -> Options {
 }
 
 /// Every row of the kernel half's self-measurement.
-struct Histograms(Vec<(Timed, Vec<u64>)>);
+pub(super) struct Histograms(Vec<(Timed, Vec<u64>)>);
 
 impl Histograms {
-    fn read(kernel: &Kernel) -> Self {
+    pub(super) fn read(kernel: &Kernel) -> Self {
         Self(
             Timed::ALL
                 .iter()
@@ -142,7 +142,7 @@ impl Histograms {
     }
 
     /// Median of what was entered since, nanoseconds.
-    fn median_since(&self, before: &Self, row: Timed) -> Option<f64> {
+    pub(super) fn median_since(&self, before: &Self, row: Timed) -> Option<f64> {
         let find = |set: &Self| {
             set.0
                 .iter()

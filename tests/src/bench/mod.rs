@@ -3,6 +3,7 @@
 mod bpf_stats;
 mod filtered_out;
 mod kernel_half;
+mod native;
 mod target;
 mod user_half;
 mod workload;
@@ -35,6 +36,11 @@ const PARTS: &[Part] = &[
         name: "filtered-out",
         heading: "Kernel half: an interrupt in a process that is filtered out",
         run: filtered_out::run,
+    },
+    Part {
+        name: "native",
+        heading: "Native frames",
+        run: native::run,
     },
     Part {
         name: "user",

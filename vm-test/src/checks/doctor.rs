@@ -7,13 +7,15 @@ use crate::console;
 use crate::plan::Plan;
 use crate::workload::Workload;
 
+/// Prints how many instructions the verifier looked at.
+const VERIFIER_STATS: &str = "/usr/lib/verifier_stats.so";
+
 pub(super) fn run(plan: &Plan) -> anyhow::Result<()> {
     let python = plan.pythons.first().context("there is no Python")?;
     let workload = Workload::start(python)?;
-    let output = pyebpf::run(&["doctor"])?;
+    let output = pyebpf::run_with(&["doctor"], &[("LD_PRELOAD", VERIFIER_STATS)])?;
     let text = String::from_utf8_lossy(&output.stdout);
     for line in text.lines() {
-        // Among them the verifier's instruction counts on this kernel.
         console::say(format_args!("  {line}"));
     }
     let pid = workload.pid().to_string();

@@ -2,6 +2,7 @@
 
 mod btf;
 mod doctor;
+mod native;
 mod pyebpf;
 mod record_all;
 mod record_pid;
@@ -36,6 +37,10 @@ const ALL: &[Check] = &[
     Check {
         name: "record-pid",
         run: Run::EachPython(record_pid::run),
+    },
+    Check {
+        name: "native",
+        run: Run::EachPython(native::run),
     },
     Check {
         name: "record-all",

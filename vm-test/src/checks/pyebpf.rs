@@ -22,10 +22,16 @@ const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Runs `pyebpf ARGUMENTS` to its end. A non-zero exit is an error with what it said.
 pub(super) fn run(arguments: &[&str]) -> anyhow::Result<Output> {
+    run_with(arguments, &[])
+}
+
+/// The same with further environment variables.
+pub(super) fn run_with(arguments: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<Output> {
     let child = Command::new(PYEBPF)
         .args(arguments)
         .env_clear()
         .envs(environment())
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

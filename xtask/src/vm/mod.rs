@@ -134,6 +134,15 @@ impl Guest {
         files.add_dir(Path::new("/proc"));
         files.write(&guest.probe)?;
         files.add_program(&pyebpf, Path::new("/usr/bin/pyebpf"))?;
+        let statistics = guest.dir.join("verifier_stats.so");
+        let source = workspace::root().join("vm-test/verifier_stats.c");
+        let mut compiler = std::process::Command::new("cc");
+        compiler
+            .args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o"])
+            .arg(&statistics)
+            .arg(&source);
+        command::run(&mut compiler)?;
+        files.add_program(&statistics, Path::new("/usr/lib/verifier_stats.so"))?;
         guest.add_pythons(&mut files)?;
         if shell {
             add_shell(&mut files)?;

@@ -15,7 +15,7 @@ pub(super) struct RowReport {
     pub(super) package: String,
     pub(super) passed: u32,
     pub(super) failed: u32,
-    /// Instructions that the verifier looked at, of the largest program; kernels before 5.16 do not tell.
+    /// Instructions that the verifier looked at, of the largest program.
     pub(super) verified: Option<u32>,
     /// What `pyebpf doctor` misses there.
     pub(super) missing: Vec<String>,
@@ -29,10 +29,12 @@ impl RowReport {
         if let Some(missing) = line.strip_prefix("MISS ") {
             self.missing.push(missing.trim().to_owned());
         }
+        // `verifier: walk_python: processed 16962 insns (limit 1000000) ...`
         let count = line
-            .split_once(" BPF programs load, at most ")
+            .split_once("verifier: ")
+            .and_then(|(_, rest)| rest.split_once(": processed "))
             .and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
-        self.verified = self.verified.or(count);
+        self.verified = self.verified.max(count);
     }
 }
 
@@ -99,7 +101,8 @@ mod tests {
         };
         for line in [
             "kernel 6.1.0",
-            "  ok   8 BPF programs load, at most 12345 verified instructions each",
+            "  pyebpf> verifier: walk_python: processed 12345 insns (limit 1000000) max_states_per_insn 3",
+            "  pyebpf> verifier: define_code: processed 345 insns (limit 1000000) max_states_per_insn 3",
             "  MISS CAP_CHECKPOINT_RESTORE: open deleted executables",
         ] {
             row.note(line);
@@ -114,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_and_an_old_kernel_are_said() {
+    fn a_failure_and_a_missing_count_are_said() {
         let row = RowReport {
             failed: 1,
             ..RowReport::default()

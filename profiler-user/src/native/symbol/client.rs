@@ -5,8 +5,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
 
 use super::protocol::{Reply, Request, receive, send};
 
@@ -37,6 +40,8 @@ pub(super) fn start_self() -> Command {
 pub(super) enum CallError {
     /// The worker died or was too slow; it is gone, with everything that was loaded.
     Failed,
+    /// The same, but somebody asked it to end: no file is to blame.
+    Ended,
     /// It failed so often of late that none is started for a while. Nothing was asked.
     Resting,
 }
@@ -45,6 +50,7 @@ pub(super) enum CallError {
 #[derive(Debug)]
 pub(super) struct Client {
     start: StartWorker,
+    deadline: Duration,
     connection: Option<Connection>,
     failures: VecDeque<Instant>,
     /// Counts workers: what was loaded into one is not in the next.
@@ -61,10 +67,22 @@ impl Client {
     pub(super) fn new(start: StartWorker) -> Self {
         Self {
             start,
+            deadline: DEADLINE,
             connection: None,
             failures: VecDeque::new(),
             generation: 0,
         }
+    }
+
+    /// The process id of the worker.
+    #[cfg(test)]
+    pub(super) fn worker(&self) -> Option<u32> {
+        self.connection.as_ref().map(|connection| connection.child.id())
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
     }
 
     /// Which worker is, or was the last to be, at work.
@@ -81,10 +99,13 @@ impl Client {
             .connection()
             .and_then(|connection| connection.call(request, file));
         answer.map_err(|error| {
-            log::debug!("symbol worker: {error}");
-            self.connection = None;
+            let signal = self.connection.take().and_then(Connection::end);
+            log::debug!("symbol worker: {error}, signal {signal:?}");
             self.failures.push_back(Instant::now());
-            CallError::Failed
+            match signal.and_then(Signal::from_named_raw) {
+                Some(Signal::INT | Signal::TERM | Signal::HUP) => CallError::Ended,
+                _ => CallError::Failed,
+            }
         })
     }
 
@@ -99,20 +120,22 @@ impl Client {
         }
         match &mut self.connection {
             Some(connection) => Ok(connection),
-            none => Ok(none.insert(Connection::new((self.start)())?)),
+            none => Ok(none.insert(Connection::new((self.start)(), self.deadline)?)),
         }
     }
 }
 
 impl Connection {
-    fn new(mut command: Command) -> io::Result<Self> {
+    fn new(mut command: Command, deadline: Duration) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
-        ours.set_read_timeout(Some(DEADLINE))?;
-        ours.set_write_timeout(Some(DEADLINE))?;
+        ours.set_read_timeout(Some(deadline))?;
+        ours.set_write_timeout(Some(deadline))?;
         let child = command
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // Ctrl-C is for pyebpf, which still wants names then.
+            .process_group(0)
             .spawn()?;
         Ok(Self { child, stream: ours })
     }
@@ -126,10 +149,22 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Ends the worker; the signal that it died of.
+    fn end(mut self) -> Option<i32> {
+        self.reap().ok()?.signal()
+    }
+
+    fn reap(&mut self) -> io::Result<ExitStatus> {
+        // It may be deep in a file and deaf to the end of the stream; it has nothing to lose.
+        self.child.kill()?;
+        self.child.wait()
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
-        // It may be deep in a file and deaf to the end of the stream; it has nothing to lose.
-        if let Err(error) = self.child.kill().and_then(|()| self.child.wait()) {
+        if let Err(error) = self.reap() {
             log::debug!("ending the symbol worker: {error}");
         }
     }

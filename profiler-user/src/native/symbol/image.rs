@@ -14,8 +14,9 @@ use std::path::Path;
 use blazesym::symbolize::source::{Elf, Source};
 use blazesym::symbolize::{CodeInfo, Input, Reason, Sym, Symbolized, Symbolizer};
 
-use super::copy::{Copy, CopyError, DebugReference};
+use super::copy::Copy;
 use super::demangle::demangle;
+use super::headers::{CopyError, DebugReference};
 use super::plt::Plt;
 use super::protocol::{Place, WireName};
 
@@ -26,6 +27,26 @@ const MAX_PATH: usize = 4096;
 /// How far a symbol without a size reaches. Only hand-written assembly has such; what follows it is often code whose own
 /// symbols were stripped.
 const UNSIZED_REACH: u64 = 4096;
+
+/// Takes in a file as [`super::serve`] does, without looking up a symbol, and names the stubs of its linkage table; whether
+/// it could. All of it that is not a library's work: for the fuzz target.
+#[must_use]
+pub fn take_in(source: &File) -> bool {
+    let Ok(copy) = Copy::new(source, true, &RandomState::new()) else {
+        return false;
+    };
+    let plt = Plt::read(source, &copy);
+    for section in &copy.code {
+        let last = section.address.saturating_add(section.size.min(64));
+        for address in section.address..last {
+            assert!(
+                plt.name(address)
+                    .is_none_or(|name| !name.is_empty() || section.name.is_empty())
+            );
+        }
+    }
+    true
+}
 
 /// One ELF file, ready to be asked.
 #[derive(Debug)]

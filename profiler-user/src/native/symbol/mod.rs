@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `file` | a mapped file and its debug file: where they are, opened without being led astray |
 //! | `client`, `protocol` | the worker process: started, asked, ended when it does not answer |
-//! | `worker`, `image`, `copy`, `plt`, `demangle` | in that process: a private copy of the symbols, blazesym on it |
+//! | `worker`, `image`, `headers`, `copy`, `plt`, `demangle` | in that process: a private copy of the symbols, blazesym on it |
 //! | `kernel`, `perf_map` | what needs no ELF file: `/proc/kallsyms`, maps written by programs with a JIT |
 //!
 //! Everything is cached here: a file by what it is, a name by the content of its file, so that a second process with the same
@@ -19,18 +19,18 @@ mod client;
 mod copy;
 mod demangle;
 mod file;
+mod headers;
 mod image;
 mod kernel;
 mod name;
 mod perf_map;
 mod plt;
 mod protocol;
-#[cfg(test)]
-mod tests;
 mod worker;
 
 pub use self::client::WORKER_VERB;
 pub use self::file::{CodeFile, FileKey};
+pub use self::image::take_in;
 pub use self::name::{NativeName, NativeUnresolved};
 pub use self::perf_map::PerfMap;
 pub use self::protocol::Place;
@@ -222,6 +222,8 @@ impl NativeSymbolizer {
                     return results;
                 }
                 Err(Trouble::Worker(CallError::Resting)) => return fail(NativeUnresolved::SymbolizerResting),
+                // As often as the client has patience for.
+                Err(Trouble::Worker(CallError::Ended)) => {}
                 Err(Trouble::Worker(CallError::Failed)) if state.effort == Effort::Everything => {
                     state.effort = Effort::SymbolTables;
                 }
@@ -413,3 +415,6 @@ impl Unknown {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,8 @@ use object::LittleEndian as LE;
 use object::elf::{R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT, Rela64, Sym64};
 use object::pod::{Pod, from_bytes};
 
-use super::copy::{Copy, DynamicTables, Section, read};
+use super::copy::Copy;
+use super::headers::{DynamicTables, Section, read};
 
 /// Bytes of the stubs of one section, at most; those of libLLVM are 100 KB.
 const MAX_STUB_BYTES: u64 = 4 << 20;

@@ -125,6 +125,13 @@ impl Running {
         Self { child, address }
     }
 
+    fn key(&self) -> ProcessKey {
+        ProcessKey {
+            tgid: self.child.id(),
+            incarnation: 1,
+        }
+    }
+
     fn maps(&self) -> Maps {
         Maps::read(self.child.id()).expect("it runs")
     }
@@ -394,12 +401,12 @@ fn debug_information_that_kills_its_reader_costs_only_the_lines() {
     let mut symbolizer = symbolizer();
     // The program prints an address of `outer`, which the forged function does not cover.
     let main = running.address - 1;
-    let (file, Place::Offset(offset)) = running.place(main) else {
-        panic!("an offset")
+    let (file, place) = running.place(main);
+    let step = |by: u64| match place {
+        Place::Offset(offset) => Place::Offset(offset + by),
+        Place::Address(address) => Place::Address(address + by),
     };
-    let places: Vec<_> = (0..64)
-        .map(|step| (&file, Place::Offset(offset + step)))
-        .collect();
+    let places: Vec<_> = (0..64).map(|by| (&file, step(by))).collect();
     let results = symbolizer.resolve_user(&places);
     assert!(
         symbolizer.client.generation() > 1,
@@ -431,6 +438,92 @@ fn without_a_worker_there_are_reasons_instead_of_names() {
     let workers = symbolizer.client.generation();
     assert_eq!(running.names(&mut symbolizer), "SymbolizerResting");
     assert_eq!(symbolizer.client.generation(), workers, "none was started");
+}
+
+#[test]
+fn a_worker_that_does_not_answer_is_ended() {
+    let program = Program::compile(INLINES, &[]);
+    let running = program.start();
+    let mut symbolizer = symbolizer();
+    let deaf = Client::new(|| {
+        let mut command = Command::new("sleep");
+        command.arg("1000");
+        command
+    });
+    symbolizer.client = deaf.with_deadline(std::time::Duration::from_millis(50));
+    assert_eq!(running.names(&mut symbolizer), "SymbolizerFailed");
+    assert_eq!(
+        symbolizer.client.generation(),
+        2,
+        "a second one, for less of the file"
+    );
+}
+
+#[test]
+fn a_worker_that_was_asked_to_end_is_replaced_and_no_file_blamed() {
+    let program = Program::compile(INLINES, &["-g"]);
+    let mut symbolizer = symbolizer();
+    let other = Program::compile(&INLINES.replace("outer", "other"), &["-g"]);
+    assert_eq!(
+        other.start().names(&mut symbolizer),
+        WITH_LINES.replace("outer", "other")
+    );
+    let worker = symbolizer.client.worker().expect("it answered");
+    // As systemd does to all processes of a service.
+    let worker = rustix::process::Pid::from_raw(i32::try_from(worker).expect("a process id")).expect("not 0");
+    rustix::process::kill_process(worker, rustix::process::Signal::TERM).expect("own child");
+    assert_eq!(program.start().names(&mut symbolizer), WITH_LINES);
+    assert_eq!(symbolizer.client.generation(), 2);
+}
+
+#[test]
+fn debug_information_that_claims_to_be_larger_than_memory_costs_only_the_lines() {
+    let program = Program::compile(INLINES, &["-g", "-gz=zlib"]);
+    assert_eq!(names(&program), WITH_LINES);
+    let mut bytes = std::fs::read(program.path()).expect("own file");
+    // `Elf64_Chdr`: type 1, the size, the alignment; then a zlib stream.
+    let is_header = |window: &[u8]| window[..8] == [1, 0, 0, 0, 0, 0, 0, 0] && window[24..26] == [0x78, 0x9c];
+    let headers: Vec<usize> = (0..bytes.len() - 26)
+        .filter(|at| is_header(&bytes[*at..*at + 26]))
+        .collect();
+    assert!(headers.len() > 2, "{headers:?}");
+    for at in headers {
+        bytes[at + 8..at + 16].copy_from_slice(&(1u64 << 45).to_le_bytes());
+    }
+    std::fs::write(program.path(), bytes).expect("own file");
+    assert_eq!(names(&program), WITHOUT_LINES);
+}
+
+#[test]
+fn damaged_files_have_names_or_reasons() {
+    let program = Program::compile(INLINES, &["-g"]);
+    let intact = std::fs::read(program.path()).expect("own file");
+    let mut symbolizer = symbolizer();
+    // The same every time; any bytes at all are for the fuzz target.
+    let mut random = 1u64;
+    let mut next = |below: usize| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % below
+    };
+    for _ in 0..100 {
+        let mut bytes = intact.clone();
+        for _ in 0..20 {
+            let at = next(bytes.len());
+            bytes[at] = u8::try_from(next(256)).expect("below 256");
+        }
+        let file = CodeFile::for_test(&bytes);
+        let places: Vec<_> = (0..64)
+            .map(|_| (&file, Place::Offset(next(bytes.len()) as u64)))
+            .collect();
+        assert_eq!(symbolizer.resolve_user(&places).len(), places.len());
+    }
+    assert_eq!(
+        program.start().names(&mut symbolizer),
+        WITH_LINES,
+        "and the others keep theirs"
+    );
 }
 
 #[test]
@@ -488,13 +581,9 @@ fn functions_of_cpythons_perf_map_are_named_while_it_runs() {
 fn assert_perf_map_named(python: &Path, script: &str) {
     let running = Running::start(Command::new(python).args(["-X", "perf", "-c", script]));
     let pid = running.child.id();
-    let process = ProcessKey {
-        tgid: pid,
-        incarnation: 1,
-    };
     let root = Root::of_process(pid).expect("it runs");
     let mut symbolizer = symbolizer();
-    let results = symbolizer.resolve_perf_map(process, &root, &[running.address, 1]);
+    let results = symbolizer.resolve_perf_map(running.key(), &root, &[running.address, 1]);
     std::fs::remove_file(format!("/tmp/perf-{pid}.map")).expect("own child's file");
     assert_eq!(text(&results[0]), "py::traced (<string>)");
     assert_eq!(results[1], Err(NativeUnresolved::NotInPerfMap));

@@ -14,9 +14,10 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::{Rc, Weak};
 
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{Resource, Rlimit, Signal};
 
-use super::copy::{CopyError, crc_of};
+use super::copy::crc_of;
+use super::headers::CopyError;
 use super::image::Image;
 use super::protocol::{LoadError, Loaded, Place, Reply, Request, Slot, Unknown, WireName, receive, send};
 
@@ -50,6 +51,10 @@ fn limit_this_process() {
         if let Err(error) = rustix::process::setrlimit(resource, limit(bytes)) {
             log::debug!("symbol worker: limit of {resource:?}: {error}");
         }
+    }
+    // It may be busy with a file for ever, and not see the end of the stream.
+    if let Err(error) = rustix::process::set_parent_process_death_signal(Some(Signal::KILL)) {
+        log::debug!("symbol worker: parent's death: {error}");
     }
     if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
         log::debug!("symbol worker: priority: {error}");

@@ -10,7 +10,7 @@ use profiler_common::unwind::{BLOCK_FRAME_POINTERS, BLOCK_HOPELESS, BLOCK_LOADED
 use super::extents::Extents;
 use super::file::CompiledBlock;
 use super::files::{BlockState, FileNumber, Files};
-use super::tables::TableMaps;
+use super::interface::TableMaps;
 
 /// A block whose rows are in the kernel.
 #[derive(Debug)]

@@ -100,10 +100,17 @@ impl Bytes {
 
     /// `bytes` bytes from `offset`, or fewer where the file ends.
     pub(super) fn up_to(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, TableError> {
-        let mut out = vec![0; bytes];
-        let filled = self.read(offset, &mut out)?;
-        out.truncate(filled);
+        let mut out = Vec::new();
+        self.read_up_to(offset, bytes, &mut out)?;
         Ok(out)
+    }
+
+    /// Makes `out` what [`Self::up_to`] returns.
+    pub(super) fn read_up_to(&self, offset: u64, bytes: usize, out: &mut Vec<u8>) -> Result<(), TableError> {
+        out.resize(bytes, 0);
+        let filled = self.read(offset, out)?;
+        out.truncate(filled);
+        Ok(())
     }
 
     /// Exactly `bytes` bytes from `offset`.
@@ -407,10 +414,23 @@ impl Image {
 
     /// Up to `bytes` bytes of what is loaded at the static address.
     pub(super) fn loaded(&self, address: u64, bytes: usize) -> Result<Vec<u8>, TableError> {
+        let mut out = Vec::new();
+        self.read_loaded(address, bytes, &mut out)?;
+        Ok(out)
+    }
+
+    /// Makes `out` what [`Self::loaded`] returns.
+    pub(super) fn read_loaded(
+        &self,
+        address: u64,
+        bytes: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), TableError> {
+        out.clear();
         let Some((offset, left)) = self.file_extent(address) else {
-            return Ok(Vec::new());
+            return Ok(());
         };
-        self.bytes
-            .up_to(offset, usize::try_from(left).unwrap_or(usize::MAX).min(bytes))
+        let bytes = usize::try_from(left).unwrap_or(usize::MAX).min(bytes);
+        self.bytes.read_up_to(offset, bytes, out)
     }
 }

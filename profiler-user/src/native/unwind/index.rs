@@ -21,8 +21,10 @@ const MAX_STRETCH_ENTRIES: usize = 1 << 14;
 const MAX_LISTED_ENTRIES: usize = 1 << 21;
 /// Bytes gone through for such a list, at most.
 const MAX_LISTED_BYTES: u64 = 256 << 20;
-/// Bytes read at once.
+/// Bytes read at once of what is read in order.
 const WINDOW_BYTES: usize = 64 << 10;
+/// Bytes read at once after a jump.
+const JUMP_BYTES: usize = 4 << 10;
 /// Common information entries (CIE) remembered, at most; files have a few, each file that was linked in its own.
 const MAX_COMMON: usize = 256;
 /// `DW_EH_PE_datarel | DW_EH_PE_sdata4`, what linkers write. (LSB core specification, "DWARF exception header encoding".)
@@ -41,6 +43,8 @@ pub(super) struct Index {
     is_debug_frame: bool,
     vendor: Vendor,
     window: Window,
+    /// The same for the table of `.eh_frame_hdr`.
+    table_window: Window,
     common: HashMap<u64, Box<[u8]>>,
     /// A section of one CIE and one FDE, which `gimli` reads.
     scratch: Vec<u8>,
@@ -101,6 +105,7 @@ impl Index {
                 Machine::Aarch64 => Vendor::AArch64,
             },
             window: Window::default(),
+            table_window: Window::default(),
             common: HashMap::new(),
             scratch: Vec::new(),
         };
@@ -163,7 +168,7 @@ impl Index {
                     let at = table
                         .checked_add(middle * SORTED_ENTRY)
                         .ok_or(TableError::Malformed)?;
-                    let bytes = self.window.get(image, false, at, 4)?;
+                    let bytes = self.table_window.get(image, false, at, 4)?;
                     if relative(header, bytes).is_some_and(|start| start < address) {
                         low = middle + 1;
                     } else {
@@ -247,7 +252,7 @@ impl Index {
     /// format, are too long.)
     fn record(&mut self, image: &Image, at: Position) -> Result<Option<Vec<u8>>, TableError> {
         let length = word(self.window.get(image, self.is_debug_frame, at, 4)?).unwrap_or(0) as usize;
-        if length < 8 || length > MAX_ENTRY_BYTES {
+        if !(8..=MAX_ENTRY_BYTES).contains(&length) {
             return Ok(None);
         }
         let bytes = self.window.get(image, self.is_debug_frame, at, length + 4)?;
@@ -376,21 +381,25 @@ impl Window {
         at: Position,
         count: usize,
     ) -> Result<&[u8], TableError> {
-        let held = |window: &Self| {
-            let from = usize::try_from(at.checked_sub(window.start)?).ok()?;
+        let distance = at
+            .checked_sub(self.start)
+            .and_then(|distance| usize::try_from(distance).ok());
+        let held = distance.and_then(|from| {
             let to = from.checked_add(count)?;
-            (to <= window.bytes.len()).then_some(from..to)
-        };
-        let range = match held(self) {
+            (to <= self.bytes.len()).then_some(from..to)
+        });
+        let range = match held {
             Some(range) => range,
             None => {
-                let wanted = count.max(WINDOW_BYTES);
-                self.bytes = if is_offset {
-                    image.bytes.up_to(at, wanted)?
-                } else {
-                    image.loaded(at, wanted)?
-                };
+                // Entries of parts of functions that were moved away are all over the section: little is read of each.
+                let is_next = distance.is_some_and(|distance| distance <= self.bytes.len());
+                let wanted = count.max(if is_next { WINDOW_BYTES } else { JUMP_BYTES });
                 self.start = at;
+                if is_offset {
+                    image.bytes.read_up_to(at, wanted, &mut self.bytes)?;
+                } else {
+                    image.read_loaded(at, wanted, &mut self.bytes)?;
+                }
                 0..count.min(self.bytes.len())
             }
         };

@@ -19,6 +19,7 @@ mod frame_pointers;
 mod gaps;
 mod image;
 mod index;
+mod interface;
 mod rows;
 mod spaces;
 mod tables;
@@ -27,8 +28,9 @@ mod worker;
 pub use file::{CompiledBlock, FileTables};
 pub use files::FileNumber;
 pub use image::{Bytes, Image, Machine, TableError};
+pub use interface::{Capacity, Located, Space, SpaceError, Statistics, TableMaps};
 pub use spaces::Stretch;
-pub use tables::{Capacity, Located, Space, SpaceError, Statistics, TableMaps, Tables};
+pub use tables::Tables;
 
 #[cfg(test)]
 mod tests;

@@ -125,7 +125,7 @@ impl<S> Rules<'_, S> {
     where
         S: UnwindSection<R>,
     {
-        let (fp, fp_offset) = self.fp::<R>(cfa, row.register(frame_pointer(self.machine)))?;
+        let (fp, fp_offset) = self.fp::<R>(cfa, row.register(frame_pointer(self.machine)).as_ref())?;
         let (ra, fp_offset) = self.ra(row, fp, fp_offset)?;
         let (rule, offset) = match cfa {
             Cfa::Sp(offset) => (cfa_rule::SP, offset),
@@ -149,15 +149,15 @@ impl<S> Rules<'_, S> {
     }
 
     /// The rule and its offset, bytes.
-    fn fp<R: Reader<Offset = usize>>(&self, cfa: Cfa, rule: Option<RegisterRule<usize>>) -> Option<(u8, i64)>
+    fn fp<R: Reader<Offset = usize>>(&self, cfa: Cfa, rule: Option<&RegisterRule<usize>>) -> Option<(u8, i64)>
     where
         S: UnwindSection<R>,
     {
         match rule {
             None | Some(RegisterRule::SameValue | RegisterRule::Undefined) => Some((fp_rule::SAME, 0)),
-            Some(RegisterRule::Offset(offset)) => Some((fp_rule::AT_CFA, offset)),
+            Some(RegisterRule::Offset(offset)) => Some((fp_rule::AT_CFA, *offset)),
             Some(RegisterRule::Expression(expression)) => {
-                match (self.operations::<R>(&expression)?.as_slice(), cfa) {
+                match (self.operations::<R>(expression)?.as_slice(), cfa) {
                     (&[Step::Register(register, offset)], _) if register == frame_pointer(self.machine) => {
                         Some((fp_rule::AT_FP, offset))
                     }

@@ -2,152 +2,33 @@
 //!
 //! Used by the recorder, which tells of processes and of what samples needed, and gives the maps. See [`super`].
 
+mod loading;
+
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use profiler_common::reason::NativeStatus;
-use profiler_common::unwind::{BLOCK_SHIFT, Block, Mapping, ROWS_PER_PAGE, mapping_kind};
+use profiler_common::unwind::{BLOCK_SHIFT, ROWS_PER_PAGE, mapping_kind};
 use tokio::sync::Notify;
 
-use super::blocks::{Blocks, Written};
+use super::blocks::Blocks;
 use super::extents::Extents;
 use super::file::CompiledBlock;
 use super::files::{BlockState, FileNumber, Files};
-use super::spaces::{List, Stretch, executable_lines};
-use super::worker::{Failure, MAX_OUTSTANDING, Request, Response, Worker};
+use super::interface::{Capacity, Located, Space, SpaceError, Statistics, TableMaps};
+use super::spaces::{List, executable_lines};
+use super::worker::Worker;
 use crate::code::store::ProcessKey;
-use crate::process::ProcessError;
 use crate::process::maps::Maps;
 
-/// Files up to this many bytes of text are loaded whole, in the background.
-const WHOLE_FILE_BYTES: u64 = 8 << 20;
 /// How often a process's maps are read again for code in no mapping, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Blocks that samples need and the worker has not been asked for, at most.
 const MAX_NEEDED: usize = 4096;
-/// Compiled blocks that wait for pages, at most.
-const MAX_WAITING: usize = 32;
 /// Entries of the cache from pages of code to blocks; a power of two.
 const TOUCHED: usize = 4096;
-/// Names that Python programs spend their time in, loaded before others.
-const FIRST: &[&[u8]] = &[
-    b"libpython",
-    b"libc.so",
-    b"libc-",
-    b"ld-musl",
-    b"libm.so",
-    b"libpthread",
-];
-
-/// The kernel's maps, as the recorder holds them.
-pub trait TableMaps {
-    /// Why a map could not be written.
-    type Error;
-    /// Writes an element of `MAPPINGS`.
-    ///
-    /// # Errors
-    /// As the system call.
-    fn set_mapping(&mut self, index: u32, mapping: &Mapping) -> Result<(), Self::Error>;
-    /// Writes an element of `BLOCKS`.
-    ///
-    /// # Errors
-    /// As the system call.
-    fn set_block(&mut self, index: u32, block: Block) -> Result<(), Self::Error>;
-    /// Writes an element of `ROWS`.
-    ///
-    /// # Errors
-    /// As the system call.
-    fn set_rows(&mut self, page: u32, rows: &[u64; ROWS_PER_PAGE]) -> Result<(), Self::Error>;
-}
-
-/// Elements of the kernel's maps.
-#[derive(Clone, Copy, Debug)]
-pub struct Capacity {
-    /// Of `MAPPINGS`.
-    pub mappings: u32,
-    /// Of `BLOCKS`.
-    pub blocks: u32,
-    /// Of `ROWS`.
-    pub row_pages: u32,
-}
-
-/// What the recorder writes into `ProcessEntry`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Space {
-    /// `ProcessEntry::space`; 0 when there is no room for the list.
-    pub space: u32,
-    /// `ProcessEntry::first_mapping`.
-    pub first_mapping: u32,
-    /// `ProcessEntry::mapping_count`.
-    pub mapping_count: u32,
-}
-
-/// Why a process has no list of mappings.
-#[derive(Debug, thiserror::Error)]
-pub enum SpaceError<E> {
-    /// `/proc` could not be read; usually the process is gone.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// A map refused.
-    #[error("writing the unwind tables")]
-    Map(#[source] E),
-}
-
-/// Where an address of a process is.
-#[derive(Clone, Copy, Debug)]
-pub struct Located<'a> {
-    /// The process id to reach the mapping by (`/proc/PID/map_files`).
-    pub tgid: u32,
-    /// The mapping: range, file offset, path, device and inode.
-    pub mapping: &'a Stretch,
-    /// The address in the file's own terms (its link-time virtual address); `None` for memory without tables.
-    pub static_address: Option<u64>,
-    /// The file's build id.
-    pub build_id: Option<&'a [u8]>,
-}
-
-/// What has been done so far, for the end report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// Processes with a list.
-    pub processes: usize,
-    /// Lists: processes that share theirs count once.
-    pub spaces: usize,
-    /// Files with tables that are known now.
-    pub files: usize,
-    /// Blocks of the directory in use: text of known files, loaded or not, in units of 64 KiB.
-    pub directory_blocks: u32,
-    /// Blocks whose rows are in the kernel.
-    pub loaded_blocks: usize,
-    /// Rows in the kernel.
-    pub rows: u64,
-    /// Bytes of the kernel's memory that hold them.
-    pub row_bytes: u64,
-    /// Blocks compiled.
-    pub compiled: u64,
-    /// Time the worker spent on them.
-    pub compile_time: Duration,
-    /// Blocks that samples asked for.
-    pub needed: u64,
-    /// Blocks taken out to make room for others.
-    pub evicted: u64,
-    /// Blocks that cannot be compiled.
-    pub hopeless: u64,
-    /// Blocks with more rows than a block can have.
-    pub cut_blocks: u64,
-    /// Requests dropped because too many were waiting; a later sample asks again.
-    pub dropped_requests: u64,
-    /// Blocks whose file could not be reached any more: its processes are gone.
-    pub unreachable: u64,
-    /// Executable mappings that are not unwound: unreadable or malformed files, or no room in the directory.
-    pub refused_mappings: u64,
-    /// Lists of mappings that were cut.
-    pub cut_lists: u64,
-    /// Processes for whose list there was no room.
-    pub lists_without_room: u64,
-}
 
 #[derive(Debug)]
 struct Process {
@@ -484,155 +365,6 @@ impl Tables {
             static_address: mapping.static_address(pc),
             build_id: entry.and_then(|entry| entry.image.build_id()),
         })
-    }
-
-    /// Files to be loaded whole.
-    fn load_in_background(&mut self, list: &List) {
-        for stretch in &list.stretches {
-            let Some(file) = stretch.file else { continue };
-            let Some(entry) = self.files.get_mut(file) else {
-                continue;
-            };
-            if entry.is_whole || entry.image.text_bytes() > WHOLE_FILE_BYTES {
-                continue;
-            }
-            entry.is_whole = true;
-            let name = stretch
-                .path
-                .rsplit(|&byte| byte == b'/')
-                .next()
-                .unwrap_or_default();
-            let is_program = stretch.start == list.stretches.first().map_or(0, |first| first.start);
-            if is_program || FIRST.iter().any(|first| name.starts_with(first)) {
-                self.background.push_front((file, 0));
-            } else {
-                self.background.push_back((file, 0));
-            }
-        }
-    }
-
-    /// Hands the worker what is most urgent.
-    fn feed(&mut self) {
-        while self.outstanding < MAX_OUTSTANDING && self.waiting.len() < MAX_WAITING {
-            let Some((file, block)) = self.needed.pop_front().or_else(|| self.next_in_background()) else {
-                return;
-            };
-            let Some(place) = self.files.get(file).and_then(|entry| entry.place().cloned()) else {
-                self.statistics.unreachable += 1;
-                self.unask(file, block);
-                continue;
-            };
-            let request = Request { file, block, place };
-            match self.worker.ask(request) {
-                Ok(()) => self.outstanding += 1,
-                Err(request) => {
-                    self.needed.push_front((request.file, request.block));
-                    return;
-                }
-            }
-        }
-    }
-
-    fn unask(&mut self, file: FileNumber, block: u32) {
-        if let Some(state) = self.state_mut(file, block)
-            && *state == BlockState::Asked
-        {
-            *state = BlockState::Absent;
-        }
-    }
-
-    fn next_in_background(&mut self) -> Option<(FileNumber, u32)> {
-        if !self.blocks.has_spare_pages() {
-            return None;
-        }
-        loop {
-            let (file, block) = self.background.front_mut()?;
-            let (file, at) = (*file, *block);
-            *block += 1;
-            match self.state_mut(file, at) {
-                Some(state @ BlockState::Absent) => {
-                    *state = BlockState::Asked;
-                    return Some((file, at));
-                }
-                Some(_) => {}
-                None => {
-                    self.background.pop_front();
-                }
-            }
-        }
-    }
-
-    /// Writes what the worker has compiled, `budget` blocks at most, and keeps it busy. Returns when to call again although
-    /// nothing was notified: at once when the budget was used up, or when pages will have rested.
-    ///
-    /// # Errors
-    /// When a map refuses.
-    pub fn pump<M: TableMaps>(&mut self, maps: &mut M, budget: usize) -> Result<Option<Instant>, M::Error> {
-        let now = Instant::now();
-        for _ in 0..budget {
-            let (file, block, compiled) = match self.waiting.pop_front() {
-                Some(waiting) => waiting,
-                None => match self.worker.answer() {
-                    Some(response) => match self.take(maps, response)? {
-                        Some(compiled) => compiled,
-                        None => continue,
-                    },
-                    None => {
-                        self.feed();
-                        return Ok(None);
-                    }
-                },
-            };
-            let written = self
-                .blocks
-                .write(maps, &mut self.files, (file, block), &compiled, now)?;
-            if written == Written::NoRoom {
-                let pages = u32::try_from(compiled.rows.len().div_ceil(ROWS_PER_PAGE)).unwrap_or(u32::MAX);
-                // More than this block needs: the next ones are on their way, and room must be in one piece.
-                self.blocks
-                    .make_room(maps, &mut self.files, pages.saturating_mul(8))?;
-                self.waiting.push_front((file, block, compiled));
-                return Ok(self.blocks.next_wake());
-            }
-            self.feed();
-        }
-        Ok(Some(now))
-    }
-
-    /// Takes an answer of the worker: a block to be written, if it is one.
-    fn take<M: TableMaps>(
-        &mut self,
-        maps: &mut M,
-        response: Response,
-    ) -> Result<Option<(FileNumber, u32, CompiledBlock)>, M::Error> {
-        let Response {
-            file,
-            block,
-            result,
-            elapsed,
-        } = response;
-        self.outstanding -= 1;
-        self.statistics.compile_time += elapsed;
-        match result {
-            Ok(compiled) => {
-                self.statistics.compiled += 1;
-                self.statistics.cut_blocks += u64::from(compiled.is_cut);
-                Ok(Some((file, block, compiled)))
-            }
-            Err(Failure::Hopeless(error)) => {
-                log::debug!("unwind table: {error}");
-                self.statistics.hopeless += 1;
-                Blocks::give_up(maps, &mut self.files, (file, block))?;
-                Ok(None)
-            }
-            Err(Failure::Unreachable) => {
-                if let Some(entry) = self.files.get_mut(file) {
-                    entry.forget_place();
-                    self.needed.push_back((file, block));
-                }
-                Ok(None)
-            }
-        }
     }
 
     fn make_room_for_files<M: TableMaps>(&mut self, maps: &mut M) -> Result<(), M::Error> {

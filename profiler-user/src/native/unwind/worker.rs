@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -98,17 +98,13 @@ impl Worker {
             return Err(request);
         };
         requests.try_send(request).map_err(|error| match error {
-            std::sync::mpsc::TrySendError::Full(request)
-            | std::sync::mpsc::TrySendError::Disconnected(request) => request,
+            TrySendError::Full(request) | TrySendError::Disconnected(request) => request,
         })
     }
 
     /// The next answer, if there is one.
     pub(super) fn answer(&self) -> Option<Response> {
-        match self.responses.try_recv() {
-            Ok(response) => Some(response),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-        }
+        self.responses.try_recv().ok()
     }
 }
 

@@ -8,6 +8,7 @@ use gimli::{
     BaseAddresses, CfaRule, EhFrame, EndianSlice, Evaluation, EvaluationResult, LittleEndian, Location,
     Register, RegisterRule, UnwindContext, UnwindExpression, UnwindSection as _, UnwindTableRow, Value,
 };
+use object::LittleEndian as LittleEndianObject;
 use object::read::elf::ElfFile64;
 use object::{Object as _, ObjectSection as _};
 use profiler_common::unwind::{BLOCK_SHIFT, Row, cfa_rule, fp_rule, ra_rule};
@@ -230,8 +231,6 @@ pub(super) fn compare(bytes: &[u8], tables: &mut FileTables, every: usize) -> (u
     (tally.described, tally.without_rule, tally.rows)
 }
 
-use object::LittleEndian as LittleEndianObject;
-
 fn libraries() -> Vec<PathBuf> {
     let mut found = vec![std::env::current_exe().expect("known")];
     let maps = std::fs::read_to_string("/proc/self/maps").expect("this process exists");
@@ -270,5 +269,94 @@ fn every_row_of_every_library_here_is_what_its_call_frame_information_says() {
         assert!(rows > 100, "{}", path.display());
         // Lazy binding (`_dl_runtime_resolve`) keeps its frame in `rbx`: 2 % of the dynamic loader.
         assert!(without_rule * 40 < described, "{}", path.display());
+    }
+}
+
+#[test]
+fn call_frame_information_is_found_with_and_without_its_header_and_in_debug_sections() {
+    let directory = tempfile::tempdir().expect("temporary files");
+    let source = directory.path().join("library.c");
+    let function = |number: usize| {
+        format!(
+            "__attribute__((noinline)) int f{number}(int *x) {{ int y[{0}]; g(y); return g(y) + *x + {number}; }}\n",
+            number % 50 + 1
+        )
+    };
+    let text: String =
+        std::iter::once("static __attribute__((noinline, noipa)) int g(int *x) { return *x; }\n".into())
+            .chain((0..3000).map(function))
+            .collect();
+    std::fs::write(&source, text).expect("writable");
+    let rows = |name: &str, options: &[&str]| {
+        let path = directory.path().join(name);
+        let status = std::process::Command::new("cc")
+            .args(["-O2", "-shared", "-fPIC", "-nostdlib", "-Wl,-z,separate-code"])
+            .args(options)
+            .arg("-o")
+            .args([&path, &source])
+            .status()
+            .expect("there is a C compiler");
+        assert!(status.success());
+        let bytes = std::fs::read(&path).expect("readable");
+        let mut tables = FileTables::open(Bytes::Memory(bytes.into())).expect("supported");
+        let count = tables.image().block_count();
+        assert!(count >= 2, "more than one block");
+        let blocks = (0..count).map(|block| tables.block(block).expect("readable"));
+        blocks.collect::<Vec<_>>()
+    };
+    let usual = rows("usual.so", &[]);
+    assert!(usual.iter().all(|block| block.rows.len() > 500));
+    assert_eq!(rows("no-header.so", &["-Wl,--no-eh-frame-hdr"]), usual);
+    let debug = ["-g", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables"];
+    assert_eq!(rows("debug.so", &debug), usual);
+}
+
+/// `PYEBPF_TABLES=FILE:FILE... cargo test --release -- --ignored --nocapture measures`: any other files, also of the
+/// other processor, and what their tables cost.
+#[test]
+#[ignore = "compares and measures the files that PYEBPF_TABLES names"]
+fn measures_and_compares_files_by_name() {
+    let files = std::env::var("PYEBPF_TABLES").expect("names files, separated by colons");
+    for path in files.split(':') {
+        let bytes = std::fs::read(path).expect("readable");
+        let begun = std::time::Instant::now();
+        let file = File::open(path).expect("readable");
+        let mut tables = FileTables::open(Bytes::File(Arc::new(file))).expect("supported");
+        let opened = begun.elapsed();
+        let (mut rows, mut cut, mut frame_pointers) = (0, 0, 0);
+        let mut slowest = std::time::Duration::ZERO;
+        let (mut words, mut none) = (0, 0);
+        let count = tables.image().block_count();
+        for block in 0..count {
+            let begun = std::time::Instant::now();
+            let compiled = tables.block(block).expect("readable");
+            slowest = slowest.max(begun.elapsed());
+            rows += compiled.rows.len();
+            words += compiled.rows.len().next_multiple_of(64);
+            none += compiled
+                .rows
+                .iter()
+                .filter(|row| row.cfa() == cfa_rule::NONE)
+                .count();
+            cut += usize::from(compiled.is_cut);
+            frame_pointers += usize::from(compiled.frame_pointers);
+        }
+        let took = begun.elapsed();
+        let text = tables.image().text_bytes() as f64 / f64::from(1 << 20);
+        println!(
+            "{path}: {} MB, text {text:.1} MiB, {count} blocks, {rows} rows ({none} without a rule, {cut} blocks cut), {:.2} bytes per row in pages, \
+             {} KiB, {:.1} KiB per MiB of text, open {:.2} ms, all {:.1} ms, {:.2} ms per MiB of text, slowest block {:.2} ms, \
+             {frame_pointers} blocks with frame pointers",
+            bytes.len() / 1_000_000,
+            words as f64 * 8.0 / rows as f64,
+            words * 8 / 1024,
+            words as f64 * 8.0 / 1024.0 / text,
+            opened.as_secs_f64() * 1e3,
+            took.as_secs_f64() * 1e3,
+            took.as_secs_f64() * 1e3 / text,
+            slowest.as_secs_f64() * 1e3,
+        );
+        let (described, without_rule, rows) = compare(&bytes, &mut tables, 1 + bytes.len() / (8 << 20));
+        println!("  compared {rows} rows, {without_rule} of {described} bytes without a rule");
     }
 }

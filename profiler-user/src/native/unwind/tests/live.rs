@@ -82,8 +82,10 @@ int main(int argc, char **argv) {
         printf("ready 0\n");
         fflush(stdout);
         getchar();
+#ifndef STATIC
         void *library = dlopen("libm.so.6", RTLD_NOW);
         printf("%p\n", dlsym(library, "cbrt"));
+#endif
         fflush(stdout);
         pause();
     } else {
@@ -158,9 +160,8 @@ impl Program {
                 .collect();
             // `pause` is system call 34.
             if text.starts_with("34 ") {
-                let [.., sp, pc] = numbers[..] else {
-                    panic!("{text}");
-                };
+                let at = numbers.len() - 2;
+                let (sp, pc) = (numbers[at], numbers[at + 1]);
                 return Registers { pc, sp, fp: 0 };
             }
             assert!(Instant::now() < deadline, "{text}");
@@ -212,7 +213,12 @@ const CHAIN: [&str; 4] = ["leaf", "realigned", "with_alloca", "with_frame"];
 
 #[test]
 fn the_stack_of_a_program_without_frame_pointers_is_its_call_chain() {
-    for options in [&["-no-pie"][..], &["-pie", "-fPIE"], &["-static"], &["-O0"]] {
+    for options in [
+        &["-no-pie"][..],
+        &["-pie", "-fPIE"],
+        &["-static", "-DSTATIC"],
+        &["-O0"],
+    ] {
         let (names, is_complete) = unwound(&Program::start("cc", options, "plain"));
         let expected: Vec<_> = CHAIN.into_iter().chain(["main"]).collect();
         let names: Vec<_> = names
