@@ -189,14 +189,14 @@ impl Row {
     #[inline(always)]
     #[must_use]
     pub const fn fp_offset(self) -> u64 {
-        (((self.0 << 20) as i64 >> 48) << 3) as u64
+        (((self.0 << 20).cast_signed() >> 48) << 3).cast_unsigned()
     }
 
     /// Bytes, sign-extended.
     #[inline(always)]
     #[must_use]
     pub const fn cfa_offset(self) -> u64 {
-        ((self.0 as i64 >> 44) << 3) as u64
+        ((self.0.cast_signed() >> 44) << 3).cast_unsigned()
     }
 }
 
@@ -230,8 +230,8 @@ mod tests {
                 (row.cfa(), row.fp(), row.ra()),
                 (cfa_rule::AT_FP, fp_rule::AT_CFA, ra_rule::ABOVE_FP)
             );
-            assert_eq!(row.cfa_offset() as i64, i64::from(cfa_offset) * 8);
-            assert_eq!(row.fp_offset() as i64, i64::from(fp_offset) * 8);
+            assert_eq!(row.cfa_offset().cast_signed(), i64::from(cfa_offset) * 8);
+            assert_eq!(row.fp_offset().cast_signed(), i64::from(fp_offset) * 8);
             assert_eq!(row.with_start(3).start(), 3);
             assert_eq!(row.with_start(3).cfa_offset(), row.cfa_offset());
         }

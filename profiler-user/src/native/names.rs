@@ -111,6 +111,15 @@ pub struct NativeNames {
     unnamed: HashMap<NativeUnresolved, u64>,
 }
 
+/// What became of the addresses of a recording.
+#[derive(Debug)]
+pub struct Named {
+    /// What each place holder stands for, outermost function first.
+    pub late: Vec<Arc<[FrameId]>>,
+    /// Different addresses without a name, by reason.
+    pub unnamed: Vec<(NativeUnresolved, u64)>,
+}
+
 /// Makes a frame known and says its id.
 pub trait Intern {
     /// The id of `frame`.
@@ -220,8 +229,8 @@ impl NativeNames {
         self.outstanding
     }
 
-    /// Settles what has no names, and returns what each place holder stands for.
-    pub fn finish(mut self, frames: &mut impl Intern) -> (Vec<Arc<[FrameId]>>, Vec<(NativeUnresolved, u64)>) {
+    /// Settles what has no names.
+    pub fn finish(mut self, frames: &mut impl Intern) -> Named {
         self.asked = None;
         let open: Vec<u32> = (0u32..)
             .zip(self.addresses.values())
@@ -242,7 +251,10 @@ impl NativeNames {
             State::Known(frames) => frames,
             State::Pending => Arc::from([]),
         });
-        (known.collect(), self.unnamed.into_iter().collect())
+        Named {
+            late: known.collect(),
+            unnamed: self.unnamed.into_iter().collect(),
+        }
     }
 
     /// Why an address has no names that nobody could be asked about.

@@ -150,13 +150,13 @@ impl Naming {
         let mut late = Vec::new();
         if let Some(native) = native {
             let is_kernel_only = native.is_kernel_only();
-            let unnamed;
-            (late, unnamed) = native.names.finish(&mut symbolizer);
+            let named = native.names.finish(&mut symbolizer);
+            late = named.late;
             summary.native = Some(NativeSummary {
                 is_kernel_only,
                 counts: native.counts,
                 tables: native.tables.statistics(),
-                unnamed,
+                unnamed: named.unnamed,
             });
         }
         Ok((summary, aggregator.finish(symbolizer.into_frames(), &late)))

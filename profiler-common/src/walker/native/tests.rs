@@ -348,7 +348,7 @@ fn aarch64() -> Tables {
 
 /// A return address as pointer authentication signs it.
 fn signed(offset: u64) -> u64 {
-    BASE + offset | 0x00a5 << 48
+    (BASE + offset) | (0x00a5 << 48)
 }
 
 fn aarch64_stack() -> Words {
