@@ -371,7 +371,7 @@ impl Follower<'_> {
             }
             behind = decoder.ip();
         }
-        behind > at && behind % 16 == 0 && !self.jumped_to.contains(&behind)
+        behind > at && behind.is_multiple_of(16) && !self.jumped_to.contains(&behind)
     }
 
     fn number(&mut self, state: State) -> u32 {
