@@ -18,6 +18,8 @@ use super::symbols;
 
 /// Padding between two functions, at most.
 const MAX_PADDING: u64 = 256;
+/// Bytes of undescribed code followed in one file, at most: what is followed once is remembered for the next block only.
+const MAX_FOLLOWED_BYTES: u64 = 64 << 20;
 /// Bytes of `_start`, at most; musl's has 22 on x86-64.
 const START_BYTES: u64 = 64;
 
@@ -36,6 +38,8 @@ const THREAD_START_AARCH64: &[u8] = &[0x20, 0x00, 0x3f, 0xd6, 0xa8, 0x0b, 0x80, 
 pub(super) struct Undescribed {
     range: Range<u64>,
     pieces: Vec<Piece>,
+    /// Bytes of code followed so far.
+    followed: u64,
     /// First instructions of functions, from the file's symbols; read once.
     symbols: Option<Vec<u64>>,
 }
@@ -47,7 +51,9 @@ impl Undescribed {
             self.range = range.clone();
             self.pieces.clear();
             let bytes = range.end - range.start;
-            if image.machine == Machine::X86_64 && bytes <= MAX_CODE_BYTES {
+            let is_affordable = bytes <= MAX_CODE_BYTES && self.followed + bytes <= MAX_FOLLOWED_BYTES;
+            if image.machine == Machine::X86_64 && is_affordable {
+                self.followed += bytes;
                 let code = image.loaded(range.start, usize::try_from(bytes).unwrap_or(0))?;
                 let symbols = self.symbols.get_or_insert_with(|| symbols::functions(image));
                 let from = symbols.partition_point(|&symbol| symbol < range.start);

@@ -284,7 +284,7 @@ fn call_frame_information_is_found_with_and_without_its_header_and_in_debug_sect
     };
     let text: String =
         std::iter::once("static __attribute__((noinline, noipa)) int g(int *x) { return *x; }\n".into())
-            .chain((0..3000).map(function))
+            .chain((0..1200).map(function))
             .collect();
     std::fs::write(&source, text).expect("writable");
     let rows = |name: &str, options: &[&str]| {
@@ -305,7 +305,7 @@ fn call_frame_information_is_found_with_and_without_its_header_and_in_debug_sect
         blocks.collect::<Vec<_>>()
     };
     let usual = rows("usual.so", &[]);
-    assert!(usual.iter().all(|block| block.rows.len() > 500));
+    assert!(usual.iter().all(|block| block.rows.len() > 200));
     assert_eq!(rows("no-header.so", &["-Wl,--no-eh-frame-hdr"]), usual);
     let debug = ["-g", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables"];
     assert_eq!(rows("debug.so", &debug), usual);
