@@ -40,7 +40,7 @@ pub(crate) static REPORT_UNKNOWN: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub(crate) static REPORT_ALL_PROCESSES: Global<u32> = Global::new(0);
 
-/// 1: native and kernel frames are taken too.
+/// 0: Python frames only; 1: kernel frames too; 2: native ones as well.
 #[unsafe(no_mangle)]
 pub(crate) static NATIVE: Global<u32> = Global::new(0);
 

@@ -4,7 +4,7 @@
 //! - [`python`]: the interpreters of this machine.
 //! - [`workload`]: the programs in `tests/workloads`, and what they report about themselves.
 //! - [`profiler`]: runs `pyebpf`; [`folded`] and [`report`] read what it writes.
-//! - [`container`]: the same programs in real containers.
+//! - [`container`]: the same programs in real containers; [`server`]: one behind a server with workers.
 //! - [`cgroup`]: a place for processes that filters are to find.
 //! - [`statistics`]: how far a share may be from the truth by chance.
 //! - [`status`]: what the kernel says of a process, such as its memory.
@@ -28,6 +28,7 @@ pub mod native;
 pub mod profiler;
 pub mod python;
 pub mod report;
+pub mod server;
 pub mod snapshot;
 pub mod statistics;
 pub mod status;

@@ -16,6 +16,7 @@ use profiler_common::walker::native::{
 };
 
 use crate::benchmark;
+use crate::globals::NATIVE;
 use crate::kernel::kernel_stack;
 use crate::maps::{
     BLOCK, BLOCKS, KERNEL_STACK, LOSSES, Loss, MAPPINGS, NATIVE_BLOCK, NATIVE_SCRATCH, OUTCOMES, ROWS,
@@ -23,6 +24,9 @@ use crate::maps::{
 };
 use crate::memory::{CurrentTask, bounded};
 use crate::registers::{self, Host, Interrupted};
+
+/// [`NATIVE`] where user frames are not asked for.
+const KERNEL_ONLY: u32 = 1;
 
 /// Finds the registers to start from, and sends the kernel's part of the stack.
 #[perf_event]
@@ -38,7 +42,16 @@ pub(crate) fn start_native(context: PerfEventContext) -> u32 {
         return 0;
     };
     begin(sample, block);
-    let registers = match registers::interrupted(&context) {
+    let interrupted = registers::interrupted(&context);
+    if NATIVE.load() == KERNEL_ONLY {
+        if matches!(interrupted, Interrupted::Kernel) {
+            block.flags |= NATIVE_IN_KERNEL;
+            send_kernel_stack(&context, sample, stack);
+        }
+        end(block, NativeStatus::Complete);
+        return 0;
+    }
+    let registers = match interrupted {
         Interrupted::User(registers) => Some(registers),
         Interrupted::Kernel => {
             block.flags |= NATIVE_IN_KERNEL;

@@ -127,8 +127,19 @@ pub struct Options {
     pub max_processes: u32,
     /// Whether programs time themselves (benchmarks).
     pub measure_self: bool,
-    /// Room for unwind tables when native and kernel frames are taken.
-    pub native: Option<Capacity>,
+    /// Frames besides those of Python.
+    pub native: Native,
+}
+
+/// Which frames are taken besides those of Python.
+#[derive(Clone, Copy, Debug)]
+pub enum Native {
+    /// None.
+    None,
+    /// The kernel's.
+    Kernel,
+    /// Native ones too, with this much room for unwind tables.
+    User(Capacity),
 }
 
 /// The loaded kernel half. Dropping it detaches everything.
@@ -189,8 +200,11 @@ impl Kernel {
         }
         let all = u32::from(options.all_processes);
         let measure = u32::from(options.measure_self);
-        let native = u32::from(options.native.is_some());
-        let room = options.native.unwrap_or(NO_TABLES);
+        let (native, room) = match options.native {
+            Native::None => (0u32, NO_TABLES),
+            Native::Kernel => (1, NO_TABLES),
+            Native::User(room) => (2, room),
+        };
         loader
             .override_global("REPORT_UNKNOWN", &all, true)
             .override_global("REPORT_ALL_PROCESSES", &all, true)
@@ -202,11 +216,7 @@ impl Kernel {
             .map_max_entries("SAMPLES", options.sample_ring_bytes)
             .map_max_entries("PROCESSES", options.max_processes);
         let mut ebpf = loader.load(OBJECT)?;
-        let native_stages = if options.native.is_some() {
-            NATIVE_STAGES
-        } else {
-            &[]
-        };
+        let native_stages = if native > 0 { NATIVE_STAGES } else { &[] };
         let stage_names: Vec<_> = STAGES.iter().chain(native_stages).copied().collect();
         load_samplers(&mut ebpf, &stage_names, options.measure_self)?;
         let stages = fill_stages(&mut ebpf, &stage_names)?;

@@ -7,7 +7,7 @@ mod mmap_events;
 mod perf_event;
 mod unwind_maps;
 
-pub use load::{Kernel, LoadError, Options, ProgramCost, Ring, Rings};
+pub use load::{Kernel, LoadError, Native, Options, ProgramCost, Ring, Rings};
 pub use mmap_events::MmapEvents;
 pub use perf_event::{PerfError, Sampler};
 pub use unwind_maps::UnwindMaps;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use super::failure::{Failure, exit_code};
-use crate::bpf::{Kernel, Options};
+use crate::bpf::{Kernel, Native, Options};
 use crate::host::{CAPABILITIES, Cgroups, Host, OLDEST_KERNEL};
 use crate::interpreter::{Finding, InspectError};
 use crate::native::unwind::Capacity;
@@ -111,7 +111,7 @@ fn load_check() -> Check {
         sample_ring_bytes: 4 << 20,
         max_processes: 1024,
         measure_self: false,
-        native: Some(Capacity {
+        native: Native::User(Capacity {
             mappings: 1,
             blocks: 1,
             row_pages: 1,

@@ -8,12 +8,12 @@ use clap::builder::RangedU64ValueParser;
 use super::failure::Failure;
 use super::filters::FilterArgs;
 use super::launch::Launched;
-use super::terminal::{self, Progress};
+use super::terminal::{self, ProgressBar};
 use super::{preflight, report};
 use crate::filter::Filter;
 use crate::output::{Format, Group, LineStyle, OutputFile, RenderOptions};
 use crate::profile::Profile;
-use crate::recorder::{NativeFrames, RecordError, Recorder, Settings, StopReason, Summary};
+use crate::recorder::{NativeFrames, Progress, RecordError, Recorder, Settings, StopReason, Summary};
 use crate::tracker::Target;
 
 /// Record where CPU time goes and write it to a file
@@ -64,6 +64,9 @@ pub(super) struct Args {
     /// Show native and kernel frames too: C, C++, Rust extensions, libraries, system calls
     #[arg(short, long)]
     native: bool,
+    /// Show kernel frames only, in addition to those of Python; they are part of --native
+    #[arg(long)]
+    kernel: bool,
     /// As --native, with the interpreter's own functions as well
     #[arg(long)]
     native_all: bool,
@@ -158,9 +161,10 @@ async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile)
         duration: args.duration.0,
         gil_only: args.gil,
         timeline: format.wants_timeline(),
-        native: match (args.native_all, args.native) {
-            (true, _) => Some(NativeFrames::All),
-            (_, true) => Some(NativeFrames::Relevant),
+        native: match args {
+            Args { native_all: true, .. } => Some(NativeFrames::All),
+            Args { native: true, .. } => Some(NativeFrames::Relevant),
+            Args { kernel: true, .. } => Some(NativeFrames::Kernel),
             _ => None,
         },
         thread_names: format.names_threads() || args.roots().contains(&Group::Thread),
@@ -177,11 +181,18 @@ async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile)
         launched = Some(child);
     }
 
-    let progress = Progress::new(args.duration.0);
+    let bar = ProgressBar::new(args.duration.0);
     let recorded = recorder
-        .run(|now| progress.show(now.elapsed, now.samples, now.processes))
+        .run(|now| match now {
+            Progress::Recording {
+                elapsed,
+                samples,
+                processes,
+            } => bar.show(elapsed, samples, processes),
+            Progress::Naming { addresses } => bar.show_naming(addresses),
+        })
         .await;
-    progress.clear();
+    bar.clear();
     let status = match launched {
         Some(child) => child.finish().await?,
         None => 0,

@@ -10,7 +10,7 @@ use crate::recorder::{NativeSummary, Summary};
 pub(super) fn print(summary: &Summary) {
     status(&accounting(summary));
     status(&cost(summary));
-    if let Some(native) = &summary.native {
+    if let Some(native) = summary.native.as_ref().filter(|native| !native.is_kernel_only) {
         status(&merged(native));
     }
     for (what, count) in shortcomings(summary) {

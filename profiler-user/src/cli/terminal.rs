@@ -37,12 +37,12 @@ pub(super) fn status(message: &str) {
 
 /// One line that is written over and over, on a terminal only.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct ProgressBar {
     enabled: bool,
     total: Option<Duration>,
 }
 
-impl Progress {
+impl ProgressBar {
     /// For a recording of this length, or until Ctrl-C.
     pub(super) fn new(total: Option<Duration>) -> Self {
         Self {
@@ -70,6 +70,17 @@ impl Progress {
             "\r\x1b[K{time}  {samples} samples  {processes} Python processes"
         );
         let _ = stderr().flush();
+    }
+
+    /// Shows how much of the work after the recording is left.
+    pub(super) fn show_naming(&self, addresses: usize) {
+        if self.enabled {
+            let _ = write!(
+                stderr(),
+                "\r\x1b[KReading symbols: {addresses} addresses left (Control-C goes without)"
+            );
+            let _ = stderr().flush();
+        }
     }
 
     /// Removes the line.

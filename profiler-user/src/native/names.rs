@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 
@@ -219,19 +218,6 @@ impl NativeNames {
     #[must_use]
     pub fn outstanding(&self) -> usize {
         self.outstanding
-    }
-
-    /// Waits for some names to arrive, `patience` at most.
-    pub fn wait(&mut self, frames: &mut impl Intern, patience: Duration) {
-        self.flush();
-        let end = Instant::now() + patience;
-        while self.outstanding > 0 {
-            let left = end.saturating_duration_since(Instant::now());
-            match self.answered.recv_timeout(left) {
-                Ok(answers) => self.take(answers, frames),
-                Err(_) => break,
-            }
-        }
     }
 
     /// Settles what has no names, and returns what each place holder stands for.

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::aggregate::Aggregator;
-use crate::bpf::{Kernel, LoadError, Options, Ring, Rings, Sampler};
+use crate::bpf::{self, Kernel, LoadError, Options, Ring, Rings, Sampler};
 use crate::decode::{Event, decode};
 use crate::filter::Filter;
 use crate::profile::Profile;
@@ -33,6 +33,9 @@ pub use summary::{NativeSummary, Summary};
 const DRAIN_EVERY: Duration = Duration::from_millis(100);
 /// How long a recording waits for the unwind tables of what runs already, before it begins.
 const PREPARE_AT_MOST: Duration = Duration::from_secs(2);
+/// How long the end of a recording waits for symbols, and how often it looks: the largest debug information takes seconds.
+const NAMES_AT_MOST: Duration = Duration::from_secs(120);
+const NAMES_EVERY: Duration = Duration::from_millis(20);
 /// How often the list of online CPUs is compared.
 const HOTPLUG_EVERY: Duration = Duration::from_secs(1);
 /// How often processes are judged anew that may have changed their user.
@@ -127,13 +130,21 @@ pub struct Recorder {
 
 /// What a progress display wants to know.
 #[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// Since the first possible sample.
-    pub elapsed: Duration,
-    /// Delivered samples.
-    pub samples: u64,
-    /// Processes profiled now.
-    pub processes: usize,
+pub enum Progress {
+    /// Samples are being taken.
+    Recording {
+        /// Since the first possible sample.
+        elapsed: Duration,
+        /// Delivered samples.
+        samples: u64,
+        /// Processes profiled now.
+        processes: usize,
+    },
+    /// That is over, and symbols are still being read.
+    Naming {
+        /// Addresses without a name yet.
+        addresses: usize,
+    },
 }
 
 impl Recorder {
@@ -149,7 +160,11 @@ impl Recorder {
             sample_ring_bytes: ring_bytes(settings.rate_hz),
             max_processes: MAX_PROCESSES,
             measure_self: false,
-            native: settings.native.map(|_| native::CAPACITY),
+            native: match settings.native {
+                None => bpf::Native::None,
+                Some(NativeFrames::Kernel) => bpf::Native::Kernel,
+                Some(NativeFrames::Relevant | NativeFrames::All) => bpf::Native::User(native::CAPACITY),
+            },
         };
         let (mut kernel, rings) = Kernel::load(&options)?;
         let mut tracker = Tracker::new(settings.target.clone(), settings.filter.clone());
@@ -226,6 +241,7 @@ impl Recorder {
         for sample in self.assembly.finish() {
             self.naming.add(&sample, &mut self.tracker)?;
         }
+        self.wait_for_names(&mut on_progress).await?;
         let (mut summary, mut profile) = self.naming.finish(&self.kernel, &self.assembly, &self.tracker)?;
         summary.undecodable = self.undecodable;
         summary.cpus = cpus;
@@ -291,7 +307,7 @@ impl Recorder {
                 }
                 _ = drain.tick() => {
                     self.drain()?;
-                    on_progress(Progress {
+                    on_progress(Progress::Recording {
                         elapsed: started.elapsed(),
                         samples: self.assembly.samples(),
                         processes: self.tracker.alive(),
@@ -382,6 +398,27 @@ impl Recorder {
             &mut self.undecodable,
         )?;
         self.follow()
+    }
+
+    /// Waits for symbols that are still being read; Ctrl-C goes without them.
+    async fn wait_for_names(&mut self, on_progress: &mut impl FnMut(Progress)) -> Result<(), RecordError> {
+        let io = |what| move |source| RecordError::Io { what, source };
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(io("SIGINT"))?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(io("SIGTERM"))?;
+        let mut look = every(NAMES_EVERY);
+        let end = Instant::now() + NAMES_AT_MOST;
+        loop {
+            let addresses = self.naming.collect_names();
+            if addresses == 0 || Instant::now() >= end {
+                return Ok(());
+            }
+            on_progress(Progress::Naming { addresses });
+            tokio::select! {
+                _ = interrupt.recv() => return Ok(()),
+                _ = terminate.recv() => return Ok(()),
+                _ = look.tick() => {}
+            }
+        }
     }
 
     /// Native frames of processes that have just come.

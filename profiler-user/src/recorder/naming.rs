@@ -4,7 +4,6 @@
 //! allowed no further program. Then the kernel half sends them with a later sample, and this one waits for them.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use super::assembly::{Assembly, Sample};
 use super::native::{Native, Place};
@@ -21,8 +20,6 @@ use crate::threading::ThreadNames;
 
 /// Drains of the ring that a sample waits for definitions; those of a process that is gone are kept no longer.
 const PATIENCE: u64 = 2;
-/// How long the end of a recording waits for symbols: the largest debug information takes seconds.
-const NAMES_AT_MOST: Duration = Duration::from_secs(120);
 /// Samples that wait, at most.
 const MAX_WAITING: usize = 8192;
 
@@ -127,7 +124,14 @@ impl Naming {
         self.release(|waiting| drains - waiting.since >= PATIENCE)
     }
 
-    /// Nothing comes any more: waits for names that are still being looked for, and gives the result.
+    /// Takes in names of native addresses that have arrived; how many are still missing.
+    pub(super) fn collect_names(&mut self) -> usize {
+        let Some(native) = &mut self.native else { return 0 };
+        native.end_drain(&mut self.symbolizer);
+        native.names.outstanding()
+    }
+
+    /// Nothing comes any more: gives the result.
     pub(super) fn finish(
         mut self,
         kernel: &Kernel,
@@ -144,11 +148,12 @@ impl Naming {
         } = self;
         let mut summary = Summary::collect(kernel, assembly, &aggregator, &symbolizer);
         let mut late = Vec::new();
-        if let Some(mut native) = native {
-            native.names.wait(&mut symbolizer, NAMES_AT_MOST);
+        if let Some(native) = native {
+            let is_kernel_only = native.is_kernel_only();
             let unnamed;
             (late, unnamed) = native.names.finish(&mut symbolizer);
             summary.native = Some(NativeSummary {
+                is_kernel_only,
                 counts: native.counts,
                 tables: native.tables.statistics(),
                 unnamed,

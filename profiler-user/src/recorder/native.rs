@@ -30,6 +30,8 @@ const WRITTEN_AT_ONCE: usize = 64;
 /// What the user wants to see of native code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NativeFrames {
+    /// The kernel's frames only.
+    Kernel,
     /// Not the interpreter's own machinery.
     Relevant,
     /// Everything.
@@ -69,6 +71,7 @@ pub struct NativeCounts {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Native {
+    shown: NativeFrames,
     pub(super) tables: Tables,
     pub(super) names: NativeNames,
     pub(super) counts: NativeCounts,
@@ -86,6 +89,7 @@ impl Native {
             source,
         };
         Ok(Self {
+            shown,
             tables: Tables::new(CAPACITY).map_err(io)?,
             names: NativeNames::start(shown == NativeFrames::All).map_err(io)?,
             mmaps: MmapEvents::start().map_err(LoadError::from)?,
@@ -97,8 +101,17 @@ impl Native {
         })
     }
 
+    /// Whether user frames are left out.
+    pub(super) fn is_kernel_only(&self) -> bool {
+        self.shown == NativeFrames::Kernel
+    }
+
     /// Gives new processes their lists of mappings, and those that have opened libraries new ones.
     pub(super) fn follow(&mut self, kernel: &mut Kernel, tracker: &mut Tracker) -> Result<(), LoadError> {
+        let arrived = tracker.take_arrived();
+        if self.is_kernel_only() {
+            return Ok(());
+        }
         let mapped = &mut self.mapped;
         let is_lossy = self.mmaps.drain(|pid| mapped.extend(tracker.current(pid)));
         if is_lossy {
@@ -106,7 +119,7 @@ impl Native {
         }
         // Not those that a filter excludes.
         mapped.retain(|key| self.tables.space_of(*key).is_some());
-        for arrival in tracker.take_arrived() {
+        for arrival in arrived {
             let key = arrival.process;
             // The child's entry is a copy of its parent's: nothing to write.
             if let Some(parent) = arrival.parent

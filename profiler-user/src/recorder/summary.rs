@@ -49,6 +49,8 @@ pub struct Summary {
 /// What became of native frames.
 #[derive(Clone, Debug)]
 pub struct NativeSummary {
+    /// Only the kernel's frames were asked for.
+    pub is_kernel_only: bool,
     /// How the stacks fared.
     pub counts: NativeCounts,
     /// The unwind tables.

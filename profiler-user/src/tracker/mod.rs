@@ -7,6 +7,7 @@
 
 mod family;
 mod looks;
+mod tracked;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,12 +21,13 @@ use crate::decode::{ProcessChange, ProcessView};
 use crate::filter::Filter;
 use crate::identity::{Identities, Identity};
 use crate::interpreter::{Finding, Inspector, Interpreter};
-use crate::process::root::{Root, RootId};
+use crate::process::root::Root;
 use crate::process::{self, is_alive};
 use crate::survey;
 
 use self::family::descendants;
 use self::looks::Looks;
+pub use self::tracked::{Arrival, Refusal, TrackedProcess};
 
 /// What is profiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,41 +41,6 @@ pub enum Target {
         /// Whether their children, and theirs, are profiled too.
         follow_children: bool,
     },
-}
-
-/// A process that runs a supported interpreter.
-#[derive(Clone, Debug)]
-pub struct TrackedProcess {
-    /// Who it is; that of its parent for a child that did not change since.
-    pub identity: Arc<Identity>,
-    /// Whether `identity` is its parent's: a child may have changed since.
-    pub is_inherited: bool,
-    /// Whether the filter wants it: only then it is sampled.
-    pub admitted: bool,
-    /// Arguments joined by spaces.
-    pub command_line: String,
-    /// What it runs.
-    pub interpreter: Box<Interpreter>,
-    /// Its root directory.
-    pub root: Option<RootId>,
-}
-
-/// A process that is sampled from now on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrival {
-    /// Which.
-    pub process: ProcessKey,
-    /// Whose copy it is, for a forked child that has not changed since.
-    pub parent: Option<ProcessKey>,
-}
-
-/// An interpreter that is not profiled, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Refusal {
-    /// One of the processes.
-    pub pid: u32,
-    /// What it runs, and the reason.
-    pub text: String,
 }
 
 /// See the module.
@@ -298,6 +265,10 @@ impl Tracker {
         self.refusals.values()
     }
 
+    fn arrive(&mut self, process: ProcessKey, parent: Option<ProcessKey>) {
+        self.arrived.push(Arrival { process, parent });
+    }
+
     fn follow(&mut self, pid: u32) {
         if self.target != Target::All {
             self.followed.insert(pid);
@@ -332,10 +303,7 @@ impl Tracker {
         match parent {
             Some(parent) => {
                 if parent.admitted {
-                    self.arrived.push(Arrival {
-                        process: key,
-                        parent: parent_key,
-                    });
+                    self.arrive(key, parent_key);
                 }
                 let copied = self.flags_of(parent.admitted);
                 let child = TrackedProcess {
@@ -453,10 +421,7 @@ impl Tracker {
         );
         self.current.insert(pid, key);
         if admitted {
-            self.arrived.push(Arrival {
-                process: key,
-                parent: None,
-            });
+            self.arrive(key, None);
         }
         if let Err(error) = kernel.set_process(pid, &entry) {
             let text = format!("no room for another process ({error})");
@@ -513,15 +478,13 @@ impl Tracker {
             return Ok(());
         };
         let admitted = self.filter.admits(pid, &identity);
-        if admitted && !process.admitted {
-            self.arrived.push(Arrival {
-                process: key,
-                parent: None,
-            });
-        }
+        let is_new = admitted && !process.admitted;
         process.admitted = admitted;
         process.identity = Arc::new(identity);
         process.is_inherited = false;
+        if is_new {
+            self.arrive(key, None);
+        }
         kernel.change_process(key, |entry| entry.flags = self.flags_of(admitted))
     }
 

@@ -54,7 +54,7 @@ pub(super) fn run(window: Duration) -> anyhow::Result<()> {
     drop(sampler);
     let of = |value: fn(&(f64, f64)) -> f64| median(&mut pairs.iter().map(value).collect::<Vec<_>>());
     println!(
-        "\nAn interrupt by `bpf_stats`, {RATE_HZ} Hz, medians of {PAIRS} pairs of windows, {python}\n\n\
+        "An interrupt by `bpf_stats`, {RATE_HZ} Hz, medians of {PAIRS} pairs of windows, {python}\n\n\
          | in a process without Python ns | in one that is filtered out ns | difference ns | out / without |\n\
          |---:|---:|---:|---:|\n| {:.0} | {:.0} | {:+.0} | {:.2} |",
         of(|pair| pair.0),

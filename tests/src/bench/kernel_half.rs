@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use profiler_common::benchmark::{BUCKET_NS, Timed};
-use pyebpf::bpf::{Kernel, Options};
+use pyebpf::bpf::{Kernel, Native, Options};
 use pyebpf::filter::Filter;
 use pyebpf::tracker::{Target, Tracker};
 
@@ -37,7 +37,7 @@ pub(super) fn verified_instructions() -> anyhow::Result<()> {
 /// One row per interpreter.
 pub(super) fn walk(window: Duration) -> anyhow::Result<()> {
     println!(
-        "\n{DEPTH} frames, {RATE_HZ} Hz, medians of {ROUNDS} alternating windows, clock reading subtracted\n"
+        "{DEPTH} frames, {RATE_HZ} Hz, medians of {ROUNDS} alternating windows, clock reading subtracted\n"
     );
     println!(
         "| interpreter | thread state ns | walk ns | whole sample ns | one 80-byte read per frame ns | walk / reads | (thread state + walk) / reads | `bpf_stats` mean ns of all interrupts |"
@@ -124,15 +124,15 @@ pub(super) fn options(measure_self: bool) -> Options {
         watch_cgroups: false,
         watch_names: false,
         measure_self,
-        native: None,
+        native: Native::None,
     }
 }
 
 /// Every row of the kernel half's self-measurement.
-struct Histograms(Vec<(Timed, Vec<u64>)>);
+pub(super) struct Histograms(Vec<(Timed, Vec<u64>)>);
 
 impl Histograms {
-    fn read(kernel: &Kernel) -> Self {
+    pub(super) fn read(kernel: &Kernel) -> Self {
         Self(
             Timed::ALL
                 .iter()
@@ -142,7 +142,7 @@ impl Histograms {
     }
 
     /// Median of what was entered since, nanoseconds.
-    fn median_since(&self, before: &Self, row: Timed) -> Option<f64> {
+    pub(super) fn median_since(&self, before: &Self, row: Timed) -> Option<f64> {
         let find = |set: &Self| {
             set.0
                 .iter()

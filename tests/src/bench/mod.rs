@@ -3,6 +3,7 @@
 mod bpf_stats;
 mod filtered_out;
 mod kernel_half;
+mod native;
 mod target;
 mod user_half;
 mod workload;
@@ -13,24 +14,71 @@ use anyhow::ensure;
 
 use crate::python::{self, Python};
 
-/// Runs everything; `seconds` is the length of one measuring window.
+/// A group of rows.
+struct Part {
+    name: &'static str,
+    heading: &'static str,
+    run: fn(Duration) -> anyhow::Result<()>,
+}
+
+const PARTS: &[Part] = &[
+    Part {
+        name: "verifier",
+        heading: "Kernel half: verified instructions",
+        run: |_| kernel_half::verified_instructions(),
+    },
+    Part {
+        name: "walk",
+        heading: "Kernel half: a sample",
+        run: kernel_half::walk,
+    },
+    Part {
+        name: "filtered-out",
+        heading: "Kernel half: an interrupt in a process that is filtered out",
+        run: filtered_out::run,
+    },
+    Part {
+        name: "native",
+        heading: "Native frames",
+        run: native::run,
+    },
+    Part {
+        name: "user",
+        heading: "User half",
+        run: user_half::run,
+    },
+    Part {
+        name: "target",
+        heading: "Target",
+        run: target::run,
+    },
+];
+
+/// Runs all parts, or those that are named; `seconds` is the length of one measuring window.
 ///
 /// # Errors
-/// When a program cannot be started or loaded.
-pub fn run(seconds: u64) -> anyhow::Result<()> {
+/// When a part is unknown, or a program cannot be started or loaded.
+pub fn run(seconds: u64, wanted: &[String]) -> anyhow::Result<()> {
     ensure!(
         rustix::process::geteuid().is_root(),
         "benchmarks load BPF programs: run as root"
     );
-    let window = Duration::from_secs(seconds);
-    println!("## Kernel half\n");
-    kernel_half::verified_instructions()?;
-    kernel_half::walk(window)?;
-    filtered_out::run(window)?;
-    println!("\n## User half\n");
-    user_half::run(window)?;
-    println!("\n## Target\n");
-    target::run(window)
+    let names: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
+    for name in wanted {
+        ensure!(
+            names.contains(&name.as_str()),
+            "no part {name:?}; there are {}",
+            names.join(", ")
+        );
+    }
+    for part in PARTS {
+        if wanted.is_empty() || wanted.iter().any(|name| name == part.name) {
+            println!("## {}\n", part.heading);
+            (part.run)(Duration::from_secs(seconds))?;
+            println!();
+        }
+    }
+    Ok(())
 }
 
 /// Interpreters whose language the measured program is written in.

@@ -21,7 +21,7 @@ const VERSIONS: [(u8, u8); 3] = [(3, 8), (3, 11), (3, 13)];
 pub(super) fn run(window: Duration) -> anyhow::Result<()> {
     println!("30 frames, pinned, {PAIRS} pairs of windows at {RATE_HZ} Hz\n");
     println!(
-        "| interpreter | throughput on / off | range | loss per sample us | at 99 Hz (derived) |\n|---|---:|---|---:|---:|"
+        "| interpreter | options | throughput on / off | range | loss per sample us | at 99 Hz (derived) |\n|---|---|---:|---|---:|---:|"
     );
     for version in VERSIONS {
         let Some(python) = super::pythons().find(|python| (python.version.0, python.version.1) == version)
@@ -29,25 +29,28 @@ pub(super) fn run(window: Duration) -> anyhow::Result<()> {
             continue;
         };
         let mut spin = Spin::start(python, 30)?;
-        let mut ratios = Vec::new();
-        for _ in 0..PAIRS {
-            ratios.push(pair(&mut spin, window)?);
+        for options in [&[][..], &["--native"]] {
+            let mut ratios = Vec::new();
+            for _ in 0..PAIRS {
+                ratios.push(pair(&mut spin, options, window)?);
+            }
+            let (low, high) = ratios
+                .iter()
+                .fold((f64::MAX, 0.0f64), |(low, high), r| (low.min(*r), high.max(*r)));
+            let ratio = median(&mut ratios);
+            let loss_us = (1.0 - ratio) * 1e6 / f64::from(RATE_HZ);
+            println!(
+                "| {python} | {} | {ratio:.3} | {low:.3} - {high:.3} | {loss_us:.1} | {:.5} |",
+                options.join(" "),
+                1.0 - loss_us * 99.0 / 1e6
+            );
         }
-        let (low, high) = ratios
-            .iter()
-            .fold((f64::MAX, 0.0f64), |(low, high), r| (low.min(*r), high.max(*r)));
-        let ratio = median(&mut ratios);
-        let loss_us = (1.0 - ratio) * 1e6 / f64::from(RATE_HZ);
-        println!(
-            "| {python} | {ratio:.3} | {low:.3} - {high:.3} | {loss_us:.1} | {:.5} |",
-            1.0 - loss_us * 99.0 / 1e6
-        );
     }
     Ok(())
 }
 
 /// Throughput with recording divided by throughput without.
-fn pair(spin: &mut Spin, window: Duration) -> anyhow::Result<f64> {
+fn pair(spin: &mut Spin, options: &[&str], window: Duration) -> anyhow::Result<f64> {
     let off = throughput(spin, window)?;
     let mut child = Command::new(profiler::binary()?)
         .args([
@@ -57,6 +60,7 @@ fn pair(spin: &mut Spin, window: Duration) -> anyhow::Result<f64> {
             "-r",
             &RATE_HZ.to_string(),
         ])
+        .args(options)
         .args([
             "-d",
             &(window.as_secs() + 3).to_string(),

@@ -6,9 +6,16 @@
 use tests::bench;
 
 fn main() -> anyhow::Result<()> {
-    let seconds = std::env::args()
-        .nth(1)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(2);
-    bench::run(seconds)
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.peek().is_some_and(|argument| argument == "--help") {
+        println!(
+            "[SECONDS OF A WINDOW] [PART ...], such as `1 filtered-out`; everything in windows of 2 s by default"
+        );
+        return Ok(());
+    }
+    let seconds = arguments.peek().and_then(|text| text.parse().ok());
+    if seconds.is_some() {
+        arguments.next();
+    }
+    bench::run(seconds.unwrap_or(2), &arguments.collect::<Vec<_>>())
 }

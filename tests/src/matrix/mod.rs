@@ -27,7 +27,8 @@ use crate::workload::{Facts, TrueFrame, Workload, script};
 
 /// CPU seconds of each burn, and the rate that makes 100 samples of it.
 const SECONDS: &str = "0.1";
-const OPTIONS: &[&str] = &["--full-filenames", "-t", "-s"];
+/// Options of a recording that can be compared with what a program burned.
+pub const OPTIONS: &[&str] = &["--full-filenames", "-t", "-s"];
 const RATE_HZ: u32 = 997;
 
 /// One program.
@@ -244,6 +245,15 @@ fn burns(facts: &Facts) -> anyhow::Result<Vec<Burn>> {
     }
     anyhow::ensure!(!burns.is_empty(), "the program burned nothing");
     Ok(burns)
+}
+
+/// Compares the samples of a recording with what programs say that they burned: every burn has its samples, with its
+/// stack, in its process and thread. The recording was made with [`OPTIONS`].
+///
+/// # Errors
+/// What was found instead.
+pub fn check_burns(facts: &Facts, recorded: &Recorded) -> anyhow::Result<String> {
+    verdict::on_everything(&burns(facts)?, recorded)
 }
 
 /// A program that ran on an interpreter.

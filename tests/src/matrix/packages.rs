@@ -90,6 +90,38 @@ pub fn folder(package: &str, python: &Python) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
+/// The folder of a program with all that it needs, as `pip` of this interpreter installs it, which may compile it;
+/// installs it when it is not there yet. Its commands are in `bin`.
+///
+/// # Errors
+/// When pip fails.
+pub fn program(package: &str, python: &Python) -> anyhow::Result<PathBuf> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock();
+    let folder = cache()?.join(format!("{package}-for-{}", python.slug()));
+    if folder.exists() {
+        return Ok(folder);
+    }
+    eprintln!("  installing {package} for {python} in {}", folder.display());
+    let unfinished = tempfile::tempdir_in(cache()?)?;
+    let output = python
+        .command()
+        .args(["-m", "pip", "install", "--quiet", "--target"])
+        .arg(unfinished.path())
+        .arg(package)
+        .output()
+        .context("starting pip")?;
+    if !output.status.success() {
+        bail!(
+            "pip installs no {package} for {python}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    std::fs::rename(unfinished.keep(), &folder)?;
+    readable_by_all(&folder)?;
+    Ok(folder)
+}
+
 fn readable_by_all(folder: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))?;

@@ -68,6 +68,18 @@ pub(super) fn all(
         .collect()
 }
 
+/// The verdict on whole stacks of programs that do more than burning.
+pub(super) fn on_everything(burns: &[Burn], recorded: &Recorded) -> anyhow::Result<String> {
+    let samples = of_program(burns, &recorded.stacks);
+    compare(
+        Aspect::Everything,
+        burns,
+        &samples,
+        recorded.report.rate_hz,
+        f64::INFINITY,
+    )
+}
+
 /// The samples of all processes that burned, by thread where a thread is known.
 fn of_program(burns: &[Burn], stacks: &Folded) -> Folded {
     stacks.filter(|stack| {

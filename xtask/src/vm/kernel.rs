@@ -27,7 +27,10 @@ pub(super) fn fetch(row: &KernelRow, refresh: bool) -> anyhow::Result<Kernel> {
         row.package, row.suite
     );
     let archive = Archive::open(&row.suite)?;
-    let package = archive.dependency(&row.package, "linux-image-")?;
+    // An older kernel is no longer what a package without a version needs: its row names the image itself.
+    let package = archive
+        .dependency(&row.package, "linux-image-")
+        .unwrap_or_else(|_| row.package.clone());
     // Filled elsewhere and renamed: a stopped download never looks complete.
     let partial = dir.with_extension(format!("{}.partial", std::process::id()));
     // From 7.0 on the image is in a package of its own, which that one needs.

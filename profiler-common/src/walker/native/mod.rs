@@ -6,6 +6,8 @@
 
 mod aarch64;
 mod search;
+#[cfg(test)]
+mod tests;
 mod x86_64;
 
 pub use aarch64::Aarch64;

@@ -14,6 +14,7 @@ use std::path::Path;
 use blazesym::symbolize::source::{Elf, Source};
 use blazesym::symbolize::{CodeInfo, Input, Reason, Sym, Symbolized, Symbolizer};
 
+use super::aliases::Aliases;
 use super::copy::Copy;
 use super::demangle::demangle;
 use super::headers::{CopyError, DebugReference};
@@ -35,7 +36,9 @@ pub fn take_in(source: &File) -> bool {
     let Ok(copy) = Copy::new(source, true, &RandomState::new()) else {
         return false;
     };
-    let plt = Plt::read(source, &copy);
+    let (plt, aliases) = (Plt::read(source, &copy), Aliases::read(source, &copy.dynamic));
+    let plain = aliases.plain(0, "__name");
+    assert!(plain == "__name" || plain == "name");
     for section in &copy.code {
         let last = section.address.saturating_add(section.size.min(64));
         for address in section.address..last {
@@ -53,6 +56,7 @@ pub fn take_in(source: &File) -> bool {
 pub(super) struct Image {
     copy: Copy,
     plt: Plt,
+    aliases: Aliases,
     /// Holds no more than the copy; dropped with it.
     symbolizer: Symbolizer,
 }
@@ -66,6 +70,7 @@ impl Image {
     ) -> Result<Self, CopyError> {
         let copy = Copy::new(source, with_debug_info, hasher)?;
         let plt = Plt::read(source, &copy);
+        let aliases = Aliases::read(source, &copy.dynamic);
         let symbolizer = Symbolizer::builder()
             .enable_demangling(false)
             .enable_auto_reload(false)
@@ -74,6 +79,7 @@ impl Image {
         Ok(Self {
             copy,
             plt,
+            aliases,
             symbolizer,
         })
     }
@@ -104,22 +110,27 @@ impl Image {
         }
     }
 
+    /// Other names of its functions: for a debug file, which has none, those of the file it belongs to.
+    pub(super) fn aliases(&self) -> &Aliases {
+        &self.aliases
+    }
+
     /// Names at an address, innermost first; empty when no symbol covers it.
-    pub(super) fn names(&self, address: u64) -> Vec<WireName> {
+    pub(super) fn names(&self, address: u64, aliases: &Aliases) -> Vec<WireName> {
         if let Some(name) = self.plt.name(address) {
             return vec![WireName::plain(name)];
         }
         let with_lines = self
             .copy
             .has_debug_info
-            .then(|| self.find(address, true))
+            .then(|| self.find(address, true, aliases))
             .flatten();
         with_lines
-            .or_else(|| self.find(address, false))
+            .or_else(|| self.find(address, false, aliases))
             .unwrap_or_default()
     }
 
-    fn find(&self, address: u64, debug_info: bool) -> Option<Vec<WireName>> {
+    fn find(&self, address: u64, debug_info: bool, aliases: &Aliases) -> Option<Vec<WireName>> {
         let mut elf = Elf::new(format!("/proc/self/fd/{}", self.copy.file.as_raw_fd()));
         elf.debug_syms = debug_info;
         let source = Source::Elf(elf);
@@ -129,7 +140,11 @@ impl Image {
                 .symbolize_single(&source, Input::VirtOffset(address))
         };
         match catch_unwind(AssertUnwindSafe(ask)) {
-            Ok(Ok(Symbolized::Sym(symbol))) => self.covers(&symbol, address).then(|| names_of(&symbol))?,
+            Ok(Ok(Symbolized::Sym(symbol))) => {
+                let function = aliases.plain(symbol.addr, &symbol.name);
+                self.covers(&symbol, address)
+                    .then(|| names_of(&symbol, function))?
+            }
             Ok(Ok(Symbolized::Unknown(Reason::UnknownAddr | Reason::MissingSyms))) => None,
             Ok(Ok(Symbolized::Unknown(reason))) => {
                 log::debug!("symbol at {address:#x}: {reason}");
@@ -161,12 +176,12 @@ impl Image {
     }
 }
 
-/// `None` when the symbol has no name.
-fn names_of(symbol: &Sym<'_>) -> Option<Vec<WireName>> {
-    if symbol.name.is_empty() {
+/// What `symbol` says, whose name is to be `function`; `None` when it has no name.
+fn names_of(symbol: &Sym<'_>, function: &str) -> Option<Vec<WireName>> {
+    if function.is_empty() {
         return None;
     }
-    let function = name(&symbol.name, symbol.code_info.as_deref(), false);
+    let function = name(function, symbol.code_info.as_deref(), false);
     let inlined = symbol.inlined.iter().rev().take(MAX_INLINED);
     let inlined = inlined
         .filter(|inlined| !inlined.name.is_empty())

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `file` | a mapped file and its debug file: where they are, opened without being led astray |
 //! | `client`, `protocol` | the worker process: started, asked, ended when it does not answer |
-//! | `worker`, `image`, `headers`, `copy`, `plt`, `demangle` | in that process: a private copy of the symbols, blazesym on it |
+//! | `worker`, `image`, `headers`, `copy`, `plt`, `aliases`, `demangle` | in that process: a private copy of the symbols, blazesym on it |
 //! | `kernel`, `perf_map` | what needs no ELF file: `/proc/kallsyms`, maps written by programs with a JIT |
 //!
 //! Everything is cached here: a file by what it is, a name by the content of its file, so that a second process with the same
@@ -14,6 +14,7 @@
 //! [`NativeSymbolizer::resolve_user`] blocks while the worker reads, up to some seconds for large debug information: it
 //! belongs off the path that drains the rings. The symbolizer is `Send`.
 
+mod aliases;
 mod cache;
 mod client;
 mod copy;

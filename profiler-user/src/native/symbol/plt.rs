@@ -19,6 +19,8 @@ use super::headers::{DynamicTables, Section, read};
 const MAX_STUB_BYTES: u64 = 4 << 20;
 /// Bytes of a table that is read for names of stubs, at most.
 const MAX_TABLE_BYTES: u64 = 32 << 20;
+/// Bytes of a name that are read; the rest is cut off.
+const MAX_NAME: usize = 4096;
 /// Instructions of a stub before its jump.
 const MAX_INSTRUCTIONS: usize = 3;
 
@@ -89,14 +91,14 @@ fn slot_of_stub(section: &Section, code: &[u8], address: u64) -> Option<u64> {
 }
 
 fn slots(source: &File, tables: &DynamicTables) -> Option<HashMap<u64, String>> {
-    let load = |range: Option<(u64, u64)>| {
-        let (offset, size) = range?;
-        (size <= MAX_TABLE_BYTES).then(|| read(source, offset, size).ok())?
-    };
-    let symbols = load(tables.symbols)?;
-    let strings = load(tables.strings)?;
+    let symbols = table(source, tables.symbols)?;
+    let strings = table(source, tables.strings)?;
     let mut slots = HashMap::new();
-    for relocations in tables.relocations.iter().filter_map(|range| load(*range)) {
+    for relocations in tables
+        .relocations
+        .iter()
+        .filter_map(|range| table(source, *range))
+    {
         for relocation in items::<Rela64<LE>>(&relocations) {
             let info = relocation.r_info.get(LE);
             let (symbol, kind) = (info >> 32, info & 0xffff_ffff);
@@ -110,18 +112,28 @@ fn slots(source: &File, tables: &DynamicTables) -> Option<HashMap<u64, String>> 
     Some(slots)
 }
 
+/// One of the dynamic linker's tables; `None` when there is none, or it is too large.
+pub(super) fn table(source: &File, range: Option<(u64, u64)>) -> Option<Vec<u8>> {
+    let (offset, size) = range?;
+    (size <= MAX_TABLE_BYTES).then(|| read(source, offset, size).ok())?
+}
+
 fn symbol_name(symbols: &[u8], strings: &[u8], index: u64) -> Option<String> {
     let start = usize::try_from(index).ok()?.checked_mul(size_of::<Sym64<LE>>())?;
     let (symbol, _) = from_bytes::<Sym64<LE>>(symbols.get(start..)?).ok()?;
-    let name = strings.get(symbol.st_name.get(LE) as usize..)?;
-    let name = name
-        .split(|&byte| byte == 0)
-        .next()
-        .filter(|name| !name.is_empty())?;
+    let name = string(strings, symbol.st_name.get(LE)).filter(|name| !name.is_empty())?;
     Some(super::demangle::demangle(&String::from_utf8_lossy(name)))
 }
 
-fn items<T: Pod>(bytes: &[u8]) -> impl Iterator<Item = &T> {
+/// A name in a string table, as far as anybody would read it.
+pub(super) fn string(strings: &[u8], start: u32) -> Option<&[u8]> {
+    let rest = strings.get(start as usize..)?;
+    let rest = rest.get(..MAX_NAME).unwrap_or(rest);
+    rest.split(|&byte| byte == 0).next()
+}
+
+/// The entries of a table; what is left of the last one is skipped.
+pub(super) fn items<T: Pod>(bytes: &[u8]) -> impl Iterator<Item = &T> {
     bytes
         .chunks_exact(size_of::<T>())
         .filter_map(|item| Some(from_bytes::<T>(item).ok()?.0))

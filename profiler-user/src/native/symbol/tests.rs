@@ -232,6 +232,22 @@ fn code_without_a_symbol_is_not_given_its_neighbours_name() {
 }
 
 #[test]
+fn a_function_is_called_what_its_callers_call_it() {
+    let source = "#include <stdio.h>\n#include <unistd.h>\n\
+        extern \"C\" __attribute__((noinline)) void *__lib_work() { return __builtin_return_address(0); }\n\
+        extern \"C\" void *work() __attribute__((weak, alias(\"__lib_work\")));\n\
+        int main() { printf(\"%p\\n\", (char *)work + 1); work(); fflush(stdout); pause(); }\n";
+    for options in [&["-rdynamic"][..], &["-rdynamic", "-g"], &["-rdynamic", "-s"]] {
+        let program = Program::compile(source, options);
+        let name = names(&program);
+        assert!(
+            name == "work (program)" || name == "work (program.cpp:3)",
+            "{options:?}: {name}"
+        );
+    }
+}
+
+#[test]
 fn a_place_outside_of_the_file_is_not_code() {
     let program = Program::compile(INLINES, &[]);
     let running = program.start();

@@ -183,7 +183,7 @@ impl Entry {
         let address = self.code.address_of(place).ok_or(Unknown::NotCode)?;
         let images = self.debug.iter().chain([&self.code]);
         images
-            .map(|image| image.names(address))
+            .map(|image| image.names(address, self.code.aliases()))
             .find(|names| !names.is_empty())
             .ok_or(Unknown::NoSymbol)
     }

@@ -9,7 +9,7 @@ use gimli::{FrameDescriptionEntry, UnwindContext, UnwindSection};
 use profiler_common::unwind::{MAX_BLOCK_ROWS, Row};
 
 use super::frame_pointers;
-use super::gaps;
+use super::gaps::{Gaps, Undescribed};
 use super::image::{Bytes, Image, TableError};
 use super::index::{Entry, Index, Slice};
 use super::rows::{NO_RULE, Rules};
@@ -47,6 +47,7 @@ pub struct FileTables {
     image: Image,
     index: Option<Index>,
     context: UnwindContext<usize>,
+    undescribed: Undescribed,
 }
 
 impl FileTables {
@@ -61,6 +62,7 @@ impl FileTables {
             image,
             index,
             context: UnwindContext::new(),
+            undescribed: Undescribed::default(),
         })
     }
 
@@ -78,7 +80,19 @@ impl FileTables {
         let range = self.image.block_range(block).ok_or(TableError::Malformed)?;
         let described = self.described(&range)?;
         let text = Text::read(&self.image, &range)?;
-        let pieces = gaps::fill(&self.image, described, &range, &text);
+        let next = match &mut self.index {
+            Some(index) => index.next_start(&self.image, range.end)?,
+            None => None,
+        };
+        let mut gaps = Gaps {
+            image: &self.image,
+            range: range.clone(),
+            text: &text,
+            undescribed: &mut self.undescribed,
+            pieces: Vec::with_capacity(described.len() + 16),
+        };
+        gaps.fill(described, next)?;
+        let pieces = gaps.pieces;
         let mut compiled = rows(&pieces, &range);
         compiled.frame_pointers = frame_pointers::at_every_call(self.image.machine, &pieces, &range, &text);
         Ok(compiled)

@@ -6,13 +6,15 @@
 
 use std::ops::Range;
 
-use iced_x86::{Code, Decoder, DecoderOptions};
+use iced_x86::{Decoder, DecoderOptions};
 use memchr::memmem;
 use profiler_common::unwind::Row;
 
+use super::code::{self, MAX_CODE_BYTES};
 use super::file::{Piece, Text};
-use super::image::{Image, Machine};
+use super::image::{Image, Machine, TableError};
 use super::rows::{END, NO_RULE, signal};
+use super::symbols;
 
 /// Padding between two functions, at most.
 const MAX_PADDING: u64 = 256;
@@ -29,66 +31,129 @@ const THREAD_START_X86_64: &[u8] = &[0x41, 0xff, 0xd1, 0x89, 0xc7, 0x31, 0xc0, 0
 /// `blr x1; mov x8, #__NR_exit; svc #0`: the same on aarch64.
 const THREAD_START_AARCH64: &[u8] = &[0x20, 0x00, 0x3f, 0xd6, 0xa8, 0x0b, 0x80, 0xd2, 0x01, 0, 0, 0xd4];
 
-/// Everything from the block's first byte to its last.
-pub(super) fn fill(image: &Image, described: Vec<Piece>, range: &Range<u64>, text: &Text) -> Vec<Piece> {
-    let mut pieces: Vec<Piece> = Vec::with_capacity(described.len() + 16);
-    let mut at = described
-        .first()
-        .map_or(range.start, |first| first.start.min(range.start));
-    for piece in described {
-        if piece.start > at {
-            gap(image, at..piece.start, range, text, &mut pieces);
-        }
-        at = piece.end;
-        join(&mut pieces, piece);
-    }
-    if at < range.end {
-        gap(image, at..range.end, range, text, &mut pieces);
-    }
-    pieces
+/// What was found out about the last long stretch: neighbouring blocks ask for the same.
+#[derive(Debug, Default)]
+pub(super) struct Undescribed {
+    range: Range<u64>,
+    pieces: Vec<Piece>,
+    /// First instructions of functions, from the file's symbols; read once.
+    symbols: Option<Vec<u64>>,
 }
 
-fn join(pieces: &mut Vec<Piece>, piece: Piece) {
-    match pieces.last_mut() {
-        Some(last) if last.row == piece.row && last.end == piece.start => last.end = piece.end,
-        _ => pieces.push(piece),
+impl Undescribed {
+    /// The rules of code in `range`, which nothing describes.
+    fn rules(&mut self, image: &Image, range: &Range<u64>) -> Result<&[Piece], TableError> {
+        if self.range != *range {
+            self.range = range.clone();
+            self.pieces.clear();
+            let bytes = range.end - range.start;
+            if image.machine == Machine::X86_64 && bytes <= MAX_CODE_BYTES {
+                let code = image.loaded(range.start, usize::try_from(bytes).unwrap_or(0))?;
+                let symbols = self.symbols.get_or_insert_with(|| symbols::functions(image));
+                let from = symbols.partition_point(|&symbol| symbol < range.start);
+                let inside = symbols[from..].iter().copied();
+                self.pieces = code::rules(range.start, &code, inside.take_while(|at| range.contains(at)));
+            }
+        }
+        Ok(&self.pieces)
     }
 }
 
-fn gap(image: &Image, gap: Range<u64>, range: &Range<u64>, text: &Text, pieces: &mut Vec<Piece>) {
-    let seen = gap.start.max(text.start)..gap.end.min(range.end).min(text.end());
-    let bytes = text.get(seen.clone()).unwrap_or_default();
-    if let Some(last) = pieces.last_mut()
-        && seen == gap
-        && gap.end - gap.start <= MAX_PADDING
-        && is_padding(image.machine, bytes)
-    {
-        last.end = gap.end;
-        return;
-    }
-    let mut at = gap.start;
-    for known in known(image, &gap, seen.start, bytes) {
-        if known.start < at {
-            continue;
-        }
-        let before = Piece {
-            start: at,
-            end: known.start,
-            row: NO_RULE,
+/// Fills one block.
+pub(super) struct Gaps<'a> {
+    pub(super) image: &'a Image,
+    pub(super) range: Range<u64>,
+    pub(super) text: &'a Text,
+    pub(super) undescribed: &'a mut Undescribed,
+    pub(super) pieces: Vec<Piece>,
+}
+
+impl Gaps<'_> {
+    /// Everything from the block's first byte to its last; `next` is where the file describes code again behind it.
+    pub(super) fn fill(&mut self, described: Vec<Piece>, next: Option<u64>) -> Result<(), TableError> {
+        let segment = self.segment();
+        let first = described.first().map_or(self.range.end, |first| first.start);
+        // The entry before the block is among those described, if there is one.
+        let mut at = if first > self.range.start {
+            segment.start.min(first)
+        } else {
+            first
         };
-        at = known.end;
-        if before.start < before.end {
-            join(pieces, before);
+        for piece in described {
+            if piece.start > at {
+                self.gap(at..piece.start)?;
+            }
+            at = piece.end;
+            self.join(piece);
         }
-        join(pieces, known);
+        if at < self.range.end {
+            let end = next.unwrap_or(segment.end).min(segment.end).max(self.range.end);
+            self.gap(at..end)?;
+        }
+        Ok(())
     }
-    if at < gap.end {
-        let rest = Piece {
-            start: at,
-            end: gap.end,
-            row: NO_RULE,
-        };
-        join(pieces, rest);
+
+    /// The segment of code that the block's text is in.
+    fn segment(&self) -> Range<u64> {
+        let segments = self.image.segments.iter().filter(|segment| segment.executable);
+        segments
+            .map(|segment| segment.address..segment.address.saturating_add(segment.file_bytes))
+            .find(|segment| segment.start < self.range.end && segment.end > self.range.start)
+            .unwrap_or(self.range.clone())
+    }
+
+    fn join(&mut self, piece: Piece) {
+        match self.pieces.last_mut() {
+            Some(last) if last.row == piece.row && last.end == piece.start => last.end = piece.end,
+            _ => self.pieces.push(piece),
+        }
+    }
+
+    fn gap(&mut self, gap: Range<u64>) -> Result<(), TableError> {
+        let seen = gap.start.max(self.text.start)..gap.end.min(self.range.end).min(self.text.end());
+        let bytes = self.text.get(seen.clone()).unwrap_or_default();
+        if let Some(last) = self.pieces.last_mut()
+            && seen == gap
+            && gap.end - gap.start <= MAX_PADDING
+            && is_padding(self.image.machine, bytes)
+        {
+            last.end = gap.end;
+            return Ok(());
+        }
+        let known = known(self.image, &gap, seen.start, bytes);
+        let followed = self.undescribed.rules(self.image, &gap)?.to_vec();
+        let mut at = gap.start;
+        for piece in known {
+            if piece.start >= at {
+                self.follow(&followed, at..piece.start);
+                at = piece.end;
+                self.join(piece);
+            }
+        }
+        self.follow(&followed, at..gap.end);
+        Ok(())
+    }
+
+    /// Adds a part of the rules that were found, in order; there is no rule in between.
+    fn follow(&mut self, followed: &[Piece], part: Range<u64>) {
+        let mut at = part.start;
+        let from = followed.partition_point(|piece| piece.end <= part.start);
+        for piece in followed[from..].iter().take_while(|piece| piece.start < part.end) {
+            let (start, end) = (piece.start.max(at), piece.end.min(part.end));
+            for (start, end, row) in [(at, start, NO_RULE), (start, end, piece.row)] {
+                if start < end {
+                    self.join(Piece { start, end, row });
+                }
+            }
+            at = end.max(at);
+        }
+        if at < part.end {
+            self.join(Piece {
+                start: at,
+                end: part.end,
+                row: NO_RULE,
+            });
+        }
     }
 }
 
@@ -135,18 +200,7 @@ fn is_padding(machine: Machine, bytes: &[u8]) -> bool {
             }
             let mut decoder = Decoder::new(64, bytes, DecoderOptions::NONE);
             while decoder.can_decode() {
-                let code = decoder.decode().code();
-                if !matches!(
-                    code,
-                    Code::Nopw
-                        | Code::Nopd
-                        | Code::Nopq
-                        | Code::Nop_rm16
-                        | Code::Nop_rm32
-                        | Code::Nop_rm64
-                        | Code::Int3
-                ) && !is_exchange(code)
-                {
+                if !code::is_padding(&decoder.decode()) {
                     return false;
                 }
             }
@@ -156,9 +210,4 @@ fn is_padding(machine: Machine, bytes: &[u8]) -> bool {
             .chunks(4)
             .all(|word| word == [0x1f, 0x20, 0x03, 0xd5] || word.iter().all(|&byte| byte == 0)),
     }
-}
-
-/// `xchg %ax, %ax`: a `nop` of two bytes.
-fn is_exchange(code: Code) -> bool {
-    matches!(code, Code::Xchg_r16_AX)
 }

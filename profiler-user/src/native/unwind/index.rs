@@ -153,6 +153,27 @@ impl Index {
         }
     }
 
+    /// Static address of the first entry that does not begin before `address`.
+    pub(super) fn next_start(&mut self, image: &Image, address: u64) -> Result<Option<u64>, TableError> {
+        let number = self.first_from(image, address)?;
+        match &self.order {
+            Order::List { base, entries, .. } => {
+                let entry = usize::try_from(number)
+                    .ok()
+                    .and_then(|number| entries.get(number));
+                Ok(entry.and_then(|&(start, _)| base.checked_add(start.into())))
+            }
+            &Order::Sorted { header, table, count } if number < count => {
+                let at = table
+                    .checked_add(number * SORTED_ENTRY)
+                    .ok_or(TableError::Malformed)?;
+                let bytes = self.table_window.get(image, false, at, 4)?;
+                Ok(relative(header, bytes))
+            }
+            Order::Sorted { .. } => Ok(None),
+        }
+    }
+
     /// How many entries begin before this static address.
     fn first_from(&mut self, image: &Image, address: u64) -> Result<u64, TableError> {
         match &self.order {

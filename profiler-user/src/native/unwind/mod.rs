@@ -12,6 +12,7 @@
 //! Nothing here touches BPF: the recorder gives the maps as [`TableMaps`]. Nothing but the worker's thread compiles.
 
 mod blocks;
+mod code;
 mod extents;
 mod file;
 mod files;
@@ -22,6 +23,7 @@ mod index;
 mod interface;
 mod rows;
 mod spaces;
+mod symbols;
 mod tables;
 mod worker;
 

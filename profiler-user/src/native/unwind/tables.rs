@@ -22,6 +22,7 @@ use super::spaces::{List, executable_lines};
 use super::worker::Worker;
 use crate::code::store::ProcessKey;
 use crate::process::maps::Maps;
+use crate::process::visible_id;
 
 /// How often a process's maps are read again for code in no mapping, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -240,8 +241,8 @@ impl Tables {
         }
     }
 
-    /// A sample's native stack ended at `pc` because its table or its mapping was missing. Returns a new list when the
-    /// process's mappings have changed.
+    /// A sample's native stack ended at `pc` because its table or its mapping was missing. Returns the list
+    /// that the kernel half should have when it has another one.
     ///
     /// # Errors
     /// [`SpaceError`]; the process keeps the list it had.
@@ -262,7 +263,9 @@ impl Tables {
             .is_some_and(|entry| entry.list.find(pc).is_some());
         match status {
             NativeStatus::NoTable => {}
-            NativeStatus::NoMapping if !known => {
+            // The kernel half still has an older list: a child was forked before its parent got this one.
+            NativeStatus::NoMapping if known => return Ok(Some(self.space(space))),
+            NativeStatus::NoMapping => {
                 let now = Instant::now();
                 if process
                     .looked
@@ -270,7 +273,7 @@ impl Tables {
                 {
                     return Ok(None);
                 }
-                let new = self.enter(maps, key, key.tgid)?;
+                let new = self.enter(maps, key, visible_id(key.tgid))?;
                 let is_found = self
                     .spaces
                     .get(&new.space)

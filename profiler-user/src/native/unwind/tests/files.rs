@@ -231,7 +231,7 @@ pub(super) fn compare(bytes: &[u8], tables: &mut FileTables, every: usize) -> (u
     (tally.described, tally.without_rule, tally.rows)
 }
 
-fn libraries() -> Vec<PathBuf> {
+pub(super) fn libraries() -> Vec<PathBuf> {
     let mut found = vec![std::env::current_exe().expect("known")];
     let maps = std::fs::read_to_string("/proc/self/maps").expect("this process exists");
     let mapped = maps

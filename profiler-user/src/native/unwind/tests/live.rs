@@ -248,6 +248,31 @@ fn the_stack_of_a_thread_ends_where_the_thread_begins() {
     assert!(is_complete);
 }
 
+/// musl has no call frame information: its rules come from its code.
+#[test]
+fn stacks_of_programs_with_musl_are_their_call_chains_too() {
+    if Command::new("musl-gcc").arg("-v").output().is_err() {
+        let is_required = std::env::var_os("PYEBPF_REQUIRE_PYTHONS").is_some_and(|value| value == "1");
+        assert!(!is_required, "musl-gcc is missing");
+        println!("not tested: musl-gcc is missing");
+        return;
+    }
+    for options in [&["-static", "-DSTATIC"][..], &["-pie", "-fPIE", "-DSTATIC"]] {
+        for (argument, outer) in [
+            ("plain", &["main"][..]),
+            ("thread", &["thread"]),
+            ("signal", &["handler", "main"]),
+        ] {
+            let (names, is_complete) = unwound(&Program::start("musl-gcc", options, argument));
+            let expected: Vec<_> = CHAIN.iter().chain(outer).copied().collect();
+            let own = |name: &&String| expected.contains(&name.as_str());
+            let found: Vec<_> = names.iter().filter(own).collect();
+            assert_eq!(found, expected, "{options:?} {argument}");
+            assert!(is_complete, "{options:?} {argument}: {names:?}");
+        }
+    }
+}
+
 /// This process, and its libraries.
 fn own() -> ProcessKey {
     ProcessKey {
@@ -369,6 +394,16 @@ fn code_that_was_mapped_later_is_found_when_a_sample_is_there() {
     let mut unused = FakeMaps::new(CAPACITY);
     let space = tables.enter(&mut unused, key, tgid).expect("it lives");
     assert_eq!(need(&mut tables, 1), None, "no code");
+    let code = tables
+        .locate(key, unused.mappings[0].start)
+        .expect("in the list")
+        .mapping
+        .start;
+    assert_eq!(
+        need(&mut tables, code),
+        Some(space),
+        "the kernel half has another list"
+    );
     let pc = program.map_more();
     assert_eq!(need(&mut tables, pc), None, "it was looked a moment ago");
     std::thread::sleep(Duration::from_millis(1_050));
