@@ -47,7 +47,7 @@ def merged(frame, lines_on, via):
 def warm_up(work):
     """Does it all a few times, so that what is loaded when it is first needed is there: unwind tables. The frame of this
     function says so."""
-    for _ in range(3):
+    for _ in range(2):
         work()
     del BURNS[:]
 
