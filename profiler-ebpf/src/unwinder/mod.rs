@@ -3,6 +3,7 @@
 pub(crate) mod definition;
 pub(crate) mod native;
 pub(crate) mod python;
+mod tables;
 
 use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
 use profiler_common::reason::Outcome;

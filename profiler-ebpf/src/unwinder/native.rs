@@ -10,20 +10,18 @@ use profiler_common::record::{
     KERNEL_FRAMES, KERNEL_HEADER_BYTES, KernelStack, NATIVE_FRAMES_PER_BLOCK, NATIVE_HEADER_BYTES,
     NATIVE_IN_KERNEL, NATIVE_LAST, NativeBlock, NativeFrame, SampleBlock, record_kind,
 };
-use profiler_common::unwind::{Block, Mapping, ROWS_PER_PAGE, Row};
-use profiler_common::walker::native::{
-    NATIVE_FRAMES_PER_STRETCH, UnwindTables, begin_native_block, walk_native_stretch,
-};
+use profiler_common::walker::native::{NATIVE_FRAMES_PER_STRETCH, begin_native_block, walk_native_stretch};
 
 use crate::benchmark;
 use crate::globals::NATIVE;
 use crate::kernel::kernel_stack;
 use crate::maps::{
-    BLOCK, BLOCKS, KERNEL_STACK, LOSSES, Loss, MAPPINGS, NATIVE_BLOCK, NATIVE_SCRATCH, OUTCOMES, ROWS,
-    SAMPLES, SCRATCH, Stage, count, output, process, slot, tail_call,
+    BLOCK, KERNEL_STACK, LOSSES, Loss, NATIVE_BLOCK, NATIVE_SCRATCH, OUTCOMES, SAMPLES, SCRATCH, Stage,
+    count, output, process, slot, tail_call,
 };
 use crate::memory::{CurrentTask, bounded};
 use crate::registers::{self, Host, Interrupted};
+use crate::unwinder::tables::Tables;
 
 /// [`NATIVE`] where user frames are not asked for.
 const KERNEL_ONLY: u32 = 1;
@@ -183,26 +181,5 @@ fn send_kernel_stack(context: &PerfEventContext, sample: &SampleBlock, stack: &m
     let bytes = KERNEL_HEADER_BYTES as u64 + u64::from(frames) * 8;
     if !output(&SAMPLES, stack, bytes, BPF_RB_NO_WAKEUP) {
         count(&LOSSES, Loss::Native as u32);
-    }
-}
-
-/// The tables as maps.
-struct Tables;
-
-impl UnwindTables for Tables {
-    #[inline(always)]
-    fn mapping(&self, index: u32) -> Option<&Mapping> {
-        MAPPINGS.get(index)
-    }
-
-    #[inline(always)]
-    fn block(&self, index: u32) -> Option<Block> {
-        BLOCKS.get(index).copied()
-    }
-
-    #[inline(always)]
-    fn row(&self, index: u32) -> Option<Row> {
-        let page = ROWS.get(index / ROWS_PER_PAGE as u32)?;
-        Some(Row(page[index as usize % ROWS_PER_PAGE]))
     }
 }

@@ -4,10 +4,12 @@ pub mod btf;
 pub mod kernel_fields;
 mod load;
 mod mmap_events;
+mod options;
 mod perf_event;
 mod unwind_maps;
 
-pub use load::{Kernel, LoadError, Native, Options, ProgramCost, Ring, Rings};
+pub use load::{Kernel, LoadError, ProgramCost, Ring, Rings};
 pub use mmap_events::MmapEvents;
+pub use options::{Native, Options};
 pub use perf_event::{PerfError, Sampler};
 pub use unwind_maps::UnwindMaps;
