@@ -173,7 +173,7 @@ pub struct CPython {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Implementation {
     /// CPython.
-    CPython(CPython),
+    CPython(Box<CPython>),
     /// PyPy, of any version.
     PyPy,
 }
@@ -306,7 +306,7 @@ fn find_interpreter<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
         let debug_offsets = read_debug_offsets(image, runtime);
         let version = find_version(image, debug_offsets.as_deref());
         let runtime = Some(runtime);
-        return Some(Implementation::CPython(CPython {
+        return Some(Implementation::CPython(Box::new(CPython {
             runtime,
             version,
             debug_offsets,
@@ -315,12 +315,12 @@ fn find_interpreter<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
             has_stackref_debug: image.dynamic_symbol(STACKREF_DEBUG_FUNCTION).is_some(),
             anchors: anchors::find(image, runtime),
             evaluation_loop: evaluation_loop::find(image),
-        }));
+        })));
     }
     // Up to 3.6 there is no `_PyRuntime`; this is the state of the thread that holds the GIL.
     image.dynamic_symbol(b"_PyThreadState_Current")?;
     let version = find_version(image, None);
-    Some(Implementation::CPython(CPython {
+    Some(Implementation::CPython(Box::new(CPython {
         runtime: None,
         version,
         debug_offsets: None,
@@ -329,7 +329,7 @@ fn find_interpreter<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
         has_stackref_debug: false,
         anchors: anchors::find(image, None),
         evaluation_loop: evaluation_loop::find(image),
-    }))
+    })))
 }
 
 fn code_type<Elf: FileHeader<Endian = LittleEndian>, S: Source>(image: &Image<'_, Elf, S>) -> Option<u64> {

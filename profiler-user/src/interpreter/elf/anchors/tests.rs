@@ -278,7 +278,7 @@ fn real() -> Vec<(String, Vec<u8>, CPython)> {
         .filter_map(|file| {
             let bytes = std::fs::read(&file).ok()?;
             match analyze_bytes(&bytes).ok()?.interpreter? {
-                Implementation::CPython(found) => Some((file.display().to_string(), bytes, found)),
+                Implementation::CPython(found) => Some((file.display().to_string(), bytes, *found)),
                 Implementation::PyPy => None,
             }
         })
