@@ -329,7 +329,7 @@ impl NativeNames {
             return Address::Unmapped;
         };
         let mapping = located.mapping;
-        if mapping.id.inode == 0 && &*mapping.path != VDSO {
+        if is_made_at_run_time(located) {
             return Address::Jit(site.process, site.address);
         }
         let identity: FileIdentity = (mapping.id, mapping.path.clone(), located.build_id.map(Box::from));
@@ -351,6 +351,15 @@ impl NativeNames {
 }
 
 const VDSO: &[u8] = b"[vdso]";
+/// How the paths of memory begin that programs share with themselves to write code into.
+const SHARED_MEMORY: &[&[u8]] = &[b"/memfd:", b"/dev/zero", b"/dev/shm/", b"/SYSV"];
+
+/// Memory without a file, or in one that is no program.
+fn is_made_at_run_time(located: &Located<'_>) -> bool {
+    let mapping = located.mapping;
+    let is_shared = SHARED_MEMORY.iter().any(|start| mapping.path.starts_with(start));
+    &*mapping.path != VDSO && (mapping.id.inode == 0 || (is_shared && located.static_address.is_none()))
+}
 
 /// Opens the file while the process is there.
 fn open(located: &Located<'_>, interpreter: &std::path::Path) -> File {

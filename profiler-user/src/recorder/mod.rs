@@ -44,8 +44,9 @@ const USERS_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// Smallest and largest ring for samples, bytes.
 const RING_BYTES: (u32, u32) = (4 << 20, 256 << 20);
-/// Room for one sample and its share of definitions, bytes.
+/// Room for one sample and its share of definitions, bytes; and for its native and kernel frames.
 const BYTES_PER_SAMPLE: u64 = 2048;
+const NATIVE_BYTES_PER_SAMPLE: u64 = 4096;
 /// Processes that can be known to the kernel half at the same time.
 const MAX_PROCESSES: u32 = 65_536;
 
@@ -157,7 +158,7 @@ impl Recorder {
             all_processes: settings.target == Target::All,
             watch_cgroups: settings.filter.looks_at_cgroups(),
             watch_names: settings.filter.looks_at_names(),
-            sample_ring_bytes: ring_bytes(settings.rate_hz),
+            sample_ring_bytes: ring_bytes(settings.rate_hz, settings.native.is_some()),
             max_processes: MAX_PROCESSES,
             measure_self: false,
             native: match settings.native {
@@ -487,9 +488,10 @@ async fn until(when: Option<Instant>) {
 }
 
 /// Room for one second of samples: user space may be kept from running that long.
-fn ring_bytes(rate_hz: u32) -> u32 {
+fn ring_bytes(rate_hz: u32, with_native: bool) -> u32 {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
-    let wanted = u64::from(rate_hz) * cpus * BYTES_PER_SAMPLE;
+    let bytes = BYTES_PER_SAMPLE + u64::from(with_native) * NATIVE_BYTES_PER_SAMPLE;
+    let wanted = u64::from(rate_hz) * cpus * bytes;
     let (least, most) = RING_BYTES;
     let wanted = u32::try_from(wanted).unwrap_or(most).clamp(least, most);
     wanted.checked_next_power_of_two().unwrap_or(most)

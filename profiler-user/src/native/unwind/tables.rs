@@ -311,8 +311,17 @@ impl Tables {
             *self.state_mut(file, block).unwrap_or(&mut BlockState::Asked) = BlockState::Asked;
             self.needed.push_back((file, block));
             self.statistics.needed += 1;
+            self.hurry(file);
         }
         self.feed();
+    }
+
+    /// What uses one block of a file soon uses others.
+    fn hurry(&mut self, file: FileNumber) {
+        let place = self.background.iter().position(|(waiting, _)| *waiting == file);
+        if let Some(waiting) = place.and_then(|place| self.background.remove(place)) {
+            self.background.push_front(waiting);
+        }
     }
 
     fn state_mut(&mut self, file: FileNumber, block: u32) -> Option<&mut BlockState> {
