@@ -20,7 +20,9 @@ const ROUNDS: usize = 5;
 
 /// One row per program.
 pub(super) fn verified_instructions() -> anyhow::Result<()> {
-    let (kernel, _rings) = Kernel::load(&options(false))?;
+    let mut options = options(false);
+    options.native = Native::User(super::native::CAPACITY);
+    let (kernel, _rings) = Kernel::load(&options)?;
     println!("| program | verified instructions | share of the limit (1 M) |\n|---|---:|---:|");
     let mut costs = kernel.program_costs();
     costs.sort_by_key(|cost| std::cmp::Reverse(cost.verified_instructions));

@@ -21,12 +21,13 @@ use crate::python::Python;
 
 /// Samples per second.
 const RATE_HZ: u32 = 997;
-/// C functions on the stack, without those of the interpreter: the difference of times is that of the frames between.
-const DEPTHS: [u32; 2] = [8, 48];
+/// C functions on the stack, without those of the interpreter: the difference of times is that of the frames between. All
+/// fit into one block, which is what is timed.
+const DEPTHS: [u32; 2] = [4, 36];
 /// Alternations of the two ways to unwind.
 const ROUNDS: usize = 5;
 /// Room for everything that a small process maps.
-const CAPACITY: Capacity = Capacity {
+pub(super) const CAPACITY: Capacity = Capacity {
     mappings: 4096,
     blocks: 16_384,
     row_pages: 16_384,
