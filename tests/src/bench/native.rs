@@ -26,6 +26,8 @@ const RATE_HZ: u32 = 997;
 const DEPTHS: [u32; 2] = [4, 36];
 /// Alternations of the two ways to unwind.
 const ROUNDS: usize = 5;
+/// Functions beside the one that is measured.
+const OTHER_FUNCTIONS: u32 = 700;
 /// Room for everything that a small process maps.
 pub(super) const CAPACITY: Capacity = Capacity {
     mappings: 4096,
@@ -84,7 +86,10 @@ struct Library(PathBuf);
 impl Library {
     fn compile(folder: &Path, name: &str, option: &str) -> anyhow::Result<Self> {
         let source = folder.join("deep.c");
-        fs::write(&source, DEEP)?;
+        // As many rows in the block as libpython has.
+        let others = (0..OTHER_FUNCTIONS)
+            .map(|n| format!("int other{n}(int x) {{ sink += deep(x & 1, 0); return x + {n}; }}\n"));
+        fs::write(&source, DEEP.to_owned() + &others.collect::<String>())?;
         let library = folder.join(format!("lib{name}.so"));
         let mut compiler = Command::new("cc");
         compiler.args([
