@@ -24,6 +24,7 @@ use crate::tracker::Target;
         sudo pyebpf record --all -d 30                 every Python process for 30 s, flame graph\n  \
         sudo pyebpf record -p 1234 -p 1240 -o web.svg  two processes, until Ctrl-C\n  \
         sudo pyebpf record -o prof.json -- python3 app.py --fast\n  \
+        sudo pyebpf record -n -p 1234 -d 30            native and kernel frames too\n  \
         sudo pyebpf record --container web -d 30       one container, also when it starts later\n  \
         sudo pyebpf record --all --group-by container,script -d 30\n  \
         sudo pyebpf record --user www-data --exclude-comm 'celery*' -d 30\n  \
