@@ -182,7 +182,7 @@ impl Recorder {
         let native = settings.native.map(Native::start).transpose()?;
         let mut symbolizer = Symbolizer::default();
         let overflow = symbolizer.marker(Aggregator::OVERFLOW);
-        Ok(Self {
+        let mut recorder = Self {
             naming: Naming::new(
                 symbolizer,
                 Aggregator::new(timeline, overflow),
@@ -195,7 +195,12 @@ impl Recorder {
             kernel,
             rings,
             tracker,
-        })
+        };
+        recorder.follow()?;
+        if let Some(native) = recorder.naming.native() {
+            native.prepare(&mut recorder.kernel, PREPARE_AT_MOST)?;
+        }
+        Ok(recorder)
     }
 
     /// Records one more process: one that was started only now, so that nothing of it is missed.
@@ -203,7 +208,8 @@ impl Recorder {
     /// # Errors
     /// When the kernel half refuses an entry.
     pub fn add(&mut self, pid: u32) -> Result<(), RecordError> {
-        Ok(self.tracker.add(&mut self.kernel, pid)?)
+        self.tracker.add(&mut self.kernel, pid)?;
+        self.follow()
     }
 
     /// Processes profiled now.
@@ -225,10 +231,6 @@ impl Recorder {
         mut self,
         mut on_progress: impl FnMut(Progress),
     ) -> Result<(Profile, Summary, StopReason), RecordError> {
-        self.follow()?;
-        if let Some(native) = self.naming.native() {
-            native.prepare(&mut self.kernel, PREPARE_AT_MOST).await?;
-        }
         let started = (SystemTime::now(), Instant::now(), monotonic_ns(), own_cpu_time());
         self.naming.aggregator.set_start(started.2);
         let busy_before = crate::host::busy_time();

@@ -27,6 +27,9 @@ pub(super) const CAPACITY: Capacity = Capacity {
 /// Blocks written at once, before other work gets its turn.
 const WRITTEN_AT_ONCE: usize = 64;
 
+/// How often it is looked whether tables are ready, while nothing else is to be done.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
 /// What the user wants to see of native code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NativeFrames {
@@ -262,13 +265,10 @@ impl Native {
     }
 
     /// Loads the tables of what runs already, so that the first samples have them; gives up after `patience`.
-    pub(super) async fn prepare(&mut self, kernel: &mut Kernel, patience: Duration) -> Result<(), LoadError> {
-        let ready = self.tables.work_ready();
+    pub(super) fn prepare(&mut self, kernel: &mut Kernel, patience: Duration) -> Result<(), LoadError> {
         let end = Instant::now() + patience;
         while self.tables.is_loading() && Instant::now() < end {
-            let left = end.saturating_duration_since(Instant::now());
-            // Notified or not: look what is there.
-            let _ = tokio::time::timeout(left.min(Duration::from_millis(20)), ready.notified()).await;
+            std::thread::sleep(LOOK_EVERY);
             self.pump(kernel)?;
         }
         Ok(())
