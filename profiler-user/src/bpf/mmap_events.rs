@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
-use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,7 +19,7 @@ use perf_event_open_sys as sys;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use sys::bindings::{PERF_RECORD_LOST, PERF_RECORD_MMAP, perf_event_mmap_page};
 
-use super::PerfError;
+use super::perf_event::{PerfError, open_event};
 
 /// Pages of one CPU's ring, a power of two; the start of a program with 300 libraries takes 10.
 const RING_PAGES: usize = 16;
@@ -219,15 +219,7 @@ fn open(cpu: u32) -> io::Result<OwnedFd> {
     // Wakes nobody before the ring is full.
     attributes.set_watermark(1);
     attributes.__bindgen_anon_2.wakeup_watermark = u32::MAX;
-    let cpu = i32::try_from(cpu).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-    let flags = sys::bindings::PERF_FLAG_FD_CLOEXEC;
-    // SAFETY: the attributes are initialised and outlive the call.
-    let fd = unsafe { sys::perf_event_open(&raw mut attributes, -1, cpu, -1, flags.into()) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel just returned this descriptor to us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    open_event(&mut attributes, cpu)
 }
 
 #[cfg(test)]

@@ -182,10 +182,18 @@ fn open(cpu: u32, period_ns: u64) -> io::Result<OwnedFd> {
         ..Default::default()
     };
     attributes.__bindgen_anon_1.sample_period = period_ns;
+    open_event(&mut attributes, cpu)
+}
+
+/// Opens an event on one CPU, for all processes.
+///
+/// # Errors
+/// As `perf_event_open(2)`.
+pub(super) fn open_event(attributes: &mut sys::bindings::perf_event_attr, cpu: u32) -> io::Result<OwnedFd> {
     let cpu = i32::try_from(cpu).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
     let flags = sys::bindings::PERF_FLAG_FD_CLOEXEC;
     // SAFETY: the attributes are initialised and outlive the call.
-    let fd = unsafe { sys::perf_event_open(&raw mut attributes, -1, cpu, -1, flags.into()) };
+    let fd = unsafe { sys::perf_event_open(attributes, -1, cpu, -1, flags.into()) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
