@@ -1,12 +1,12 @@
 //! Names of the functions of real programs, through a real worker. The programs say themselves where they are.
 
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::path::Path;
+use std::process::Command;
 
+mod program;
+
+use self::program::{Program, Running, text};
 use super::*;
-use crate::process::maps::{Mapping, Maps};
 
 /// Started again by a test, this program is the worker.
 const WORKER_TEST: &str = "native::symbol::tests::this_program_is_the_worker_when_a_test_asks_for_it";
@@ -65,125 +65,6 @@ int main() {
 /// What the names at the first address of [`INLINES`] are, with the lines of the text above.
 const WITH_LINES: &str =
     "lib::Box<int>::innermost (program.cpp:8) in middle (program.cpp:14) in lib::outer (program.cpp:19)";
-
-/// A folder with a program in it.
-struct Program {
-    folder: tempfile::TempDir,
-}
-
-impl Program {
-    fn compile(source: &str, options: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a writable temporary directory");
-        std::fs::write(folder.path().join("program.cpp"), source).expect("writable");
-        let program = Self { folder };
-        let mut arguments = vec!["-O1", "-o", "program", "program.cpp"];
-        arguments.extend(options);
-        program.run("g++", &arguments);
-        program
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("program")
-    }
-
-    fn run(&self, tool: &str, arguments: &[&str]) {
-        let output = Command::new(tool)
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .output()
-            .expect("gcc and binutils are installed");
-        assert!(
-            output.status.success(),
-            "{tool}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-
-    fn start(&self) -> Running {
-        Running::start(&mut Command::new(self.path()))
-    }
-}
-
-/// A program that runs until it is dropped.
-struct Running {
-    child: Child,
-    /// What it printed first.
-    address: u64,
-}
-
-impl Running {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it was just compiled");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped"))
-            .read_line(&mut line)
-            .expect("it prints");
-        let address = u64::from_str_radix(line.trim().trim_start_matches("0x"), 16).expect("an address");
-        Self { child, address }
-    }
-
-    fn key(&self) -> ProcessKey {
-        ProcessKey {
-            tgid: self.child.id(),
-            incarnation: 1,
-        }
-    }
-
-    fn maps(&self) -> Maps {
-        Maps::read(self.child.id()).expect("it runs")
-    }
-
-    fn file_at(&self, mapping: &Mapping<'_>) -> CodeFile {
-        let pid = self.child.id();
-        let root = Root::of_process(pid).expect("it runs");
-        CodeFile::of_mapping(pid, Some(Arc::new(root)), mapping).expect("a file")
-    }
-
-    /// The file at an address, and the place in it.
-    fn place(&self, address: u64) -> (CodeFile, Place) {
-        let maps = self.maps();
-        let mapping = maps
-            .iter()
-            .find(|mapping| mapping.contains(address))
-            .expect("mapped");
-        let place = Place::Offset(address - mapping.start + mapping.offset);
-        (self.file_at(&mapping), place)
-    }
-
-    /// The names at its address, as text.
-    fn names(&self, symbolizer: &mut NativeSymbolizer) -> String {
-        let (file, place) = self.place(self.address - 1);
-        text(&symbolizer.resolve_user(&[(&file, place)])[0])
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.child.kill().expect("own child");
-        self.child.wait().expect("own child");
-    }
-}
-
-fn text(result: &NativeResult) -> String {
-    let names = match result {
-        Ok(names) => names,
-        Err(reason) => return format!("{reason:?}"),
-    };
-    let last = names.len() - 1;
-    for (index, name) in names.iter().enumerate() {
-        assert_eq!(name.inlined, index != last, "{names:?}");
-    }
-    let texts: Vec<String> = names
-        .iter()
-        .map(|name| {
-            crate::output::RenderOptions::default().frame_text(&name.frame(crate::profile::FrameKind::Native))
-        })
-        .collect();
-    texts.join(" in ")
-}
 
 /// The names at the address that the program prints.
 fn names(program: &Program) -> String {

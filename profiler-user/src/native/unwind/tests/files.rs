@@ -1,7 +1,7 @@
 //! Compiled rows against `gimli`'s own evaluation of every row of whole files.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use gimli::{
@@ -13,6 +13,7 @@ use object::read::elf::ElfFile64;
 use object::{Object as _, ObjectSection as _};
 use profiler_common::unwind::{BLOCK_SHIFT, Row, cfa_rule, fp_rule, ra_rule};
 
+use crate::interpreter::test_support::installed;
 use crate::native::unwind::{Bytes, FileTables, Machine};
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
@@ -239,16 +240,11 @@ pub(super) fn libraries() -> Vec<PathBuf> {
         .filter(|line| line.contains(" r-xp ") && line.contains(".so"))
         .filter_map(|line| Some(PathBuf::from(&line[line.find('/')?..])));
     found.extend(mapped);
-    if let Some(home) = std::env::var_os("HOME") {
-        let versions = Path::new(&home).join(".pyenv/versions");
-        for version in std::fs::read_dir(versions).into_iter().flatten().flatten() {
-            let libraries = std::fs::read_dir(version.path().join("lib"));
-            found.extend(libraries.into_iter().flatten().flatten().filter_map(|file| {
-                let name = file.file_name().into_string().ok()?;
-                (name.starts_with("libpython") && name.ends_with(".so.1.0")).then(|| file.path())
-            }));
-        }
-    }
+    let interpreters = installed().into_iter().map(|python| python.file);
+    found.extend(interpreters.filter(|file| {
+        let name = file.file_name().unwrap_or_default();
+        name.as_encoded_bytes().starts_with(b"libpython")
+    }));
     found
 }
 

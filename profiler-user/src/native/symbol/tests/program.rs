@@ -1,0 +1,130 @@
+//! Programs that are compiled and run, and the names at the addresses that they print.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use crate::code::resolved::ProcessKey;
+use crate::native::symbol::{CodeFile, NativeResult, NativeSymbolizer, Place};
+use crate::process::maps::{Mapping, Maps};
+use crate::process::root::Root;
+
+/// A folder with a program in it.
+pub(super) struct Program {
+    pub(super) folder: tempfile::TempDir,
+}
+
+impl Program {
+    pub(super) fn compile(source: &str, options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a writable temporary directory");
+        std::fs::write(folder.path().join("program.cpp"), source).expect("writable");
+        let program = Self { folder };
+        let mut arguments = vec!["-O1", "-o", "program", "program.cpp"];
+        arguments.extend(options);
+        program.run("g++", &arguments);
+        program
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.path().join("program")
+    }
+
+    pub(super) fn run(&self, tool: &str, arguments: &[&str]) {
+        let output = Command::new(tool)
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .output()
+            .expect("gcc and binutils are installed");
+        assert!(
+            output.status.success(),
+            "{tool}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    pub(super) fn start(&self) -> Running {
+        Running::start(&mut Command::new(self.path()))
+    }
+}
+
+/// A program that runs until it is dropped.
+pub(super) struct Running {
+    pub(super) child: Child,
+    /// What it printed first.
+    pub(super) address: u64,
+}
+
+impl Running {
+    pub(super) fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it was just compiled");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("it prints");
+        let address = u64::from_str_radix(line.trim().trim_start_matches("0x"), 16).expect("an address");
+        Self { child, address }
+    }
+
+    pub(super) fn key(&self) -> ProcessKey {
+        ProcessKey {
+            tgid: self.child.id(),
+            incarnation: 1,
+        }
+    }
+
+    pub(super) fn maps(&self) -> Maps {
+        Maps::read(self.child.id()).expect("it runs")
+    }
+
+    pub(super) fn file_at(&self, mapping: &Mapping<'_>) -> CodeFile {
+        let pid = self.child.id();
+        let root = Root::of_process(pid).expect("it runs");
+        CodeFile::of_mapping(pid, Some(Arc::new(root)), mapping).expect("a file")
+    }
+
+    /// The file at an address, and the place in it.
+    pub(super) fn place(&self, address: u64) -> (CodeFile, Place) {
+        let maps = self.maps();
+        let mapping = maps
+            .iter()
+            .find(|mapping| mapping.contains(address))
+            .expect("mapped");
+        let place = Place::Offset(address - mapping.start + mapping.offset);
+        (self.file_at(&mapping), place)
+    }
+
+    /// The names at its address, as text.
+    pub(super) fn names(&self, symbolizer: &mut NativeSymbolizer) -> String {
+        let (file, place) = self.place(self.address - 1);
+        text(&symbolizer.resolve_user(&[(&file, place)])[0])
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().expect("own child");
+        self.child.wait().expect("own child");
+    }
+}
+
+pub(super) fn text(result: &NativeResult) -> String {
+    let names = match result {
+        Ok(names) => names,
+        Err(reason) => return format!("{reason:?}"),
+    };
+    let last = names.len() - 1;
+    for (index, name) in names.iter().enumerate() {
+        assert_eq!(name.inlined, index != last, "{names:?}");
+    }
+    let texts: Vec<String> = names
+        .iter()
+        .map(|name| {
+            crate::output::RenderOptions::default().frame_text(&name.frame(crate::profile::FrameKind::Native))
+        })
+        .collect();
+    texts.join(" in ")
+}
