@@ -104,6 +104,13 @@ impl Program {
 pub fn check(programs: &[Program]) {
     let _alone = alone();
     let (runs, recorded) = record(programs).expect("the recording works");
+    for program in programs {
+        assert!(
+            runs.iter().any(|(name, ..)| name.starts_with(program.name)),
+            "{} ran on no interpreter",
+            program.name
+        );
+    }
     let outcomes = runs
         .into_iter()
         .map(|(name, python, facts)| {

@@ -62,6 +62,10 @@ impl Module {
         }
         if !build.headers.join("Python.h").is_file() {
             let headers = build.headers.display();
+            ensure!(
+                !python.is_of_pyenv(),
+                "{python}: there is no Python.h in {headers}, where pyenv puts it"
+            );
             return Ok(Some(format!("{}: there is no Python.h in {headers}", self.name)));
         }
         Ok(self
