@@ -2,10 +2,10 @@
 
 use aya_ebpf::macros::perf_event;
 use aya_ebpf::programs::PerfEventContext;
-use profiler_common::benchmark::{BUCKET_NS, BUCKETS, Timed};
+use profiler_common::contract::benchmark::{BUCKET_NS, BUCKETS, Timed};
+use profiler_common::contract::records::FRAMES_PER_BLOCK;
 use profiler_common::memory::{Memory as _, RemoteAddr};
-use profiler_common::record::FRAMES_PER_BLOCK;
-use profiler_common::walker::{FRAME_WORDS, WINDOW_WORDS, locate};
+use profiler_common::walker::python::{FRAME_WORDS, WINDOW_WORDS, locate};
 
 use crate::globals::{MEASURE_SELF, TASK_THREAD_POINTER};
 use crate::kernel::{current_ids, current_task, now_ns};

@@ -5,13 +5,15 @@ use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::helpers::generated::bpf_ringbuf_output;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf};
-use profiler_common::benchmark::{BUCKETS, Timed};
-use profiler_common::layout::Layout;
-use profiler_common::process::ProcessEntry;
-use profiler_common::record::{CodeDefinition, KernelStack, NativeBlock, ProcessRecord, SampleBlock};
-use profiler_common::unwind::{Block, Mapping, ROWS_PER_PAGE};
-use profiler_common::walker::Scratch;
+use profiler_common::contract::benchmark::{BUCKETS, Timed};
+use profiler_common::contract::layout::Layout;
+use profiler_common::contract::process::ProcessEntry;
+use profiler_common::contract::records::{
+    CodeDefinition, KernelStack, NativeBlock, ProcessRecord, SampleBlock,
+};
+use profiler_common::contract::unwind::{Block, Mapping, ROWS_PER_PAGE};
 use profiler_common::walker::native::NativeScratch;
+use profiler_common::walker::python::Scratch;
 
 /// tgid -> process. Written by user space, and here in fork, exec and exit (process context, never in an
 /// interrupt); read by every sample, lock-free. User space sets the size: `MAX_PROCESSES` in its `recorder`.
@@ -79,7 +81,7 @@ pub(crate) static MAPPINGS: Array<Mapping> = Array::with_max_entries(1, 0);
 #[map]
 pub(crate) static BLOCKS: Array<Block> = Array::with_max_entries(1, 0);
 
-/// Pages of unwind tables: rows, see [`profiler_common::unwind::Row`].
+/// Pages of unwind tables: rows, see [`profiler_common::contract::unwind::Row`].
 #[map]
 pub(crate) static ROWS: Array<[u64; ROWS_PER_PAGE]> = Array::with_max_entries(1, 0);
 
@@ -95,7 +97,7 @@ pub(crate) static NATIVE_BLOCK: PerCpuArray<NativeBlock> = PerCpuArray::with_max
 #[map]
 pub(crate) static KERNEL_STACK: PerCpuArray<KernelStack> = PerCpuArray::with_max_entries(1, 0);
 
-/// Histograms of run time, see [`profiler_common::benchmark`].
+/// Histograms of run time, see [`profiler_common::contract::benchmark`].
 #[map]
 pub(crate) static SELF_TIME: PerCpuArray<u64> =
     PerCpuArray::with_max_entries(BUCKETS * Timed::ALL.len() as u32, 0);

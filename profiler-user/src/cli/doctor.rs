@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use super::failure::{Failure, exit_code};
-use crate::bpf::{Kernel, Native, Options};
 use crate::host::{CAPABILITIES, Cgroups, Host, OLDEST_KERNEL};
-use crate::interpreter::{Finding, InspectError};
+use crate::kernel::{Kernel, Native, Options};
+use crate::language::python::{Finding, InspectError};
 use crate::native::unwind::Capacity;
-use crate::process::{self, ProcessError};
-use crate::survey;
+use crate::proc::{self, ProcessError};
+use crate::processes::survey;
 
 /// Say what this host has and lacks, and which interpreters run on it
 #[derive(Debug, clap::Args)]
@@ -196,7 +196,7 @@ fn interpreters(pids: &[u32]) -> String {
 
 /// The start of a command line.
 fn command(pid: u32) -> String {
-    let arguments = process::command_line(pid).unwrap_or_default();
+    let arguments = proc::command_line(pid).unwrap_or_default();
     arguments
         .join(" ")
         .chars()

@@ -1,10 +1,10 @@
 //! The end report of a recording, on stderr: what was delivered, lost, refused, and what it cost.
 
-use profiler_common::reason::{NativeStatus, Outcome, StackStatus};
+use profiler_common::contract::reasons::{NativeStatus, Outcome, StackStatus};
 
 use super::terminal::status;
-use crate::code::store::Unresolved;
-use crate::recorder::{NativeSummary, Summary};
+use crate::language::python::code::store::Unresolved;
+use crate::session::{NativeSummary, Summary};
 
 /// Prints it.
 pub(super) fn print(summary: &Summary) {

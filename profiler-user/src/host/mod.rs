@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::thread::CapabilitySet;
 
-use crate::bpf::btf::Btf;
+use crate::kernel::btf::Btf;
 
 /// Oldest kernel that the kernel half is tested on.
 pub const OLDEST_KERNEL: (u32, u32) = (5, 10);

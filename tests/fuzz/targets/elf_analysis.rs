@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pyebpf::interpreter::elf::{Implementation, TlsVariable, analyze_bytes};
+use pyebpf::language::python::elf::{Implementation, TlsVariable, analyze_bytes};
 
 fuzz_target!(|bytes: &[u8]| {
     let analysis = match analyze_bytes(bytes) {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use profiler_common::benchmark::{BUCKET_NS, Timed};
-use pyebpf::bpf::{Kernel, Native, Options};
-use pyebpf::filter::Filter;
-use pyebpf::tracker::{Target, Tracker};
+use profiler_common::contract::benchmark::{BUCKET_NS, Timed};
+use pyebpf::kernel::{Kernel, Native, Options};
+use pyebpf::processes::filter::Filter;
+use pyebpf::processes::tracker::{Target, Tracker};
 
 use super::bpf_stats::BpfStats;
 use super::median;

@@ -5,7 +5,9 @@
 
 use std::time::Instant;
 
-use profiler_common::unwind::{BLOCK_FRAME_POINTERS, BLOCK_HOPELESS, BLOCK_LOADED, Block, ROWS_PER_PAGE};
+use profiler_common::contract::unwind::{
+    BLOCK_FRAME_POINTERS, BLOCK_HOPELESS, BLOCK_LOADED, Block, ROWS_PER_PAGE,
+};
 
 use super::extents::Extents;
 use super::file::CompiledBlock;

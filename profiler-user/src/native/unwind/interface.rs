@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use profiler_common::unwind::{Block, Mapping, ROWS_PER_PAGE};
+use profiler_common::contract::unwind::{Block, Mapping, ROWS_PER_PAGE};
 
 use super::spaces::Stretch;
-use crate::process::ProcessError;
+use crate::proc::ProcessError;
 
 /// The kernel's maps, as the recorder holds them.
 pub trait TableMaps {

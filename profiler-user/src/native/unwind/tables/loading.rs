@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use profiler_common::unwind::ROWS_PER_PAGE;
+use profiler_common::contract::unwind::ROWS_PER_PAGE;
 
 use super::Tables;
 use crate::native::unwind::blocks::{Blocks, Written};

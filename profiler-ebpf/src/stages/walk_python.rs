@@ -1,0 +1,198 @@
+//! One block of Python frames per run; chains to itself for deeper stacks.
+
+use aya_ebpf::macros::perf_event;
+use aya_ebpf::programs::PerfEventContext;
+use profiler_common::contract::benchmark::Timed;
+use profiler_common::contract::layout::{LAYOUT_CODE_VERSION, Layout};
+use profiler_common::contract::process::ProcessEntry;
+use profiler_common::contract::reasons::{Outcome, StackStatus};
+use profiler_common::contract::records::{
+    BLOCK_LAST, BLOCK_NATIVE, FRAMES_PER_BLOCK, MAX_BLOCKS, SampleBlock,
+};
+use profiler_common::walker::python::{CodeSeen, FRAMES_PER_STRETCH, Scratch, begin_block, walk_stretch};
+
+use crate::benchmark;
+use crate::maps::{
+    BLOCK, LAYOUTS, OUTCOMES, SCRATCH, SEEN, SEEN_SLOTS, Stage, count, process, slot, tail_call,
+};
+use crate::memory::CurrentTask;
+use crate::stages::emit_block;
+use crate::stages::native::refuse;
+
+/// Walks one block, sends it, and continues with the next stage.
+#[perf_event]
+pub(crate) fn walk_python(context: PerfEventContext) -> u32 {
+    if let Some(outcome) = walk(&context) {
+        count(&OUTCOMES, u32::from(outcome.code()));
+    }
+    0
+}
+
+/// `None` when the next stage will count the outcome.
+#[inline(always)]
+fn walk(context: &PerfEventContext) -> Option<Outcome> {
+    let (Some(scratch), Some(block)) = (slot(&SCRATCH, 0), slot(&BLOCK, 0)) else {
+        return Some(Outcome::NoScratch);
+    };
+    let (process, layout) = match profiled(block.tgid) {
+        Ok(found) => found,
+        Err(outcome) => return Some(outcome),
+    };
+
+    let seen = SeenCache::new(process, layout, block.time_ns);
+    scratch.steady = u32::from(scratch.seen_salt == seen.salt);
+    scratch.seen_salt = seen.salt;
+    scratch.salt = seen.salt;
+    let walk_ns = benchmark::begin();
+    begin_block(scratch);
+    let mut walked = 0;
+    for _ in 0..FRAMES_PER_BLOCK / FRAMES_PER_STRETCH {
+        if scratch.cursor.is_null() {
+            break;
+        }
+        walked = walk_python_stretch(process.layout, walked);
+    }
+    block.frame_count = walked as u16;
+    benchmark::end(Timed::Walk, walk_ns);
+    block.void = scratch.void;
+    block.entries = scratch.entries;
+    let done = scratch.cursor.is_null();
+    let cut = !done && block.index as usize + 1 >= MAX_BLOCKS;
+    if cut {
+        scratch.status = StackStatus::Truncated.code();
+    }
+    block.status = scratch.status as u8;
+    if done || cut {
+        block.flags |= BLOCK_LAST;
+    }
+    if scratch.unseen != 0 {
+        // Definitions go first, so that user space can name the frames when they arrive.
+        tail_call(context, Stage::Define);
+        // The chain is as long as the kernel allows: they are asked about again at the next sample.
+        scratch.seen_salt = 0;
+    }
+    let outcome = finish_block(context, block);
+    benchmark::end(Timed::Sample, scratch.started_ns);
+    outcome
+}
+
+/// The next frames of this CPU's block, from `first` on; returns where they end. A global function: the kernel verifies
+/// it once, for any arguments, instead of at each of its calls. Therefore it has only numbers as arguments and looks up
+/// everything itself.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn walk_python_stretch(layout: u32, first: u32) -> u32 {
+    let (Some(layout), Some(scratch), Some(block)) =
+        (LAYOUTS.get(layout), slot(&SCRATCH, 0), slot(&BLOCK, 0))
+    else {
+        return 0;
+    };
+    let seen = SeenCache::of_sample(scratch);
+    walk_stretch(
+        &CurrentTask,
+        &seen,
+        layout,
+        scratch,
+        &mut block.frames,
+        first as usize,
+    ) as u32
+}
+
+/// Sends the block, and ends the sample or starts its next block. `None` when the next stage counts the outcome.
+#[inline(always)]
+pub(crate) fn finish_block(context: &PerfEventContext, block: &mut SampleBlock) -> Option<Outcome> {
+    let outcome = emit_block(block);
+    if matches!(outcome, Outcome::RingFull) {
+        return Some(outcome);
+    }
+    if block.flags & BLOCK_LAST != 0 {
+        return continue_native(context, block, outcome);
+    }
+    block.index += 1;
+    tail_call(context, Stage::Walk);
+    // The chain is as long as the kernel allows: close the sample so that what was sent is not lost.
+    block.frame_count = 0;
+    block.void = 0;
+    block.entries = 0;
+    block.status = StackStatus::Truncated.code() as u8;
+    block.flags |= BLOCK_LAST;
+    let outcome = emit_block(block);
+    if !matches!(outcome, Outcome::RingFull) && block.flags & BLOCK_NATIVE != 0 {
+        refuse(block);
+    }
+    Some(outcome)
+}
+
+/// Goes on with the native frames, if they are asked for. `None` when the next stage counts the outcome.
+#[inline(always)]
+pub(crate) fn continue_native(
+    context: &PerfEventContext,
+    block: &SampleBlock,
+    outcome: Outcome,
+) -> Option<Outcome> {
+    if block.flags & BLOCK_NATIVE != 0 && matches!(outcome, Outcome::Delivered) {
+        tail_call(context, Stage::StartNative);
+        refuse(block);
+    }
+    Some(outcome)
+}
+
+/// The sampled process and its layout.
+#[inline(always)]
+pub(crate) fn profiled(tgid: u32) -> Result<(&'static ProcessEntry, &'static Layout), Outcome> {
+    let process = process(tgid).ok_or(Outcome::NotProfiled)?;
+    let layout = LAYOUTS.get(process.layout).ok_or(Outcome::NoLayout)?;
+    Ok((process, layout))
+}
+
+/// Which definitions this CPU has already sent.
+pub(crate) struct SeenCache {
+    salt: u64,
+}
+
+impl SeenCache {
+    /// Where code objects carry no version number a re-used address may go unnoticed, so everything is sent again
+    /// every 4 s; user space compares.
+    #[inline(always)]
+    pub(crate) fn new(process: &ProcessEntry, layout: &Layout, time_ns: u64) -> Self {
+        let epoch = if layout.flags & LAYOUT_CODE_VERSION == 0 {
+            time_ns >> 32
+        } else {
+            0
+        };
+        Self {
+            salt: process.incarnation ^ epoch.rotate_left(48),
+        }
+    }
+
+    /// That of the sample being walked.
+    #[inline(always)]
+    pub(crate) fn of_sample(scratch: &Scratch) -> Self {
+        Self { salt: scratch.salt }
+    }
+
+    /// The slot for a code object, and what it holds when the definition was sent.
+    #[inline(always)]
+    fn fingerprint(&self, code: u64, check: u32) -> (u32, u64) {
+        let mixed = (code ^ self.salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let fingerprint = mixed ^ u64::from(check).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        ((fingerprint >> 40) as u32 & (SEEN_SLOTS - 1), fingerprint)
+    }
+
+    /// Notes that the definition was sent.
+    #[inline(always)]
+    pub(crate) fn mark(&self, code: u64, check: u32) {
+        let (index, fingerprint) = self.fingerprint(code, check);
+        if let Some(entry) = slot(&SEEN, index) {
+            *entry = fingerprint;
+        }
+    }
+}
+
+impl CodeSeen for SeenCache {
+    #[inline(always)]
+    fn seen(&self, code: u64, check: u32) -> bool {
+        let (index, fingerprint) = self.fingerprint(code, check);
+        SEEN.get(index).is_none_or(|entry| *entry == fingerprint)
+    }
+}
