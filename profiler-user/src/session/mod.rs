@@ -7,10 +7,11 @@ mod summary;
 
 use std::time::{Duration, Instant, SystemTime};
 
+use profiler_common::contract::sources::Source;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::kernel::{self, Kernel, LoadError, Options, Ring, Rings, Sampler};
+use crate::kernel::{self, Kernel, LoadError, Options, Ring, Rings, SampledSource, Sampler};
 use crate::pipeline::symbolizer::Symbolizer;
 use crate::processes::filter::Filter;
 use crate::processes::tracker::{Refusal, Target, Tracker};
@@ -134,6 +135,10 @@ impl Recorder {
     /// [`RecordError`].
     pub fn prepare(settings: Settings) -> Result<Self, RecordError> {
         let options = Options {
+            sources: vec![SampledSource {
+                source: Source::OnCpu,
+                period: 1,
+            }],
             all_processes: settings.target == Target::All,
             watch_cgroups: settings.filter.looks_at_cgroups(),
             watch_names: settings.filter.looks_at_names(),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use profiler_common::contract::losses::Loss;
 use profiler_common::contract::reasons::{Outcome, StackStatus};
+use profiler_common::contract::sources::Source;
 
 use crate::kernel::Kernel;
 use crate::native::symbol::NativeUnresolved;
@@ -24,8 +26,8 @@ pub struct Summary {
     pub interrupts: u64,
     /// Interrupts by outcome.
     pub outcomes: Vec<(Outcome, u64)>,
-    /// Code definitions, process events, forked children and native frames lost.
-    pub losses: [u64; 4],
+    /// Records other than samples that were lost.
+    pub losses: Vec<(Loss, u64)>,
     /// Records that could not be decoded.
     pub undecodable: u64,
     /// Frames without a name.
@@ -72,8 +74,8 @@ impl Summary {
         Self {
             samples: assembly.samples(),
             by_status: assembly.by_status(),
-            interrupts: kernel.interrupts(),
-            outcomes: kernel.outcomes(),
+            interrupts: kernel.interrupts(Source::OnCpu),
+            outcomes: kernel.outcomes(Source::OnCpu),
             losses: kernel.losses(),
             undecodable: 0,
             unnamed: symbolizer.unnamed(),
