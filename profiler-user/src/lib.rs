@@ -15,4 +15,5 @@ pub mod proc;
 pub mod processes;
 pub mod profile;
 pub mod session;
+pub mod table_maps;
 pub mod wire;

@@ -7,9 +7,9 @@ use super::failure::{Failure, exit_code};
 use crate::host::{CAPABILITIES, CgroupMounts, Host, OLDEST_KERNEL};
 use crate::kernel::{Kernel, Native, Options};
 use crate::language::python::{Finding, InspectError};
-use crate::native::unwind::Capacity;
 use crate::proc::{self, ProcessError};
 use crate::processes::survey;
+use crate::table_maps::Capacity;
 
 /// Say what this host has and lacks, and which interpreters run on it
 #[derive(Debug, clap::Args)]

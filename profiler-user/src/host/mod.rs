@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use rustix::thread::CapabilitySet;
 
-use crate::kernel::btf::Btf;
-
 /// Oldest kernel that the kernel half is tested on.
 pub const OLDEST_KERNEL: (u32, u32) = (5, 10);
+
+/// Where the kernel describes its structures, if it does.
+pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Capabilities that stand in for root: name, set, why.
 pub const CAPABILITIES: &[(&str, CapabilitySet, &str)] = &[
@@ -81,7 +82,7 @@ impl Host {
         Self {
             kernel_version: version(&kernel_release),
             kernel_release,
-            btf: Path::new(Btf::VMLINUX).exists(),
+            btf: Path::new(KERNEL_BTF).exists(),
             root: rustix::process::geteuid().is_root(),
             missing_capabilities: CAPABILITIES
                 .iter()

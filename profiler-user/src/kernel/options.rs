@@ -1,6 +1,6 @@
 //! What the kernel half is asked to do.
 
-use crate::native::unwind::Capacity;
+use crate::table_maps::Capacity;
 
 /// What the kernel half is asked to do.
 #[derive(Clone, Copy, Debug)]

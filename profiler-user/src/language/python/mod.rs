@@ -17,6 +17,7 @@ pub mod objects;
 pub mod recognise;
 #[cfg(test)]
 pub(crate) mod test_support;
+pub mod text;
 pub mod threads;
 
 pub use self::recognise::Inspector;
