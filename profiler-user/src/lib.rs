@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod clock;
 pub mod container;
+pub mod elf;
 pub mod host;
 pub mod ids;
 pub mod kernel;
@@ -14,4 +15,5 @@ pub mod proc;
 pub mod processes;
 pub mod profile;
 pub mod session;
+pub mod table_maps;
 pub mod wire;

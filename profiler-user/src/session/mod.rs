@@ -14,7 +14,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::kernel::{self, Kernel, LoadError, Options, Ring, Rings, SampledSource, Sampler};
 use crate::pipeline::symbolizer::Symbolizer;
 use crate::processes::filter::Filter;
-use crate::processes::tracker::{Refusal, Target, Tracker};
+use crate::processes::tracker::{RefusedProcess, Target, Tracker};
 use crate::profile::Profile;
 use crate::profile::aggregate::Aggregator;
 use crate::profile::timeline::Timeline;
@@ -203,7 +203,7 @@ impl Recorder {
     }
 
     /// Interpreters found but not profiled.
-    pub fn refusals(&self) -> impl Iterator<Item = &Refusal> {
+    pub fn refusals(&self) -> impl Iterator<Item = &RefusedProcess> {
         self.tracker.refusals()
     }
 

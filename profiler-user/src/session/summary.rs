@@ -11,7 +11,7 @@ use crate::native::symbol::NativeUnresolved;
 use crate::native::unwind::Statistics;
 use crate::pipeline::native::NativeCounts;
 use crate::pipeline::symbolizer::{Symbolizer, UnnamedFrames};
-use crate::processes::tracker::Refusal;
+use crate::processes::tracker::RefusedProcess;
 use crate::profile::aggregate::Aggregator;
 use crate::wire::assembly::Assembly;
 
@@ -43,7 +43,7 @@ pub struct Summary {
     /// CPU time of pyebpf itself during that time.
     pub own_cpu: Duration,
     /// Interpreters that were not profiled.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<RefusedProcess>,
     /// Native frames, where they were recorded.
     pub native: Option<NativeSummary>,
 }

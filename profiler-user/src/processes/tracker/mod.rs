@@ -29,7 +29,7 @@ use crate::wire::decode::{ProcessChange, ProcessView};
 
 use self::family::descendants;
 use self::looks::Looks;
-pub use self::tracked::{Arrival, Refusal, TrackedProcess};
+pub use self::tracked::{Arrival, RefusedProcess, TrackedProcess};
 
 /// What is profiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub struct Tracker {
     executed: HashMap<u32, (u64, String)>,
     followed: HashSet<u32>,
     looks: Looks,
-    refusals: HashMap<String, Refusal>,
+    refusals: HashMap<String, RefusedProcess>,
 }
 
 impl Tracker {
@@ -286,7 +286,9 @@ impl Tracker {
                     .is_ok_and(|identity| self.filter.admits(pid, &identity))
                 {
                     let text = refused.to_string();
-                    self.refusals.entry(text.clone()).or_insert(Refusal { pid, text });
+                    self.refusals
+                        .entry(text.clone())
+                        .or_insert(RefusedProcess { pid, text });
                 }
                 self.enter_foreign(kernel, pid);
             }
@@ -351,7 +353,9 @@ impl Tracker {
         }
         if let Err(error) = kernel.set_process(pid, &entry) {
             let text = format!("no room for another process ({error})");
-            self.refusals.entry(text.clone()).or_insert(Refusal { pid, text });
+            self.refusals
+                .entry(text.clone())
+                .or_insert(RefusedProcess { pid, text });
             self.end(pid);
         }
         self.leave_if_gone(kernel, pid);

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::elf::Architecture;
-use super::layout::DebugOffsetsError;
 use super::version::Version;
+use crate::elf::Architecture;
+use crate::language::python::layout::DebugOffsetsError;
 
 /// Why an interpreter is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,14 +63,14 @@ fn list(versions: &BTreeSet<Version>) -> String {
 
 /// A Python implementation, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identity {
+pub enum InterpreterName {
     /// CPython; without a version when the file does not tell.
     CPython(Option<Version>),
     /// PyPy.
     PyPy,
 }
 
-impl fmt::Display for Identity {
+impl fmt::Display for InterpreterName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CPython(Some(version)) => write!(f, "CPython {version}"),

@@ -4,7 +4,8 @@ use super::*;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::language::python::test_support::{installed, not_tested};
+use crate::elf::Architecture;
+use crate::language::python::test_support::installed;
 
 fn cpython_in(analysis: &Analysis) -> Option<&CPython> {
     match analysis.interpreter.as_ref()? {
@@ -231,27 +232,6 @@ fn a_sparse_file_of_a_terabyte_is_refused_without_reading_it() {
         matches!(error, ElfError::Malformed(_) | ElfError::TooLarge),
         "{error:?}"
     );
-}
-
-#[test]
-fn the_size_of_the_thread_descriptor_is_read_from_the_library_that_exports_it() {
-    let directory = tempfile::tempdir().expect("a writable temporary directory");
-    let library = directory.path().join("libc.so.6");
-    let source = directory.path().join("size.c");
-    std::fs::write(&source, "const unsigned _thread_db_sizeof_pthread = 1824;").expect("writable");
-    let built = std::process::Command::new("cc")
-        .args(["-shared", "-nostdlib", "-o"])
-        .args([&library, &source])
-        .status();
-    if built.is_ok_and(|status| status.success()) {
-        let file = File::open(&library).expect("just built");
-        assert_eq!(sizeof_pthread(&file).expect("valid"), Some(1824));
-    } else {
-        not_tested("thread descriptors: no C compiler");
-    }
-    let python = installed().pop().expect("/usr/bin/python3 is not installed");
-    let other = File::open(&python.file).expect("installed");
-    assert_eq!(sizeof_pthread(&other).expect("valid"), None);
 }
 
 /// Bytes changed where the analysis looks: file header, program headers, dynamic tables, static symbols and

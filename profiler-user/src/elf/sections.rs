@@ -26,18 +26,18 @@ const LE: LittleEndian = LittleEndian;
 
 /// A section that is part of the running program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Section {
+pub(crate) struct Section {
     /// Static address.
-    pub(super) address: u64,
+    pub(crate) address: u64,
     /// Byte of the file.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// Bytes.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 impl<Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'_, Elf, S> {
     /// The loaded section of this name.
-    pub(super) fn section(&self, name: &[u8]) -> Option<Section> {
+    pub(crate) fn section(&self, name: &[u8]) -> Option<Section> {
         let sections = self.header.section_headers(LE, self.data).ok()?;
         let index = self.header.section_strings_index(LE, self.data).ok()?;
         let strings: u64 = sections.get(index.0)?.sh_offset(LE).into();
@@ -56,7 +56,7 @@ impl<Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'_, Elf, S> {
 
     /// The data object of this name and of a size in `sizes`, if `.symtab` defines it. The size spares
     /// reading the names of nearly all symbols.
-    pub(super) fn static_symbol(&self, name: &[u8], sizes: RangeInclusive<u64>) -> Option<Symbol> {
+    pub(crate) fn static_symbol(&self, name: &[u8], sizes: RangeInclusive<u64>) -> Option<Symbol> {
         let sections = self.header.section_headers(LE, self.data).ok()?;
         let table = sections
             .iter()

@@ -10,7 +10,8 @@
 
 use profiler_common::contract::process::{DynamicThreadVector, ThreadSpecific};
 
-use super::elf::{Architecture, Libc};
+use crate::elf::Architecture;
+use crate::language::python::recognise::analysis::Libc;
 
 /// glibc: `struct pthread_key_data` is {sequence number, value}; 32 keys to a block
 /// (`PTHREAD_KEY_2NDLEVEL_SIZE`).
@@ -89,7 +90,7 @@ pub fn thread_specific(architecture: Architecture, libc: Libc) -> Option<ThreadS
 
 /// glibc on aarch64 keeps `struct pthread` right before the thread pointer, so its size decides: 1792 bytes
 /// in 2.31, 1856 in 2.36, 1824 in 2.41 and 2.43. The library exports it as `_thread_db_sizeof_pthread` (from
-/// 2.34): [`super::elf::sizeof_pthread`].
+/// 2.34), for debuggers (`nptl_db/structs.def`).
 #[must_use]
 pub const fn glibc_aarch64(sizeof_pthread: u16) -> ThreadSpecific {
     let start = -(sizeof_pthread as i32);

@@ -17,10 +17,10 @@ use object::LittleEndian;
 use object::elf::STT_FUNC;
 use object::read::elf::FileHeader;
 
-use super::image::Image;
-use super::source::Source;
-use super::static_symbols::Wanted;
-use super::{Architecture, architecture};
+use crate::elf::image::Image;
+use crate::elf::source::Source;
+use crate::elf::static_symbols::Wanted;
+use crate::elf::{Architecture, architecture};
 
 /// The function, from 3.6 on and before (`Python/ceval.c`).
 const NAMES: [&[u8]; 2] = [b"_PyEval_EvalFrameDefault", b"PyEval_EvalFrameEx"];
@@ -134,7 +134,7 @@ impl Section {
 /// From the start of `.eh_frame`, as `.eh_frame_hdr` tells it, to the end of what is loaded with it.
 fn by_header<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
     image: &Image<'_, Elf, S>,
-    header: super::image::Table,
+    header: crate::elf::image::Table,
 ) -> Option<Range<u64>> {
     let bytes = read(image, header.address..header.address.checked_add(header.size)?)?;
     let bases = BaseAddresses::default().set_eh_frame_hdr(header.address);

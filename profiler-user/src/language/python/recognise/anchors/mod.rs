@@ -19,11 +19,11 @@ use object::elf::{STT_FUNC, STT_OBJECT, STT_TLS};
 use object::read::elf::FileHeader;
 
 use self::machine::{Base, Code, Findings, Function, Place, Word, follow};
-use super::image::Image;
-use super::relocations::Relocated;
-use super::source::Source;
-use super::static_symbols::Wanted;
-use super::{Architecture, Segment, architecture};
+use crate::elf::image::Image;
+use crate::elf::relocations::Relocated;
+use crate::elf::source::Source;
+use crate::elf::static_symbols::Wanted;
+use crate::elf::{Architecture, Segment, architecture};
 
 /// Words of the file whose relocation is looked for; interpreters need one to three.
 const MAX_WORDS: usize = 32;

@@ -27,20 +27,20 @@ const LE: LittleEndian = LittleEndian;
 
 /// A symbol that the file defines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Symbol {
+pub(crate) struct Symbol {
     /// Static address.
-    pub(super) address: u64,
+    pub(crate) address: u64,
     /// Bytes of the object; 0 where the linker did not say.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 /// A dynamic symbol that the file defines or refers to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct DynamicSymbol {
+pub(crate) struct DynamicSymbol {
     /// Byte of the file at which its name begins.
-    pub(super) name_at: u64,
+    pub(crate) name_at: u64,
     /// `None` where another file has to define it.
-    pub(super) definition: Option<Symbol>,
+    pub(crate) definition: Option<Symbol>,
 }
 
 /// The dynamic table, addresses still static.
@@ -60,49 +60,49 @@ struct Dynamic {
 
 /// A table that the dynamic table or a program header describes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// Static address.
-    pub(super) address: u64,
+    pub(crate) address: u64,
     /// Bytes.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 /// The thread-local variables of the file (`PT_TLS`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ThreadLocals {
+pub(crate) struct ThreadLocals {
     /// Static address of their initial values.
-    pub(super) address: u64,
+    pub(crate) address: u64,
     /// Bytes in each thread.
-    pub(super) memory_bytes: u64,
+    pub(crate) memory_bytes: u64,
     /// Their alignment.
-    pub(super) alignment: u64,
+    pub(crate) alignment: u64,
 }
 
 /// A parsed file.
 #[derive(Debug)]
-pub(super) struct Image<'a, Elf: FileHeader, S: Source> {
+pub(crate) struct Image<'a, Elf: FileHeader, S: Source> {
     /// The file.
-    pub(super) data: Bounded<'a, S>,
+    pub(crate) data: Bounded<'a, S>,
     /// Its header.
-    pub(super) header: &'a Elf,
+    pub(crate) header: &'a Elf,
     /// Its `PT_LOAD` segments.
-    pub(super) segments: Vec<Segment>,
+    pub(crate) segments: Vec<Segment>,
     /// `PT_INTERP`.
-    pub(super) loader: Option<Box<[u8]>>,
+    pub(crate) loader: Option<Box<[u8]>>,
     /// `PT_TLS`.
-    pub(super) thread_locals: Option<ThreadLocals>,
+    pub(crate) thread_locals: Option<ThreadLocals>,
     /// `PT_GNU_EH_FRAME`: `.eh_frame_hdr`.
-    pub(super) unwind_index: Option<Table>,
+    pub(crate) unwind_index: Option<Table>,
     /// What the loader makes read-only after it wrote to it (`PT_GNU_RELRO`): static addresses.
-    pub(super) written_once: Range<u64>,
+    pub(crate) written_once: Range<u64>,
     /// Whether it carries the ABI note that every program linked with glibc carries.
-    pub(super) has_abi_note: bool,
+    pub(crate) has_abi_note: bool,
     dynamic: Dynamic,
 }
 
 impl<'a, Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'a, Elf, S> {
     /// Reads the headers.
-    pub(super) fn parse(data: Bounded<'a, S>) -> Result<Self, ElfError> {
+    pub(crate) fn parse(data: Bounded<'a, S>) -> Result<Self, ElfError> {
         let header = Elf::parse(data)?;
         let headers = header.program_headers(LE, data)?;
         if headers.len() > MAX_SEGMENTS {
@@ -205,24 +205,24 @@ impl<'a, Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'a, Elf, S> {
     }
 
     /// Where the file holds what is loaded at the static address; `None` for what it does not hold (`.bss`).
-    pub(super) fn file_offset(&self, address: u64) -> Option<u64> {
+    pub(crate) fn file_offset(&self, address: u64) -> Option<u64> {
         self.segments
             .iter()
             .find_map(|segment| segment.file_offset(address))
     }
 
     /// Fills `out` with what is loaded at the static address.
-    pub(super) fn read_address(&self, address: u64, out: &mut [u8]) -> Option<()> {
+    pub(crate) fn read_address(&self, address: u64, out: &mut [u8]) -> Option<()> {
         self.data.read_into(out, self.file_offset(address)?)
     }
 
     /// `DT_SONAME`.
-    pub(super) fn soname(&self) -> Option<&'a [u8]> {
+    pub(crate) fn soname(&self) -> Option<&'a [u8]> {
         self.string(self.dynamic.soname?)
     }
 
     /// Whether `DT_NEEDED` names a library for which `is_wanted` holds.
-    pub(super) fn needs(&self, is_wanted: impl Fn(&[u8]) -> bool) -> bool {
+    pub(crate) fn needs(&self, is_wanted: impl Fn(&[u8]) -> bool) -> bool {
         self.dynamic
             .needed
             .iter()
@@ -230,22 +230,22 @@ impl<'a, Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'a, Elf, S> {
     }
 
     /// Static address of the `DT_DEBUG` value, where the loader leaves the address of its `r_debug`.
-    pub(super) fn debug_slot(&self) -> Option<u64> {
+    pub(crate) fn debug_slot(&self) -> Option<u64> {
         self.dynamic.debug_slot
     }
 
     /// The dynamic relocations, with addends: those for the start, and those of the PLT.
-    pub(super) fn relocation_tables(&self) -> [Table; 2] {
+    pub(crate) fn relocation_tables(&self) -> [Table; 2] {
         [self.dynamic.relocations, self.dynamic.plt_relocations]
     }
 
     /// Whether this is a program, not a library.
-    pub(super) fn is_program(&self) -> bool {
+    pub(crate) fn is_program(&self) -> bool {
         self.header.e_type(LE) == elf::ET_EXEC || self.dynamic.is_pie || self.dynamic.debug_slot.is_some()
     }
 
     /// Whether this is linked dynamically at all.
-    pub(super) fn is_dynamic(&self) -> bool {
+    pub(crate) fn is_dynamic(&self) -> bool {
         self.dynamic.strings.is_some()
     }
 
@@ -260,7 +260,7 @@ impl<'a, Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'a, Elf, S> {
     }
 
     /// The dynamic symbol of this name, if this file defines it; an undefined reference is none.
-    pub(super) fn dynamic_symbol(&self, name: &[u8]) -> Option<Symbol> {
+    pub(crate) fn dynamic_symbol(&self, name: &[u8]) -> Option<Symbol> {
         match (self.dynamic.gnu_hash, self.dynamic.sysv_hash) {
             (Some(table), _) => self.find_by_gnu_hash(self.file_offset(table)?, name),
             (None, Some(table)) => self.find_by_sysv_hash(self.file_offset(table)?, name),
@@ -330,7 +330,7 @@ impl<'a, Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'a, Elf, S> {
     }
 
     /// The dynamic symbol of this number.
-    pub(super) fn dynamic_symbol_at(&self, index: u32) -> Option<DynamicSymbol> {
+    pub(crate) fn dynamic_symbol_at(&self, index: u32) -> Option<DynamicSymbol> {
         let table = self.file_offset(self.dynamic.symbols?)?;
         let at = table.checked_add(u64::from(index) * size_of::<Elf::Sym>() as u64)?;
         let symbol: &Elf::Sym = self.data.read_at(at).ok()?;
@@ -345,7 +345,7 @@ impl<'a, Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'a, Elf, S> {
     }
 
     /// `Some` when the NUL-terminated string at this byte of the file is `name`.
-    pub(super) fn is_string(&self, offset: u64, name: &[u8]) -> Option<()> {
+    pub(crate) fn is_string(&self, offset: u64, name: &[u8]) -> Option<()> {
         let mut buffer = [0; MAX_NAME];
         let found = buffer.get_mut(..=name.len())?;
         self.data.read_into(found, offset)?;

@@ -6,7 +6,7 @@
 
 use profiler_common::memory::{Fault, Memory, RemoteAddr};
 
-use super::elf::TlsVariable;
+use crate::language::python::recognise::anchors::TlsVariable;
 
 /// Modules with thread-local variables in one process, at most; beyond it the words are misread.
 const MAX_MODULE: u32 = 1 << 20;

@@ -23,7 +23,7 @@ const STRUCTURE_BYTES: u64 = 1 << 20;
 const STREAM_STEP: usize = 256 * 1024;
 
 /// The bytes of a file by position.
-pub(super) trait Source: Copy {
+pub(crate) trait Source: Copy {
     /// Bytes in the file.
     fn length(self) -> io::Result<u64>;
     /// Fills `out` from `offset`.
@@ -55,7 +55,7 @@ impl Source for &[u8] {
 
 /// What is left to spend on one file, and why reading stopped.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     bytes_left: Cell<u64>,
     failure: Cell<Option<Failure>>,
 }
@@ -68,7 +68,7 @@ enum Failure {
 
 impl Budget {
     /// For one file.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             bytes_left: Cell::new(TOTAL_BYTES),
             failure: Cell::new(None),
@@ -76,7 +76,7 @@ impl Budget {
     }
 
     /// The cause behind a structure that could not be read, if it was not the structure itself.
-    pub(super) fn failure(&self) -> Option<ElfError> {
+    pub(crate) fn failure(&self) -> Option<ElfError> {
         self.failure.get().map(|failure| match failure {
             Failure::Exhausted => ElfError::TooLarge,
             Failure::Read(kind) => ElfError::Io(kind.into()),
@@ -102,7 +102,7 @@ impl Budget {
 
 /// A [`Source`] as `object` wants to read it.
 #[derive(Debug)]
-pub(super) struct Cursor<'a, S> {
+pub(crate) struct Cursor<'a, S> {
     source: S,
     length: u64,
     position: u64,
@@ -136,7 +136,7 @@ impl<S: Source> ReadCacheOps for Cursor<'_, S> {
 }
 
 /// Starts reading `source`.
-pub(super) fn cache<S: Source>(source: S, budget: &Budget) -> io::Result<ReadCache<Cursor<'_, S>>> {
+pub(crate) fn cache<S: Source>(source: S, budget: &Budget) -> io::Result<ReadCache<Cursor<'_, S>>> {
     let length = source.length()?;
     Ok(ReadCache::new(Cursor {
         source,
@@ -148,7 +148,7 @@ pub(super) fn cache<S: Source>(source: S, budget: &Budget) -> io::Result<ReadCac
 
 /// Reads through the cache, within the budget: `object`'s own cache allocates whatever a header asks for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounded<'a, S: Source> {
+pub(crate) struct Bounded<'a, S: Source> {
     cache: &'a ReadCache<Cursor<'a, S>>,
     source: S,
     budget: &'a Budget,
@@ -156,7 +156,7 @@ pub(super) struct Bounded<'a, S: Source> {
 
 impl<'a, S: Source> Bounded<'a, S> {
     /// Reads `cache`, which was made from `source`, within `budget`.
-    pub(super) fn new(cache: &'a ReadCache<Cursor<'a, S>>, source: S, budget: &'a Budget) -> Self {
+    pub(crate) fn new(cache: &'a ReadCache<Cursor<'a, S>>, source: S, budget: &'a Budget) -> Self {
         Self {
             cache,
             source,
@@ -166,12 +166,12 @@ impl<'a, S: Source> Bounded<'a, S> {
 
     /// Whether so many bytes can be read without endangering the rest of the analysis: for what is of use, and
     /// can be done without in a file that is too large.
-    pub(super) fn can_spare(self, bytes: u64) -> bool {
+    pub(crate) fn can_spare(self, bytes: u64) -> bool {
         self.budget.bytes_left.get().saturating_sub(RESERVE) >= bytes
     }
 
     /// Fills `out` from `offset` without remembering it.
-    pub(super) fn read_into(self, out: &mut [u8], offset: u64) -> Option<()> {
+    pub(crate) fn read_into(self, out: &mut [u8], offset: u64) -> Option<()> {
         self.budget.charge(out.len() as u64).ok()?;
         self.source
             .read_exact_at(out, offset)
@@ -181,7 +181,7 @@ impl<'a, S: Source> Bounded<'a, S> {
 
     /// Hands `range` of the file to `step` in pieces that overlap by `overlap` bytes (below 4 KiB), until it
     /// returns `false`; a range that ends behind the file is cut off there.
-    pub(super) fn stream(
+    pub(crate) fn stream(
         self,
         range: Range<u64>,
         overlap: usize,

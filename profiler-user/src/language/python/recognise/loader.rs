@@ -5,7 +5,8 @@
 
 use profiler_common::memory::{RemoteAddr, word_at};
 
-use super::elf::{Analysis, Segment};
+use super::analysis::Analysis;
+use crate::elf::Segment;
 use crate::proc::ProcessError;
 use crate::proc::maps::{Mapping, Maps};
 use crate::proc::memory::ProcMemory;
@@ -18,7 +19,7 @@ const RT_CONSISTENT: u32 = 0;
 
 /// What to add to the static addresses of the file behind `mapping` to get addresses in the process; wraps.
 /// `None` when none of the file's segments is mapped.
-pub(super) fn load_bias(maps: &Maps, mapping: &Mapping<'_>, segments: &[Segment]) -> Option<u64> {
+pub(crate) fn load_bias(maps: &Maps, mapping: &Mapping<'_>, segments: &[Segment]) -> Option<u64> {
     maps.iter()
         .filter(|other| other.file == mapping.file && other.path() == mapping.path())
         .find_map(|mapped| segments.iter().find_map(|segment| bias_of(&mapped, segment)))

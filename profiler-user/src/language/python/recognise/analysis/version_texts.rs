@@ -12,9 +12,9 @@ use memchr::memmem;
 use object::LittleEndian;
 use object::read::elf::FileHeader;
 
-use super::image::Image;
-use super::source::Source;
-use crate::language::python::version::Version;
+use crate::elf::image::Image;
+use crate::elf::source::Source;
+use crate::language::python::recognise::version::Version;
 
 /// Bytes of one range of read-only data looked at, and of all of them; libpython's `.rodata` has 1 to 2 MiB.
 const MAX_TEXT_BYTES: u64 = 16 << 20;

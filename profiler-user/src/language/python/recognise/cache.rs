@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use super::elf::Analysis;
+use super::analysis::Analysis;
 use crate::proc::file::Stamp;
 use crate::proc::maps::{FileId, Mapping};
 

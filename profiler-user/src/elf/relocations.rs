@@ -1,6 +1,6 @@
 //! What the dynamic loader writes into one word of the file: the entries of global offset tables.
 //!
-//! Used by [`super::anchors`], for the few words that the code of interpreters goes through. Tables are read
+//! Used to find what leads to a thread's state, for the few words that the code of interpreters goes through. Tables are read
 //! in pieces and up to a cap.
 
 use object::LittleEndian;
@@ -20,7 +20,7 @@ const LE: LittleEndian = LittleEndian;
 
 /// What the loader writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Relocated {
+pub(crate) enum Relocated {
     /// The address in the process that belongs to this static address.
     Address(u64),
     /// The address of the dynamic symbol of this number, plus this.
@@ -34,7 +34,7 @@ pub(super) enum Relocated {
 impl<Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'_, Elf, S> {
     /// What the loader writes at this static address; `None` when no relocation is for it. Compact relative
     /// relocations (`DT_RELR`) are not looked at: the word in the file is what these add to.
-    pub(super) fn relocation(&self, address: u64) -> Option<Relocated> {
+    pub(crate) fn relocation(&self, address: u64) -> Option<Relocated> {
         self.relocation_tables()
             .into_iter()
             .find_map(|table| self.find_relocation(table, address))

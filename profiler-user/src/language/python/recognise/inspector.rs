@@ -14,12 +14,13 @@ use std::time::{Duration, Instant};
 
 use memchr::memmem;
 
+use super::analysis::{self, Analysis};
 use super::cache::{FileCache, Known};
-use super::elf::{self, Analysis, ElfError};
+use super::finding::{Finding, InspectError, Refused};
 use super::judgement::judge;
 use super::loader;
 use super::refusal::Refusal;
-use super::{Finding, InspectError, Refused};
+use crate::elf::ElfError;
 use crate::proc::file::{FileError, MappedFile};
 use crate::proc::maps::{Mapping, Maps};
 use crate::proc::memory::ProcMemory;
@@ -210,7 +211,7 @@ impl Search<'_> {
 }
 
 fn analyze(file: &MappedFile) -> Result<Known, FileError> {
-    match elf::analyze_file(&file.open()?) {
+    match analysis::analyze_file(&file.open()?) {
         Ok(analysis) if analysis.interpreter.is_some() || analysis.debug_slot.is_some() => {
             Ok(Known::Notable(Arc::new(analysis)))
         }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use object::elf::FileHeader64;
 use proptest::prelude::*;
 
-use super::super::source::{self, Bounded, Budget};
 use super::*;
+use crate::elf::source::{self, Bounded, Budget};
 use crate::language::python::test_support::{installed, not_tested, unpacked_files};
 
 type Header = FileHeader64<LittleEndian>;

@@ -1,6 +1,6 @@
 //! Local symbols of `.symtab`, several names at a time.
 //!
-//! Used by [`super::anchors`], for interpreters only: it reads the whole table of names. A name that is
+//! Used to find what leads to a thread's state, for interpreters only: it reads the whole table of names. A name that is
 //! defined twice with different values is no name.
 
 use memchr::memmem;
@@ -27,13 +27,13 @@ const LE: LittleEndian = LittleEndian;
 
 /// A symbol to look for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// Its name; up to 63 bytes.
-    pub(super) name: &'static [u8],
+    pub(crate) name: &'static [u8],
     /// `STT_OBJECT`, `STT_FUNC` or `STT_TLS`.
-    pub(super) kind: SymbolType,
+    pub(crate) kind: SymbolType,
     /// Bytes of the object; 0 for any.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -47,7 +47,7 @@ struct Search {
 
 impl<Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'_, Elf, S> {
     /// The values of these symbols, in their order; all `None` in a stripped file.
-    pub(super) fn static_symbols<const N: usize>(&self, wanted: [Wanted; N]) -> [Option<u64>; N] {
+    pub(crate) fn static_symbols<const N: usize>(&self, wanted: [Wanted; N]) -> [Option<u64>; N] {
         let mut searches = [const {
             Search {
                 places: Vec::new(),

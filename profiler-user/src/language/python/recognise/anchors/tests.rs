@@ -9,9 +9,9 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::machine::{Function, Machine, Place, Word};
 use super::*;
-use crate::language::python::elf::source::{self, Bounded, Budget};
-use crate::language::python::elf::{CPython, Implementation, VersionEvidence, analyze_bytes};
+use crate::elf::source::{self, Bounded, Budget};
 use crate::language::python::layout::LAYOUTS;
+use crate::language::python::recognise::analysis::{CPython, Implementation, VersionEvidence, analyze_bytes};
 use crate::language::python::test_support::{installed, unpacked_files};
 
 /// Assembled by GNU as and printed by objdump; words in file order.

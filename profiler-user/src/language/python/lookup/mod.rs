@@ -2,14 +2,18 @@
 //!
 //! Used by [`super::judgement`]; `profiler_common::walker::python::locate` does the looking up.
 
+pub mod thread_local;
+pub mod thread_specific;
+
 use std::ops::Range;
 
 use profiler_common::contract::process::{DynamicThreadVector, ThreadLookup, ThreadSpecific, thread_lookup};
 
-use super::elf::{CPython, NoLoop};
-use super::layout::VersionEntry;
-use super::refusal::Refusal;
-use super::thread_local::ThreadLocal;
+use self::thread_local::ThreadLocal;
+use crate::language::python::layout::VersionEntry;
+use crate::language::python::recognise::analysis::CPython;
+use crate::language::python::recognise::evaluation_loop::NoLoop;
+use crate::language::python::recognise::refusal::Refusal;
 
 /// Bytes by which the fields behind the collector's state may differ from the table: 3.7.0 to 3.7.3 have them 88 bytes
 /// further ahead.
@@ -17,17 +21,17 @@ const MAX_SHIFT: u64 = 1024;
 
 /// One interpreter in one process.
 #[derive(Debug)]
-pub(super) struct Target<'a> {
-    pub(super) entry: &'a VersionEntry,
-    pub(super) cpython: &'a CPython,
+pub(crate) struct Target<'a> {
+    pub(crate) entry: &'a VersionEntry,
+    pub(crate) cpython: &'a CPython,
     /// Added to the file's addresses.
-    pub(super) bias: u64,
+    pub(crate) bias: u64,
     /// Whether `PyCode_Type` is the file's own, and not a copy in the program.
-    pub(super) has_own_types: bool,
+    pub(crate) has_own_types: bool,
     /// How the C library keeps thread-specific data.
-    pub(super) specific: ThreadSpecific,
+    pub(crate) specific: ThreadSpecific,
     /// How it keeps the thread-local variables of libraries.
-    pub(super) vector: DynamicThreadVector,
+    pub(crate) vector: DynamicThreadVector,
 }
 
 impl Target<'_> {
@@ -35,7 +39,7 @@ impl Target<'_> {
     ///
     /// # Errors
     /// When the file does not tell.
-    pub(super) fn landmark(&self) -> Result<u64, Refusal> {
+    pub(crate) fn landmark(&self) -> Result<u64, Refusal> {
         let anchors = &self.cpython.anchors;
         let address = self.cpython.runtime.or(anchors.current_thread_state);
         address
@@ -47,7 +51,7 @@ impl Target<'_> {
     ///
     /// # Errors
     /// When the file does not tell where something is.
-    pub(super) fn lookup(&self, thread_local: Option<ThreadLocal>) -> Result<ThreadLookup, Refusal> {
+    pub(crate) fn lookup(&self, thread_local: Option<ThreadLocal>) -> Result<ThreadLookup, Refusal> {
         let anchors = &self.cpython.anchors;
         let anchor = |address: Option<u64>| {
             address
@@ -96,7 +100,7 @@ impl Target<'_> {
     }
 
     /// The code of the evaluation loop.
-    pub(super) fn evaluation_loop(&self) -> Result<Box<[Range<u64>]>, NoLoop> {
+    pub(crate) fn evaluation_loop(&self) -> Result<Box<[Range<u64>]>, NoLoop> {
         let pieces = self
             .cpython
             .evaluation_loop

@@ -7,17 +7,18 @@ use profiler_common::contract::layout::Layout;
 use profiler_common::contract::process::{DynamicThreadVector, ThreadSpecific};
 use profiler_common::memory::{Fault, Memory};
 
-use super::elf::{Analysis, CPython, Implementation, Libc, VersionEvidence};
+use super::analysis::{Analysis, CPython, Implementation, Libc, VersionEvidence};
+use super::finding::Refused;
 use super::inspector::path_of;
-use super::layout::objects::ObjectFields;
-use super::layout::{self, Found, VersionEntry};
+use super::interpreter::{Interpreter, Linkage};
 use super::loader;
-use super::lookup::Target;
-use super::refusal::{Identity, Refusal};
-use super::thread_local;
-use super::thread_specific::{dynamic_thread_vector, thread_specific};
+use super::refusal::{InterpreterName, Refusal};
 use super::version::Version;
-use super::{Interpreter, Linkage, Refused};
+use crate::language::python::layout::objects::ObjectFields;
+use crate::language::python::layout::{self, Found, VersionEntry};
+use crate::language::python::lookup::Target;
+use crate::language::python::lookup::thread_local;
+use crate::language::python::lookup::thread_specific::{dynamic_thread_vector, thread_specific};
 use crate::proc::maps::{Mapping, Maps};
 
 /// The interpreter in a mapped file, the reason why it is refused, or `None` when it is not completely mapped
@@ -33,7 +34,7 @@ pub(super) fn judge<M: Memory>(
     let file = path_of(mapping);
     let Implementation::CPython(cpython) = implementation else {
         return Err(Refused {
-            what: Identity::PyPy,
+            what: InterpreterName::PyPy,
             reason: Refusal::Unsupported,
             file,
         });
@@ -43,7 +44,7 @@ pub(super) fn judge<M: Memory>(
         _ => None,
     };
     let refuse = |reason| Refused {
-        what: Identity::CPython(version),
+        what: InterpreterName::CPython(version),
         reason,
         file: file.clone(),
     };
