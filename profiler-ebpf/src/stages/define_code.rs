@@ -5,7 +5,7 @@ use profiler_common::contract::benchmark::Timed;
 use profiler_common::contract::losses::Loss;
 use profiler_common::contract::reasons::Outcome;
 use profiler_common::contract::records::{
-    CODE_HEADER_BYTES, CodeDefinition, FRAMES_PER_BLOCK, LINE_TABLE_BYTES, SampleBlock,
+    CODE_HEADER_BYTES, CodeDefinition, FRAMES_PER_BLOCK, LINE_TABLE_BYTES,
 };
 use profiler_common::walker::python::{CodeSeen as _, capture, capture_class, identity};
 
@@ -19,15 +19,20 @@ use crate::{accounts, benchmark};
 /// Sends the definitions of the block's new code objects, then the block.
 #[inline(always)]
 pub(crate) fn run<C: Chain>(context: &C::Context) {
-    let Some(block) = slot(C::block(), 0) else { return };
-    if let Some(outcome) = define::<C>(context, block) {
+    if let Some(outcome) = define::<C>(context)
+        && let Some(block) = slot(C::block(), 0)
+    {
         accounts::close_sample(block, outcome);
     }
 }
 
 #[inline(always)]
-fn define<C: Chain>(context: &C::Context, block: &mut SampleBlock) -> Option<Outcome> {
-    let (Some(scratch), Some(out)) = (slot(C::scratch(), 0), slot(C::definition(), 0)) else {
+fn define<C: Chain>(context: &C::Context) -> Option<Outcome> {
+    let (Some(scratch), Some(block), Some(out)) = (
+        slot(C::scratch(), 0),
+        slot(C::block(), 0),
+        slot(C::definition(), 0),
+    ) else {
         return Some(Outcome::NoScratch);
     };
     let (process, _) = match profiled(block.tgid) {

@@ -17,18 +17,19 @@ use crate::{accounts, benchmark};
 /// Walks one block, sends it, and continues with the next stage.
 #[inline(always)]
 pub(crate) fn run<C: Chain>(context: &C::Context) {
-    let (Some(scratch), Some(block)) = (slot(C::scratch(), 0), slot(C::block(), 0)) else {
-        // Cannot happen unless the object is broken: then it is unknown whose event it was.
-        return;
-    };
-    if let Some(outcome) = walk::<C>(context, scratch, block) {
+    if let Some(outcome) = walk::<C>(context)
+        && let Some(block) = slot(C::block(), 0)
+    {
         accounts::close_sample(block, outcome);
     }
 }
 
 /// `None` when the next stage will count the outcome.
 #[inline(always)]
-fn walk<C: Chain>(context: &C::Context, scratch: &mut Scratch, block: &mut SampleBlock) -> Option<Outcome> {
+fn walk<C: Chain>(context: &C::Context) -> Option<Outcome> {
+    let (Some(scratch), Some(block)) = (slot(C::scratch(), 0), slot(C::block(), 0)) else {
+        return Some(Outcome::NoScratch);
+    };
     let (process, layout) = match profiled(block.tgid) {
         Ok(found) => found,
         Err(outcome) => return Some(outcome),
