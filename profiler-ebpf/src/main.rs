@@ -1,9 +1,9 @@
 //! The kernel half of pyebpf: BPF programs and maps.
 //!
-//! One interrupt runs a chain of programs: [`sampler::on_cpu`] (filter, thread state) -> [`unwinder::python`] (one
-//! block of frames, again for deeper stacks) -> [`unwinder::definition`] (names of code never seen before). Process
-//! life is watched by [`process`], what filters look at by [`identity`]. Nothing here compares versions: layouts come
-//! through maps.
+//! One event runs a chain of programs: a source ([`sources`]: whose is it, where is its thread state) ->
+//! [`stages::walk_python`] (one block of frames, again for deeper stacks) -> [`stages::define_code`] (names of code never
+//! seen before) -> [`stages::start_native`] -> [`stages::walk_native`]. [`chains`] makes them programs. Process life is
+//! watched by [`process_life`]. Nothing here compares versions: layouts come through maps.
 #![no_std]
 #![no_main]
 // `bounded` in `memory.rs`; unlocked by RUSTC_BOOTSTRAP in the pinned compiler, as aya-ebpf itself needs.
@@ -17,17 +17,17 @@
     reason = "the program macros hand the context over by value"
 )]
 
+mod accounts;
 mod benchmark;
+mod chains;
 mod globals;
-mod identity;
 mod kernel;
 mod maps;
 mod memory;
-mod process;
+mod process_life;
 mod registers;
-mod sampler;
-mod unknown;
-mod unwinder;
+mod sources;
+mod stages;
 
 /// The GPL-only helpers (`bpf_probe_read_*`, perf events) need a GPL-compatible object.
 #[unsafe(link_section = "license")]

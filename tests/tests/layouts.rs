@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pyebpf::interpreter::layout::LAYOUTS;
+use pyebpf::language::python::layout::LAYOUTS;
 use tests::layouts::{Known, compare, installed_headers};
 
 #[test]

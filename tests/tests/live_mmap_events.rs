@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use pyebpf::bpf::MmapEvents;
+use pyebpf::kernel::MmapEvents;
 use tests::live::alone;
 
 #[test]

@@ -3,7 +3,7 @@
 //! Stacks of every kind of function: `live_matrix.rs`.
 
 use anyhow::ensure;
-use profiler_common::record::MAX_FRAMES;
+use profiler_common::contract::records::MAX_FRAMES;
 use tests::live::{Plan, expect_stack};
 use tests::python::Trait;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::ensure;
 use aya::maps::{HashMap, Map, MapData, MapInfo};
-use profiler_common::process::ProcessEntry;
+use profiler_common::contract::process::ProcessEntry;
 use tests::live::{alone, judge};
 use tests::profiler::{Recorded, Recording};
 use tests::python;

@@ -1,11 +1,11 @@
 //! The real walker over recorded memory of every supported interpreter, intact and damaged. Needs no Python, no root, no
 //! BPF.
 
-use profiler_common::layout::{Layout, frame_shape};
+use profiler_common::contract::layout::{Layout, frame_shape};
+use profiler_common::contract::process::thread_lookup;
+use profiler_common::contract::reasons::{GilState, StackStatus};
+use profiler_common::contract::records::{MAX_FRAMES, RawFrame};
 use profiler_common::memory::{Memory as _, RemoteAddr};
-use profiler_common::process::thread_lookup;
-use profiler_common::reason::{GilState, StackStatus};
-use profiler_common::record::{MAX_FRAMES, RawFrame};
 use tests::matrix::{CASES, Case};
 use tests::python::supported_versions;
 use tests::snapshot::image::Image;

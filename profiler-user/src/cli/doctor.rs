@@ -3,13 +3,15 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use profiler_common::contract::sources::Source;
+
 use super::failure::{Failure, exit_code};
-use crate::bpf::{Kernel, Native, Options};
-use crate::host::{CAPABILITIES, Cgroups, Host, OLDEST_KERNEL};
-use crate::interpreter::{Finding, InspectError};
-use crate::native::unwind::Capacity;
-use crate::process::{self, ProcessError};
-use crate::survey;
+use crate::host::{CAPABILITIES, CgroupMounts, Host, OLDEST_KERNEL};
+use crate::kernel::{Kernel, Native, Options, SampledSource};
+use crate::language::python::{Finding, InspectError};
+use crate::proc::{self, ProcessError};
+use crate::processes::survey;
+use crate::table_maps::Capacity;
 
 /// Say what this host has and lacks, and which interpreters run on it
 #[derive(Debug, clap::Args)]
@@ -104,7 +106,14 @@ fn checks(host: &Host) -> Vec<Check> {
 
 /// The proof: load everything, attach it, drop it.
 fn load_check() -> Check {
+    let sources = Source::ALL.iter();
     let options = Options {
+        sources: sources
+            .map(|source| SampledSource {
+                source: *source,
+                period: 1,
+            })
+            .collect(),
         all_processes: false,
         watch_cgroups: true,
         watch_names: true,
@@ -144,12 +153,12 @@ fn load_check() -> Check {
     }
 }
 
-fn cgroups(cgroups: Cgroups) -> &'static str {
+fn cgroups(cgroups: CgroupMounts) -> &'static str {
     match cgroups {
-        Cgroups::V2 => "v2",
-        Cgroups::Hybrid => "v1 and v2 (hybrid)",
-        Cgroups::V1 => "v1",
-        Cgroups::None => "not mounted",
+        CgroupMounts::V2 => "v2",
+        CgroupMounts::Hybrid => "v1 and v2 (hybrid)",
+        CgroupMounts::V1 => "v1",
+        CgroupMounts::None => "not mounted",
     }
 }
 
@@ -196,7 +205,7 @@ fn interpreters(pids: &[u32]) -> String {
 
 /// The start of a command line.
 fn command(pid: u32) -> String {
-    let arguments = process::command_line(pid).unwrap_or_default();
+    let arguments = proc::command_line(pid).unwrap_or_default();
     arguments
         .join(" ")
         .chars()

@@ -5,8 +5,8 @@ use glob::Pattern;
 use super::failure::Failure;
 use super::preflight::shell_word;
 use crate::container::hierarchy;
-use crate::filter::{Condition, Filter, Rule};
 use crate::host::users::Users;
+use crate::processes::filter::{Condition, Filter, Rule};
 
 /// Which processes are wanted
 #[derive(Clone, Debug, Default, clap::Args)]

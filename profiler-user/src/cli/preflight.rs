@@ -1,11 +1,11 @@
 //! What must be true before a recording, and what to do when it is not.
 
 use super::failure::Failure;
-use crate::bpf::LoadError;
-use crate::bpf::btf::BtfError;
 use crate::host::{Host, OLDEST_KERNEL};
-use crate::process;
-use crate::recorder::{RecordError, Recorder};
+use crate::kernel::LoadError;
+use crate::kernel::btf::BtfError;
+use crate::proc;
+use crate::session::{RecordError, Recorder};
 
 /// Fails when this host cannot run the kernel half.
 pub(super) fn check_host() -> Result<(), Failure> {
@@ -36,7 +36,7 @@ pub(super) fn check_host() -> Result<(), Failure> {
 
 /// Fails when a process that was asked for does not exist.
 pub(super) fn check_processes(pids: &[u32]) -> Result<(), Failure> {
-    match pids.iter().find(|pid| !process::exists(**pid)) {
+    match pids.iter().find(|pid| !proc::exists(**pid)) {
         Some(pid) => Err(Failure::new(format_args!("there is no process {pid}"))
             .hint("sudo pyebpf doctor   (lists the interpreters that run here)")),
         None => Ok(()),

@@ -10,13 +10,13 @@ use super::failure::Failure;
 use super::filters::FilterArgs;
 use super::{preflight, terminal};
 use crate::container::Container;
-use crate::filter::Filter;
 use crate::host::users::Users;
-use crate::identity::{Identities, Identity};
-use crate::interpreter::{self, Finding, InspectError};
+use crate::language::python::{self, Finding, InspectError};
 use crate::output::escape;
-use crate::process::ProcessError;
-use crate::survey;
+use crate::proc::ProcessError;
+use crate::processes::filter::Filter;
+use crate::processes::identity::{Identities, Identity};
+use crate::processes::survey;
 
 /// Characters of a column that is not the last, at most.
 const WIDEST: usize = 40;
@@ -157,7 +157,7 @@ fn row(pid: u32, identity: Identity, finding: &Finding, users: &Users) -> Row {
             row.file = interpreter.file.to_string_lossy().into_owned();
         }
         Finding::Refused(refused) => {
-            if let interpreter::Identity::CPython(version) = refused.what {
+            if let python::InterpreterName::CPython(version) = refused.what {
                 row.version = version.map(|version| version.to_string());
             }
             row.file = refused.file.to_string_lossy().into_owned();

@@ -10,11 +10,11 @@ use super::filters::FilterArgs;
 use super::launch::Launched;
 use super::terminal::{self, ProgressBar};
 use super::{preflight, report};
-use crate::filter::Filter;
 use crate::output::{Format, Group, LineStyle, OutputFile, RenderOptions};
+use crate::processes::filter::Filter;
+use crate::processes::tracker::Target;
 use crate::profile::Profile;
-use crate::recorder::{NativeFrames, Progress, RecordError, Recorder, Settings, StopReason, Summary};
-use crate::tracker::Target;
+use crate::session::{NativeFrames, Progress, RecordError, Recorder, Settings, StopReason, Summary};
 
 /// Record where CPU time goes and write it to a file
 #[derive(Debug, clap::Args)]

@@ -1,10 +1,10 @@
 //! The end report of a recording, on stderr: what was delivered, lost, refused, and what it cost.
 
-use profiler_common::reason::{NativeStatus, Outcome, StackStatus};
+use profiler_common::contract::reasons::{NativeStatus, Outcome, StackStatus};
 
 use super::terminal::status;
-use crate::code::store::Unresolved;
-use crate::recorder::{NativeSummary, Summary};
+use crate::language::python::code::store::Unresolved;
+use crate::session::{NativeSummary, Summary};
 
 /// Prints it.
 pub(super) fn print(summary: &Summary) {
@@ -91,17 +91,11 @@ fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
             lines.push((format!("samples: {}", stack.text()), *count));
         }
     }
-    let losses = [
-        "code definitions lost",
-        "process events lost",
-        "children that found no room in the process map",
-        "records of native frames lost",
-    ];
     lines.extend(
-        losses
+        summary
+            .losses
             .iter()
-            .zip(summary.losses)
-            .map(|(what, count)| ((*what).to_owned(), count)),
+            .map(|(loss, count)| (loss.text().to_owned(), *count)),
     );
     lines.push((
         "records that could not be decoded".to_owned(),

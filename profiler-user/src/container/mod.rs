@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use self::cgroup::{Cgroups, Component};
 use self::state::StateFiles;
-use crate::process::{self, ProcessError};
+use crate::proc::{self, ProcessError};
 
 /// Every runtime, the specific ones first: the first that claims a path component names the container.
 const RUNTIMES: &[&dyn Runtime] = &[
@@ -126,7 +126,7 @@ impl Containers {
     /// # Errors
     /// When the process is gone.
     pub fn of_process(&mut self, pid: u32) -> Result<Arc<Placement>, ProcessError> {
-        let text = process::cgroup(pid)?;
+        let text = proc::cgroup(pid)?;
         if let Some(known) = self.known.get(&text) {
             return Ok(Arc::clone(known));
         }

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::process;
+use crate::proc;
 
 /// The initial cgroup namespace has this fixed inode number (`PROC_CGROUP_INIT_INO`, include/linux/proc_ns.h).
 const INITIAL_CGROUP_NAMESPACE: &str = "cgroup:[4026531835]";
@@ -34,7 +34,7 @@ pub fn root() -> &'static Path {
 
 /// This process and those above it.
 fn ancestors() -> Vec<u32> {
-    let parent = |pid: &u32| process::stat(*pid).ok().map(|stat| stat.parent);
+    let parent = |pid: &u32| proc::stat(*pid).ok().map(|stat| stat.parent);
     let up = std::iter::successors(Some(std::process::id()), parent);
     up.take_while(|pid| *pid != 0).take(MAX_ANCESTORS).collect()
 }

@@ -240,7 +240,7 @@ mod tests {
     use object::{LittleEndian, Object as _, ObjectSymbol as _};
 
     use super::*;
-    use crate::interpreter::test_support::{installed, not_tested};
+    use crate::language::python::test_support::{installed, not_tested};
 
     fn in_interpreter(symbol: &str) -> bool {
         NativeName {

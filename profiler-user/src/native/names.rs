@@ -14,10 +14,10 @@ use indexmap::IndexMap;
 use super::interpreter_frames;
 use super::symbol::{CodeFile, NativeResult, NativeSymbolizer, NativeUnresolved, Place};
 use super::unwind::Located;
-use crate::code::store::ProcessKey;
-use crate::process::maps::{FileId, Maps};
-use crate::process::root::Root;
-use crate::process::visible_id;
+use crate::ids::ProcessKey;
+use crate::proc::maps::{FileId, Maps};
+use crate::proc::root::Root;
+use crate::proc::visible_id;
 use crate::profile::{Frame, FrameId, FrameKind};
 
 /// Different addresses kept; a recording that shows more has [`NativeUnresolved::NotMapped`] for them.

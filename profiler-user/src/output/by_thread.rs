@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt as _;
 
+use crate::profile::timeline::Timeline;
 use crate::profile::{StackId, ThreadId};
-use crate::timeline::Timeline;
 
 /// Bytes of a [`Moment`] in the file.
 const MOMENT_BYTES: usize = 12;
@@ -185,8 +185,8 @@ where
 #[cfg(test)]
 mod tests {
     use super::{ByThread, Moment, REORDER_SAMPLES};
+    use crate::profile::timeline::{Tick, Timeline};
     use crate::profile::{StackId, ThreadId};
-    use crate::timeline::{Tick, Timeline};
 
     fn timeline(ticks: &[Tick]) -> Timeline {
         let mut timeline = Timeline::new().expect("a temporary file");

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use super::style::{process_text, thread_text};
 use crate::container::Container;
-use crate::process::script::Script;
+use crate::proc::script::Script;
 use crate::profile::{Process, Profile, Thread};
 
 /// What stacks are put together by.
@@ -84,7 +84,7 @@ mod tests {
     use super::Group;
     use crate::container::{Container, Pod};
     use crate::output::test_profile::hand_made;
-    use crate::process::script::Script;
+    use crate::proc::script::Script;
 
     #[test]
     fn every_group_has_a_root_frame_for_every_thread_whatever_is_known() {

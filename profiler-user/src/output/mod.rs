@@ -158,7 +158,7 @@ impl Format {
         default_path::now(subject, self.extension())
     }
 
-    /// Whether the recording must keep a [`Timeline`](crate::timeline::Timeline) for it.
+    /// Whether the recording must keep a [`Timeline`](crate::profile::timeline::Timeline) for it.
     #[must_use]
     pub fn wants_timeline(self) -> bool {
         self.output().wants_timeline()

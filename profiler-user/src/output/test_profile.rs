@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crate::profile::timeline::{Tick, Timeline};
 use crate::profile::{
     Count, Frame, FrameId, FrameKind, Process, ProcessId, Profile, StackId, Thread, ThreadId,
 };
-use crate::timeline::{Tick, Timeline};
 
 /// How deep the recursion in [`hand_made`] is.
 pub(super) const DEPTH: usize = 40;

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use pyebpf::code::line_table::{LineTable, locate};
+use pyebpf::language::python::code::line_table::{LineTable, locate};
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {

@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use pyebpf::code::source_path::{SourcePaths, shorten_by_name};
-use pyebpf::code::text::{Extent, Text};
+use pyebpf::language::python::code::source_path::{SourcePaths, shorten_by_name};
+use pyebpf::language::python::text::{Extent, Text};
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {

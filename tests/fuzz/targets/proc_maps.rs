@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pyebpf::process::maps::Maps;
+use pyebpf::proc::maps::Maps;
 
 fuzz_target!(|text: &[u8]| {
     let lines = text.split(|byte| *byte == b'\n').count();

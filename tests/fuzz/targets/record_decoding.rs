@@ -6,13 +6,14 @@ use core::mem::offset_of;
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use profiler_common::layout::Layout;
-use profiler_common::record::{
+use profiler_common::contract::layout::Layout;
+use profiler_common::contract::records::{
     CODE_HEADER_BYTES, COMMAND_BYTES, CodeDefinition, KERNEL_HEADER_BYTES, KernelStack, NATIVE_HEADER_BYTES,
     NativeBlock, NativeFrame, ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, record_kind,
 };
-use pyebpf::code::store::{ProcessKey, Store};
-use pyebpf::decode::{CodeView, Event, ProcessChange, decode};
+use pyebpf::ids::ProcessKey;
+use pyebpf::language::python::code::store::Store;
+use pyebpf::wire::decode::{CodeView, Event, ProcessChange, decode};
 
 /// Small, so that definitions are evicted.
 const LIMIT_BYTES: usize = 4 << 10;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use profiler_common::unwind::{BLOCK_BYTES, MAX_BLOCK_ROWS};
+use profiler_common::contract::unwind::{BLOCK_BYTES, MAX_BLOCK_ROWS};
 use pyebpf::native::unwind::{Bytes, FileTables};
 
 /// Blocks compiled of one input.

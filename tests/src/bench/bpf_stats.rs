@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use pyebpf::bpf::Kernel;
+use pyebpf::kernel::Kernel;
 
 /// `kernel.bpf_stats_enabled`, restored when dropped.
 pub(super) struct BpfStats {

@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use profiler_common::process::{PROCESS_EXCLUDED, PROCESS_PYTHON};
-use pyebpf::bpf::Kernel;
-use pyebpf::filter::{Condition, Filter, Rule};
-use pyebpf::tracker::{Target, Tracker};
+use profiler_common::contract::process::{PROCESS_EXCLUDED, PROCESS_PYTHON};
+use pyebpf::kernel::Kernel;
+use pyebpf::processes::filter::{Condition, Filter, Rule};
+use pyebpf::processes::tracker::{Target, Tracker};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::bpf_stats::BpfStats;

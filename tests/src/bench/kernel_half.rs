@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use profiler_common::benchmark::{BUCKET_NS, Timed};
-use pyebpf::bpf::{Kernel, Native, Options};
-use pyebpf::filter::Filter;
-use pyebpf::tracker::{Target, Tracker};
+use profiler_common::contract::benchmark::{BUCKET_NS, Timed};
+use profiler_common::contract::sources::Source;
+use pyebpf::kernel::{Kernel, Native, Options, SampledSource};
+use pyebpf::processes::filter::Filter;
+use pyebpf::processes::tracker::{Target, Tracker};
 
 use super::bpf_stats::BpfStats;
 use super::median;
@@ -20,8 +21,15 @@ const ROUNDS: usize = 5;
 
 /// One row per program.
 pub(super) fn verified_instructions() -> anyhow::Result<()> {
-    let mut options = options(false);
+    let mut options = options(true);
     options.native = Native::User(super::native::CAPACITY);
+    let sources = Source::ALL.iter();
+    options.sources = sources
+        .map(|source| SampledSource {
+            source: *source,
+            period: 1,
+        })
+        .collect();
     let (kernel, _rings) = Kernel::load(&options)?;
     println!("| program | verified instructions | share of the limit (1 M) |\n|---|---:|---:|");
     let mut costs = kernel.program_costs();
@@ -120,6 +128,10 @@ fn measure(pid: u32, window: Duration) -> anyhow::Result<Figures> {
 
 pub(super) fn options(measure_self: bool) -> Options {
     Options {
+        sources: vec![SampledSource {
+            source: Source::OnCpu,
+            period: 1,
+        }],
         all_processes: false,
         sample_ring_bytes: 16 << 20,
         max_processes: 1024,

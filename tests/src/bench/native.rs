@@ -7,11 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use profiler_common::benchmark::Timed;
-use pyebpf::bpf::{Kernel, Native};
-use pyebpf::filter::Filter;
+use profiler_common::contract::benchmark::Timed;
+use pyebpf::kernel::{Kernel, Native};
 use pyebpf::native::unwind::{Bytes, Capacity, FileTables, Tables};
-use pyebpf::tracker::{Target, Tracker};
+use pyebpf::processes::filter::Filter;
+use pyebpf::processes::tracker::{Target, Tracker};
 
 use super::kernel_half::{Histograms, options};
 use super::median;

@@ -1,4 +1,4 @@
-//! Compares the offsets in `profiler-user/src/interpreter/layout` with CPython's headers. Run by `cargo xtask layouts`,
+//! Compares the offsets in `profiler-user/src/language/python/layout` with CPython's headers. Run by `cargo xtask layouts`,
 //! when a version joins or a new release of one appears.
 
 use std::path::PathBuf;

@@ -7,11 +7,11 @@ mod debug_offsets;
 mod instances;
 mod objects;
 
-use profiler_common::layout::{
+use profiler_common::contract::layout::{
     FrameLayout, InterpreterLayout, Layout, ThreadStateLayout, frame_shape, gil_shape,
 };
-use profiler_common::process::thread_lookup;
-use pyebpf::interpreter::layout::{RuntimeFields, VersionEntry};
+use profiler_common::contract::process::thread_lookup;
+use pyebpf::language::python::layout::{RuntimeFields, VersionEntry};
 
 /// `sizeof(PyObject)`; where it differs, everything does.
 pub(super) const OBJECT_HEADER: &str = "object_header_bytes";

@@ -9,7 +9,7 @@ mod facts;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use pyebpf::interpreter::layout::{LAYOUTS, VersionEntry};
+use pyebpf::language::python::layout::{LAYOUTS, VersionEntry};
 
 use crate::python::matrix::Places;
 

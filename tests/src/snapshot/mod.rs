@@ -19,9 +19,9 @@ use anyhow::Context as _;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use profiler_common::layout::Layout;
-use profiler_common::process::{DynamicThreadVector, ThreadLookup, ThreadSpecific};
-use pyebpf::interpreter::layout::LAYOUTS;
+use profiler_common::contract::layout::Layout;
+use profiler_common::contract::process::{DynamicThreadVector, ThreadLookup, ThreadSpecific};
+use pyebpf::language::python::layout::LAYOUTS;
 use serde::{Deserialize, Serialize};
 
 use self::image::Image;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use profiler_common::memory::{Fault, Memory, RemoteAddr};
-use pyebpf::interpreter::{Finding, Inspector};
-use pyebpf::process::memory::ProcMemory;
+use pyebpf::language::python::{Finding, Inspector};
+use pyebpf::proc::memory::ProcMemory;
 use rustix::process::Signal;
 
 use super::image::{Image, read_words};

@@ -4,17 +4,19 @@ use std::cell::Cell;
 use std::collections::HashMap;
 
 use anyhow::{Context as _, ensure};
-use profiler_common::layout::{IDENTITY_BUFFER_WORDS, Layout};
-use profiler_common::memory::{Memory, RemoteAddr};
-use profiler_common::process::ThreadLookup;
-use profiler_common::reason::{GilState, StackStatus};
-use profiler_common::record::{
+use profiler_common::contract::layout::{IDENTITY_BUFFER_WORDS, Layout};
+use profiler_common::contract::process::ThreadLookup;
+use profiler_common::contract::reasons::{GilState, StackStatus};
+use profiler_common::contract::records::{
     CLASS_BYTES, CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES, MAX_BLOCKS, NAME_BYTES,
     NO_INSTRUCTION, RawFrame, TextHeader,
 };
-use profiler_common::walker::{CodeSeen, Scratch, capture, capture_class, identity, locate, walk_block};
-use pyebpf::code::definition::{CodeKey, Definition};
-use pyebpf::decode::{CodeView, TextView};
+use profiler_common::memory::{Memory, RemoteAddr};
+use profiler_common::walker::python::{
+    CodeSeen, Scratch, capture, capture_class, identity, locate, walk_block,
+};
+use pyebpf::language::python::code::definition::{CodeKey, Definition};
+use pyebpf::wire::decode::{CodeView, TextView};
 
 use crate::workload::TrueFrame;
 

@@ -1,7 +1,7 @@
 //! aarch64. Source: AAPCS64; `struct sigcontext` in `arch/arm64/include/uapi/asm/sigcontext.h` (Linux 6.18).
 
+use crate::contract::unwind::Row;
 use crate::memory::{Fault, Memory, RemoteAddr};
-use crate::unwind::Row;
 use crate::walker::native::{Architecture, Registers};
 
 /// aarch64: the call leaves the return address in a register.

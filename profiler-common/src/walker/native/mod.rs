@@ -13,10 +13,10 @@ mod x86_64;
 pub use aarch64::Aarch64;
 pub use x86_64::X86_64;
 
+use crate::contract::reasons::NativeStatus;
+use crate::contract::records::{NATIVE_FRAMES_PER_BLOCK, NativeFrame};
+use crate::contract::unwind::{Block, Mapping, Row, cfa_rule, fp_rule, ra_rule};
 use crate::memory::{Fault, Memory, RemoteAddr};
-use crate::reason::NativeStatus;
-use crate::record::{NATIVE_FRAMES_PER_BLOCK, NativeFrame};
-use crate::unwind::{Block, Mapping, Row, cfa_rule, fp_rule, ra_rule};
 
 /// Frames of one [`walk_native_stretch`]; a divisor of [`NATIVE_FRAMES_PER_BLOCK`].
 pub const NATIVE_FRAMES_PER_STRETCH: usize = 8;

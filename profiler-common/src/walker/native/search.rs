@@ -1,7 +1,7 @@
 //! From an address to the rule that unwinds the function it is in.
 
-use crate::reason::NativeStatus;
-use crate::unwind::{
+use crate::contract::reasons::NativeStatus;
+use crate::contract::unwind::{
     BLOCK_BYTES, BLOCK_FRAME_POINTERS, BLOCK_HOPELESS, BLOCK_LOADED, BLOCK_SHIFT, MAX_BLOCK_ROWS,
     MAX_MAPPINGS, Mapping, mapping_kind,
 };

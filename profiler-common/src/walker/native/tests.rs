@@ -7,13 +7,13 @@ use std::vec;
 use std::vec::Vec;
 
 use super::{Aarch64, Architecture, NativeScratch, Registers, UnwindTables, X86_64, walk_native};
-use crate::memory::{Fault, Memory, RemoteAddr};
-use crate::reason::NativeStatus;
-use crate::record::{NATIVE_FRAMES_PER_BLOCK, NativeFrame};
-use crate::unwind::{
+use crate::contract::reasons::NativeStatus;
+use crate::contract::records::{NATIVE_FRAMES_PER_BLOCK, NativeFrame};
+use crate::contract::unwind::{
     BLOCK_FRAME_POINTERS, BLOCK_HOPELESS, BLOCK_LOADED, Block, Mapping, Row, cfa_rule, fp_rule, mapping_kind,
     ra_rule,
 };
+use crate::memory::{Fault, Memory, RemoteAddr};
 
 /// Where the library with the test's functions is mapped.
 const BASE: u64 = 0x7f00_0000_0000;

@@ -1,7 +1,7 @@
 //! x86-64. Source: System V psABI; `struct sigcontext_64` in `arch/x86/include/uapi/asm/sigcontext.h` (Linux 6.18).
 
+use crate::contract::unwind::Row;
 use crate::memory::{Fault, Memory, RemoteAddr};
-use crate::unwind::Row;
 use crate::walker::native::{Architecture, Registers};
 
 /// x86-64: the call pushes the return address.

@@ -11,9 +11,9 @@
 
 use std::ops::Range;
 
-use profiler_common::layout::Layout;
-use profiler_common::reason::StackStatus;
-use profiler_common::record::{BOOKKEEPING_FRAME, NativeFrame, RawFrame};
+use profiler_common::contract::layout::Layout;
+use profiler_common::contract::reasons::StackStatus;
+use profiler_common::contract::records::{BOOKKEEPING_FRAME, NativeFrame, RawFrame};
 
 /// The frames of one sample, newest first throughout.
 #[derive(Clone, Copy, Debug)]

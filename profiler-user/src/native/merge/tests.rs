@@ -1,10 +1,10 @@
 //! Stacks as they are, taken apart into what a sample holds, and merged again.
 
-use profiler_common::layout::Layout;
+use profiler_common::contract::layout::Layout;
 use proptest::prelude::*;
 
 use super::*;
-use crate::interpreter::layout::LAYOUTS;
+use crate::language::python::layout::LAYOUTS;
 
 /// The code of native frames: their `pc`.
 mod code {

@@ -1,5 +1,5 @@
 //! A file with machine code that a process maps, and the file that may hold its debug information. Used by
-//! [`super::NativeSymbolizer`] and whoever asks it; opened as [`crate::process::file`] does, read by the worker only.
+//! [`super::NativeSymbolizer`] and whoever asks it; opened as [`crate::proc::file`] does, read by the worker only.
 
 use std::fs::File;
 use std::io;
@@ -11,10 +11,10 @@ use profiler_common::memory::RemoteAddr;
 use super::copy::file_of_bytes;
 use super::name::base_name;
 use super::protocol::Loaded;
-use crate::process::file::{FileError, MappedFile, Stamp};
-use crate::process::maps::{FileId, Mapping};
-use crate::process::memory::ProcMemory;
-use crate::process::root::Root;
+use crate::proc::file::{FileError, MappedFile, Stamp};
+use crate::proc::maps::{FileId, Mapping};
+use crate::proc::memory::ProcMemory;
+use crate::proc::root::Root;
 
 /// Bytes of a vDSO, at most; they have 4 to 12 KiB.
 const MAX_VDSO: u64 = 256 * 1024;

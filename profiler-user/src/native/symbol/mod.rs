@@ -45,8 +45,8 @@ use self::client::{CHUNK, CallError, Client, StartWorker};
 use self::kernel::KernelSymbols;
 use self::perf_map::PerfMaps;
 use self::protocol::{LoadError, Reply, Request, Slot, Unknown, WireName};
-use crate::code::resolved::ProcessKey;
-use crate::process::root::Root;
+use crate::ids::ProcessKey;
+use crate::proc::root::Root;
 
 /// What one address is called, innermost function first; never empty.
 pub type NativeResult = Result<Arc<[NativeName]>, NativeUnresolved>;

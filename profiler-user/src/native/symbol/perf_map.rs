@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use super::name::{JIT, NativeName};
 use super::{NativeResult, NativeUnresolved};
-use crate::code::resolved::ProcessKey;
-use crate::process;
-use crate::process::root::Root;
+use crate::ids::ProcessKey;
+use crate::proc;
+use crate::proc::root::Root;
 
 /// Bytes of one map that are read, in all.
 const MAX_BYTES: u64 = 64 << 20;
@@ -120,10 +120,10 @@ impl OpenMap {
 /// The map is named by the process id in the process's own pid namespace, and is read only if the process could have
 /// written it: `/tmp` is everybody's.
 fn open(pid: u32, root: &Root) -> Option<File> {
-    let inner = process::innermost_id(pid).ok()?;
+    let inner = proc::innermost_id(pid).ok()?;
     let file = root.open_file(format!("/tmp/perf-{inner}.map")).ok()?;
     let owner = file.metadata().ok()?.uid();
-    let user = process::user(pid).ok()?;
+    let user = proc::user(pid).ok()?;
     (owner == user || owner == 0).then_some(file)
 }
 

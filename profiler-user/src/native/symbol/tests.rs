@@ -470,7 +470,7 @@ fn functions_of_cpythons_perf_map_are_named_while_it_runs() {
     let script = "import os, time\ndef traced(): return open(f'/tmp/perf-{os.getpid()}.map').read()\n\
         line = [l for l in traced().splitlines() if 'py::traced:' in l][0]\n\
         print(line.split()[0], flush=True)\ntime.sleep(1000)\n";
-    for python in crate::code::pythons::installed([12, 13]) {
+    for python in crate::language::python::code::pythons::installed([12, 13]) {
         assert_perf_map_named(&python.program, script);
     }
 }

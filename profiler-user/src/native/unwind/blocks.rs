@@ -5,12 +5,14 @@
 
 use std::time::Instant;
 
-use profiler_common::unwind::{BLOCK_FRAME_POINTERS, BLOCK_HOPELESS, BLOCK_LOADED, Block, ROWS_PER_PAGE};
+use profiler_common::contract::unwind::{
+    BLOCK_FRAME_POINTERS, BLOCK_HOPELESS, BLOCK_LOADED, Block, ROWS_PER_PAGE,
+};
 
 use super::extents::Extents;
 use super::file::CompiledBlock;
 use super::files::{BlockState, FileNumber, Files};
-use super::interface::TableMaps;
+use crate::table_maps::TableMaps;
 
 /// A block whose rows are in the kernel.
 #[derive(Debug)]

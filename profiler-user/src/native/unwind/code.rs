@@ -11,7 +11,7 @@ use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess,
     OpKind, Register,
 };
-use profiler_common::unwind::{Row, cfa_rule, fp_rule, ra_rule};
+use profiler_common::contract::unwind::{Row, cfa_rule, fp_rule, ra_rule};
 
 use super::file::Piece;
 use super::rows::NO_RULE;

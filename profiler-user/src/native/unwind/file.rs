@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use gimli::{FrameDescriptionEntry, UnwindContext, UnwindSection};
-use profiler_common::unwind::{MAX_BLOCK_ROWS, Row};
+use profiler_common::contract::unwind::{MAX_BLOCK_ROWS, Row};
 
 use super::frame_pointers;
 use super::gaps::{Gaps, Undescribed};

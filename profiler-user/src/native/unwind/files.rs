@@ -11,8 +11,8 @@ use std::time::Instant;
 use super::extents::Extents;
 use super::image::{Bytes, Image, TableError};
 use super::worker::Place;
-use crate::process::file::{FileError, MappedFile, Stamp};
-use crate::process::maps::{FileId, Mapping};
+use crate::proc::file::{FileError, MappedFile, Stamp};
+use crate::proc::maps::{FileId, Mapping};
 
 /// Ways to a file that are remembered: as many processes that map it.
 const MAX_PLACES: usize = 4;

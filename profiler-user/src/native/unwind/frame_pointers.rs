@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
-use profiler_common::unwind::Row;
+use profiler_common::contract::unwind::Row;
 
 use super::file::{Piece, Text};
 use super::image::Machine;

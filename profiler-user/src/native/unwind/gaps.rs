@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use iced_x86::{Decoder, DecoderOptions};
 use memchr::memmem;
-use profiler_common::unwind::Row;
+use profiler_common::contract::unwind::Row;
 
 use super::code::{self, MAX_CODE_BYTES};
 use super::file::{Piece, Text};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use object::LittleEndian as LE;
 use object::elf::{self, FileHeader64, ProgramHeader64, SectionHeader64};
 use object::pod::{from_bytes, slice_from_bytes};
-use profiler_common::unwind::{BLOCK_BYTES, BLOCK_SHIFT};
+use profiler_common::contract::unwind::{BLOCK_BYTES, BLOCK_SHIFT};
 
 /// Program headers looked at; real files have about a dozen.
 const MAX_SEGMENTS: usize = 256;

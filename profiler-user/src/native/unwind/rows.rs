@@ -8,7 +8,7 @@ use gimli::{
     CfaRule, Encoding, Operation, Reader, Register, RegisterRule, UnwindExpression, UnwindSection,
     UnwindTableRow,
 };
-use profiler_common::unwind::{Row, cfa_rule, fp_rule, ra_rule};
+use profiler_common::contract::unwind::{Row, cfa_rule, fp_rule, ra_rule};
 
 use super::image::Machine;
 

@@ -6,13 +6,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use profiler_common::contract::unwind::{
+    MAX_MAPPINGS, Mapping, Row, cfa_rule, fp_rule, mapping_kind, ra_rule,
+};
 use profiler_common::memory::RemoteAddr;
-use profiler_common::unwind::{MAX_MAPPINGS, Mapping, Row, cfa_rule, fp_rule, mapping_kind, ra_rule};
 
 use super::files::{FileNumber, Files, Kind};
-use crate::process::ProcessError;
-use crate::process::maps::{self, FileId, Maps};
-use crate::process::memory::ProcMemory;
+use crate::proc::ProcessError;
+use crate::proc::maps::{self, FileId, Maps};
+use crate::proc::memory::ProcMemory;
 
 /// Bytes of the vDSO, at most; it has two pages.
 const MAX_VDSO_BYTES: u64 = 1 << 18;

@@ -9,20 +9,21 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use profiler_common::reason::NativeStatus;
-use profiler_common::unwind::{BLOCK_SHIFT, ROWS_PER_PAGE, mapping_kind};
+use profiler_common::contract::reasons::NativeStatus;
+use profiler_common::contract::unwind::{BLOCK_SHIFT, ROWS_PER_PAGE, mapping_kind};
 use tokio::sync::Notify;
 
 use super::blocks::Blocks;
 use super::extents::Extents;
 use super::file::CompiledBlock;
 use super::files::{BlockState, FileNumber, Files};
-use super::interface::{Capacity, Located, Space, SpaceError, Statistics, TableMaps};
+use super::interface::{Located, Space, SpaceError, Statistics};
 use super::spaces::{List, executable_lines};
 use super::worker::Worker;
-use crate::code::store::ProcessKey;
-use crate::process::maps::Maps;
-use crate::process::visible_id;
+use crate::ids::ProcessKey;
+use crate::proc::maps::Maps;
+use crate::proc::visible_id;
+use crate::table_maps::{Capacity, TableMaps};
 
 /// How often a process's maps are read again for code in no mapping, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 use super::file::{CompiledBlock, FileTables};
 use super::files::FileNumber;
 use super::image::{Bytes, TableError};
-use crate::process::file::{FileError, MappedFile, Stamp};
-use crate::process::maps::Maps;
+use crate::proc::file::{FileError, MappedFile, Stamp};
+use crate::proc::maps::Maps;
 
 /// Blocks asked for and not answered, at most. Few, so that what a sample needs does not wait long.
 pub(super) const MAX_OUTSTANDING: usize = 4;

@@ -1,6 +1,6 @@
 //! Where `_Py_DebugOffsets` has what.
 
-use pyebpf::interpreter::layout::DebugFields;
+use pyebpf::language::python::layout::DebugFields;
 
 use super::{Fact, fact};
 

@@ -1,6 +1,6 @@
 //! Dictionaries, attributes of instances, and numbers: what only user space reads.
 
-use pyebpf::interpreter::layout::objects::{
+use pyebpf::language::python::layout::objects::{
     DICT_KEYS, DICT_MASK, DICT_TABLE, DICT_VALUES, DIGIT_BITS, DIGITS, DictionaryShape, FLAG_DICT,
     FLAG_INLINE_VALUES, FLAG_INT, FLAG_LONG, FLAG_MANAGED_DICT, FLAG_STRING, FLAG_UNICODE, InstanceShape,
     IntegerShape, MODULE_DICT, ObjectFields, TAG_BITS, TYPE_BASIC_SIZE, TYPE_DICT_OFFSET, TYPE_FLAGS, keys,

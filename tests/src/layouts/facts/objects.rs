@@ -1,6 +1,6 @@
 //! Code objects, texts, and what leads to the class of a method.
 
-use profiler_common::layout::{
+use profiler_common::contract::layout::{
     CODE_BOOKKEEPING, CodeLayout, IDENTITY_WORDS, LAYOUT_CODE_VERSION, LAYOUT_IDENTITY_LOW_HALF, Layout,
     MethodLayout, TextLayout, text_shape,
 };

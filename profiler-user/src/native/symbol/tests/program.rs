@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use crate::code::resolved::ProcessKey;
+use crate::ids::ProcessKey;
 use crate::native::symbol::{CodeFile, NativeResult, NativeSymbolizer, Place};
-use crate::process::maps::{Mapping, Maps};
-use crate::process::root::Root;
+use crate::proc::maps::{Mapping, Maps};
+use crate::proc::root::Root;
 
 /// A folder with a program in it.
 pub(super) struct Program {

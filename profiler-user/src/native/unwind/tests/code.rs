@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
-use profiler_common::unwind::{BLOCK_SHIFT, Row, cfa_rule, fp_rule};
+use profiler_common::contract::unwind::{BLOCK_SHIFT, Row, cfa_rule, fp_rule};
 
 use super::files::libraries;
 use crate::native::unwind::code::rules;

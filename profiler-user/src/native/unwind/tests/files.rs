@@ -11,9 +11,9 @@ use gimli::{
 use object::LittleEndian as LittleEndianObject;
 use object::read::elf::ElfFile64;
 use object::{Object as _, ObjectSection as _};
-use profiler_common::unwind::{BLOCK_SHIFT, Row, cfa_rule, fp_rule, ra_rule};
+use profiler_common::contract::unwind::{BLOCK_SHIFT, Row, cfa_rule, fp_rule, ra_rule};
 
-use crate::interpreter::test_support::installed;
+use crate::language::python::test_support::installed;
 use crate::native::unwind::{Bytes, FileTables, Machine};
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;

@@ -6,13 +6,13 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use object::{Object as _, ObjectSymbol as _};
-use profiler_common::reason::NativeStatus;
-use profiler_common::unwind::{BLOCK_LOADED, Row, mapping_kind};
+use profiler_common::contract::reasons::NativeStatus;
+use profiler_common::contract::unwind::{BLOCK_LOADED, Row, mapping_kind};
 
 use super::maps::{FakeMaps, Registers, find, load, unwind};
-use crate::code::store::ProcessKey;
+use crate::ids::ProcessKey;
 use crate::native::unwind::{Bytes, Capacity, FileTables, Tables};
-use crate::process::memory::ProcMemory;
+use crate::proc::memory::ProcMemory;
 
 const CAPACITY: Capacity = Capacity {
     mappings: 4096,

@@ -1,6 +1,6 @@
 //! Rows of single functions, written by hand for both processors: what no library here contains.
 
-use profiler_common::unwind::{BLOCK_BYTES, Row, cfa_rule, fp_rule, ra_rule};
+use profiler_common::contract::unwind::{BLOCK_BYTES, Row, cfa_rule, fp_rule, ra_rule};
 
 use crate::native::unwind::{Bytes, CompiledBlock, FileTables, Machine};
 

@@ -3,14 +3,14 @@
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use profiler_common::memory::RemoteAddr;
-use profiler_common::unwind::{
+use profiler_common::contract::unwind::{
     BLOCK_FRAME_POINTERS, BLOCK_LOADED, BLOCK_SHIFT, Block, Mapping, ROWS_PER_PAGE, Row, cfa_rule, fp_rule,
     mapping_kind, ra_rule,
 };
+use profiler_common::memory::RemoteAddr;
 
 use crate::native::unwind::{Capacity, Space, TableMaps, Tables};
-use crate::process::memory::ProcMemory;
+use crate::proc::memory::ProcMemory;
 
 /// Arrays as the kernel has them.
 pub(super) struct FakeMaps {
@@ -132,7 +132,7 @@ pub(super) struct Registers {
 pub(super) fn unwind(
     maps: &mut FakeMaps,
     tables: &mut Tables,
-    key: crate::code::store::ProcessKey,
+    key: crate::ids::ProcessKey,
     memory: &ProcMemory,
     mut registers: Registers,
 ) -> (Vec<u64>, bool) {
@@ -191,11 +191,11 @@ pub(super) fn unwind(
 pub(super) fn load(
     maps: &mut FakeMaps,
     tables: &mut Tables,
-    key: crate::code::store::ProcessKey,
+    key: crate::ids::ProcessKey,
     pc: u64,
     is_caller: bool,
 ) -> Row {
-    use profiler_common::reason::NativeStatus;
+    use profiler_common::contract::reasons::NativeStatus;
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let space = tables.space_of(key).expect("the process is known");

@@ -1,0 +1,121 @@
+//! What the kernel half knows about one profiled process: the value of the `PROCESSES` map, keyed by tgid.
+
+/// How to emulate `pthread_getspecific(key)` and `pthread_self()` from the thread pointer, for one C library on one
+/// architecture. Filled in by `profiler-user`'s `interpreter::thread_specific`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct ThreadSpecific {
+    /// From the thread pointer to the slot of key 0, bytes. With `indirect`, to a pointer to that slot.
+    pub table_offset: i32,
+    /// From the thread pointer to the array of pointers to second-level blocks, bytes; 0 when there is none.
+    pub second_level_offset: i32,
+    /// From the thread pointer to `pthread_self()`, bytes.
+    pub self_offset: i32,
+    /// Bytes from one key's slot to the next.
+    pub stride: u8,
+    /// Bytes from the start of a slot to the value.
+    pub value_offset: u8,
+    /// 1 when `table_offset` leads to a pointer to the table (musl), 0 when to the table itself (glibc).
+    pub indirect: u8,
+    /// Keys in one block; keys at or above it are found through the second level. 0: all keys are in the first.
+    pub block_keys: u8,
+}
+
+/// How to find a thread's variables of one module (program or library) from the thread pointer, for one C library on
+/// one architecture: what `__tls_get_addr` does. Filled in by `profiler-user`'s `interpreter::thread_specific`.
+///
+/// With `v` the word at `thread pointer + offset` and `m` the module's number (from 1): the thread has the module's
+/// variables if `m` is at most the word at `v + length_offset`, and the word `b` at `v + m * stride` is neither 0 nor
+/// -1; they begin at `b`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct DynamicThreadVector {
+    /// From the thread pointer to the pointer to the vector, bytes.
+    pub offset: i32,
+    /// Bytes from one module's entry to the next; an entry starts with the address of the module's block.
+    pub stride: u8,
+    /// From the vector to the highest module number that it has an entry for, bytes.
+    pub length_offset: i8,
+    /// Explicit padding.
+    pub pad: [u8; 2],
+}
+
+/// `ThreadLookup::how`: what leads from a thread to its `PyThreadState`.
+pub mod thread_lookup {
+    /// `anchor` is the address of a `Py_tss_t`: an `int` that is 1 once created, then the `pthread_key_t` (3.7 to 3.14).
+    pub const KEY_STRUCT: u8 = 0;
+    /// `anchor` is the address of an `int`: the `pthread_key_t`, negative before it is created (3.6).
+    pub const KEY: u8 = 1;
+    /// `anchor` bytes from the thread pointer lies `_Py_tss_gilstate` (3.15).
+    pub const THREAD_LOCAL: u8 = 2;
+    /// `_Py_tss_gilstate` lies `anchor` bytes into the block of `module` (3.15).
+    pub const MODULE_LOCAL: u8 = 3;
+    /// `anchor` is the address of `interp_head`: all thread states are gone through (2.7, which keeps its own list of
+    /// thread-specific values behind a lock).
+    pub const LIST: u8 = 4;
+}
+
+/// How the `PyThreadState` of a thread is found, whether or not it holds the GIL. Addresses are the process's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct ThreadLookup {
+    /// Address of the pointer to the thread state that holds the GIL (up to 3.11); 0 where there is none.
+    pub holder: u64,
+    /// Address of the pointer to the thread state that held the GIL last (3.7 to 3.11); 0 where there is none. Right for
+    /// a subinterpreter that released the GIL, where the key leads to the thread's first state.
+    pub last_holder: u64,
+    /// What [`Self::how`] says.
+    pub anchor: u64,
+    /// Address of the `int` that is not 0 during a garbage collection (up to 3.8); 0 where it is unknown or part of the
+    /// interpreter state.
+    pub collecting: u64,
+    /// Address of `PyCode_Type`, the type of every code object; 0 where it is unknown.
+    pub code_type: u64,
+    /// How the C library keeps thread-specific data.
+    pub specific: ThreadSpecific,
+    /// How it keeps the thread-local variables of libraries.
+    pub vector: DynamicThreadVector,
+    /// For [`thread_lookup::MODULE_LOCAL`]: the library's number in the dynamic thread vector.
+    pub module: u32,
+    /// A [`thread_lookup`] code.
+    pub how: u8,
+    /// Explicit padding.
+    pub pad: [u8; 3],
+}
+
+/// `ProcessEntry::flags`: the process runs a supported interpreter; without it every sample is counted as not Python.
+pub const PROCESS_PYTHON: u32 = 1 << 0;
+/// `ProcessEntry::flags`: forked children are profiled too.
+pub const PROCESS_FOLLOW_CHILDREN: u32 = 1 << 1;
+/// `ProcessEntry::flags`: the process runs a supported interpreter but a filter excludes it. It is not sampled; its life
+/// is reported, because the verdict may change.
+pub const PROCESS_EXCLUDED: u32 = 1 << 2;
+
+/// One process, as the kernel half sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct ProcessEntry {
+    /// Tells one address space from another that had the same tgid: nanoseconds of the monotonic clock when this
+    /// address space was first seen (fork, exec, or the scan at start).
+    pub incarnation: u64,
+    /// How a thread's Python state is found.
+    pub lookup: ThreadLookup,
+    /// Index into the `LAYOUTS` map.
+    pub layout: u32,
+    /// `PROCESS_*` bits.
+    pub flags: u32,
+    /// Number of the list of executable mappings, never given twice; 0 when there is none. A forked child has its
+    /// parent's.
+    pub space: u32,
+    /// Index of the first [`crate::contract::unwind::Mapping`] of that list; they are sorted by address.
+    pub first_mapping: u32,
+    /// Mappings in the list; at most [`crate::contract::unwind::MAX_MAPPINGS`].
+    pub mapping_count: u32,
+    /// Explicit padding.
+    pub pad: u32,
+}
+
+const _: () = assert!(size_of::<ThreadSpecific>() == 16);
+const _: () = assert!(size_of::<DynamicThreadVector>() == 8);
+const _: () = assert!(size_of::<ThreadLookup>() == 72);
+const _: () = assert!(size_of::<ProcessEntry>() == 104);

@@ -1,3 +1,0 @@
-//! Where samples come from: one program per event source.
-
-pub(crate) mod on_cpu;

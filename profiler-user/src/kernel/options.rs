@@ -1,0 +1,46 @@
+//! What the kernel half is asked to do.
+
+use profiler_common::contract::sources::Source;
+
+use crate::table_maps::Capacity;
+
+/// What the kernel half is asked to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What samples are taken of; each of them once.
+    pub sources: Vec<SampledSource>,
+    /// Report processes that nobody has described, and every exec.
+    pub all_processes: bool,
+    /// Report known processes that move to another cgroup.
+    pub watch_cgroups: bool,
+    /// Report known processes that change their name.
+    pub watch_names: bool,
+    /// Bytes of the sample ring; a power of two, at least a page.
+    pub sample_ring_bytes: u32,
+    /// Processes that can be profiled at the same time.
+    pub max_processes: u32,
+    /// Whether programs time themselves (benchmarks).
+    pub measure_self: bool,
+    /// Frames besides those of Python.
+    pub native: Native,
+}
+
+/// A source, and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct SampledSource {
+    /// Which.
+    pub source: Source,
+    /// Events that one sample stands for; without effect where time is measured.
+    pub period: u64,
+}
+
+/// Which frames are taken besides those of Python.
+#[derive(Clone, Copy, Debug)]
+pub enum Native {
+    /// None.
+    None,
+    /// The kernel's.
+    Kernel,
+    /// Native ones too, with this much room for unwind tables.
+    User(Capacity),
+}

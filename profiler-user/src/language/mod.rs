@@ -1,0 +1,3 @@
+//! Languages whose frames pyebpf knows: one folder each.
+
+pub mod python;

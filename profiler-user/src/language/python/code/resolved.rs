@@ -1,0 +1,70 @@
+//! What a sampled frame resolves to: a function and a line, or the reason why there is none.
+//!
+//! Made by [`super::store`], used by the symbolizer.
+
+use std::borrow::Cow;
+
+pub use super::intern::DefinitionId;
+
+/// A function and a line in it: cheap to copy, compare and count.
+///
+/// Equal ids mean equal frames, in all processes; after an eviction the same frame may get another id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ResolvedId {
+    /// The function.
+    pub definition: DefinitionId,
+    /// Current line, 1-based; `None` when the interpreter has none for the instruction, or it is not known.
+    pub line: Option<u32>,
+    /// `line` is the first of the function because the current one is not known.
+    pub approximate: bool,
+}
+
+/// A frame with its names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedFrame<'a> {
+    /// Qualified where the interpreter knows it; ends in `…` when only its beginning is known.
+    pub name: Cow<'a, str>,
+    /// As the interpreter has it; `None` when it was not readable.
+    pub filename: Option<&'a str>,
+    /// Current line, 1-based; `None` when the interpreter has none for the instruction, or it is not known.
+    pub line: Option<u32>,
+    /// First line of the function, 1-based.
+    pub first_line: Option<u32>,
+}
+
+/// [`ResolvedFrame::name`] of a function whose name alone was not readable.
+pub const NAME_NOT_READABLE: &str = "<name not readable>";
+
+/// Why a frame has no name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unresolved {
+    /// Not Python code: an entry frame of the C stack, a boundary that no output shows.
+    EntryFrame,
+    /// No definition has arrived.
+    NotCaptured,
+    /// Memory of the code object could not be read.
+    NotReadable,
+    /// The definition, or others of its process, were dropped to bound memory.
+    Evicted,
+}
+
+impl Unresolved {
+    /// Every reason.
+    pub const ALL: &[Self] = &[
+        Self::EntryFrame,
+        Self::NotCaptured,
+        Self::NotReadable,
+        Self::Evicted,
+    ];
+
+    /// The text of the marker frame that takes the function's place.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::EntryFrame => "<entry frame>",
+            Self::NotCaptured => "<function not captured>",
+            Self::NotReadable => "<function not readable>",
+            Self::Evicted => "<function dropped to bound memory>",
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! `_Py_DebugOffsets` (3.13+): the interpreter's own table of offsets, checked as CPython's remote debugging
+//! checks it.
+//!
+//! Used by [`super::find`]. It lies at the start of `_PyRuntime`, statically initialised, so it is read from
+//! the file. It has no thread key, no bit layouts and no owner codes: those stay in the version's data file.
+
+use profiler_common::contract::layout::Layout;
+
+use super::VersionEntry;
+use crate::language::python::recognise::analysis::DEBUG_COOKIE;
+
+/// Largest offset or size that any build has, in bytes (`sizeof(PyInterpreterState)` is about 220 KB in 3.13).
+const PLAUSIBLE: u64 = 1 << 20;
+
+/// Where one version's `_Py_DebugOffsets` has the fields that a [`Layout`] needs, in bytes from its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DebugFields {
+    /// `sizeof(_Py_DebugOffsets)`; every field is 8 bytes.
+    pub bytes: u16,
+    /// `thread_state.current_frame`
+    pub current_frame: u16,
+    /// `thread_state.thread_id`
+    pub thread_id: u16,
+    /// `thread_state.datastack_chunk`
+    pub datastack_chunk: u16,
+    /// `thread_state.status` (3.13) or `thread_state.holds_gil` (3.15); 0 where the table has no such number.
+    pub gil: u16,
+    /// `thread_state.gil_requested` (3.15); 0 where the table has no such number.
+    pub gil_requested: u16,
+    /// `thread_state.interp`
+    pub interp: u16,
+    /// `interpreter_frame.previous`
+    pub previous: u16,
+    /// `interpreter_frame.executable`
+    pub executable: u16,
+    /// `interpreter_frame.instr_ptr`
+    pub instr_ptr: u16,
+    /// `interpreter_frame.owner`
+    pub owner: u16,
+    /// `interpreter_frame.tlbc_index` (3.14+), in free-threaded builds.
+    pub tlbc_index: u16,
+    /// `code_object.filename`
+    pub filename: u16,
+    /// `code_object.name`
+    pub name: u16,
+    /// `code_object.qualname`
+    pub qualname: u16,
+    /// `code_object.linetable`
+    pub linetable: u16,
+    /// `code_object.firstlineno`
+    pub firstlineno: u16,
+    /// `code_object.co_code_adaptive`
+    pub co_code_adaptive: u16,
+    /// `code_object.co_tlbc` (3.14+), in free-threaded builds.
+    pub co_tlbc: u16,
+    /// `pyobject.ob_type`
+    pub ob_type: u16,
+    /// `bytes_object.ob_size`
+    pub bytes_size: u16,
+    /// `bytes_object.ob_sval`
+    pub bytes_data: u16,
+    /// `unicode_object.state`
+    pub str_state: u16,
+    /// `unicode_object.length`
+    pub str_length: u16,
+    /// `unicode_object.asciiobject_size`
+    pub ascii_size: u16,
+    /// `unicode_object.compactunicodeobject_size` (3.15); 0 where the table has no such number.
+    pub compact_size: u16,
+    /// `interpreter_state.gc`
+    pub interpreter_gc: u16,
+    /// `interpreter_state.next`
+    pub next_interpreter: u16,
+    /// `interpreter_state.imports_modules`
+    pub modules: u16,
+    /// `gc.collecting`
+    pub gc_collecting: u16,
+}
+
+/// Why a `_Py_DebugOffsets` is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DebugOffsetsError {
+    /// The cookie is missing.
+    #[error("its _Py_DebugOffsets is missing")]
+    Absent,
+    /// The file ends inside it.
+    #[error("its _Py_DebugOffsets is cut off")]
+    Short,
+    /// A value that no build has.
+    #[error("its _Py_DebugOffsets has an implausible {0}")]
+    Implausible(&'static str),
+}
+
+/// Whether the table at the start of `bytes` says that the build is free-threaded.
+pub(super) fn is_free_threaded(bytes: &[u8]) -> bool {
+    word(bytes, 16).is_ok_and(|flag| flag != 0)
+}
+
+impl DebugFields {
+    /// The layout of `entry`, with every number that `bytes` has replaced by it.
+    ///
+    /// # Errors
+    /// When `bytes` is no such table. The result still needs the check that every table gets.
+    pub(super) fn apply(&self, bytes: &[u8], entry: &VersionEntry) -> Result<Layout, DebugOffsetsError> {
+        if !bytes.starts_with(DEBUG_COOKIE) {
+            return Err(DebugOffsetsError::Absent);
+        }
+        let bytes = bytes.get(..self.bytes.into()).ok_or(DebugOffsetsError::Short)?;
+        for (field, expected, name) in [
+            // The last field of an object's header.
+            (self.ob_type, entry.object_header_bytes - 8, "pyobject.ob_type"),
+            (self.previous, 8, "interpreter_frame.previous"),
+        ] {
+            if word(bytes, field)? != expected {
+                return Err(DebugOffsetsError::Implausible(name));
+            }
+        }
+        if (24..bytes.len())
+            .step_by(8)
+            .any(|at| word(bytes, at as u16).is_ok_and(|value| value >= PLAUSIBLE))
+        {
+            return Err(DebugOffsetsError::Implausible("offset"));
+        }
+        let get = |field: u16| self.get(bytes, field);
+
+        // What the table has no number for keeps the data file's.
+        let get_or = |field: u16, known: u16| if field == 0 { Ok(known) } else { get(field) };
+
+        let mut layout = entry.layout;
+        let state = &mut layout.thread_state;
+        state.frame = get(self.current_frame)?;
+        state.thread_id = get(self.thread_id)?;
+        state.datastack_chunk = get(self.datastack_chunk)?;
+        // Where there is no GIL, `state` counts, which it does not have.
+        if !entry.free_threaded {
+            state.status = get_or(self.gil, state.status)?;
+            state.gil_requested = get_or(self.gil_requested, state.gil_requested)?;
+        }
+        state.interp = get(self.interp)?;
+        state.bytes = cover(&[
+            state.frame,
+            state.thread_id,
+            state.datastack_chunk,
+            state.status,
+            state.gil_requested,
+            state.interp,
+            state.executor,
+        ]);
+
+        let frame = &mut layout.frame;
+        frame.previous = get(self.previous)?;
+        frame.code = get(self.executable)?;
+        frame.instr = get(self.instr_ptr)?;
+        frame.owner = get(self.owner)?;
+        if entry.free_threaded {
+            frame.bytecode_index = get_or(self.tlbc_index, 0)?;
+        }
+        frame.bytes = cover(&[
+            frame.previous,
+            frame.code,
+            frame.instr,
+            frame.owner,
+            frame.bytecode_index,
+        ]);
+
+        let code = &mut layout.code;
+        code.object_type = get(self.ob_type)?;
+        code.filename = get(self.filename)?;
+        code.name = get(self.name)?;
+        code.qualname = get(self.qualname)?;
+        code.line_table = get(self.linetable)?;
+        code.first_line = get(self.firstlineno)?;
+        code.bytecode = get(self.co_code_adaptive)?;
+        if entry.free_threaded {
+            code.thread_bytecode = get_or(self.co_tlbc, 0)?;
+        }
+        layout.interpreter.collecting = get(self.interpreter_gc)?.saturating_add(get(self.gc_collecting)?);
+
+        let text = &mut layout.text;
+        // Up to 3.14 there is no `sizeof(PyCompactUnicodeObject)`: the two fields it adds keep their size.
+        let compact_extra = text.compact_data.saturating_sub(text.ascii_data);
+        text.str_state = get(self.str_state)?;
+        text.str_length = get(self.str_length)?;
+        text.ascii_data = get(self.ascii_size)?;
+        text.compact_data = get_or(self.compact_size, text.ascii_data.saturating_add(compact_extra))?;
+        text.bytes_size = get(self.bytes_size)?;
+        text.bytes_data = get(self.bytes_data)?;
+        Ok(layout)
+    }
+
+    /// The offset at `field` of the table.
+    pub(super) fn get(&self, bytes: &[u8], field: u16) -> Result<u16, DebugOffsetsError> {
+        u16::try_from(word(bytes, field)?).map_err(|_| DebugOffsetsError::Implausible("offset"))
+    }
+}
+
+/// Bytes to read so that an 8-byte field at each of these offsets is covered; a multiple of 8.
+fn cover(fields: &[u16]) -> u16 {
+    let last = fields.iter().copied().max().unwrap_or(0);
+    (last & !7).saturating_add(8)
+}
+
+fn word(bytes: &[u8], at: u16) -> Result<u64, DebugOffsetsError> {
+    let at = usize::from(at);
+    let word = bytes
+        .get(at..at + 8)
+        .and_then(|word| word.try_into().ok())
+        .ok_or(DebugOffsetsError::Short)?;
+    Ok(u64::from_le_bytes(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::python::layout::{LAYOUTS, check};
+
+    fn with_debug_offsets() -> impl Iterator<Item = (DebugFields, &'static VersionEntry)> {
+        LAYOUTS
+            .iter()
+            .filter_map(|entry| Some((entry.debug_offsets?, entry)))
+    }
+
+    /// A table that says what `layout` says.
+    fn bytes_of(fields: &DebugFields, entry: &VersionEntry, layout: &Layout) -> Vec<u8> {
+        let mut bytes = vec![0; fields.bytes.into()];
+        bytes[..8].copy_from_slice(DEBUG_COOKIE);
+        let Layout {
+            thread_state: state,
+            frame,
+            code,
+            text,
+            interpreter,
+            ..
+        } = *layout;
+        for (at, value) in [
+            (fields.current_frame, state.frame),
+            (fields.thread_id, state.thread_id),
+            (fields.datastack_chunk, state.datastack_chunk),
+            (if entry.free_threaded { 0 } else { fields.gil }, state.status),
+            (fields.gil_requested, state.gil_requested),
+            (fields.tlbc_index, frame.bytecode_index),
+            (fields.co_tlbc, code.thread_bytecode),
+            (fields.compact_size, text.compact_data),
+            (fields.gc_collecting, interpreter.collecting),
+            (fields.modules, entry.objects.modules),
+            (fields.next_interpreter, entry.objects.next),
+            (fields.interp, state.interp),
+            (fields.previous, frame.previous),
+            (fields.executable, frame.code),
+            (fields.instr_ptr, frame.instr),
+            (fields.owner, frame.owner),
+            (fields.filename, code.filename),
+            (fields.name, code.name),
+            (fields.qualname, code.qualname),
+            (fields.linetable, code.line_table),
+            (fields.firstlineno, code.first_line),
+            (fields.co_code_adaptive, code.bytecode),
+            (fields.ob_type, entry.object_header_bytes as u16 - 8),
+            (fields.bytes_size, text.bytes_size),
+            (fields.bytes_data, text.bytes_data),
+            (fields.str_state, text.str_state),
+            (fields.str_length, text.str_length),
+            (fields.ascii_size, text.ascii_data),
+        ]
+        .into_iter()
+        .filter(|(at, _)| *at != 0)
+        {
+            bytes[usize::from(at)..][..2].copy_from_slice(&value.to_le_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_table_that_agrees_changes_nothing() {
+        for (fields, entry) in with_debug_offsets() {
+            let layout = entry.layout;
+            assert_eq!(
+                fields.apply(&bytes_of(&fields, entry, &layout), entry),
+                Ok(layout)
+            );
+            assert_eq!(
+                entry
+                    .objects
+                    .with_table(&fields, &bytes_of(&fields, entry, &layout)),
+                Ok(entry.objects)
+            );
+        }
+    }
+
+    #[test]
+    fn a_moved_field_is_followed_and_the_read_grows_with_it() {
+        for (fields, entry) in with_debug_offsets() {
+            let mut moved = entry.layout;
+            moved.thread_state.datastack_chunk = moved.thread_state.bytes;
+            moved.thread_state.bytes += 8;
+            moved.frame.owner += 8;
+            moved.frame.bytes += 8;
+            assert_eq!(fields.apply(&bytes_of(&fields, entry, &moved), entry), Ok(moved));
+            assert_eq!(check(&moved), Ok(()));
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for (fields, entry) in with_debug_offsets() {
+            let good = bytes_of(&fields, entry, &entry.layout);
+            let apply = |bytes: &[u8]| fields.apply(bytes, entry).expect_err("not a table");
+            assert_eq!(apply(b""), DebugOffsetsError::Absent);
+            assert_eq!(apply(&good[..good.len() - 1]), DebugOffsetsError::Short);
+            let mut bad = good.clone();
+            bad[usize::from(fields.previous)] = 16;
+            assert_eq!(
+                apply(&bad),
+                DebugOffsetsError::Implausible("interpreter_frame.previous")
+            );
+            bad = good.clone();
+            bad[usize::from(fields.bytes) - 1] = 1;
+            assert_eq!(apply(&bad), DebugOffsetsError::Implausible("offset"));
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! CPython 3.14 and 3.14t, x86-64: offsets compiled from the headers of tag v3.14.4.
+//!
+//! Registered in [`super::LAYOUTS`]. Compared across 3.14.0, 3.14.4, 3.14.8 and 3.14.10. `holds_gil` is an `int` behind
+//! `_status`; owner 3 is `FRAME_OWNED_BY_INTERPRETER`; code pointers are tagged (`_PyStackRef`).
+
+use profiler_common::contract::layout::{
+    CodeLayout, FrameLayout, InterpreterLayout, LAYOUT_CODE_VERSION, Layout, MethodLayout, TextLayout,
+    ThreadStateLayout, frame_shape, gil_shape, instr_shape, line_table_format, text_shape,
+};
+use profiler_common::contract::process::thread_lookup;
+
+use super::objects::{DictionaryShape, InstanceShape, IntegerShape, ObjectFields, ThreadAttributes};
+use super::{DebugFields, GIL_ABSENT, GIL_HELD, RuntimeFields, VersionEntry};
+
+pub(super) const ENTRY: VersionEntry = VersionEntry {
+    major: 3,
+    minor: 14,
+    free_threaded: false,
+    tag: "v3.14.4",
+    object_header_bytes: 16,
+    lookup: thread_lookup::KEY_STRUCT,
+    runtime: RuntimeFields {
+        holder: 0,
+        last_holder: 0,
+        thread_key: 2336,
+        collecting: 0,
+    },
+    layout: Layout {
+        thread_state: ThreadStateLayout {
+            bytes: 240,
+            thread_id: 152,
+            frame: 72,
+            datastack_chunk: 232,
+            status: 36,
+            interp: 16,
+            next: 0,
+            gil_requested: 0,
+            executor: 0,
+        },
+        interpreter: InterpreterLayout {
+            collecting: 7600,
+            threads: 0,
+        },
+        frame: FrameLayout {
+            bytes: 80,
+            previous: 8,
+            code: 0,
+            instr: 56,
+            owner: 74,
+            cframe_current: 0,
+            entry_flag: 0,
+            bytecode_index: 0,
+        },
+        code: CodeLayout {
+            // `co_flags` to `co_linetable`, with `co_version` at 92; `co_weakreflist` and all behind it change.
+            identity_start: 48,
+            object_type: 8,
+            first_line: 68,
+            filename: 112,
+            name: 120,
+            qualname: 128,
+            line_table: 136,
+            bytecode: 208,
+            thread_bytecode: 0,
+        },
+        text: TextLayout {
+            str_length: 16,
+            str_state: 32,
+            ascii_data: 40,
+            compact_data: 56,
+            bytes_size: 16,
+            bytes_data: 32,
+            kind_shift: 2,
+            compact_bit: 5,
+            ascii_bit: 6,
+            pad: 0,
+        },
+        method: MethodLayout::NONE,
+        frame_shape: frame_shape::DIRECT,
+        instr_shape: instr_shape::POINTER,
+        gil_shape: gil_shape::STATUS_BIT,
+        gil_bit: 0,
+        gil_held: GIL_HELD,
+        text_shape: text_shape::UNICODE,
+        line_table: line_table_format::LOCATIONS,
+        shim_owner: 3,
+        code_tag_mask: 3,
+        flags: LAYOUT_CODE_VERSION,
+        code_flags: 48,
+    },
+    objects: ObjectFields {
+        header_bytes: 16,
+        modules: 7688,
+        next: 7272,
+        cached_keys: 864,
+        dictionary: DictionaryShape::KindsWithHeader,
+        instance: InstanceShape::Inline(24),
+        integer: IntegerShape::Tag,
+        thread: ThreadAttributes::PLAIN,
+    },
+    debug_offsets: Some(DEBUG_FIELDS),
+};
+
+/// Every object begins with 16 bytes more, and each thread may run its own copy of the bytecode.
+pub(super) const FREE_THREADED: VersionEntry = VersionEntry {
+    free_threaded: true,
+    tag: "v3.14.4",
+    object_header_bytes: 32,
+    layout: Layout {
+        frame: FrameLayout {
+            owner: 78,
+            bytecode_index: 72,
+            ..ENTRY.layout.frame
+        },
+        code: CodeLayout {
+            // As above, with `co_version` at 108.
+            identity_start: 64,
+            object_type: 24,
+            first_line: 84,
+            filename: 128,
+            name: 136,
+            qualname: 144,
+            line_table: 152,
+            bytecode: 232,
+            thread_bytecode: 224,
+        },
+        text: TextLayout {
+            str_length: 32,
+            str_state: 48,
+            ascii_data: 56,
+            compact_data: 72,
+            bytes_size: 32,
+            bytes_data: 48,
+            // `interned` takes a whole byte.
+            kind_shift: 8,
+            compact_bit: 11,
+            ascii_bit: 12,
+            pad: 0,
+        },
+        instr_shape: instr_shape::THREAD_POINTER,
+        thread_state: ThreadStateLayout {
+            status: 44,
+            gil_requested: 0,
+            ..ENTRY.layout.thread_state
+        },
+        gil_shape: gil_shape::ATTACHED,
+        gil_held: GIL_ABSENT,
+        code_flags: 64,
+        ..ENTRY.layout
+    },
+    objects: ObjectFields {
+        header_bytes: 32,
+        modules: 7712,
+        instance: InstanceShape::Inline(8),
+        ..ENTRY.objects
+    },
+    ..ENTRY
+};
+
+const DEBUG_FIELDS: DebugFields = DebugFields {
+    bytes: 760,
+    current_frame: 208,
+    thread_id: 216,
+    datastack_chunk: 232,
+    gil: 0,
+    gil_requested: 0,
+    interp: 200,
+    previous: 256,
+    executable: 264,
+    instr_ptr: 272,
+    owner: 288,
+    tlbc_index: 304,
+    filename: 320,
+    name: 328,
+    qualname: 336,
+    linetable: 344,
+    firstlineno: 352,
+    co_code_adaptive: 384,
+    co_tlbc: 392,
+    ob_type: 408,
+    bytes_size: 600,
+    bytes_data: 608,
+    str_state: 624,
+    str_length: 632,
+    ascii_size: 640,
+    compact_size: 0,
+    interpreter_gc: 88,
+    next_interpreter: 64,
+    modules: 96,
+    gc_collecting: 656,
+};

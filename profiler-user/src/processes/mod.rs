@@ -1,0 +1,6 @@
+//! Which processes there are, who they are, and which of them are profiled.
+
+pub mod filter;
+pub mod identity;
+pub mod survey;
+pub mod tracker;

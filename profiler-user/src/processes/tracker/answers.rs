@@ -1,0 +1,84 @@
+//! What others ask the tracker.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Arrival, RefusedProcess, Target, TrackedProcess, Tracker};
+use crate::ids::ProcessKey;
+use crate::proc::is_alive;
+
+impl Tracker {
+    /// When [`Self::poll`] has something to do.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Instant> {
+        self.looks.next()
+    }
+
+    /// A profiled process, also shortly after its end.
+    #[must_use]
+    pub fn get(&self, key: ProcessKey) -> Option<&TrackedProcess> {
+        self.tracked.get(&key)
+    }
+
+    /// The profiled process that has this id now.
+    #[must_use]
+    pub fn current(&self, pid: u32) -> Option<ProcessKey> {
+        self.current.get(&pid).copied()
+    }
+
+    /// Every profiled process.
+    pub fn all_current(&self) -> impl Iterator<Item = ProcessKey> {
+        self.current.values().copied()
+    }
+
+    /// A profiled process, for somebody who will remember what it is called: looked at anew if it is a forked child that
+    /// is still there.
+    pub fn describe(&mut self, key: ProcessKey) -> Option<&TrackedProcess> {
+        let process = self.tracked.get_mut(&key)?;
+        let is_there = self.current.get(&key.tgid) == Some(&key);
+        if is_there
+            && process.is_inherited
+            && let Ok(identity) = self.identities.of_process(key.tgid)
+        {
+            process.identity = Arc::new(identity);
+            process.is_inherited = false;
+        }
+        Some(process)
+    }
+
+    /// Processes profiled now.
+    #[must_use]
+    pub fn alive(&self) -> usize {
+        let admitted = |key: &&ProcessKey| self.tracked.get(key).is_some_and(|process| process.admitted);
+        self.current.values().filter(admitted).count()
+    }
+
+    /// Whether nothing that was asked for is left: all given processes ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        match &self.target {
+            Target::All => false,
+            Target::Processes { pids, .. } => {
+                self.current.is_empty() && !pids.iter().any(|pid| is_alive(*pid))
+            }
+        }
+    }
+
+    /// Processes that ended; their samples have been read once this is called after a drain. They are forgotten.
+    pub fn take_ended(&mut self) -> Vec<ProcessKey> {
+        for key in &self.ended {
+            self.tracked.remove(key);
+        }
+        std::mem::take(&mut self.ended)
+    }
+
+    /// Processes that are sampled since this was asked last.
+    pub fn take_arrived(&mut self) -> Vec<Arrival> {
+        std::mem::take(&mut self.arrived)
+    }
+
+    /// Interpreters found but not profiled.
+    pub fn refusals(&self) -> impl Iterator<Item = &RefusedProcess> {
+        self.refusals.values()
+    }
+}

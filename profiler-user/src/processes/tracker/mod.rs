@@ -1,0 +1,435 @@
+//! Which processes are profiled, from their first instruction to their last: keeps the kernel half's `PROCESSES` map
+//! in step with the host.
+//!
+//! Fork, exec and exit come as events; `/proc` is read once at start, and for a process when there is reason to look
+//! at it. Uses `interpreter` to judge a process, `identity` and `filter` to say whether it is wanted, `bpf` to enter
+//! it; reads no target memory itself.
+
+mod answers;
+mod family;
+mod looks;
+mod tracked;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use profiler_common::contract::process::{
+    PROCESS_EXCLUDED, PROCESS_FOLLOW_CHILDREN, PROCESS_PYTHON, ProcessEntry,
+};
+
+use crate::ids::ProcessKey;
+use crate::kernel::{Kernel, LoadError};
+use crate::language::python::{Finding, Inspector, Interpreter};
+use crate::proc::root::Root;
+use crate::proc::{self, is_alive};
+use crate::processes::filter::Filter;
+use crate::processes::identity::{Identities, Identity};
+use crate::processes::survey;
+use crate::wire::decode::{ProcessChange, ProcessView};
+
+use self::family::descendants;
+use self::looks::Looks;
+pub use self::tracked::{Arrival, RefusedProcess, TrackedProcess};
+
+/// What is profiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Every Python process, now and later.
+    All,
+    /// These processes.
+    Processes {
+        /// As the initial pid namespace counts.
+        pids: Vec<u32>,
+        /// Whether their children, and theirs, are profiled too.
+        follow_children: bool,
+    },
+}
+
+/// See the module.
+pub struct Tracker {
+    target: Target,
+    filter: Filter,
+    identities: Identities,
+    inspector: Inspector,
+    tracked: HashMap<ProcessKey, TrackedProcess>,
+    current: HashMap<u32, ProcessKey>,
+    ended: Vec<ProcessKey>,
+    arrived: Vec<Arrival>,
+    /// Arguments of processes that executed a program and have not been judged yet.
+    executed: HashMap<u32, (u64, String)>,
+    followed: HashSet<u32>,
+    looks: Looks,
+    refusals: HashMap<String, RefusedProcess>,
+}
+
+impl Tracker {
+    /// Tracks nothing yet. Of the target's processes only those are profiled that the filter wants.
+    #[must_use]
+    pub fn new(target: Target, filter: Filter) -> Self {
+        Self {
+            target,
+            filter,
+            identities: Identities::default(),
+            inspector: Inspector::default(),
+            tracked: HashMap::new(),
+            current: HashMap::new(),
+            ended: Vec::new(),
+            arrived: Vec::new(),
+            executed: HashMap::new(),
+            followed: HashSet::new(),
+            looks: Looks::default(),
+            refusals: HashMap::new(),
+        }
+    }
+
+    /// Judges what runs already.
+    ///
+    /// # Errors
+    /// When the kernel half refuses an entry.
+    pub fn scan(&mut self, kernel: &mut Kernel) -> Result<(), LoadError> {
+        let (pids, attempt) = match &self.target {
+            // One of them may just have been started: the loader is still at work.
+            Target::Processes { pids, .. } => (pids.clone(), 0),
+            Target::All => (proc::pids().unwrap_or_default(), looks::LATE),
+        };
+        for pid in &pids {
+            self.follow(*pid);
+            self.look(kernel, *pid, attempt)?;
+        }
+        if let Target::Processes {
+            follow_children: true,
+            ..
+        } = self.target
+        {
+            // Their entries are in place, so whoever is forked from now on is reported.
+            for pid in descendants(&pids) {
+                self.follow(pid);
+                self.look(kernel, pid, looks::LATE)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Profiles one more process, which may just have been started.
+    ///
+    /// # Errors
+    /// When the kernel half refuses an entry.
+    pub fn add(&mut self, kernel: &mut Kernel, pid: u32) -> Result<(), LoadError> {
+        if let Target::Processes { pids, .. } = &mut self.target {
+            pids.push(pid);
+        }
+        self.follow(pid);
+        self.look(kernel, pid, 0)
+    }
+
+    /// Takes note of a process event.
+    ///
+    /// # Errors
+    /// When the kernel half refuses an entry.
+    pub fn observe(&mut self, kernel: &mut Kernel, event: &ProcessView<'_>) -> Result<(), LoadError> {
+        let key = ProcessKey {
+            tgid: event.tgid,
+            incarnation: event.incarnation,
+        };
+        match event.change {
+            ProcessChange::Fork => return self.forked(kernel, key, event.parent_tgid),
+            ProcessChange::Exec => self.executed(key, event),
+            ProcessChange::Exit => {
+                self.end(event.tgid);
+                self.followed.remove(&event.tgid);
+            }
+            ProcessChange::Changed => self.judge_again(kernel, event.tgid)?,
+            ProcessChange::Unknown => {
+                if !self.current.contains_key(&event.tgid) && !self.executed.contains_key(&event.tgid) {
+                    self.look(kernel, event.tgid, looks::LATE)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks again at processes whose time has come.
+    ///
+    /// # Errors
+    /// When the kernel half refuses an entry.
+    pub fn poll(&mut self, kernel: &mut Kernel) -> Result<(), LoadError> {
+        for (pid, attempt) in self.looks.take_due() {
+            self.look(kernel, pid, attempt)?;
+        }
+        Ok(())
+    }
+
+    /// Judges anew whoever may have changed its user: the kernel does not say so. Only root can become anybody, so this
+    /// looks at root's processes. Called every second.
+    ///
+    /// # Errors
+    /// When the kernel half refuses an entry.
+    pub fn follow_users(&mut self, kernel: &mut Kernel) -> Result<(), LoadError> {
+        if !self.filter.looks_at_users() {
+            return Ok(());
+        }
+        let of_root = |key: &&ProcessKey| {
+            let process = self.tracked.get(key);
+            process.is_some_and(|process| process.identity.user == 0)
+        };
+        let pids: Vec<u32> = self
+            .current
+            .values()
+            .filter(of_root)
+            .map(|key| key.tgid)
+            .collect();
+        for pid in pids {
+            self.judge_again(kernel, pid)?;
+        }
+        Ok(())
+    }
+
+    /// Ends processes that are gone although no event said so: it was lost to a full ring. Called now and then.
+    pub fn sweep(&mut self, kernel: &mut Kernel) {
+        let pids: Vec<u32> = self.current.keys().copied().collect();
+        for pid in pids.into_iter().filter(|pid| !is_alive(*pid)) {
+            kernel.remove_process(pid);
+            self.end(pid);
+        }
+    }
+
+    fn arrive(&mut self, process: ProcessKey, parent: Option<ProcessKey>) {
+        self.arrived.push(Arrival { process, parent });
+    }
+
+    fn follow(&mut self, pid: u32) {
+        if self.target != Target::All {
+            self.followed.insert(pid);
+        }
+    }
+
+    fn is_wanted(&self, pid: u32) -> bool {
+        match self.target {
+            Target::All => true,
+            Target::Processes { .. } => self.followed.contains(&pid),
+        }
+    }
+
+    /// Flags of every entry.
+    fn flags(&self) -> u32 {
+        match self.target {
+            Target::All
+            | Target::Processes {
+                follow_children: true,
+                ..
+            } => PROCESS_FOLLOW_CHILDREN,
+            Target::Processes { .. } => 0,
+        }
+    }
+
+    /// A child is what its parent is; the kernel half has entered it already.
+    fn forked(&mut self, kernel: &mut Kernel, key: ProcessKey, parent: u32) -> Result<(), LoadError> {
+        self.end(key.tgid);
+        self.follow(key.tgid);
+        let parent_key = self.current.get(&parent).copied();
+        let parent = parent_key.and_then(|key| self.tracked.get(&key)).cloned();
+        match parent {
+            Some(parent) => {
+                if parent.admitted {
+                    self.arrive(key, parent_key);
+                }
+                let copied = self.flags_of(parent.admitted);
+                let child = TrackedProcess {
+                    is_inherited: true,
+                    ..parent
+                };
+                self.tracked.insert(key, child);
+                self.current.insert(key.tgid, key);
+                // The parent was judged anew after the kernel half copied its entry.
+                let is_late = kernel
+                    .process(key.tgid)
+                    .is_some_and(|entry| entry.flags != copied);
+                if is_late {
+                    self.judge_again(kernel, key.tgid)?;
+                }
+                Ok(())
+            }
+            None => self.look(kernel, key.tgid, looks::LATE),
+        }
+    }
+
+    /// Another program: what was known of the process ended with the old one.
+    fn executed(&mut self, key: ProcessKey, event: &ProcessView<'_>) {
+        self.end(key.tgid);
+        if !self.is_wanted(key.tgid) {
+            return;
+        }
+        let arguments: Vec<_> = event.arguments().map(String::from_utf8_lossy).collect();
+        self.executed
+            .insert(key.tgid, (key.incarnation, arguments.join(" ")));
+        self.looks.arrange(key.tgid, 0);
+    }
+
+    fn end(&mut self, tgid: u32) {
+        if let Some(key) = self.current.remove(&tgid) {
+            self.ended.push(key);
+        }
+        self.executed.remove(&tgid);
+    }
+
+    /// Judges one process and enters it, or arranges for another look.
+    fn look(&mut self, kernel: &mut Kernel, pid: u32, attempt: usize) -> Result<(), LoadError> {
+        if self.current.contains_key(&pid) {
+            return Ok(());
+        }
+        match survey::inspect(&mut self.inspector, pid) {
+            Ok(Finding::Python(interpreter)) => self.enter(kernel, pid, interpreter)?,
+            Ok(Finding::Refused(refused)) => {
+                if self
+                    .identities
+                    .of_process(pid)
+                    .is_ok_and(|identity| self.filter.admits(pid, &identity))
+                {
+                    let text = refused.to_string();
+                    self.refusals
+                        .entry(text.clone())
+                        .or_insert(RefusedProcess { pid, text });
+                }
+                self.enter_foreign(kernel, pid);
+            }
+            Ok(Finding::NotPython { may_still_load: true }) if attempt + 1 < looks::LATE => {
+                if self.target != Target::All {
+                    // Its next exec may come before the next look.
+                    self.mark_foreign(kernel, pid);
+                }
+                self.looks.arrange(pid, attempt + 1);
+            }
+            Ok(Finding::NotPython { .. }) => {
+                self.enter_foreign(kernel, pid);
+                self.looks.arrange(pid, (attempt + 1).max(looks::LATE));
+            }
+            // Most often the process has ended.
+            Err(error) => {
+                log::debug!("process {pid}: {error}");
+                self.executed.remove(&pid);
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(
+        &mut self,
+        kernel: &mut Kernel,
+        pid: u32,
+        interpreter: Box<Interpreter>,
+    ) -> Result<(), LoadError> {
+        let Ok(identity) = self.identities.of_process(pid) else {
+            self.executed.remove(&pid);
+            return Ok(());
+        };
+        let admitted = self.filter.admits(pid, &identity);
+        let (incarnation, command_line) = self.incarnation(pid, &identity);
+        let root = Root::of_process(proc::visible_id(pid)).ok().map(|root| root.id());
+        let entry = ProcessEntry {
+            incarnation,
+            lookup: interpreter.lookup,
+            layout: kernel.layout_index(&interpreter.layout)?,
+            flags: self.flags_of(admitted),
+            ..ProcessEntry::default()
+        };
+        let key = ProcessKey {
+            tgid: pid,
+            incarnation,
+        };
+        self.tracked.insert(
+            key,
+            TrackedProcess {
+                identity: Arc::new(identity),
+                is_inherited: false,
+                admitted,
+                command_line,
+                interpreter,
+                root,
+            },
+        );
+        self.current.insert(pid, key);
+        if admitted {
+            self.arrive(key, None);
+        }
+        if let Err(error) = kernel.set_process(pid, &entry) {
+            let text = format!("no room for another process ({error})");
+            self.refusals
+                .entry(text.clone())
+                .or_insert(RefusedProcess { pid, text });
+            self.end(pid);
+        }
+        self.leave_if_gone(kernel, pid);
+        Ok(())
+    }
+
+    fn enter_foreign(&mut self, kernel: &mut Kernel, pid: u32) {
+        self.executed.remove(&pid);
+        self.mark_foreign(kernel, pid);
+    }
+
+    /// Tells the kernel half not to ask about this process again, but to say when it executes another program.
+    fn mark_foreign(&mut self, kernel: &mut Kernel, pid: u32) {
+        let entry = ProcessEntry {
+            flags: self.flags(),
+            ..ProcessEntry::default()
+        };
+        match kernel.set_process(pid, &entry) {
+            Ok(()) => self.leave_if_gone(kernel, pid),
+            // It will be asked about again, once a second at most.
+            Err(error) => log::debug!("process {pid}: {error}"),
+        }
+    }
+
+    /// An exit between the look and the entry would leave the entry behind, for the next process of this id.
+    fn leave_if_gone(&mut self, kernel: &mut Kernel, pid: u32) {
+        if !is_alive(pid) {
+            kernel.remove_process(pid);
+            self.end(pid);
+        }
+    }
+
+    /// Flags of the entry of a supported interpreter.
+    fn flags_of(&self, admitted: bool) -> u32 {
+        self.flags()
+            | if admitted {
+                PROCESS_PYTHON
+            } else {
+                PROCESS_EXCLUDED
+            }
+    }
+
+    /// Something that the filter looks at may have changed.
+    fn judge_again(&mut self, kernel: &mut Kernel, pid: u32) -> Result<(), LoadError> {
+        let Some(key) = self.current.get(&pid).copied() else {
+            return Ok(());
+        };
+        let (Ok(identity), Some(process)) = (self.identities.of_process(pid), self.tracked.get_mut(&key))
+        else {
+            return Ok(());
+        };
+        let admitted = self.filter.admits(pid, &identity);
+        let is_new = admitted && !process.admitted;
+        process.admitted = admitted;
+        process.identity = Arc::new(identity);
+        process.is_inherited = false;
+        if is_new {
+            self.arrive(key, None);
+        }
+        kernel.change_process(key, |entry| entry.flags = self.flags_of(admitted))
+    }
+
+    /// Incarnation and command line: from the exec event, which outlives the process, or from `/proc`.
+    fn incarnation(&mut self, pid: u32, identity: &Identity) -> (u64, String) {
+        if let Some((incarnation, command_line)) = self.executed.remove(&pid)
+            && !command_line.is_empty()
+        {
+            return (incarnation, command_line);
+        }
+        let command_line = if identity.arguments.is_empty() {
+            identity.comm.clone()
+        } else {
+            identity.arguments.join(" ")
+        };
+        (crate::clock::monotonic_ns(), command_line)
+    }
+}

@@ -1,0 +1,325 @@
+//! Whole samples from their blocks: a deep stack travels in several.
+
+use std::collections::HashMap;
+
+use profiler_common::contract::reasons::{GilState, NativeStatus, StackStatus};
+use profiler_common::contract::records::{NativeFrame, RawFrame};
+
+use crate::ids::ProcessKey;
+use crate::wire::decode::{KernelView, NativeView, SampleView};
+
+/// A whole sample. Re-used from one to the next.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// Whose.
+    pub process: ProcessKey,
+    /// Thread id.
+    pub tid: u32,
+    /// Address of its `PyThreadState`, 0 when it has none.
+    pub thread_state: u64,
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub time_ns: u64,
+    /// How complete `frames` is.
+    pub status: StackStatus,
+    /// Whether the thread held the GIL.
+    pub gil: GilState,
+    /// Whether the thread was collecting garbage.
+    pub collecting: bool,
+    /// Whether it was running just-in-time compiled code, in which an instruction offset of 0 says nothing.
+    pub compiled: bool,
+    /// The kernel's thread name.
+    pub comm: [u8; 16],
+    /// Newest first, entry frames of the C stack (code 0) included.
+    pub frames: Vec<RawFrame>,
+    /// For each of `frames`, whether it is the outermost one of its invocation of the evaluation loop (3.11).
+    pub ends_invocation: Vec<bool>,
+    /// Native and kernel frames, where they are taken.
+    pub native: NativeStack,
+    next_block: u8,
+    progress: Progress,
+}
+
+/// The native and kernel frames of a sample.
+#[derive(Clone, Debug, Default)]
+pub struct NativeStack {
+    /// How complete `frames` is; `None` where native frames are not taken.
+    pub status: Option<NativeStatus>,
+    /// Newest first.
+    pub frames: Vec<NativeFrame>,
+    /// For each of `frames`, whether its `pc` is an instruction that was interrupted, not a return address.
+    pub interrupted: Vec<bool>,
+    /// Kernel addresses, newest first.
+    pub kernel: Vec<u64>,
+}
+
+impl NativeStack {
+    fn clear(&mut self) {
+        self.status = None;
+        self.frames.clear();
+        self.interrupted.clear();
+        self.kernel.clear();
+    }
+}
+
+/// What a sample still waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Nothing: it was handed out, or was never begun, or cannot be completed.
+    Nothing,
+    /// Python frames.
+    Python,
+    /// Native frames.
+    Native,
+}
+
+impl Sample {
+    /// Whether the thread was running Python code: it held the GIL, or its interpreter has none.
+    #[must_use]
+    pub fn holds_gil(&self) -> bool {
+        matches!(self.gil, GilState::Held | GilState::Absent)
+    }
+}
+
+/// Blocks of samples that are not finished, by CPU, and counts.
+#[derive(Debug, Default)]
+pub(crate) struct Assembly {
+    partial: HashMap<u32, Sample>,
+    /// A sample that was given up, while the next one is already being put together.
+    overtaken: Option<Sample>,
+    samples: u64,
+    by_status: [u64; StackStatus::ALL.len()],
+}
+
+impl Assembly {
+    /// Adds a block of Python frames; the sample that this completes, if any: the one it belongs to, or the one before on
+    /// the same CPU, whose native frames were lost.
+    pub(crate) fn add(&mut self, view: &SampleView<'_>) -> Option<&Sample> {
+        let sample = self.partial.entry(view.cpu).or_insert_with(empty);
+        let mut overtaken = None;
+        if view.index == 0 {
+            if sample.progress == Progress::Native {
+                sample.native.status = Some(NativeStatus::Lost);
+                overtaken = Some(sample.clone());
+            }
+            sample.restart(view);
+        } else if sample.progress != Progress::Python
+            || view.index != sample.next_block
+            || sample.time_ns != view.time_ns
+        {
+            // An earlier block was lost to a full ring; the kernel half counted the sample as dropped.
+            sample.progress = Progress::Nothing;
+            return None;
+        }
+        if view.restarts {
+            sample.frames.clear();
+            sample.ends_invocation.clear();
+        }
+        sample.frames.extend(view.frames.clone());
+        let bits = (0..view.frames.len()).map(|index| view.entries >> index & 1 == 1);
+        sample.ends_invocation.extend(bits);
+        sample.next_block = view.index.saturating_add(1);
+        if let Some(status) = view.status {
+            sample.status = status;
+            sample.next_block = 0;
+            sample.progress = if view.native_follows {
+                Progress::Native
+            } else {
+                Progress::Nothing
+            };
+            self.samples += 1;
+            if let Some(count) = self.by_status.get_mut(usize::from(status.code())) {
+                *count += 1;
+            }
+        }
+        if overtaken.is_some() {
+            self.overtaken = overtaken;
+            return self.overtaken.as_ref();
+        }
+        (view.status.is_some() && !view.native_follows).then_some(&*sample)
+    }
+
+    /// Adds a block of native frames; the sample when this was its last one.
+    pub(crate) fn add_native(&mut self, view: &NativeView<'_>) -> Option<&Sample> {
+        let sample = self.awaiting(view.cpu, view.time_ns)?;
+        if view.index != sample.next_block {
+            sample.native.status = Some(NativeStatus::Lost);
+            sample.progress = Progress::Nothing;
+            return Some(sample);
+        }
+        let before = sample.native.frames.len();
+        sample.native.frames.extend(view.frames.clone());
+        let added = sample.native.frames.len() - before;
+        let bits = (0..added).map(|index| view.interrupted >> index & 1 == 1);
+        sample.native.interrupted.extend(bits);
+        sample.next_block = view.index.saturating_add(1);
+        sample.native.status = Some(view.status?);
+        sample.progress = Progress::Nothing;
+        Some(sample)
+    }
+
+    /// Adds kernel frames.
+    pub(crate) fn add_kernel(&mut self, view: &KernelView<'_>) {
+        if let Some(sample) = self.awaiting(view.cpu, view.time_ns) {
+            sample.native.kernel.extend(view.addresses());
+        }
+    }
+
+    fn awaiting(&mut self, cpu: u32, time_ns: u64) -> Option<&mut Sample> {
+        let sample = self.partial.get_mut(&cpu)?;
+        (sample.progress == Progress::Native && sample.time_ns == time_ns).then_some(sample)
+    }
+
+    /// Samples whose native frames never came; to be called when nothing comes any more.
+    pub(crate) fn finish(&mut self) -> impl Iterator<Item = Sample> {
+        let partial = std::mem::take(&mut self.partial);
+        let unfinished = partial
+            .into_values()
+            .filter(|sample| sample.progress == Progress::Native);
+        unfinished.map(|mut sample| {
+            sample.native.status = Some(NativeStatus::Lost);
+            sample
+        })
+    }
+
+    /// Whole samples so far.
+    pub(crate) fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// Whole samples by how complete they are.
+    pub(crate) fn by_status(&self) -> Vec<(StackStatus, u64)> {
+        StackStatus::ALL.iter().copied().zip(self.by_status).collect()
+    }
+}
+
+impl Sample {
+    fn restart(&mut self, view: &SampleView<'_>) {
+        self.process = ProcessKey {
+            tgid: view.tgid,
+            incarnation: view.incarnation,
+        };
+        self.tid = view.tid;
+        self.thread_state = view.thread_state;
+        self.time_ns = view.time_ns;
+        self.gil = view.gil;
+        self.collecting = view.collecting;
+        self.compiled = view.compiled;
+        self.comm = [0; 16];
+        for (to, from) in self.comm.iter_mut().zip(view.comm) {
+            *to = *from;
+        }
+        self.frames.clear();
+        self.ends_invocation.clear();
+        self.native.clear();
+        self.progress = Progress::Python;
+    }
+}
+
+fn empty() -> Sample {
+    Sample {
+        process: ProcessKey {
+            tgid: 0,
+            incarnation: 0,
+        },
+        tid: 0,
+        thread_state: 0,
+        time_ns: 0,
+        status: StackStatus::Complete,
+        gil: GilState::Unknown,
+        collecting: false,
+        compiled: false,
+        comm: [0; 16],
+        frames: Vec::new(),
+        ends_invocation: Vec::new(),
+        native: NativeStack::default(),
+        next_block: 0,
+        progress: Progress::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use profiler_common::contract::reasons::NativeStatus;
+    use profiler_common::contract::records::{
+        BLOCK_LAST, BLOCK_NATIVE, NATIVE_LAST, NativeBlock, SampleBlock,
+    };
+
+    use super::Assembly;
+    use crate::wire::decode::{Event, decode, encode};
+
+    fn python(assembly: &mut Assembly, time_ns: u64, flags: u8) -> Option<(u64, Option<NativeStatus>)> {
+        let record = SampleBlock {
+            time_ns,
+            flags,
+            frame_count: 1,
+            ..encode::NO_SAMPLE
+        };
+        let bytes = encode::sample(&record);
+        let Ok(Event::Sample(view)) = decode(&bytes) else {
+            unreachable!("a sample")
+        };
+        assembly
+            .add(&view)
+            .map(|sample| (sample.time_ns, sample.native.status))
+    }
+
+    fn native(
+        assembly: &mut Assembly,
+        time_ns: u64,
+        index: u8,
+        flags: u8,
+    ) -> Option<(usize, Option<NativeStatus>)> {
+        let record = NativeBlock {
+            time_ns,
+            index,
+            flags,
+            frame_count: 2,
+            ..encode::NO_NATIVE
+        };
+        let bytes = encode::native(&record);
+        let Ok(Event::Native(view)) = decode(&bytes) else {
+            unreachable!("a native block")
+        };
+        let sample = assembly.add_native(&view);
+        sample.map(|sample| (sample.native.frames.len(), sample.native.status))
+    }
+
+    const FOLLOWED: u8 = BLOCK_LAST | BLOCK_NATIVE;
+
+    #[test]
+    fn a_sample_waits_for_its_native_frames() {
+        let mut assembly = Assembly::default();
+        assert_eq!(python(&mut assembly, 1, FOLLOWED), None);
+        assert_eq!(native(&mut assembly, 1, 0, 0), None);
+        assert_eq!(
+            native(&mut assembly, 1, 1, NATIVE_LAST),
+            Some((4, Some(NativeStatus::Complete)))
+        );
+        assert_eq!(python(&mut assembly, 2, BLOCK_LAST), Some((2, None)));
+        assert_eq!(assembly.samples(), 2);
+        assert_eq!(assembly.finish().count(), 0);
+    }
+
+    #[test]
+    fn a_sample_whose_native_frames_are_lost_is_whole_all_the_same() {
+        let mut assembly = Assembly::default();
+        assert_eq!(python(&mut assembly, 1, FOLLOWED), None);
+        // The next sample of the CPU tells.
+        assert_eq!(
+            python(&mut assembly, 2, FOLLOWED),
+            Some((1, Some(NativeStatus::Lost)))
+        );
+        // A gap between blocks tells.
+        assert_eq!(
+            native(&mut assembly, 2, 1, NATIVE_LAST),
+            Some((0, Some(NativeStatus::Lost)))
+        );
+        // What comes too late changes nothing.
+        assert_eq!(native(&mut assembly, 2, 2, NATIVE_LAST), None);
+        // The end tells.
+        assert_eq!(python(&mut assembly, 3, FOLLOWED), None);
+        let last: Vec<_> = assembly.finish().map(|sample| sample.native.status).collect();
+        assert_eq!(last, [Some(NativeStatus::Lost)]);
+        assert_eq!(assembly.samples(), 3);
+    }
+}
