@@ -6,12 +6,12 @@ use std::io::Write as _;
 use profiler_common::contract::sources::Source;
 
 use super::failure::{Failure, exit_code};
-use crate::host::{CAPABILITIES, Cgroups, Host, OLDEST_KERNEL};
+use crate::host::{CAPABILITIES, CgroupMounts, Host, OLDEST_KERNEL};
 use crate::kernel::{Kernel, Native, Options, SampledSource};
 use crate::language::python::{Finding, InspectError};
-use crate::native::unwind::Capacity;
 use crate::proc::{self, ProcessError};
 use crate::processes::survey;
+use crate::table_maps::Capacity;
 
 /// Say what this host has and lacks, and which interpreters run on it
 #[derive(Debug, clap::Args)]
@@ -153,12 +153,12 @@ fn load_check() -> Check {
     }
 }
 
-fn cgroups(cgroups: Cgroups) -> &'static str {
+fn cgroups(cgroups: CgroupMounts) -> &'static str {
     match cgroups {
-        Cgroups::V2 => "v2",
-        Cgroups::Hybrid => "v1 and v2 (hybrid)",
-        Cgroups::V1 => "v1",
-        Cgroups::None => "not mounted",
+        CgroupMounts::V2 => "v2",
+        CgroupMounts::Hybrid => "v1 and v2 (hybrid)",
+        CgroupMounts::V1 => "v1",
+        CgroupMounts::None => "not mounted",
     }
 }
 

@@ -157,7 +157,7 @@ fn row(pid: u32, identity: Identity, finding: &Finding, users: &Users) -> Row {
             row.file = interpreter.file.to_string_lossy().into_owned();
         }
         Finding::Refused(refused) => {
-            if let python::Identity::CPython(version) = refused.what {
+            if let python::InterpreterName::CPython(version) = refused.what {
                 row.version = version.map(|version| version.to_string());
             }
             row.file = refused.file.to_string_lossy().into_owned();

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use rustix::thread::CapabilitySet;
 
-use crate::kernel::btf::Btf;
-
 /// Oldest kernel that the kernel half is tested on.
 pub const OLDEST_KERNEL: (u32, u32) = (5, 10);
+
+/// Where the kernel describes its structures, if it does.
+pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Capabilities that stand in for root: name, set, why.
 pub const CAPABILITIES: &[(&str, CapabilitySet, &str)] = &[
@@ -36,7 +37,7 @@ pub const CAPABILITIES: &[(&str, CapabilitySet, &str)] = &[
 
 /// Which cgroup hierarchy is mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cgroups {
+pub enum CgroupMounts {
     /// Unified.
     V2,
     /// Both.
@@ -63,7 +64,7 @@ pub struct Host {
     /// `kernel.perf_event_paranoid`.
     pub perf_event_paranoid: Option<i32>,
     /// Mounted cgroup hierarchies.
-    pub cgroups: Cgroups,
+    pub cgroups: CgroupMounts,
     /// Whether there is a hardware PMU (sampling itself uses the CPU clock everywhere).
     pub pmu: bool,
     /// Whether this process sees the host's pids.
@@ -81,7 +82,7 @@ impl Host {
         Self {
             kernel_version: version(&kernel_release),
             kernel_release,
-            btf: Path::new(Btf::VMLINUX).exists(),
+            btf: Path::new(KERNEL_BTF).exists(),
             root: rustix::process::geteuid().is_root(),
             missing_capabilities: CAPABILITIES
                 .iter()
@@ -137,16 +138,16 @@ fn initial_pid_namespace() -> bool {
     fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == "pid:[4026531836]")
 }
 
-fn cgroups() -> Cgroups {
+fn cgroups() -> CgroupMounts {
     let mount = root::root().join("sys/fs/cgroup");
     let unified = mount.join("cgroup.controllers").exists();
     let hybrid = mount.join("unified/cgroup.procs").exists();
     let legacy = mount.join("cpu").exists() || mount.join("memory").exists();
     match (unified, hybrid, legacy) {
-        (true, ..) => Cgroups::V2,
-        (false, true, _) => Cgroups::Hybrid,
-        (false, false, true) => Cgroups::V1,
-        (false, false, false) => Cgroups::None,
+        (true, ..) => CgroupMounts::V2,
+        (false, true, _) => CgroupMounts::Hybrid,
+        (false, false, true) => CgroupMounts::V1,
+        (false, false, false) => CgroupMounts::None,
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Btf {
 
 impl Btf {
     /// Where the running kernel describes itself.
-    pub const VMLINUX: &'static str = "/sys/kernel/btf/vmlinux";
+    pub const VMLINUX: &'static str = crate::host::KERNEL_BTF;
 
     /// The running kernel's BTF.
     ///

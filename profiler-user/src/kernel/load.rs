@@ -31,7 +31,7 @@ use crate::ids::ProcessKey;
 use super::btf::{Btf, BtfError};
 use super::kernel_fields;
 use super::options::{Native, Options};
-use super::perf_event::{PerfError, Sampler};
+use super::perf_event::PerfError;
 use super::unwind_maps::{NO_TABLES, UnwindMaps};
 
 /// The kernel half, compiled by `build.rs`.
@@ -234,20 +234,12 @@ impl Kernel {
         self.perf_event_fd(source.program())
     }
 
-    /// Starts the perf events.
+    /// The yardstick program, which does the sampler's reads and nothing else (benchmarks).
     ///
     /// # Errors
-    /// [`LoadError::Perf`], or [`LoadError::Program`] unless loaded with [`Source::OnCpu`].
-    pub fn start_sampling(&mut self, rate_hz: u32) -> Result<Sampler, LoadError> {
-        Ok(Sampler::start(self.program_fd(Source::OnCpu)?, rate_hz)?)
-    }
-
-    /// Starts the perf events with the yardstick program in place of the sampler (benchmarks).
-    ///
-    /// # Errors
-    /// [`LoadError::Perf`], or [`LoadError::Program`] unless loaded with `measure_self`.
-    pub fn start_floor(&mut self, rate_hz: u32) -> Result<Sampler, LoadError> {
-        Ok(Sampler::start(self.perf_event_fd(FLOOR)?, rate_hz)?)
+    /// [`LoadError::Program`] unless loaded with `measure_self`.
+    pub fn floor_fd(&mut self) -> Result<BorrowedFd<'_>, LoadError> {
+        self.perf_event_fd(FLOOR)
     }
 
     fn perf_event_fd(&mut self, name: &'static str) -> Result<BorrowedFd<'_>, LoadError> {
@@ -423,11 +415,15 @@ impl Kernel {
 pub struct Ring(RingBuf<MapData>);
 
 impl Ring {
-    /// Hands every waiting record to `consume`.
-    pub fn drain(&mut self, mut consume: impl FnMut(&[u8])) {
-        while let Some(item) = self.0.next() {
-            consume(&item);
+    /// Hands waiting records to `consume`, at most so many; `true` when there may be more.
+    pub fn drain(&mut self, at_most: usize, mut consume: impl FnMut(&[u8])) -> bool {
+        for _ in 0..at_most {
+            match self.0.next() {
+                Some(item) => consume(&item),
+                None => return false,
+            }
         }
+        true
     }
 
     /// Becomes readable when the kernel half asks for attention. To be called within a tokio runtime.

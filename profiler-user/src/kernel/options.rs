@@ -2,7 +2,7 @@
 
 use profiler_common::contract::sources::Source;
 
-use crate::native::unwind::Capacity;
+use crate::table_maps::Capacity;
 
 /// What the kernel half is asked to do.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use aya::maps::{Array, MapData, MapError};
 use profiler_common::contract::unwind::{Block, Mapping, ROWS_PER_PAGE};
 
 use super::load::{LoadError, Plain, take};
-use crate::native::unwind::{Capacity, TableMaps};
+use crate::table_maps::{Capacity, TableMaps};
 
 /// Where native frames are not taken.
 pub(super) const NO_TABLES: Capacity = Capacity {

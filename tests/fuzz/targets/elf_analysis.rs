@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pyebpf::language::python::elf::{Implementation, TlsVariable, analyze_bytes};
+use pyebpf::language::python::recognise::analysis::{Implementation, analyze_bytes};
+use pyebpf::language::python::recognise::anchors::TlsVariable;
 
 fuzz_target!(|bytes: &[u8]| {
     let analysis = match analyze_bytes(bytes) {

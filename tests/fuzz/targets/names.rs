@@ -4,7 +4,7 @@
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use pyebpf::language::python::code::source_path::{SourcePaths, shorten_by_name};
-use pyebpf::language::python::code::text::{Extent, Text};
+use pyebpf::language::python::text::{Extent, Text};
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {

@@ -87,21 +87,21 @@ fn measure(pid: u32, window: Duration) -> anyhow::Result<Figures> {
         },
         Filter::default(),
     );
-    tracker.scan(&mut kernel)?;
+    tracker.scan(&mut kernel);
     let _stats = BpfStats::enable();
     let mut rows: Vec<(Timed, Vec<f64>)> = Timed::ALL.iter().map(|row| (*row, Vec::new())).collect();
     let mut stats = Vec::new();
     for _ in 0..ROUNDS {
         let before = Histograms::read(&kernel);
         let run_before = BpfStats::read(&kernel);
-        let sampler = kernel.start_sampling(RATE_HZ)?;
+        let sampler = pyebpf::sources::start_cpu(&mut kernel, RATE_HZ)?;
         for _ in 0..10 {
             std::thread::sleep(window / 10);
-            rings.samples.drain(|_| ());
+            rings.samples.drain(usize::MAX, |_| ());
         }
         drop(sampler);
         stats.push(BpfStats::per_run(run_before, BpfStats::read(&kernel)));
-        let sampler = kernel.start_floor(RATE_HZ)?;
+        let sampler = pyebpf::sources::start_floor(&mut kernel, RATE_HZ)?;
         std::thread::sleep(window);
         drop(sampler);
         let after = Histograms::read(&kernel);

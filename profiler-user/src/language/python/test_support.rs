@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::version::Version;
+use super::recognise::version::Version;
 
 /// Set where the interpreters are promised: a test that lacks something then fails instead of doing less.
 const REQUIRE: &str = "PYEBPF_REQUIRE_PYTHONS";

@@ -12,7 +12,7 @@ use profiler_common::contract::unwind::{
 use super::extents::Extents;
 use super::file::CompiledBlock;
 use super::files::{BlockState, FileNumber, Files};
-use super::interface::TableMaps;
+use crate::table_maps::TableMaps;
 
 /// A block whose rows are in the kernel.
 #[derive(Debug)]

@@ -2,42 +2,8 @@
 
 use std::time::Duration;
 
-use profiler_common::contract::unwind::{Block, Mapping, ROWS_PER_PAGE};
-
 use super::spaces::Stretch;
 use crate::proc::ProcessError;
-
-/// The kernel's maps, as the recorder holds them.
-pub trait TableMaps {
-    /// Why a map could not be written.
-    type Error;
-    /// Writes an element of `MAPPINGS`.
-    ///
-    /// # Errors
-    /// As the system call.
-    fn set_mapping(&mut self, index: u32, mapping: &Mapping) -> Result<(), Self::Error>;
-    /// Writes an element of `BLOCKS`.
-    ///
-    /// # Errors
-    /// As the system call.
-    fn set_block(&mut self, index: u32, block: Block) -> Result<(), Self::Error>;
-    /// Writes an element of `ROWS`.
-    ///
-    /// # Errors
-    /// As the system call.
-    fn set_rows(&mut self, page: u32, rows: &[u64; ROWS_PER_PAGE]) -> Result<(), Self::Error>;
-}
-
-/// Elements of the kernel's maps.
-#[derive(Clone, Copy, Debug)]
-pub struct Capacity {
-    /// Of `MAPPINGS`.
-    pub mappings: u32,
-    /// Of `BLOCKS`.
-    pub blocks: u32,
-    /// Of `ROWS`.
-    pub row_pages: u32,
-}
 
 /// What the recorder writes into `ProcessEntry`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

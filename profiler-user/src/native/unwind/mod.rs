@@ -27,10 +27,11 @@ mod symbols;
 mod tables;
 mod worker;
 
+pub use crate::table_maps::{Capacity, TableMaps};
 pub use file::{CompiledBlock, FileTables};
 pub use files::FileNumber;
 pub use image::{Bytes, Image, Machine, TableError};
-pub use interface::{Capacity, Located, Space, SpaceError, Statistics, TableMaps};
+pub use interface::{Located, Space, SpaceError, Statistics};
 pub use spaces::Stretch;
 pub use tables::Tables;
 

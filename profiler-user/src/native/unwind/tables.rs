@@ -17,12 +17,13 @@ use super::blocks::Blocks;
 use super::extents::Extents;
 use super::file::CompiledBlock;
 use super::files::{BlockState, FileNumber, Files};
-use super::interface::{Capacity, Located, Space, SpaceError, Statistics, TableMaps};
+use super::interface::{Located, Space, SpaceError, Statistics};
 use super::spaces::{List, executable_lines};
 use super::worker::Worker;
 use crate::ids::ProcessKey;
 use crate::proc::maps::Maps;
 use crate::proc::visible_id;
+use crate::table_maps::{Capacity, TableMaps};
 
 /// How often a process's maps are read again for code in no mapping, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

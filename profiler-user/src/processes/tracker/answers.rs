@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Arrival, Refusal, Target, TrackedProcess, Tracker};
+use super::{Arrival, RefusedProcess, Target, TrackedProcess, Tracker};
 use crate::ids::ProcessKey;
 use crate::proc::is_alive;
 
@@ -78,7 +78,7 @@ impl Tracker {
     }
 
     /// Interpreters found but not profiled.
-    pub fn refusals(&self) -> impl Iterator<Item = &Refusal> {
+    pub fn refusals(&self) -> impl Iterator<Item = &RefusedProcess> {
         self.refusals.values()
     }
 }

@@ -35,7 +35,7 @@ pub struct Arrival {
 
 /// An interpreter that is not profiled, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Refusal {
+pub struct RefusedProcess {
     /// One of the processes.
     pub pid: u32,
     /// What it runs, and the reason.

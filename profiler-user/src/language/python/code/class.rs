@@ -11,10 +11,10 @@ use profiler_common::contract::layout::{Layout, text_shape};
 use profiler_common::contract::records::CLASS_BYTES;
 use profiler_common::memory::{Memory, RemoteAddr};
 
-use super::text::Extent;
 use crate::language::python::layout::objects::DictionaryShape;
 use crate::language::python::objects::dictionary::{self, Entry};
 use crate::language::python::objects::{pointer, word};
+use crate::language::python::text::Extent;
 
 /// Bases looked at.
 const MAX_BASES: u64 = 64;

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::class::Class;
 use super::line_table::LineTable;
-use super::text::{Extent, Text};
+use crate::language::python::text::{Extent, Text};
 use crate::wire::decode::{CodeView, TextView};
 
 /// Bytes read of a name or file name, at most.

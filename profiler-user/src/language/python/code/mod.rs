@@ -17,7 +17,6 @@ pub mod line_table;
 pub mod resolved;
 pub mod source_path;
 pub mod store;
-pub mod text;
 
 #[cfg(test)]
 pub(crate) mod pythons;

@@ -7,7 +7,7 @@
 use profiler_common::contract::layout::Layout;
 
 use super::VersionEntry;
-use crate::language::python::elf::DEBUG_COOKIE;
+use crate::language::python::recognise::analysis::DEBUG_COOKIE;
 
 /// Largest offset or size that any build has, in bytes (`sizeof(PyInterpreterState)` is about 220 KB in 3.13).
 const PLAUSIBLE: u64 = 1 << 20;

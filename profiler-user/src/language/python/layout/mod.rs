@@ -26,9 +26,10 @@ use profiler_common::contract::layout::{IDENTITY_WORDS, Layout, frame_shape, tex
 use profiler_common::contract::reasons::GilState;
 use profiler_common::walker::python::{FRAME_WORDS, THREAD_STATE_WORDS};
 
-use super::elf::{Architecture, CPython};
-use super::refusal::Refusal;
-use super::version::{Level, Version};
+use crate::elf::Architecture;
+use crate::language::python::recognise::analysis::CPython;
+use crate::language::python::recognise::refusal::Refusal;
+use crate::language::python::recognise::version::{Level, Version};
 
 /// The processor that the numbers are for. On aarch64 with glibc the fields of `_PyRuntime` behind its
 /// mutexes lie 16 bytes further on up to 3.11; the rest is the same.
@@ -320,7 +321,7 @@ fn check(layout: &Layout) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::python::elf::VersionEvidence;
+    use crate::language::python::recognise::analysis::VersionEvidence;
 
     fn interpreter(version: Version) -> CPython {
         CPython {
@@ -330,8 +331,8 @@ mod tests {
             object_header_bytes: Some(16),
             code_type: None,
             has_stackref_debug: false,
-            anchors: crate::language::python::elf::Anchors::default(),
-            evaluation_loop: Err(crate::language::python::elf::NoLoop::Unnamed),
+            anchors: crate::language::python::recognise::anchors::Anchors::default(),
+            evaluation_loop: Err(crate::language::python::recognise::evaluation_loop::NoLoop::Unnamed),
         }
     }
 

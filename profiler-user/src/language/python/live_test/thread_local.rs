@@ -9,11 +9,13 @@ use profiler_common::contract::process::DynamicThreadVector;
 use profiler_common::memory::{Memory as _, RemoteAddr};
 
 use super::target::Target;
-use crate::language::python::elf::{Architecture, Implementation, Libc, TlsVariable, analyze_file};
-use crate::language::python::loader::load_bias;
+use crate::elf::Architecture;
+use crate::language::python::lookup::thread_local::{ThreadLocal, resolve};
+use crate::language::python::lookup::thread_specific::dynamic_thread_vector;
+use crate::language::python::recognise::analysis::{Implementation, Libc, analyze_file};
+use crate::language::python::recognise::anchors::TlsVariable;
+use crate::language::python::recognise::loader::load_bias;
 use crate::language::python::test_support::{not_tested, unpacked_files};
-use crate::language::python::thread_local::{ThreadLocal, resolve};
-use crate::language::python::thread_specific::dynamic_thread_vector;
 use crate::proc::maps::Maps;
 use crate::proc::memory::ProcMemory;
 

@@ -14,12 +14,12 @@ use profiler_common::contract::records::TEXT_OF_BYTES;
 use profiler_common::memory::{Memory, RemoteAddr};
 
 use self::dictionary::Entry;
-use crate::language::python::code::text::Text;
 use crate::language::python::layout::objects::{
     DIGIT_BITS, DIGITS, FLAG_DICT, FLAG_INLINE_VALUES, FLAG_INT, FLAG_LONG, FLAG_MANAGED_DICT, FLAG_STRING,
     FLAG_UNICODE, InstanceShape, IntegerShape, MODULE_DICT, ObjectFields, TAG_BITS, TYPE_BASIC_SIZE,
     TYPE_DICT_OFFSET, TYPE_FLAGS, keys,
 };
+use crate::language::python::text::Text;
 
 /// Bytes of a text that are read.
 const TEXT_BYTES: usize = 512;

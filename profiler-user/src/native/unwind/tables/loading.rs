@@ -11,9 +11,9 @@ use super::Tables;
 use crate::native::unwind::blocks::{Blocks, Written};
 use crate::native::unwind::file::CompiledBlock;
 use crate::native::unwind::files::{BlockState, FileNumber};
-use crate::native::unwind::interface::TableMaps;
 use crate::native::unwind::spaces::List;
 use crate::native::unwind::worker::{Failure, MAX_OUTSTANDING, Request, Response};
+use crate::table_maps::TableMaps;
 
 /// Files up to this many bytes of text are loaded whole, in the background.
 const WHOLE_FILE_BYTES: u64 = 8 << 20;

@@ -17,7 +17,7 @@ use profiler_common::walker::python::identity;
 use super::{CodeKey, CompleteError, Definition, MAX_TEXT_BYTES, Part};
 use crate::language::python::code::line_table::LineTable;
 use crate::language::python::code::pythons::{self, Python};
-use crate::language::python::code::text::Extent;
+use crate::language::python::text::Extent;
 use crate::wire::decode::{CodeView, encode};
 
 /// The memory of a running process.
