@@ -1,16 +1,20 @@
 //! Self-measurement. All of it disappears in the verifier unless `MEASURE_SELF` is set.
 
-use aya_ebpf::macros::perf_event;
-use aya_ebpf::programs::PerfEventContext;
+use aya_ebpf::macros::{perf_event, raw_tracepoint};
+use aya_ebpf::programs::{PerfEventContext, RawTracePointContext};
 use profiler_common::contract::benchmark::{BUCKET_NS, BUCKETS, Timed};
+use profiler_common::contract::programs::{FLOOR, RAW_SAMPLE, is_same};
 use profiler_common::contract::records::FRAMES_PER_BLOCK;
+use profiler_common::contract::sources::Source;
 use profiler_common::memory::{Memory as _, RemoteAddr};
 use profiler_common::walker::python::{FRAME_WORDS, WINDOW_WORDS, locate};
 
+use crate::chains::{Chain as _, PerfEventChain, RawTracepointChain};
 use crate::globals::{MEASURE_SELF, TASK_THREAD_POINTER};
 use crate::kernel::{current_ids, current_task, now_ns};
-use crate::maps::{LAYOUTS, SCRATCH, SELF_TIME, count, process, slot};
+use crate::maps::{LAYOUTS, SELF_TIME, count, process, slot};
 use crate::memory::{CurrentTask, kernel_field};
+use crate::sources::{Occurrence, sample};
 
 /// The time now, or 0 when nothing is measured.
 #[inline(always)]
@@ -38,7 +42,8 @@ pub(crate) fn end(row: Timed, started_ns: u64) {
 pub(crate) fn walk_floor(_context: PerfEventContext) -> u32 {
     let (tgid, _) = current_ids();
     let Some(process) = process(tgid) else { return 0 };
-    let (Some(layout), Some(scratch)) = (LAYOUTS.get(process.layout), slot(&SCRATCH, 0)) else {
+    let (Some(layout), Some(scratch)) = (LAYOUTS.get(process.layout), slot(PerfEventChain::scratch(), 0))
+    else {
         return 0;
     };
     let thread_pointer = kernel_field(current_task(), TASK_THREAD_POINTER.load(), 0u64);
@@ -62,3 +67,17 @@ pub(crate) fn walk_floor(_context: PerfEventContext) -> u32 {
     end(Timed::Floor, started_ns);
     0
 }
+const _: () = assert!(is_same(FLOOR, "walk_floor"));
+
+/// The stages at a raw tracepoint. Loaded by benchmarks only.
+#[raw_tracepoint]
+pub(crate) fn raw_sample(context: RawTracePointContext) -> i32 {
+    let occurrence = Occurrence {
+        source: Source::ContextSwitches,
+        time_ns: now_ns(),
+        weight: 1,
+    };
+    sample::<RawTracepointChain>(&context, &occurrence);
+    0
+}
+const _: () = assert!(is_same(RAW_SAMPLE, "raw_sample"));

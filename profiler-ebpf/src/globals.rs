@@ -1,6 +1,8 @@
 //! Constants of this host that user space writes before loading (rustc emits no CO-RE relocations).
 
 use aya_ebpf::Global;
+use profiler_common::contract::modes::Switch;
+use profiler_common::contract::programs::is_same;
 
 /// Offsets of kernel structure fields, bytes, from `/sys/kernel/btf/vmlinux`.
 macro_rules! field_offsets {
@@ -32,18 +34,19 @@ field_offsets! {
     MM_ARG_END;
 }
 
-/// 1: a sample in a process nobody has described asks user space about it.
-#[unsafe(no_mangle)]
-pub(crate) static REPORT_UNKNOWN: Global<u32> = Global::new(0);
+/// Switches, see [`Switch`].
+macro_rules! switches {
+    ($($name:ident = $switch:ident;)*) => {$(
+        #[unsafe(no_mangle)]
+        pub(crate) static $name: Global<u32> = Global::new(0);
+        // User space finds it by this name.
+        const _: () = assert!(is_same(Switch::$switch.global(), stringify!($name)));
+    )*};
+}
 
-/// 1: the exec of every process is reported, not only of known ones; then the fork of one without Python is not.
-#[unsafe(no_mangle)]
-pub(crate) static REPORT_ALL_PROCESSES: Global<u32> = Global::new(0);
-
-/// 0: Python frames only; 1: kernel frames too; 2: native ones as well.
-#[unsafe(no_mangle)]
-pub(crate) static NATIVE: Global<u32> = Global::new(0);
-
-/// 1: measure the time each program spends, into `SELF_TIME` (benchmarks only).
-#[unsafe(no_mangle)]
-pub(crate) static MEASURE_SELF: Global<u32> = Global::new(0);
+switches! {
+    REPORT_UNKNOWN = ReportUnknown;
+    REPORT_ALL_PROCESSES = ReportAllProcesses;
+    NATIVE = Native;
+    MEASURE_SELF = MeasureSelf;
+}

@@ -1,11 +1,12 @@
 //! The kernel's helpers without arguments to get wrong, as safe functions.
 
-use aya_ebpf::EbpfContext as _;
+use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::bpf_user_pt_regs_t;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{
     bpf_get_current_comm, bpf_get_current_task, bpf_get_smp_processor_id, bpf_get_stack, bpf_ktime_get_ns,
 };
+use aya_ebpf::maps::ProgramArray;
 use aya_ebpf::programs::PerfEventContext;
 
 /// `CLOCK_MONOTONIC`, nanoseconds.
@@ -52,8 +53,15 @@ pub(crate) fn interrupt_registers(context: &PerfEventContext) -> &bpf_user_pt_re
 
 /// The kernel's part of the call chain, newest first; returns how many addresses there are.
 #[inline(always)]
-pub(crate) fn kernel_stack<const N: usize>(context: &PerfEventContext, out: &mut [u64; N]) -> u32 {
+pub(crate) fn kernel_stack<C: EbpfContext, const N: usize>(context: &C, out: &mut [u64; N]) -> u32 {
     // SAFETY: the destination has the size given.
     let bytes = unsafe { bpf_get_stack(context.as_ptr(), out.as_mut_ptr().cast(), (N * 8) as u32, 0) };
     if bytes > 0 { bytes as u32 / 8 } else { 0 }
+}
+
+/// Continues with the program in a slot; returns only when the kernel refuses.
+#[inline(always)]
+pub(crate) fn tail_call<C: EbpfContext>(programs: &ProgramArray, context: &C, slot: u32) {
+    // SAFETY: user space fills the array with programs of the caller's type.
+    unsafe { programs.tail_call(context, slot) };
 }

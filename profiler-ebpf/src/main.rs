@@ -1,9 +1,9 @@
 //! The kernel half of pyebpf: BPF programs and maps.
 //!
-//! One interrupt runs a chain of programs: a source ([`sources::on_cpu`]: whose is it, where is its thread state) ->
+//! One event runs a chain of programs: a source ([`sources`]: whose is it, where is its thread state) ->
 //! [`stages::walk_python`] (one block of frames, again for deeper stacks) -> [`stages::define_code`] (names of code never
-//! seen before) -> [`stages::native`]. Process life is watched by [`process_life`]. Nothing here compares versions:
-//! layouts come through maps.
+//! seen before) -> [`stages::start_native`] -> [`stages::walk_native`]. [`chains`] makes them programs. Process life is
+//! watched by [`process_life`]. Nothing here compares versions: layouts come through maps.
 #![no_std]
 #![no_main]
 // `bounded` in `memory.rs`; unlocked by RUSTC_BOOTSTRAP in the pinned compiler, as aya-ebpf itself needs.
@@ -17,7 +17,9 @@
     reason = "the program macros hand the context over by value"
 )]
 
+mod accounts;
 mod benchmark;
+mod chains;
 mod globals;
 mod kernel;
 mod maps;

@@ -1,19 +1,18 @@
-//! Every map: who writes it, who reads it, and why it has its size.
+//! The maps that all programs share: who writes each, who reads it, and why it has its size. The working memory of the
+//! stages is in [`crate::chains`].
 
-use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::helpers::generated::bpf_ringbuf_output;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use profiler_common::contract::benchmark::{BUCKETS, Timed};
 use profiler_common::contract::layout::Layout;
+use profiler_common::contract::losses::LOSS_ACCOUNTS;
+use profiler_common::contract::period::CpuPeriod;
 use profiler_common::contract::process::ProcessEntry;
-use profiler_common::contract::records::{
-    CodeDefinition, KernelStack, NativeBlock, ProcessRecord, SampleBlock,
-};
+use profiler_common::contract::records::ProcessRecord;
+use profiler_common::contract::sources::{ACCOUNTS, Source};
 use profiler_common::contract::unwind::{Block, Mapping, ROWS_PER_PAGE};
-use profiler_common::walker::native::NativeScratch;
-use profiler_common::walker::python::Scratch;
 
 /// tgid -> process. Written by user space, and here in fork, exec and exit (process context, never in an
 /// interrupt); read by every sample, lock-free. User space sets the size: `MAX_PROCESSES` in its `recorder`.
@@ -32,29 +31,29 @@ pub(crate) static SAMPLES: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
-/// `Outcome` code -> interrupts on this CPU that ended so. Written here, summed by user space.
+/// `sources::account` -> interrupts on this CPU that ended so. Written here, summed by user space; so are the next three.
 #[map]
-pub(crate) static OUTCOMES: PerCpuArray<u64> = PerCpuArray::with_max_entries(16, 0);
+pub(crate) static OUTCOMES: PerCpuArray<u64> = PerCpuArray::with_max_entries(ACCOUNTS, 0);
 
-/// `Loss` index -> records other than samples that were lost on this CPU.
+/// `sources::account` -> what those interrupts weighed; `sources::gap_account` -> time that no program is charged with.
 #[map]
-pub(crate) static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(4, 0);
+pub(crate) static WEIGHTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(ACCOUNTS, 0);
 
-/// Slot 0: interrupts taken on this CPU.
+/// `Source` code -> interrupts taken on this CPU.
 #[map]
-pub(crate) static INTERRUPTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static INTERRUPTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Source::ALL.len() as u32, 0);
 
-/// Working memory of the walk on this CPU.
+/// `losses::loss_account` -> records other than samples that were lost on this CPU.
 #[map]
-pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LOSS_ACCOUNTS, 0);
 
-/// The block being filled on this CPU.
+/// CPU -> the periods that are possible on it. Written by user space only, which sets the size: possible CPUs.
 #[map]
-pub(crate) static BLOCK: PerCpuArray<SampleBlock> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static PERIODS: Array<CpuPeriod> = Array::with_max_entries(1, 0);
 
-/// The definition being filled on this CPU.
+/// Slot 0: time of the last interrupt of the CPU clock on this CPU.
 #[map]
-pub(crate) static DEFINITION: PerCpuArray<CodeDefinition> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static PREVIOUS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 /// The process record being filled on this CPU.
 #[map]
@@ -85,60 +84,22 @@ pub(crate) static BLOCKS: Array<Block> = Array::with_max_entries(1, 0);
 #[map]
 pub(crate) static ROWS: Array<[u64; ROWS_PER_PAGE]> = Array::with_max_entries(1, 0);
 
-/// Working memory of the native unwinder on this CPU.
-#[map]
-pub(crate) static NATIVE_SCRATCH: PerCpuArray<NativeScratch> = PerCpuArray::with_max_entries(1, 0);
-
-/// The native block being filled on this CPU.
-#[map]
-pub(crate) static NATIVE_BLOCK: PerCpuArray<NativeBlock> = PerCpuArray::with_max_entries(1, 0);
-
-/// The kernel stack being filled on this CPU.
-#[map]
-pub(crate) static KERNEL_STACK: PerCpuArray<KernelStack> = PerCpuArray::with_max_entries(1, 0);
-
 /// Histograms of run time, see [`profiler_common::contract::benchmark`].
 #[map]
 pub(crate) static SELF_TIME: PerCpuArray<u64> =
     PerCpuArray::with_max_entries(BUCKETS * Timed::ALL.len() as u32, 0);
 
-/// Stage -> program, see [`Stage`].
-#[map]
-pub(crate) static STAGES: ProgramArray = ProgramArray::with_max_entries(4, 0);
-
-/// Programs that continue a sample.
-#[derive(Clone, Copy)]
-#[repr(u32)]
-pub(crate) enum Stage {
-    /// `walk_python`.
-    Walk = 0,
-    /// `define_code`.
-    Define = 1,
-    /// `start_native`.
-    StartNative = 2,
-    /// `walk_native`.
-    WalkNative = 3,
-}
-
-/// Rows of [`LOSSES`].
-#[derive(Clone, Copy)]
-#[repr(u32)]
-pub(crate) enum Loss {
-    /// A code definition: the ring was full. It is sent again with the next sample that shows the code.
-    Definition = 0,
-    /// A process event: the ring was full.
-    Event = 1,
-    /// A forked child was not entered: `PROCESSES` was full.
-    Process = 2,
-    /// Native frames of a sample: the ring was full.
-    Native = 3,
-}
-
 /// Adds one to slot `index` of a per-CPU counter.
 #[inline(always)]
 pub(crate) fn count(counters: &'static PerCpuArray<u64>, index: u32) {
+    add(counters, index, 1);
+}
+
+/// Adds to slot `index` of a per-CPU counter.
+#[inline(always)]
+pub(crate) fn add(counters: &'static PerCpuArray<u64>, index: u32, amount: u64) {
     if let Some(slot) = slot(counters, index) {
-        *slot += 1;
+        *slot = slot.wrapping_add(amount);
     }
 }
 
@@ -168,13 +129,6 @@ pub(crate) fn process(tgid: u32) -> Option<&'static ProcessEntry> {
 #[inline(always)]
 pub(crate) fn insert_process(tgid: u32, entry: &ProcessEntry) -> bool {
     PROCESSES.insert(tgid, entry, u64::from(BPF_ANY)).is_ok()
-}
-
-/// Continues with another program; returns only when the kernel refuses.
-#[inline(always)]
-pub(crate) fn tail_call<C: EbpfContext>(context: &C, stage: Stage) {
-    // SAFETY: user space fills the array with programs of the caller's type.
-    unsafe { STAGES.tail_call(context, stage as u32) };
 }
 
 /// Copies the first `bytes` bytes of `record` into a ring; `false` when it is full. The verifier proves that `bytes`

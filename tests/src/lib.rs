@@ -1,7 +1,7 @@
 //! The harness of the end-to-end tests: real interpreters run programs that know the truth about themselves, the real
 //! `pyebpf` binary records them, and what it wrote is compared with what they say.
 //!
-//! - [`python`]: the interpreters of this machine.
+//! - [`python`]: the interpreters of this machine (the member `test-pythons`, which xtask uses too).
 //! - [`workload`]: the programs in `tests/workloads`, and what they report about themselves.
 //! - [`profiler`]: runs `pyebpf`; [`folded`] and [`report`] read what it writes.
 //! - [`container`]: the same programs in real containers; [`server`]: one behind a server with workers.
@@ -26,10 +26,11 @@ pub mod live;
 pub mod matrix;
 pub mod native;
 pub mod profiler;
-pub mod python;
 pub mod report;
 pub mod server;
 pub mod snapshot;
 pub mod statistics;
 pub mod status;
 pub mod workload;
+
+pub use test_pythons as python;

@@ -1,13 +1,12 @@
-//! `cargo xtask build` and `cargo xtask run`: the `pyebpf` binary, from a fresh checkout.
-//!
-//! Builds as the user, runs as root. The profiler's own arguments are passed on untouched.
+//! `cargo xtask build`: the `pyebpf` binary, from a fresh checkout; and how other verbs build.
 
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::hint::hinted;
+use crate::plan::Step;
 use crate::setup::{self, cargo_tool};
-use crate::{command, toolchain, workspace};
+use crate::{command, times, toolchain, workspace};
 
 /// Builds `pyebpf` with its BPF object, after installing what the build lacks
 #[derive(clap::Args)]
@@ -20,20 +19,6 @@ pub(crate) struct BuildArgs {
     release: bool,
 }
 
-/// Builds `pyebpf` in release mode and runs it, as root (through sudo when needed)
-///
-/// Its exit status is this command's.
-#[derive(clap::Args)]
-#[command(after_help = "Examples:
-  cargo xtask run -- record --all -d 10             every Python on this host, for 10 s
-  cargo xtask run -- record -o out.svg -- python3 script.py
-  cargo xtask run -- doctor                         what this host lacks, which Pythons were found")]
-pub(crate) struct RunArgs {
-    /// What to pass to `pyebpf`
-    #[arg(last = true, value_name = "PYEBPF ARGUMENTS")]
-    arguments: Vec<std::ffi::OsString>,
-}
-
 pub(crate) fn build(args: &BuildArgs) -> anyhow::Result<()> {
     setup::ensure(&[setup::RUST, setup::BPF])?;
     let binary = pyebpf(args.release)?;
@@ -41,12 +26,55 @@ pub(crate) fn build(args: &BuildArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
-    setup::ensure(&[setup::RUST, setup::BPF])?;
-    let binary = pyebpf(true)?;
-    // Replaced, not waited for: signals and the exit status are then the profiler's own.
-    let error = command::as_root(binary.as_os_str())?.args(&args.arguments).exec();
-    Err(anyhow::Error::new(error).context(format!("cannot start {}", binary.display())))
+/// What can be built.
+#[derive(Clone, Copy)]
+pub(crate) enum Target {
+    /// The binary, as users get it or for debugging.
+    Pyebpf { release: bool },
+    /// Every test program of the workspace.
+    Tests,
+}
+
+impl Target {
+    /// Its folder in the target directory.
+    fn profile(self) -> &'static str {
+        match self {
+            Self::Pyebpf { release: true } => "release",
+            Self::Pyebpf { release: false } | Self::Tests => "debug",
+        }
+    }
+
+    /// The step of building it, where nothing of the profiler has been built yet; what changed since is no step to wait for.
+    pub(crate) fn step(self) -> anyhow::Result<Option<Step>> {
+        let fingerprints = workspace::target_dir()?.join(self.profile()).join(".fingerprint");
+        let text = match self {
+            Self::Pyebpf { .. } => format!(
+                "build target/{}/pyebpf with all that it depends on",
+                self.profile()
+            ),
+            Self::Tests => "build the test programs with all that they depend on".to_owned(),
+        };
+        // The profiler's first large dependency, which xtask does not have.
+        let mut entries = std::fs::read_dir(fingerprints).into_iter().flatten().flatten();
+        let is_begun = entries.any(|entry| entry.file_name().to_string_lossy().starts_with("aya-"));
+        Ok((!is_begun).then(|| Step::new(format!("build {}", self.name()), text)))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pyebpf { release: true } => "pyebpf --release",
+            Self::Pyebpf { release: false } => "pyebpf",
+            Self::Tests => "tests",
+        }
+    }
+
+    /// Builds it; its time is noted where it is built from nothing.
+    pub(crate) fn build(self, cargo: &mut Command) -> anyhow::Result<()> {
+        match self.step()? {
+            Some(step) => times::measured(&step.name, || command::run(cargo)),
+            None => command::run(cargo),
+        }
+    }
 }
 
 /// Builds the binary and returns its path; quick when nothing changed.
@@ -56,9 +84,9 @@ pub(crate) fn pyebpf(release: bool) -> anyhow::Result<PathBuf> {
     if release {
         cargo.arg("--release");
     }
-    command::run(&mut cargo)?;
-    let profile = if release { "release" } else { "debug" };
-    Ok(workspace::target_dir()?.join(profile).join("pyebpf"))
+    let target = Target::Pyebpf { release };
+    target.build(&mut cargo)?;
+    Ok(workspace::target_dir()?.join(target.profile()).join("pyebpf"))
 }
 
 /// `cargo` with what the build script of the user half looks for on `PATH`.
@@ -73,6 +101,12 @@ pub(crate) fn cargo_with_bpf_linker() -> anyhow::Result<Command> {
 /// Lets cargo start what it built as root: what is built stays the user's.
 pub(crate) fn run_as_root(cargo: &mut Command) -> anyhow::Result<()> {
     if !command::is_root() {
+        if command::find_on_path("sudo").is_none() {
+            return Err(hinted(
+                "BPF programs are loaded by root, and there is no `sudo`",
+                "run the same command as root",
+            ));
+        }
         let triple = toolchain::host_triple()?.to_uppercase().replace('-', "_");
         cargo.env(format!("CARGO_TARGET_{triple}_RUNNER"), "sudo --preserve-env");
     }

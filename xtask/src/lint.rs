@@ -5,6 +5,7 @@
 use std::process::Command;
 
 use crate::build::cargo_with_bpf_linker;
+use crate::hint::WithHint as _;
 use crate::setup::{self, cargo_tool};
 use crate::{command, toolchain, workspace};
 
@@ -46,7 +47,7 @@ pub(crate) fn fmt(args: &FmtArgs) -> anyhow::Result<()> {
         if args.check {
             cargo.arg("--check");
         }
-        command::run(&mut cargo)?;
+        command::run(&mut cargo).or_hint(|| "cargo xtask fmt")?;
     }
     Ok(())
 }

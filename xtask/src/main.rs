@@ -8,12 +8,15 @@ mod debian;
 mod fuzz;
 mod hint;
 mod lint;
+mod plan;
 mod programs;
 mod pythons;
+mod run;
 mod setup;
 mod support_table;
 mod test;
 mod tidy;
+mod times;
 mod toolchain;
 mod vm;
 mod workspace;
@@ -28,9 +31,9 @@ use clap::{Parser, Subcommand};
     bin_name = "cargo xtask",
     disable_help_subcommand = true,
     after_help = "Examples:
-  cargo xtask run -- record --all -d 10   install what is missing, build, record this host for 10 s
-  cargo xtask test                        install what is missing, run every test
-  cargo xtask VERB --help                 what a verb does, with examples"
+  cargo xtask run            install what is missing, build, show a flame graph of this host
+  cargo xtask test --quick   install what is missing, build, run tests for up to 3 minutes
+  cargo xtask VERB --help    what a verb does, with examples"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -41,7 +44,7 @@ struct Cli {
 enum Verb {
     Setup(setup::Args),
     Build(build::BuildArgs),
-    Run(build::RunArgs),
+    Run(run::Args),
     Pythons(pythons::Args),
     Test(test::Args),
     TestVm(vm::Args),
@@ -54,13 +57,14 @@ enum Verb {
     Clippy(lint::ClippyArgs),
     Deny(lint::DenyArgs),
     Tidy(tidy::Args),
+    Times(times::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::Setup(args) => setup::run(&args),
         Verb::Build(args) => build::build(&args),
-        Verb::Run(args) => build::run(&args),
+        Verb::Run(args) => run::run(&args),
         Verb::Pythons(args) => pythons::run(&args),
         Verb::Test(args) => test::run(&args),
         Verb::TestVm(args) => vm::run(&args),
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         Verb::Clippy(args) => lint::clippy(&args),
         Verb::Deny(args) => lint::deny(&args),
         Verb::Tidy(args) => tidy::run(&args),
+        Verb::Times(args) => times::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

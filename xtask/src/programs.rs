@@ -4,6 +4,8 @@
 
 use std::process::Command;
 
+use test_pythons::Selection;
+
 use crate::build::{cargo_with_bpf_linker, pyebpf, run_as_root};
 use crate::{command, pythons, setup};
 
@@ -13,8 +15,12 @@ use crate::{command, pythons, setup};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask bench              all measurements
+  cargo xtask bench --full       on every Python of tests/pythons.toml
   cargo xtask bench -- --help    what it can be asked for")]
 pub(crate) struct BenchArgs {
+    /// On every Python of tests/pythons.toml, not only on the representative ones
+    #[arg(long)]
+    full: bool,
     /// What to pass to the benchmark
     #[arg(last = true, value_name = "BENCH ARGUMENTS")]
     arguments: Vec<String>,
@@ -45,7 +51,8 @@ pub(crate) struct LayoutsArgs {
 
 pub(crate) fn layouts(args: &LayoutsArgs) -> anyhow::Result<()> {
     setup::ensure(&[setup::RUST, setup::BPF])?;
-    command::run(program("layouts")?.arg("--").args(&args.arguments))
+    let mut layouts = program("layouts", Selection::Every)?;
+    command::run(layouts.arg("--").args(&args.arguments))
 }
 
 /// Checks a million samples over all interpreters: no impossible stack, no garbage name, hardly a frame without name or line
@@ -59,14 +66,15 @@ pub(crate) struct AccuracyArgs {
     /// How many samples to check
     #[arg(long, default_value_t = 1_000_000)]
     samples: u64,
-    /// On every Python of tests/pythons.toml, not only on those of CI
-    #[arg(long)]
-    all_pythons: bool,
+    /// On every Python of tests/pythons.toml, not only on the representative ones
+    #[arg(long, visible_alias = "all-pythons")]
+    full: bool,
 }
 
 pub(crate) fn accuracy(args: &AccuracyArgs) -> anyhow::Result<()> {
     setup::ensure(&[setup::RUST, setup::BPF])?;
-    pythons::ensure_for_tests(args.all_pythons)?;
+    let selection = selection(args.full);
+    pythons::ensure_for_tests(selection)?;
     let mut cargo = cargo_with_bpf_linker()?;
     cargo.args([
         "test",
@@ -80,17 +88,19 @@ pub(crate) fn accuracy(args: &AccuracyArgs) -> anyhow::Result<()> {
     run_as_root(&mut cargo)?;
     cargo.env("PYEBPF_BIN", pyebpf(true)?);
     cargo.env("PYEBPF_ACCURACY_SAMPLES", args.samples.to_string());
-    if args.all_pythons {
-        cargo.env("PYEBPF_ALL_PYTHONS", "1");
-    }
-    pythons::tell(&mut cargo)?;
+    pythons::tell(&mut cargo, selection)?;
     command::run(&mut cargo)
+}
+
+fn selection(full: bool) -> Selection {
+    if full { Selection::Every } else { Selection::Ci }
 }
 
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     setup::ensure(&[setup::RUST, setup::BPF])?;
-    pythons::ensure_for_tests(false)?;
-    let mut cargo = program("bench")?;
+    let selection = selection(args.full);
+    pythons::ensure_for_tests(selection)?;
+    let mut cargo = program("bench", selection)?;
     run_as_root(&mut cargo)?;
     cargo.env("PYEBPF_BIN", pyebpf(true)?);
     command::run(cargo.arg("--").args(&args.arguments))
@@ -98,13 +108,15 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
 
 pub(crate) fn snapshot(args: &SnapshotArgs) -> anyhow::Result<()> {
     setup::ensure(&[setup::RUST, setup::BPF])?;
-    pythons::ensure_for_tests(false)?;
-    command::run(program("record-snapshot")?.arg("--").args(&args.arguments))
+    pythons::ensure_for_tests(Selection::Ci)?;
+    // Of every version that is here: those of pyenv are, or cannot be obtained.
+    let mut recorder = program("record-snapshot", Selection::Every)?;
+    command::run(recorder.arg("--").args(&args.arguments))
 }
 
-fn program(name: &str) -> anyhow::Result<Command> {
+fn program(name: &str, selection: Selection) -> anyhow::Result<Command> {
     let mut cargo = cargo_with_bpf_linker()?;
     cargo.args(["run", "--release", "--package", "tests", "--bin", name]);
-    pythons::tell(&mut cargo)?;
+    pythons::tell(&mut cargo, selection)?;
     Ok(cargo)
 }

@@ -1,40 +1,11 @@
 //! Why a sample, a stack or a frame is not what one would wish for: one table for code, counter, message and
 //! documentation. Codes are never re-used.
 
-macro_rules! table {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $code:literal, $text:literal;)* }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[repr(u16)]
-        pub enum $name { $($(#[$doc])* #[doc = $text] $variant = $code,)* }
-
-        impl $name {
-            /// Every row, in the order of the codes.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The code that travels in records and indexes the counters.
-            #[inline(always)]
-            #[must_use]
-            pub const fn code(self) -> u16 { self as u16 }
-
-            /// The row with this code, if there is one.
-            #[must_use]
-            pub const fn from_code(code: u16) -> Option<Self> {
-                match code { $($code => Some(Self::$variant),)* _ => None }
-            }
-
-            /// The sentence shown to people.
-            #[must_use]
-            pub const fn text(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
-            }
-        }
-    };
-}
+use super::table::table;
 
 table! {
     /// What became of one interrupt. Each interrupt ends in exactly one row, so the rows add up to the interrupts
-    /// taken; the code indexes the kernel half's per-CPU `OUTCOMES` counters.
+    /// taken; [`super::sources::account`] is where the kernel half counts them.
     Outcome {
         /// The only row that user space receives.
         Delivered = 0, "delivered";

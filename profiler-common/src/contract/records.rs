@@ -112,10 +112,14 @@ pub struct SampleBlock {
     pub time_ns: u64,
     /// Address of the `PyThreadState`, 0 when there is none.
     pub thread_state: u64,
+    /// What the sample stands for, in the unit of its source.
+    pub weight: u64,
     /// CPU number.
     pub cpu: u32,
     /// Leading frames of this block that are no frames of the stack; if not 0, so are those of earlier blocks.
-    pub void: u32,
+    pub void: u16,
+    /// A [`crate::contract::sources::Source`] code.
+    pub source: u16,
     /// The kernel's thread name, NUL-padded.
     pub comm: [u8; 16],
     /// Bit `n`: the frame at `n` is the outermost one of its invocation of the evaluation loop (3.11's `is_entry`).
@@ -302,8 +306,32 @@ pub struct ProcessRecord {
     pub command: [u8; COMMAND_BYTES],
 }
 
+/// A process that a sample met and nobody has described: a [`ProcessRecord`] of kind [`record_kind::UNKNOWN`] without a
+/// command, small enough for a program's stack.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct UnknownProcess {
+    /// [`record_kind::UNKNOWN`].
+    pub kind: u16,
+    /// 0.
+    pub command_stored: u16,
+    /// Process id in the initial pid namespace.
+    pub tgid: u32,
+    /// 0.
+    pub parent_tgid: u32,
+    /// Explicit padding.
+    pub pad: u32,
+    /// 0.
+    pub incarnation: u64,
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub time_ns: u64,
+    /// The kernel's name of the sampled thread, NUL-padded.
+    pub comm: [u8; 16],
+}
+
+const _: () = assert!(size_of::<UnknownProcess>() == size_of::<ProcessRecord>() - COMMAND_BYTES);
 const _: () = assert!(size_of::<RawFrame>() == 16);
-const _: () = assert!(SAMPLE_HEADER_BYTES == 72);
+const _: () = assert!(SAMPLE_HEADER_BYTES == 80);
 const _: () = assert!(size_of::<NativeFrame>() == 16);
 const _: () = assert!(NATIVE_HEADER_BYTES == 32);
 const _: () = assert!(KERNEL_HEADER_BYTES == 16);

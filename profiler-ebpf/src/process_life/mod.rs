@@ -7,9 +7,11 @@ pub(crate) mod unknown;
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
+use profiler_common::contract::losses::{Loss, LossWriter, loss_account};
 use profiler_common::contract::process::{
     PROCESS_EXCLUDED, PROCESS_FOLLOW_CHILDREN, PROCESS_PYTHON, ProcessEntry,
 };
+use profiler_common::contract::programs::{self, is_same};
 use profiler_common::contract::records::{COMMAND_BYTES, ProcessRecord, record_kind};
 use profiler_common::memory::{Memory as _, RemoteAddr};
 
@@ -17,9 +19,7 @@ use crate::globals::{
     MM_ARG_END, MM_ARG_START, REPORT_ALL_PROCESSES, SIGNAL_LIVE, TASK_COMM, TASK_MM, TASK_SIGNAL, TASK_TGID,
 };
 use crate::kernel::{current_comm, current_task, now_ns};
-use crate::maps::{
-    EVENTS, LOSSES, Loss, PROCESS_RECORD, PROCESSES, count, insert_process, output, process, slot,
-};
+use crate::maps::{EVENTS, LOSSES, PROCESS_RECORD, PROCESSES, count, insert_process, output, process, slot};
 use crate::memory::{CurrentTask, bounded, kernel_field, read_kernel};
 
 /// Flags of a process whose life interests user space.
@@ -45,7 +45,7 @@ pub(crate) fn process_fork(context: RawTracePointContext) -> i32 {
         ..*entry
     };
     if !insert_process(tgid, &child_entry) {
-        count(&LOSSES, Loss::Process as u32);
+        count_loss(Loss::Process);
         return 0;
     }
     // A host forks all the time; only a followed process's children matter whatever they are (`sh -c python`).
@@ -106,7 +106,7 @@ fn forget_program(tgid: u32, now: u64) -> bool {
         ..ProcessEntry::default()
     };
     if !insert_process(tgid, &followed) {
-        count(&LOSSES, Loss::Process as u32);
+        count_loss(Loss::Process);
     }
     true
 }
@@ -169,6 +169,18 @@ pub(crate) fn emit(record: &mut ProcessRecord, wake: bool) {
         BPF_RB_NO_WAKEUP
     };
     if !output(&EVENTS, record, bytes, flags) {
-        count(&LOSSES, Loss::Event as u32);
+        count_loss(Loss::Event);
     }
 }
+
+#[inline(always)]
+fn count_loss(loss: Loss) {
+    count(&LOSSES, loss_account(LossWriter::ProcessLife, loss));
+}
+
+// User space finds the programs by these names.
+const _: () = assert!(is_same(programs::FORK.program, "process_fork"));
+const _: () = assert!(is_same(programs::EXEC.program, "process_exec"));
+const _: () = assert!(is_same(programs::EXIT.program, "process_exit"));
+const _: () = assert!(is_same(programs::CGROUP.program, "cgroup_attach_task"));
+const _: () = assert!(is_same(programs::RENAME.program, "task_rename"));

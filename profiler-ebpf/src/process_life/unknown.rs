@@ -1,14 +1,16 @@
 //! Processes that a sample met and nobody entered: user space is asked to look at them. Runs in an interrupt.
 
 use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
-use profiler_common::contract::records::{COMMAND_BYTES, ProcessRecord, record_kind};
+use profiler_common::contract::losses::Loss;
+use profiler_common::contract::records::{UnknownProcess, record_kind};
 
+use crate::chains::Chain;
 use crate::kernel::{current_comm, now_ns};
-use crate::maps::{ASKED, EVENTS, LOSSES, Loss, count, output, slot};
+use crate::maps::{ASKED, EVENTS, output, slot};
 
 /// Asks user space about a process that a sample met, once per CPU and second.
 #[inline(always)]
-pub(crate) fn report_unknown(tgid: u32) {
+pub(crate) fn report_unknown<C: Chain>(tgid: u32) {
     let now = now_ns();
     let mark = (u64::from(tgid) << 32) | (now >> 30);
     match slot(&ASKED, tgid & 1023) {
@@ -33,21 +35,6 @@ pub(crate) fn report_unknown(tgid: u32) {
         size_of::<UnknownProcess>() as u64,
         BPF_RB_NO_WAKEUP,
     ) {
-        count(&LOSSES, Loss::Event as u32);
+        C::count_loss(Loss::Event);
     }
 }
-
-/// The head of a [`ProcessRecord`], small enough for the stack.
-#[repr(C)]
-struct UnknownProcess {
-    kind: u16,
-    command_stored: u16,
-    tgid: u32,
-    parent_tgid: u32,
-    pad: u32,
-    incarnation: u64,
-    time_ns: u64,
-    comm: [u8; 16],
-}
-
-const _: () = assert!(size_of::<UnknownProcess>() == size_of::<ProcessRecord>() - COMMAND_BYTES);

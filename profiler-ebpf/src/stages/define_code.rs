@@ -1,35 +1,38 @@
 //! Sends what a code object is called, at first sight: the process may be gone a moment later.
 
 use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
-use aya_ebpf::macros::perf_event;
-use aya_ebpf::programs::PerfEventContext;
 use profiler_common::contract::benchmark::Timed;
+use profiler_common::contract::losses::Loss;
 use profiler_common::contract::reasons::Outcome;
 use profiler_common::contract::records::{
     CODE_HEADER_BYTES, CodeDefinition, FRAMES_PER_BLOCK, LINE_TABLE_BYTES,
 };
 use profiler_common::walker::python::{CodeSeen as _, capture, capture_class, identity};
 
-use crate::benchmark;
-use crate::maps::{
-    BLOCK, DEFINITION, LAYOUTS, LOSSES, Loss, OUTCOMES, SAMPLES, SCRATCH, count, output, slot,
-};
+use crate::chains::Chain;
+use crate::maps::{LAYOUTS, SAMPLES, output, slot};
 use crate::memory::{CurrentTask, bounded};
-use crate::stages::walk_python::{SeenCache, finish_block, profiled};
+use crate::stages::walk_python::SeenCache;
+use crate::stages::{finish_block, profiled};
+use crate::{accounts, benchmark};
 
 /// Sends the definitions of the block's new code objects, then the block.
-#[perf_event]
-pub(crate) fn define_code(context: PerfEventContext) -> u32 {
-    if let Some(outcome) = define(&context) {
-        count(&OUTCOMES, u32::from(outcome.code()));
+#[inline(always)]
+pub(crate) fn run<C: Chain>(context: &C::Context) {
+    if let Some(outcome) = define::<C>(context)
+        && let Some(block) = slot(C::block(), 0)
+    {
+        accounts::close_sample(block, outcome);
     }
-    0
 }
 
 #[inline(always)]
-fn define(context: &PerfEventContext) -> Option<Outcome> {
-    let (Some(scratch), Some(block), Some(out)) = (slot(&SCRATCH, 0), slot(&BLOCK, 0), slot(&DEFINITION, 0))
-    else {
+fn define<C: Chain>(context: &C::Context) -> Option<Outcome> {
+    let (Some(scratch), Some(block), Some(out)) = (
+        slot(C::scratch(), 0),
+        slot(C::block(), 0),
+        slot(C::definition(), 0),
+    ) else {
         return Some(Outcome::NoScratch);
     };
     let (process, _) = match profiled(block.tgid) {
@@ -45,21 +48,20 @@ fn define(context: &PerfEventContext) -> Option<Outcome> {
         if index >= u32::from(block.frame_count) {
             break;
         }
-        define_frame(process.layout, index);
+        C::define_frame(process.layout, index);
     }
     benchmark::end(Timed::Define, started_ns);
-    finish_block(context, block)
+    finish_block::<C>(context, block)
 }
 
-/// Sends the definition of the code of one frame, unless that was done. A global function, like `walk_python_stretch`.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn define_frame(layout: u32, index: u32) -> u32 {
+/// Sends the definition of the code of one frame, unless that was done.
+#[inline(always)]
+pub(crate) fn frame<C: Chain>(layout: u32, index: u32) -> u32 {
     let (Some(layout), Some(scratch), Some(block), Some(out)) = (
         LAYOUTS.get(layout),
-        slot(&SCRATCH, 0),
-        slot(&BLOCK, 0),
-        slot(&DEFINITION, 0),
+        slot(C::scratch(), 0),
+        slot(C::block(), 0),
+        slot(C::definition(), 0),
     ) else {
         return 0;
     };
@@ -93,7 +95,7 @@ pub(crate) extern "C" fn define_frame(layout: u32, index: u32) -> u32 {
     } else {
         // To be asked about again.
         scratch.seen_salt = 0;
-        count(&LOSSES, Loss::Definition as u32);
+        C::count_loss(Loss::Definition);
     }
     1
 }

@@ -1,15 +1,22 @@
-//! From a thread state to frames in the ring buffer.
+//! From a thread state to frames in the ring buffer: the text of the stages, which [`crate::chains`] makes programs.
 
 pub(crate) mod define_code;
-pub(crate) mod native;
+pub(crate) mod start_native;
 mod tables;
+pub(crate) mod walk_native;
 pub(crate) mod walk_python;
 
 use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
-use profiler_common::contract::reasons::Outcome;
-use profiler_common::contract::records::{FRAMES_PER_BLOCK, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock};
+use profiler_common::contract::layout::Layout;
+use profiler_common::contract::process::ProcessEntry;
+use profiler_common::contract::programs::Stage;
+use profiler_common::contract::reasons::{Outcome, StackStatus};
+use profiler_common::contract::records::{
+    BLOCK_LAST, BLOCK_NATIVE, FRAMES_PER_BLOCK, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock,
+};
 
-use crate::maps::{SAMPLES, output};
+use crate::chains::Chain;
+use crate::maps::{LAYOUTS, SAMPLES, output, process};
 use crate::memory::bounded;
 
 /// Sends the filled part of a block. Without waking user space: a wake-up costs fifteen times the copy, and user
@@ -23,4 +30,51 @@ pub(crate) fn emit_block(block: &mut SampleBlock) -> Outcome {
     } else {
         Outcome::RingFull
     }
+}
+
+/// Sends the block, and ends the sample or starts its next block. `None` when the next stage counts the outcome.
+#[inline(always)]
+pub(crate) fn finish_block<C: Chain>(context: &C::Context, block: &mut SampleBlock) -> Option<Outcome> {
+    let outcome = emit_block(block);
+    if matches!(outcome, Outcome::RingFull) {
+        return Some(outcome);
+    }
+    if block.flags & BLOCK_LAST != 0 {
+        return continue_native::<C>(context, block, outcome);
+    }
+    block.index += 1;
+    C::tail_call(context, Stage::WalkPython);
+    // The chain is as long as the kernel allows: close the sample so that what was sent is not lost.
+    block.frame_count = 0;
+    block.void = 0;
+    block.entries = 0;
+    block.status = StackStatus::Truncated.code() as u8;
+    block.flags |= BLOCK_LAST;
+    let outcome = emit_block(block);
+    if !matches!(outcome, Outcome::RingFull) && block.flags & BLOCK_NATIVE != 0 {
+        start_native::refuse::<C>(block);
+    }
+    Some(outcome)
+}
+
+/// Goes on with the native frames, if they are asked for. `None` when the next stage counts the outcome.
+#[inline(always)]
+pub(crate) fn continue_native<C: Chain>(
+    context: &C::Context,
+    block: &SampleBlock,
+    outcome: Outcome,
+) -> Option<Outcome> {
+    if block.flags & BLOCK_NATIVE != 0 && matches!(outcome, Outcome::Delivered) {
+        C::tail_call(context, Stage::StartNative);
+        start_native::refuse::<C>(block);
+    }
+    Some(outcome)
+}
+
+/// The sampled process and its layout.
+#[inline(always)]
+pub(crate) fn profiled(tgid: u32) -> Result<(&'static ProcessEntry, &'static Layout), Outcome> {
+    let process = process(tgid).ok_or(Outcome::NotProfiled)?;
+    let layout = LAYOUTS.get(process.layout).ok_or(Outcome::NoLayout)?;
+    Ok((process, layout))
 }

@@ -1,37 +1,33 @@
 //! One block of Python frames per run; chains to itself for deeper stacks.
 
-use aya_ebpf::macros::perf_event;
-use aya_ebpf::programs::PerfEventContext;
 use profiler_common::contract::benchmark::Timed;
 use profiler_common::contract::layout::{LAYOUT_CODE_VERSION, Layout};
 use profiler_common::contract::process::ProcessEntry;
+use profiler_common::contract::programs::Stage;
 use profiler_common::contract::reasons::{Outcome, StackStatus};
-use profiler_common::contract::records::{
-    BLOCK_LAST, BLOCK_NATIVE, FRAMES_PER_BLOCK, MAX_BLOCKS, SampleBlock,
-};
+use profiler_common::contract::records::{BLOCK_LAST, FRAMES_PER_BLOCK, MAX_BLOCKS, SampleBlock};
 use profiler_common::walker::python::{CodeSeen, FRAMES_PER_STRETCH, Scratch, begin_block, walk_stretch};
 
-use crate::benchmark;
-use crate::maps::{
-    BLOCK, LAYOUTS, OUTCOMES, SCRATCH, SEEN, SEEN_SLOTS, Stage, count, process, slot, tail_call,
-};
+use crate::chains::Chain;
+use crate::maps::{LAYOUTS, SEEN, SEEN_SLOTS, slot};
 use crate::memory::CurrentTask;
-use crate::stages::emit_block;
-use crate::stages::native::refuse;
+use crate::stages::{finish_block, profiled};
+use crate::{accounts, benchmark};
 
 /// Walks one block, sends it, and continues with the next stage.
-#[perf_event]
-pub(crate) fn walk_python(context: PerfEventContext) -> u32 {
-    if let Some(outcome) = walk(&context) {
-        count(&OUTCOMES, u32::from(outcome.code()));
+#[inline(always)]
+pub(crate) fn run<C: Chain>(context: &C::Context) {
+    if let Some(outcome) = walk::<C>(context)
+        && let Some(block) = slot(C::block(), 0)
+    {
+        accounts::close_sample(block, outcome);
     }
-    0
 }
 
 /// `None` when the next stage will count the outcome.
 #[inline(always)]
-fn walk(context: &PerfEventContext) -> Option<Outcome> {
-    let (Some(scratch), Some(block)) = (slot(&SCRATCH, 0), slot(&BLOCK, 0)) else {
+fn walk<C: Chain>(context: &C::Context) -> Option<Outcome> {
+    let (Some(scratch), Some(block)) = (slot(C::scratch(), 0), slot(C::block(), 0)) else {
         return Some(Outcome::NoScratch);
     };
     let (process, layout) = match profiled(block.tgid) {
@@ -50,11 +46,11 @@ fn walk(context: &PerfEventContext) -> Option<Outcome> {
         if scratch.cursor.is_null() {
             break;
         }
-        walked = walk_python_stretch(process.layout, walked);
+        walked = C::walk_python_stretch(process.layout, walked);
     }
     block.frame_count = walked as u16;
     benchmark::end(Timed::Walk, walk_ns);
-    block.void = scratch.void;
+    block.void = scratch.void as u16;
     block.entries = scratch.entries;
     let done = scratch.cursor.is_null();
     let cut = !done && block.index as usize + 1 >= MAX_BLOCKS;
@@ -67,23 +63,20 @@ fn walk(context: &PerfEventContext) -> Option<Outcome> {
     }
     if scratch.unseen != 0 {
         // Definitions go first, so that user space can name the frames when they arrive.
-        tail_call(context, Stage::Define);
+        C::tail_call(context, Stage::DefineCode);
         // The chain is as long as the kernel allows: they are asked about again at the next sample.
         scratch.seen_salt = 0;
     }
-    let outcome = finish_block(context, block);
+    let outcome = finish_block::<C>(context, block);
     benchmark::end(Timed::Sample, scratch.started_ns);
     outcome
 }
 
-/// The next frames of this CPU's block, from `first` on; returns where they end. A global function: the kernel verifies
-/// it once, for any arguments, instead of at each of its calls. Therefore it has only numbers as arguments and looks up
-/// everything itself.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn walk_python_stretch(layout: u32, first: u32) -> u32 {
+/// The next frames of this CPU's block, from `first` on; returns where they end.
+#[inline(always)]
+pub(crate) fn stretch<C: Chain>(layout: u32, first: u32) -> u32 {
     let (Some(layout), Some(scratch), Some(block)) =
-        (LAYOUTS.get(layout), slot(&SCRATCH, 0), slot(&BLOCK, 0))
+        (LAYOUTS.get(layout), slot(C::scratch(), 0), slot(C::block(), 0))
     else {
         return 0;
     };
@@ -96,53 +89,6 @@ pub(crate) extern "C" fn walk_python_stretch(layout: u32, first: u32) -> u32 {
         &mut block.frames,
         first as usize,
     ) as u32
-}
-
-/// Sends the block, and ends the sample or starts its next block. `None` when the next stage counts the outcome.
-#[inline(always)]
-pub(crate) fn finish_block(context: &PerfEventContext, block: &mut SampleBlock) -> Option<Outcome> {
-    let outcome = emit_block(block);
-    if matches!(outcome, Outcome::RingFull) {
-        return Some(outcome);
-    }
-    if block.flags & BLOCK_LAST != 0 {
-        return continue_native(context, block, outcome);
-    }
-    block.index += 1;
-    tail_call(context, Stage::Walk);
-    // The chain is as long as the kernel allows: close the sample so that what was sent is not lost.
-    block.frame_count = 0;
-    block.void = 0;
-    block.entries = 0;
-    block.status = StackStatus::Truncated.code() as u8;
-    block.flags |= BLOCK_LAST;
-    let outcome = emit_block(block);
-    if !matches!(outcome, Outcome::RingFull) && block.flags & BLOCK_NATIVE != 0 {
-        refuse(block);
-    }
-    Some(outcome)
-}
-
-/// Goes on with the native frames, if they are asked for. `None` when the next stage counts the outcome.
-#[inline(always)]
-pub(crate) fn continue_native(
-    context: &PerfEventContext,
-    block: &SampleBlock,
-    outcome: Outcome,
-) -> Option<Outcome> {
-    if block.flags & BLOCK_NATIVE != 0 && matches!(outcome, Outcome::Delivered) {
-        tail_call(context, Stage::StartNative);
-        refuse(block);
-    }
-    Some(outcome)
-}
-
-/// The sampled process and its layout.
-#[inline(always)]
-pub(crate) fn profiled(tgid: u32) -> Result<(&'static ProcessEntry, &'static Layout), Outcome> {
-    let process = process(tgid).ok_or(Outcome::NotProfiled)?;
-    let layout = LAYOUTS.get(process.layout).ok_or(Outcome::NoLayout)?;
-    Ok((process, layout))
 }
 
 /// Which definitions this CPU has already sent.

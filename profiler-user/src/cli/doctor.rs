@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use profiler_common::contract::sources::Source;
+
 use super::failure::{Failure, exit_code};
 use crate::host::{CAPABILITIES, CgroupMounts, Host, OLDEST_KERNEL};
-use crate::kernel::{Kernel, Native, Options};
+use crate::kernel::{Kernel, Native, Options, SampledSource};
 use crate::language::python::{Finding, InspectError};
 use crate::proc::{self, ProcessError};
 use crate::processes::survey;
@@ -104,7 +106,14 @@ fn checks(host: &Host) -> Vec<Check> {
 
 /// The proof: load everything, attach it, drop it.
 fn load_check() -> Check {
+    let sources = Source::ALL.iter();
     let options = Options {
+        sources: sources
+            .map(|source| SampledSource {
+                source: *source,
+                period: 1,
+            })
+            .collect(),
         all_processes: false,
         watch_cgroups: true,
         watch_names: true,

@@ -5,6 +5,7 @@ mod doctor;
 mod failure;
 mod filters;
 mod launch;
+mod parts;
 mod preflight;
 mod ps;
 mod record;

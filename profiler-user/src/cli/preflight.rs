@@ -5,7 +5,7 @@ use crate::host::{Host, OLDEST_KERNEL};
 use crate::kernel::LoadError;
 use crate::kernel::btf::BtfError;
 use crate::proc;
-use crate::session::{RecordError, Recorder};
+use crate::session::{Session, SessionError};
 
 /// Fails when this host cannot run the kernel half.
 pub(super) fn check_host() -> Result<(), Failure> {
@@ -44,12 +44,12 @@ pub(super) fn check_processes(pids: &[u32]) -> Result<(), Failure> {
 }
 
 /// Fails when none of the processes asked for can be profiled.
-pub(super) fn check_interpreters(pids: &[u32], recorder: &Recorder) -> Result<(), Failure> {
-    if recorder.processes() > 0 {
+pub(super) fn check_interpreters(pids: &[u32], session: &Session) -> Result<(), Failure> {
+    if session.processes() > 0 {
         return Ok(());
     }
     let doctor = "sudo pyebpf doctor   (lists the interpreters that run here, and which are supported)";
-    if let Some(refusal) = recorder.refusals().next() {
+    if let Some(refusal) = session.refusals().next() {
         return Err(Failure::new(format_args!("process {}: {}", refusal.pid, refusal.text)).hint(doctor));
     }
     let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
@@ -62,18 +62,18 @@ pub(super) fn check_interpreters(pids: &[u32], recorder: &Recorder) -> Result<()
 
 /// A failed recording, with the next step where there is one.
 #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
-pub(super) fn explain(error: RecordError) -> Failure {
+pub(super) fn explain(error: SessionError) -> Failure {
     let failure = Failure::new(&error);
     match &error {
-        RecordError::Load(LoadError::Btf(BtfError::Unreadable { .. })) => {
+        SessionError::Load(LoadError::Btf(BtfError::Unreadable { .. })) => {
             failure.hint("a kernel with CONFIG_DEBUG_INFO_BTF=y is needed (every distribution's since 2021)")
         }
-        RecordError::Load(load) if load.is_permission() => failure.hint(format_args!(
+        SessionError::Load(load) if load.is_permission() => failure.hint(format_args!(
             "sudo {}   (and see `sudo pyebpf doctor`)",
             command_line()
         )),
-        RecordError::Load(_) => failure.hint(format_args!("RUST_LOG=debug sudo -E {}", command_line())),
-        RecordError::Io { .. } => failure,
+        SessionError::Load(_) => failure.hint(format_args!("RUST_LOG=debug sudo -E {}", command_line())),
+        SessionError::NoCpu(_) | SessionError::Io { .. } => failure,
     }
 }
 

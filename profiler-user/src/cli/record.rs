@@ -3,18 +3,23 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::RangedU64ValueParser;
+use clap::builder::{PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser as _};
+use profiler_common::contract::sources::Source;
 
 use super::failure::Failure;
 use super::filters::FilterArgs;
 use super::launch::Launched;
+use super::parts::{self, Parts};
 use super::terminal::{self, ProgressBar};
 use super::{preflight, report};
-use crate::output::{Format, Group, LineStyle, OutputFile, RenderOptions};
+use crate::output::{Format, Group, LineStyle, Measure, OutputFile, RenderOptions};
 use crate::processes::filter::Filter;
 use crate::processes::tracker::Target;
-use crate::profile::Profile;
-use crate::session::{NativeFrames, Progress, RecordError, Recorder, Settings, StopReason, Summary};
+use crate::profile::Recording;
+use crate::session::{
+    Ended, Listener, NativeFrames, Progress, Session, SessionError, Settings, StopReason, Summary,
+};
+use crate::sources;
 
 /// Record where CPU time goes and write it to a file
 #[derive(Debug, clap::Args)]
@@ -28,7 +33,10 @@ use crate::session::{NativeFrames, Progress, RecordError, Recorder, Settings, St
         sudo pyebpf record --container web -d 30       one container, also when it starts later\n  \
         sudo pyebpf record --all --group-by container,script -d 30\n  \
         sudo pyebpf record --user www-data --exclude-comm 'celery*' -d 30\n  \
-        sudo pyebpf record --all -d 5 -f raw -o - | sort -k2 -n\n\n\
+        sudo pyebpf record --all -d 5 -f raw -o - | sort -k2 -n\n  \
+        sudo pyebpf record --event page-faults -p 1234 -d 30   which lines touch memory first\n  \
+        sudo pyebpf record --all --every 60s -o web.svg        web-1.svg, web-2.svg, ... until Ctrl-C\n\n\
+        SIGUSR1 writes what there is since the last file, under a number, and goes on.\n\
         Opens with: .svg any browser, .json https://www.speedscope.app, .txt flamegraph.pl and friends."
 )]
 pub(super) struct Args {
@@ -41,12 +49,24 @@ pub(super) struct Args {
     /// With --pid or a command: record child processes too
     #[arg(short, long)]
     subprocesses: bool,
-    /// Stop after this many seconds, or `unlimited`
-    #[arg(short, long, value_name = "SECONDS", default_value = "unlimited", value_parser = parse_duration)]
+    /// Stop after this many seconds (or 90s, 5m, 1h), or `unlimited`
+    #[arg(short, long, value_name = "TIME", default_value = "unlimited", value_parser = parse_duration)]
     duration: Length,
+    /// Write a numbered file so often: seconds, or 90s, 5m, 1h
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    every: Option<Duration>,
     /// Samples per second on each CPU
     #[arg(short, long, value_name = "HZ", default_value_t = 99, value_parser = RangedU64ValueParser::<u32>::new().range(1..=20_000))]
     rate: u32,
+    /// What is sampled: CPU time, or events of which each one (see --period) is a sample of the line that caused it
+    #[arg(long, value_name = "EVENT", default_value = sources::ALL[0].source.name(), value_parser = event())]
+    event: Source,
+    /// Events per sample, for events that are counted
+    #[arg(long, value_name = "EVENTS", default_value_t = 1, value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    period: u64,
+    /// What numbers in the output are, for CPU time
+    #[arg(long, value_enum, default_value_t = Measure::Samples)]
+    unit: Measure,
     /// File to write; `-` is stdout. By default a name made of what is recorded and the time
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -96,6 +116,20 @@ impl Args {
         self.all || (self.pid.is_empty() && self.command.is_empty())
     }
 
+    /// How the recording is drawn.
+    fn options(&self) -> RenderOptions {
+        RenderOptions {
+            lines: match (self.function, self.nolineno) {
+                (true, _) => LineStyle::Function,
+                (_, true) => LineStyle::None,
+                _ => LineStyle::Current,
+            },
+            full_filenames: self.full_filenames,
+            roots: self.roots(),
+            measure: self.unit,
+        }
+    }
+
     /// Root frames, outermost first.
     fn roots(&self) -> Vec<Group> {
         let several = self.everyone() || self.subprocesses || self.pid.len() > 1;
@@ -118,10 +152,32 @@ fn parse_duration(text: &str) -> Result<Length, String> {
     if text == "unlimited" {
         return Ok(Length(None));
     }
-    match text.parse::<f64>() {
-        Ok(seconds) if seconds > 0.0 && seconds <= 1e9 => Ok(Length(Some(Duration::from_secs_f64(seconds)))),
-        _ => Err("a number of seconds above 0, or `unlimited`".to_owned()),
+    match parse_time(text) {
+        Ok(time) => Ok(Length(Some(time))),
+        Err(error) => Err(format!("{error}, or `unlimited`")),
     }
+}
+
+/// Seconds, or a number with a unit.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let time = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => text
+            .parse::<jiff::SignedDuration>()
+            .ok()
+            .and_then(|time| Duration::try_from(time).ok()),
+    };
+    let sensible = Duration::from_nanos(1)..=Duration::from_secs(1_000_000_000);
+    time.filter(|time| sensible.contains(time))
+        .ok_or_else(|| "a time above 0: seconds, or 90s, 5m, 1h".to_owned())
+}
+
+/// Values of `--event`.
+fn event() -> impl clap::builder::TypedValueParser<Value = Source> {
+    let values = sources::ALL
+        .iter()
+        .map(|row| PossibleValue::new(row.source.name()).help(row.about));
+    PossibleValuesParser::new(values).try_map(|name| Source::from_name(&name).ok_or("unknown event"))
 }
 
 pub(super) fn run(args: &Args) -> Result<u8, Failure> {
@@ -139,11 +195,21 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     preflight::check_processes(&args.pid)?;
     preflight::check_host()?;
     let output = prepare_output(args, format)?;
+    if args.every.is_some() && !output.is_file() {
+        return Err(Failure::usage(format_args!(
+            "--every writes files, not to {}",
+            output.display_name()
+        ))
+        .hint("name a file: -o profile.svg"));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format_args!("starting the event loop: {error}")))?;
-    runtime.block_on(record(args, filter, format, output))
+    let result = runtime.block_on(record(args, filter, format, output));
+    // A file that is still being written after a second Ctrl-C is not waited for.
+    runtime.shutdown_background();
+    result
 }
 
 async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile) -> Result<u8, Failure> {
@@ -158,8 +224,11 @@ async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile)
     let settings = Settings {
         target,
         filter: filter.clone(),
+        sources: vec![args.event],
         rate_hz: args.rate,
+        period: args.period,
         duration: args.duration.0,
+        every: args.every,
         gil_only: args.gil,
         timeline: format.wants_timeline(),
         native: match args {
@@ -171,45 +240,68 @@ async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile)
         thread_names: format.names_threads() || args.roots().contains(&Group::Thread),
         title: title(),
     };
-    let mut recorder = Recorder::prepare(settings).map_err(preflight::explain)?;
+    let mut session = Session::prepare(settings).map_err(preflight::explain)?;
     let mut launched = None;
     if args.command.is_empty() {
-        announce(args, &filter, &recorder)?;
+        announce(args, &filter, &session)?;
     } else {
         // Last, so that its first samples are not missed while the kernel half is being loaded.
         let child = Launched::start(&args.command)?;
-        recorder.add(child.pid())?;
+        session.add(child.pid());
         launched = Some(child);
     }
 
-    let bar = ProgressBar::new(args.duration.0);
-    let recorded = recorder
-        .run(|now| match now {
-            Progress::Recording {
-                elapsed,
-                samples,
-                processes,
-            } => bar.show(elapsed, samples, processes),
-            Progress::Naming { addresses } => bar.show_naming(addresses),
-        })
-        .await;
-    bar.clear();
+    let mut sink = Sink {
+        bar: ProgressBar::new(args.duration.0),
+        parts: Parts::new(&parts_path(args, format, &output), format, args.options())?,
+    };
+    let recorded = session.run(&mut sink).await;
+    sink.bar.clear();
     let status = match launched {
         Some(child) => child.finish().await?,
         None => 0,
     };
-    let (profile, summary, reason) = recorded.map_err(preflight::explain)?;
-    write(args, &filter, format, output, profile, &summary, reason)?;
-    Ok(if reason == StopReason::ProcessExited {
-        status
+    let ended = recorded.map_err(preflight::explain)?;
+    write(args, &filter, format, output, ended, sink.parts).await?;
+    Ok(status)
+}
+
+/// What parts of the recording are named after: a pipe takes only the last one.
+fn parts_path(args: &Args, format: Format, output: &OutputFile) -> PathBuf {
+    if output.is_file() {
+        output.path().to_owned()
     } else {
-        0
-    })
+        format.default_path(&subject(args))
+    }
+}
+
+/// Shows progress, and hands on what is complete.
+struct Sink {
+    bar: ProgressBar,
+    parts: Parts,
+}
+
+impl Listener for Sink {
+    fn progress(&mut self, progress: Progress) {
+        match progress {
+            Progress::Recording {
+                elapsed,
+                samples,
+                processes,
+            } => self.bar.show(elapsed, samples, processes),
+            Progress::Naming { addresses } => self.bar.show_naming(addresses),
+        }
+    }
+
+    fn part(&mut self, part: Recording) {
+        self.bar.clear();
+        self.parts.write(part);
+    }
 }
 
 /// Says what is being recorded; fails when nothing of it can be.
-fn announce(args: &Args, filter: &Filter, recorder: &Recorder) -> Result<(), Failure> {
-    let now = recorder.processes();
+fn announce(args: &Args, filter: &Filter, session: &Session) -> Result<(), Failure> {
+    let now = session.processes();
     let what = match (args.everyone(), args.pid.len()) {
         _ if !filter.is_empty() && now == 0 => {
             format!("nothing yet, waiting for a Python process that fits {filter},")
@@ -218,7 +310,7 @@ fn announce(args: &Args, filter: &Filter, recorder: &Recorder) -> Result<(), Fai
         (true, _) if now == 0 => "no Python process yet, waiting for some,".to_owned(),
         (true, _) => format!("all Python processes ({now} now)"),
         (false, count) => {
-            preflight::check_interpreters(&args.pid, recorder)?;
+            preflight::check_interpreters(&args.pid, session)?;
             if count == 1 {
                 "process".to_owned()
             } else {
@@ -231,63 +323,149 @@ fn announce(args: &Args, filter: &Filter, recorder: &Recorder) -> Result<(), Fai
     } else {
         " Press Control-C to exit."
     };
-    terminal::status(&format!("Sampling {what} {} times a second.{end}", args.rate));
+    let how = match (args.event, args.period) {
+        (Source::OnCpu, _) => format!("{} times a second", args.rate),
+        (event, 1) => format!("at all of their {}", event.name()),
+        (event, period) => format!("at every {period}th of their {}", event.name()),
+    };
+    terminal::status(&format!("Sampling {what} {how}.{end}"));
     Ok(())
 }
 
-fn write(
+/// Writes what there is, and says what became of it.
+async fn write(
     args: &Args,
     filter: &Filter,
     format: Format,
-    mut output: OutputFile,
-    mut profile: Profile,
-    summary: &Summary,
-    reason: StopReason,
+    output: OutputFile,
+    ended: Ended,
+    parts: Parts,
 ) -> Result<(), Failure> {
-    match reason {
+    let Ended {
+        last,
+        summary,
+        reason,
+    } = ended;
+    match &reason {
         StopReason::Signal => terminal::status("Stopped sampling because Control-C pressed"),
         StopReason::ProcessExited => terminal::status("Stopped sampling because process exited"),
         StopReason::Duration => {}
+        StopReason::Failed(error) => terminal::status(&format!("Stopped sampling: {error}")),
     }
-    if profile.counts.is_empty() {
-        report::print(summary);
-        if !filter.is_empty() {
-            return Err(Failure::new(format_args!(
-                "no samples: no Python process that fits {filter} used the CPU meanwhile"
-            ))
-            .hint(format_args!(
-                "sudo pyebpf ps {filter}   (lists what it fits now; without it, everything)"
-            )));
-        }
-        return Err(
-            Failure::new("no samples: no Python process that is recorded used the CPU meanwhile")
-                .hint("sudo pyebpf doctor   (lists the interpreters that run here, and which are supported)"),
-        );
-    }
-    let options = RenderOptions {
-        lines: match (args.function, args.nolineno) {
-            (true, _) => LineStyle::Function,
-            (_, true) => LineStyle::None,
-            _ => LineStyle::Current,
-        },
-        full_filenames: args.full_filenames,
-        roots: args.roots(),
+    let had_parts = parts.any();
+    let written = if args.every.is_some() {
+        write_last_part(last, parts).await
+    } else if last.is_empty() && had_parts {
+        finish_parts(parts).await
+    } else if last.is_empty() {
+        report::print(&summary);
+        return Err(no_samples(filter));
+    } else {
+        let written = write_file(args, format, output, last, &summary).await;
+        finish_parts(parts).await.and(written)
     };
+    report::print(&summary);
+    written?;
+    match reason {
+        StopReason::Failed(error) => Err(preflight::explain(error)),
+        _ => Ok(()),
+    }
+}
+
+async fn write_last_part(last: Recording, mut parts: Parts) -> Result<(), Failure> {
+    parts.write(last);
+    finish_parts(parts).await
+}
+
+/// Waits for the files of earlier intervals.
+async fn finish_parts(parts: Parts) -> Result<(), Failure> {
+    let written = interruptible(move || parts.finish()).await?;
+    match written.lost.as_slice() {
+        [] => Ok(()),
+        [(path, reason), others @ ..] => Err(Failure::new(format_args!(
+            "'{}' is missing: {reason}{}",
+            path.display(),
+            match others.len() {
+                0 => String::new(),
+                count => format!("; so are {count} others"),
+            }
+        ))),
+    }
+}
+
+/// Writes the one file of a recording; where its folder has no room, beside other temporary files.
+async fn write_file(
+    args: &Args,
+    format: Format,
+    output: OutputFile,
+    recording: Recording,
+    summary: &Summary,
+) -> Result<(), Failure> {
     let name = output.display_name();
-    format
-        .write(&mut profile, &options, &mut output)
-        .map_err(|error| Failure::new(format_args!("writing {name}: {error}")))?;
-    output
-        .commit()
-        .map_err(|error| Failure::new(format_args!("writing {name}: {error}")))?;
+    let samples = recording.samples();
+    let options = args.options();
+    let unit = options.unit_of(&recording);
+    let written = interruptible(move || write_or_rescue(format, &options, output, recording)).await?;
+    if let Err((error, rescued)) = written {
+        let failure = Failure::new(format_args!("writing {name}: {error}"));
+        return Err(match rescued {
+            Some(path) => failure.hint(format_args!("the recording is in {}", path.display())),
+            None => failure,
+        });
+    }
     terminal::status(&format!(
-        "Wrote {} data to '{name}'. Samples: {} Errors: {}",
+        "Wrote {} data to '{name}'. Samples: {samples} Errors: {}{unit}",
         format.name(),
-        summary.samples,
         summary.errors() + summary.dropped()
     ));
-    report::print(summary);
     Ok(())
+}
+
+/// Runs what may wait for a disk or a pipe, and gives up at Ctrl-C.
+async fn interruptible<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    let work = tokio::task::spawn_blocking(work);
+    tokio::select! {
+        done = work => done.map_err(|error| Failure::new(format_args!("writing: {error}"))),
+        () = crate::session::stop_signal() => Err(Failure::new("stopped while writing: the output is not complete")),
+    }
+}
+
+type Rescued = Option<PathBuf>;
+
+fn write_or_rescue(
+    format: Format,
+    options: &RenderOptions,
+    mut output: OutputFile,
+    mut recording: Recording,
+) -> Result<(), (String, Rescued)> {
+    let (path, is_file) = (output.path().to_owned(), output.is_file());
+    let written = format.write(&mut recording, options, &mut output);
+    let error = match written.map_err(|error| error.to_string()) {
+        Ok(()) => match output.commit() {
+            Ok(()) => return Ok(()),
+            Err(error) => error.to_string(),
+        },
+        Err(error) => error,
+    };
+    let name = path.file_name().filter(|_| is_file);
+    let elsewhere = name.map(|name| std::env::temp_dir().join(name));
+    let rescued = elsewhere.filter(|elsewhere| {
+        *elsewhere != path && parts::write(elsewhere, format, options, &mut recording).is_ok()
+    });
+    Err((error, rescued))
+}
+
+fn no_samples(filter: &Filter) -> Failure {
+    if !filter.is_empty() {
+        return Failure::new(format_args!(
+            "no samples: no Python process that fits {filter} used the CPU meanwhile"
+        ))
+        .hint(format_args!(
+            "sudo pyebpf ps {filter}   (lists what it fits now; without it, everything)"
+        ));
+    }
+    Failure::new("no samples: no Python process that is recorded used the CPU meanwhile")
+        .hint("sudo pyebpf doctor   (lists the interpreters that run here, and which are supported)")
 }
 
 fn format(args: &Args) -> Result<Format, Failure> {
@@ -333,8 +511,8 @@ fn title() -> String {
     words.join(" ")
 }
 
-impl From<RecordError> for Failure {
-    fn from(error: RecordError) -> Self {
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
         preflight::explain(error)
     }
 }

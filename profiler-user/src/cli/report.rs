@@ -1,20 +1,29 @@
 //! The end report of a recording, on stderr: what was delivered, lost, refused, and what it cost.
 
 use profiler_common::contract::reasons::{NativeStatus, Outcome, StackStatus};
+use profiler_common::contract::sources::Source;
 
 use super::terminal::status;
 use crate::language::python::code::store::Unresolved;
-use crate::session::{NativeSummary, Summary};
+use crate::native::unwind::Statistics;
+use crate::session::{NativeSummary, SourceSummary, Summary};
 
 /// Prints it.
 pub(super) fn print(summary: &Summary) {
-    status(&accounting(summary));
+    for source in &summary.sources {
+        status(&accounting(source));
+    }
     status(&cost(summary));
-    if let Some(native) = summary.native.as_ref().filter(|native| !native.is_kernel_only) {
-        status(&merged(native));
+    if let Some(native) = &summary.native
+        && let Some(tables) = &native.tables
+    {
+        status(&merged(native, tables));
     }
     for (what, count) in shortcomings(summary) {
         status(&format!("  {count} {what}"));
+    }
+    for source in &summary.sources {
+        print_gaps(source);
     }
     for refusal in &summary.refusals {
         status(&format!(
@@ -28,23 +37,40 @@ pub(super) fn print(summary: &Summary) {
 }
 
 /// `delivered + idle + not profiled + dropped = interrupts`.
-fn accounting(summary: &Summary) -> String {
-    let of = |wanted: Outcome| {
-        summary
-            .outcomes
-            .iter()
-            .filter(|(outcome, _)| *outcome == wanted)
-            .map(|(_, count)| count)
-            .sum::<u64>()
+fn accounting(source: &SourceSummary) -> String {
+    let interrupts = match source.source {
+        Source::OnCpu => "interrupts".to_owned(),
+        counted => format!("samples of {}", counted.name()),
     };
     format!(
-        "{} interrupts = {} samples + {} other processes + {} idle + {} dropped",
-        summary.interrupts,
-        of(Outcome::Delivered),
-        of(Outcome::NotProfiled),
-        of(Outcome::Idle),
-        summary.dropped()
+        "{} {interrupts} = {} samples + {} other processes + {} idle + {} dropped",
+        source.interrupts,
+        source.of(Outcome::Delivered),
+        source.of(Outcome::NotProfiled),
+        source.of(Outcome::Idle),
+        source.dropped()
     )
+}
+
+/// Time and events that are in no sample.
+fn print_gaps(source: &SourceSummary) {
+    // A millisecond is less than one sample at any rate that is usual.
+    if source.gap_ns >= 1_000_000 {
+        let seconds = source.gap_ns as f64 / 1e9;
+        status(&format!(
+            "  {seconds:.3} s of CPUs not sampled: suspended, taken away by the hypervisor, or interrupts held back"
+        ));
+    }
+    if source.skipped > 0 {
+        status(&format!(
+            "  {} {} not sampled: the kernel was busy with another sample on that CPU",
+            source.skipped,
+            source.source.name()
+        ));
+    }
+    for (cpu, reason) in &source.refused_cpus {
+        status(&format!("  CPU {cpu} not sampled: {reason}"));
+    }
 }
 
 fn cost(summary: &Summary) -> String {
@@ -54,10 +80,15 @@ fn cost(summary: &Summary) -> String {
     } else {
         0.0
     };
-    let cpus = summary.cpus;
+    let cpus = summary.cpus();
+    let is_time = summary
+        .sources
+        .iter()
+        .any(|source| source.source == Source::OnCpu);
     let sampling = match summary.achieved_rate_hz() {
         Some(rate_hz) => format!("{rate_hz:.1} samples/s on each of {cpus} CPUs for {seconds:.1} s"),
-        None => format!("{cpus} CPUs, idle nearly all of {seconds:.1} s"),
+        None if is_time => format!("{cpus} CPUs, idle nearly all of {seconds:.1} s"),
+        None => format!("{cpus} CPUs for {seconds:.1} s"),
     };
     format!(
         "{sampling}; own CPU time {:.3} s ({share:.2} % of one core)",
@@ -66,7 +97,7 @@ fn cost(summary: &Summary) -> String {
 }
 
 /// How Python and native frames fit together.
-fn merged(native: &NativeSummary) -> String {
+fn merged(native: &NativeSummary, tables: &Statistics) -> String {
     let counts = &native.counts;
     format!(
         "native frames: {} samples merged, {} cut off, {} Python only, {} not fitting; {:.1} MiB of unwind tables",
@@ -74,14 +105,14 @@ fn merged(native: &NativeSummary) -> String {
         counts.truncated,
         counts.python_only,
         counts.unmatched,
-        native.tables.row_bytes as f64 / f64::from(1 << 20)
+        tables.row_bytes as f64 / f64::from(1 << 20)
     )
 }
 
 /// Everything that is not as it should be, with its count.
 fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
     let mut lines: Vec<(String, u64)> = Vec::new();
-    for (outcome, count) in &summary.outcomes {
+    for (outcome, count) in summary.sources.iter().flat_map(|source| &source.outcomes) {
         if !matches!(outcome, Outcome::Delivered | Outcome::Idle | Outcome::NotProfiled) {
             lines.push((format!("samples dropped: {}", outcome.text()), *count));
         }
@@ -91,31 +122,46 @@ fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
             lines.push((format!("samples: {}", stack.text()), *count));
         }
     }
-    let losses = [
-        "code definitions lost",
-        "process events lost",
-        "children that found no room in the process map",
-        "records of native frames lost",
-    ];
     lines.extend(
-        losses
+        summary
+            .losses
             .iter()
-            .zip(summary.losses)
-            .map(|(what, count)| ((*what).to_owned(), count)),
+            .map(|(loss, count)| (loss.text().to_owned(), *count)),
     );
     lines.push((
         "records that could not be decoded".to_owned(),
         summary.undecodable,
     ));
-    lines.push((
-        "samples: too many different stacks to keep this one".to_owned(),
-        summary.too_many_stacks,
-    ));
+    let overflow = summary.overflow;
+    for (what, count) in [
+        (
+            "samples: too many different stacks to keep this one",
+            overflow.stacks,
+        ),
+        (
+            "samples: too many threads to keep this one apart",
+            overflow.threads,
+        ),
+        (
+            "frames: too many different ones to keep this one",
+            overflow.frames,
+        ),
+        (
+            "samples missing from the order of time: the temporary folder was full",
+            overflow.timeline,
+        ),
+    ] {
+        lines.push((what.to_owned(), count));
+    }
     if let Some(native) = &summary.native {
         let by_status = NativeStatus::ALL.iter().zip(native.counts.by_status);
         let cut = by_status.filter(|(status, _)| **status != NativeStatus::Complete);
         lines
             .extend(cut.map(|(status, count)| (format!("samples, native frames: {}", status.text()), count)));
+        lines.push((
+            "unwind tables or lists of mappings without room in the kernel".to_owned(),
+            native.refused_writes,
+        ));
         let unnamed = native.unnamed.iter();
         lines.extend(unnamed.map(|(reason, count)| (format!("native addresses: {}", reason.text()), *count)));
     }

@@ -13,8 +13,15 @@ use aya::programs::{PerfEvent, Program, ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use profiler_common::contract::benchmark::{BUCKETS, Timed};
 use profiler_common::contract::layout::Layout;
+use profiler_common::contract::losses::{Loss, LossWriter, loss_account};
+use profiler_common::contract::modes::{Switch, native_mode};
+use profiler_common::contract::period::CpuPeriod;
 use profiler_common::contract::process::ProcessEntry;
+use profiler_common::contract::programs::{
+    CGROUP, EXEC, EXIT, FLOOR, FORK, ProgramType, RAW_SAMPLE, RENAME, Stage,
+};
 use profiler_common::contract::reasons::Outcome;
+use profiler_common::contract::sources::{Source, account, gap_account};
 use profiler_common::contract::unwind::{Block, Mapping};
 
 use tokio::io::unix::AsyncFd;
@@ -24,29 +31,11 @@ use crate::ids::ProcessKey;
 use super::btf::{Btf, BtfError};
 use super::kernel_fields;
 use super::options::{Native, Options};
-use super::perf_event::{PerfError, Sampler};
+use super::perf_event::PerfError;
 use super::unwind_maps::{NO_TABLES, UnwindMaps};
 
 /// The kernel half, compiled by `build.rs`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/pyebpf-bpf"));
-
-/// Programs that continue a sample, in the order of the `STAGES` slots.
-const STAGES: &[&str] = &["walk_python", "define_code"];
-/// Further ones, when native frames are taken.
-const NATIVE_STAGES: &[&str] = &["start_native", "walk_native"];
-/// The program that perf events start.
-const SAMPLER: &str = "sample_on_cpu";
-/// The yardstick of benchmarks, started by perf events too.
-const FLOOR: &str = "walk_floor";
-/// Tracepoint and program.
-const TRACEPOINTS: &[(&str, &str)] = &[
-    ("sched_process_fork", "process_fork"),
-    ("sched_process_exec", "process_exec"),
-    ("sched_process_exit", "process_exit"),
-];
-/// Tracepoint and program, attached only where a filter looks at what they report.
-const CGROUPS: (&str, &str) = ("cgroup_attach_task", "cgroup_attach_task");
-const NAMES: (&str, &str) = ("task_rename", "task_rename");
 
 /// A record that may be copied byte by byte into a map.
 #[derive(Clone, Copy)]
@@ -61,6 +50,8 @@ unsafe impl aya::Pod for Plain<Layout> {}
 unsafe impl aya::Pod for Plain<Mapping> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Plain<Block> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Plain<CpuPeriod> {}
 
 /// Why the kernel half cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -119,11 +110,13 @@ pub struct Kernel {
     layouts: Array<MapData, Plain<Layout>>,
     known_layouts: Vec<Layout>,
     outcomes: PerCpuArray<MapData, u64>,
+    weights: PerCpuArray<MapData, u64>,
+    periods: Array<MapData, Plain<CpuPeriod>>,
     losses: PerCpuArray<MapData, u64>,
     interrupts: PerCpuArray<MapData, u64>,
     self_time: PerCpuArray<MapData, u64>,
     unwind_maps: UnwindMaps,
-    _stages: ProgramArray<MapData>,
+    _stages: Vec<ProgramArray<MapData>>,
 }
 
 /// The two rings that the kernel half writes.
@@ -171,25 +164,46 @@ impl Kernel {
         let all = u32::from(options.all_processes);
         let measure = u32::from(options.measure_self);
         let (native, room) = match options.native {
-            Native::None => (0u32, NO_TABLES),
-            Native::Kernel => (1, NO_TABLES),
-            Native::User(room) => (2, room),
+            Native::None => (native_mode::NONE, NO_TABLES),
+            Native::Kernel => (native_mode::KERNEL, NO_TABLES),
+            Native::User(room) => (native_mode::USER, room),
         };
+        for sampled in &options.sources {
+            if let Some(global) = sampled.source.period_global() {
+                loader.override_global(global, &sampled.period, true);
+            }
+        }
         loader
-            .override_global("REPORT_UNKNOWN", &all, true)
-            .override_global("REPORT_ALL_PROCESSES", &all, true)
-            .override_global("MEASURE_SELF", &measure, true)
-            .override_global("NATIVE", &native, true)
+            .override_global(Switch::ReportUnknown.global(), &all, true)
+            .override_global(Switch::ReportAllProcesses.global(), &all, true)
+            .override_global(Switch::MeasureSelf.global(), &measure, true)
+            .override_global(Switch::Native.global(), &native, true)
             .map_max_entries("MAPPINGS", room.mappings)
             .map_max_entries("BLOCKS", room.blocks)
             .map_max_entries("ROWS", room.row_pages)
+            .map_max_entries("PERIODS", possible_cpus())
             .map_max_entries("SAMPLES", options.sample_ring_bytes)
             .map_max_entries("PROCESSES", options.max_processes);
         let mut ebpf = loader.load(OBJECT)?;
-        let native_stages = if native > 0 { NATIVE_STAGES } else { &[] };
-        let stage_names: Vec<_> = STAGES.iter().chain(native_stages).copied().collect();
-        load_samplers(&mut ebpf, &stage_names, options.measure_self)?;
-        let stages = fill_stages(&mut ebpf, &stage_names)?;
+        let mut stages = vec![load_stages::<PerfEvent>(
+            &mut ebpf,
+            ProgramType::PerfEvent,
+            native,
+            PerfEvent::load,
+        )?];
+        for sampled in &options.sources {
+            load_program(&mut ebpf, sampled.source.program(), PerfEvent::load)?;
+        }
+        if options.measure_self {
+            stages.push(load_stages::<RawTracePoint>(
+                &mut ebpf,
+                ProgramType::RawTracepoint,
+                native,
+                RawTracePoint::load,
+            )?);
+            load_program(&mut ebpf, FLOOR, PerfEvent::load)?;
+            load_program(&mut ebpf, RAW_SAMPLE, RawTracePoint::load)?;
+        }
         attach_tracepoints(&mut ebpf, options)?;
         let rings = Rings {
             samples: Ring(take(&mut ebpf, "SAMPLES")?),
@@ -200,6 +214,8 @@ impl Kernel {
             layouts: take(&mut ebpf, "LAYOUTS")?,
             known_layouts: Vec::new(),
             outcomes: take(&mut ebpf, "OUTCOMES")?,
+            weights: take(&mut ebpf, "WEIGHTS")?,
+            periods: take(&mut ebpf, "PERIODS")?,
             losses: take(&mut ebpf, "LOSSES")?,
             interrupts: take(&mut ebpf, "INTERRUPTS")?,
             self_time: take(&mut ebpf, "SELF_TIME")?,
@@ -210,28 +226,39 @@ impl Kernel {
         Ok((kernel, rings))
     }
 
-    /// Starts the perf events.
+    /// The program that the events of a source start.
     ///
     /// # Errors
-    /// [`LoadError::Perf`].
-    pub fn start_sampling(&mut self, rate_hz: u32) -> Result<Sampler, LoadError> {
-        self.start_program(SAMPLER, rate_hz)
+    /// [`LoadError::Program`] unless loaded with this source.
+    pub fn program_fd(&mut self, source: Source) -> Result<BorrowedFd<'_>, LoadError> {
+        self.perf_event_fd(source.program())
     }
 
-    /// Starts the perf events with the yardstick program in place of the sampler (benchmarks).
+    /// The yardstick program, which does the sampler's reads and nothing else (benchmarks).
     ///
     /// # Errors
-    /// [`LoadError::Perf`], or [`LoadError::Program`] unless loaded with `measure_self`.
-    pub fn start_floor(&mut self, rate_hz: u32) -> Result<Sampler, LoadError> {
-        self.start_program(FLOOR, rate_hz)
+    /// [`LoadError::Program`] unless loaded with `measure_self`.
+    pub fn floor_fd(&mut self) -> Result<BorrowedFd<'_>, LoadError> {
+        self.perf_event_fd(FLOOR)
     }
 
-    fn start_program(&mut self, name: &'static str, rate_hz: u32) -> Result<Sampler, LoadError> {
+    fn perf_event_fd(&mut self, name: &'static str) -> Result<BorrowedFd<'_>, LoadError> {
         let program = program::<PerfEvent>(&mut self.ebpf, name)?;
         let fd = program
             .fd()
             .map_err(|source| LoadError::Program { name, source })?;
-        Ok(Sampler::start(fd.as_fd(), rate_hz)?)
+        Ok(fd.as_fd())
+    }
+
+    /// Says which periods are possible on a CPU; before one is set that is longer than those said before.
+    ///
+    /// # Errors
+    /// [`LoadError::Map`] for a CPU that the machine cannot have.
+    pub fn set_period(&mut self, cpu: u32, period: CpuPeriod) -> Result<(), LoadError> {
+        let name = "PERIODS";
+        self.periods
+            .set(cpu, Plain(period), 0)
+            .map_err(|source| LoadError::Map { name, source })
     }
 
     /// Run times that the programs measured of themselves, summed over CPUs: bucket `n` counts runs of `n` to `n + 1`
@@ -328,25 +355,41 @@ impl Kernel {
         &mut self.unwind_maps
     }
 
-    /// Interrupts taken so far.
+    /// Interrupts of a source taken so far: runs of its program.
     #[must_use]
-    pub fn interrupts(&self) -> u64 {
-        sum(&self.interrupts, 0)
+    pub fn interrupts(&self, source: Source) -> u64 {
+        sum(&self.interrupts, source.code().into())
     }
 
-    /// Interrupts by outcome, in the order of [`Outcome::ALL`]; they add up to [`Self::interrupts`].
+    /// Interrupts of a source by outcome, in the order of [`Outcome::ALL`]; they add up to [`Self::interrupts`].
     #[must_use]
-    pub fn outcomes(&self) -> Vec<(Outcome, u64)> {
-        Outcome::ALL
-            .iter()
-            .map(|outcome| (*outcome, sum(&self.outcomes, u32::from(outcome.code()))))
-            .collect()
+    pub fn outcomes(&self, source: Source) -> Vec<(Outcome, u64)> {
+        by_outcome(&self.outcomes, source)
     }
 
-    /// Records lost: code definitions, process events, forked children that found no room, native frames.
+    /// What those interrupts weighed, in the unit of the source, in the order of [`Outcome::ALL`].
     #[must_use]
-    pub fn losses(&self) -> [u64; 4] {
-        [0, 1, 2, 3].map(|index| sum(&self.losses, index))
+    pub fn weights(&self, source: Source) -> Vec<(Outcome, u64)> {
+        by_outcome(&self.weights, source)
+    }
+
+    /// Time that interrupts of a source found passed but that no program is charged with, nanoseconds: with
+    /// [`Self::weights`] all the time from the first period set on each CPU to its last interrupt.
+    #[must_use]
+    pub fn gaps_ns(&self, source: Source) -> u64 {
+        sum(&self.weights, gap_account(source.code()))
+    }
+
+    /// Records lost, in the order of [`Loss::ALL`].
+    #[must_use]
+    pub fn losses(&self) -> Vec<(Loss, u64)> {
+        let of = |loss| {
+            let writers = LossWriter::ALL.iter();
+            writers
+                .map(|writer| sum(&self.losses, loss_account(*writer, loss)))
+                .sum()
+        };
+        Loss::ALL.iter().map(|loss| (*loss, of(*loss))).collect()
     }
 
     /// Cost of every program.
@@ -372,11 +415,15 @@ impl Kernel {
 pub struct Ring(RingBuf<MapData>);
 
 impl Ring {
-    /// Hands every waiting record to `consume`.
-    pub fn drain(&mut self, mut consume: impl FnMut(&[u8])) {
-        while let Some(item) = self.0.next() {
-            consume(&item);
+    /// Hands waiting records to `consume`, at most so many; `true` when there may be more.
+    pub fn drain(&mut self, at_most: usize, mut consume: impl FnMut(&[u8])) -> bool {
+        for _ in 0..at_most {
+            match self.0.next() {
+                Some(item) => consume(&item),
+                None => return false,
+            }
         }
+        true
     }
 
     /// Becomes readable when the kernel half asks for attention. To be called within a tokio runtime.
@@ -402,46 +449,68 @@ fn raise_memlock_limit() {
     }
 }
 
-fn load_samplers(ebpf: &mut Ebpf, stages: &[&'static str], with_floor: bool) -> Result<(), LoadError> {
-    for name in stages
-        .iter()
-        .copied()
-        .chain([SAMPLER])
-        .chain(with_floor.then_some(FLOOR))
-    {
-        program::<PerfEvent>(ebpf, name)?
-            .load()
-            .map_err(|source| LoadError::Program { name, source })?;
+/// CPUs that this machine can have at some time, at least one.
+fn possible_cpus() -> u32 {
+    match aya::util::nr_cpus() {
+        Ok(cpus) => u32::try_from(cpus).unwrap_or(u32::MAX).max(1),
+        Err((path, error)) => {
+            log::warn!("{path}: {error}");
+            1
+        }
     }
-    Ok(())
 }
 
-fn fill_stages(ebpf: &mut Ebpf, names: &[&'static str]) -> Result<ProgramArray<MapData>, LoadError> {
-    let mut stages: ProgramArray<MapData> = take(ebpf, "STAGES")?;
-    for (slot, name) in (0u32..).zip(names.iter().copied()) {
-        let program = program::<PerfEvent>(ebpf, name)?;
+/// Loads the stages of one type, and lets them find each other.
+fn load_stages<P>(
+    ebpf: &mut Ebpf,
+    program_type: ProgramType,
+    native: u32,
+    load: fn(&mut P) -> Result<(), ProgramError>,
+) -> Result<ProgramArray<MapData>, LoadError>
+where
+    for<'a> &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+{
+    let wanted = Stage::ALL
+        .iter()
+        .copied()
+        .filter(|stage| native != native_mode::NONE || !stage.is_native());
+    let map = program_type.stages_map();
+    let mut stages: ProgramArray<MapData> = take(ebpf, map)?;
+    for stage in wanted {
+        let name = stage.program(program_type);
+        load_program(ebpf, name, load)?;
+        let program = ebpf.program(name).ok_or(LoadError::NoProgram(name))?;
         let fd = program
             .fd()
             .map_err(|source| LoadError::Program { name, source })?;
-        stages.set(slot, fd, 0).map_err(|source| LoadError::Map {
-            name: "STAGES",
-            source,
-        })?;
+        stages
+            .set(stage.slot(), fd, 0)
+            .map_err(|source| LoadError::Map { name: map, source })?;
     }
     Ok(stages)
 }
 
+fn load_program<P>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    load: fn(&mut P) -> Result<(), ProgramError>,
+) -> Result<(), LoadError>
+where
+    for<'a> &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+{
+    load(program::<P>(ebpf, name)?).map_err(|source| LoadError::Program { name, source })
+}
+
 fn attach_tracepoints(ebpf: &mut Ebpf, options: &Options) -> Result<(), LoadError> {
-    let wanted = TRACEPOINTS
-        .iter()
-        .copied()
-        .chain(options.watch_cgroups.then_some(CGROUPS))
-        .chain(options.watch_names.then_some(NAMES));
-    for (tracepoint, name) in wanted {
-        let program = program::<RawTracePoint>(ebpf, name)?;
-        program
-            .load()
-            .and_then(|()| program.attach(tracepoint).map(drop))
+    let wanted = [FORK, EXEC, EXIT]
+        .into_iter()
+        .chain(options.watch_cgroups.then_some(CGROUP))
+        .chain(options.watch_names.then_some(RENAME));
+    for tracepoint in wanted {
+        let name = tracepoint.program;
+        load_program(ebpf, name, RawTracePoint::load)?;
+        program::<RawTracePoint>(ebpf, name)?
+            .attach(tracepoint.name)
             .map_err(|source| LoadError::Program { name, source })?;
     }
     Ok(())
@@ -470,4 +539,11 @@ pub(super) fn take<M: TryFrom<aya::maps::Map, Error = MapError>>(
 
 fn sum(counters: &PerCpuArray<MapData, u64>, index: u32) -> u64 {
     counters.get(&index, 0).map_or(0, |values| values.iter().sum())
+}
+
+fn by_outcome(accounts: &PerCpuArray<MapData, u64>, source: Source) -> Vec<(Outcome, u64)> {
+    Outcome::ALL
+        .iter()
+        .map(|outcome| (*outcome, sum(accounts, account(source.code(), *outcome))))
+        .collect()
 }

@@ -10,6 +10,6 @@ mod unwind_maps;
 
 pub use load::{Kernel, LoadError, ProgramCost, Ring, Rings};
 pub use mmap_events::MmapEvents;
-pub use options::{Native, Options};
-pub use perf_event::{PerfError, Sampler};
+pub use options::{Native, Options, SampledSource};
+pub use perf_event::{PerfError, PerfEvent, SoftwareEvent};
 pub use unwind_maps::UnwindMaps;

@@ -1,10 +1,14 @@
 //! What the kernel half is asked to do.
 
+use profiler_common::contract::sources::Source;
+
 use crate::table_maps::Capacity;
 
 /// What the kernel half is asked to do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
+    /// What samples are taken of; each of them once.
+    pub sources: Vec<SampledSource>,
     /// Report processes that nobody has described, and every exec.
     pub all_processes: bool,
     /// Report known processes that move to another cgroup.
@@ -19,6 +23,15 @@ pub struct Options {
     pub measure_self: bool,
     /// Frames besides those of Python.
     pub native: Native,
+}
+
+/// A source, and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct SampledSource {
+    /// Which.
+    pub source: Source,
+    /// Events that one sample stands for; without effect where time is measured.
+    pub period: u64,
 }
 
 /// Which frames are taken besides those of Python.

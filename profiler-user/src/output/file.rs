@@ -188,6 +188,12 @@ impl OutputFile {
         matches!(self.place, Place::Stdout(_))
     }
 
+    /// Whether the result becomes a file of its own, not bytes in a pipe or a device.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        matches!(self.place, Place::Temporary { .. })
+    }
+
     /// Makes the result appear, as readable as `umask` says, owned by who called `sudo`.
     ///
     /// # Errors

@@ -8,10 +8,11 @@ use std::io::{self, Write};
 use inferno::flamegraph::color::PaletteMap;
 use inferno::flamegraph::{Direction, Options, TextTruncateDirection, from_lines};
 
+use crate::output::amounts::AmountUnit;
 use crate::output::folded::{Folded, Rank};
 use crate::output::legend::{self, WithLegend, legend};
 use crate::output::{Output, OutputError, RenderOptions, escape, palette};
-use crate::profile::Profile;
+use crate::profile::Recording;
 
 /// Narrower frames are not drawn, percent of the width; py-spy's choice.
 const MIN_WIDTH_PERCENT: f64 = 0.1;
@@ -34,29 +35,45 @@ impl Output for Flamegraph {
 
     fn write(
         &self,
-        profile: &mut Profile,
+        recording: &mut Recording,
         options: &RenderOptions,
         out: &mut dyn Write,
     ) -> Result<(), OutputError> {
-        let folded = Folded::new(profile, options);
+        let folded = Folded::new(recording, options)?;
         if folded.groups().is_empty() {
             return Err(OutputError::NoSamples);
         }
         let lines = visible_lines(&folded);
-        let mut out = WithLegend::new(out, legend(profile));
-        draw(&lines, &mut colors(&folded), &profile.title, &mut out)?;
+        let mut out = WithLegend::new(out, legend(recording));
+        draw(
+            &lines,
+            folded.unit(),
+            &mut colors(&folded),
+            &recording.title,
+            &mut out,
+        )?;
         Ok(out.finish()?)
     }
 }
 
 /// Hands the lines to inferno.
-fn draw(lines: &[String], colors: &mut PaletteMap, title: &str, out: &mut dyn Write) -> io::Result<()> {
+fn draw(
+    lines: &[String],
+    unit: AmountUnit,
+    colors: &mut PaletteMap,
+    title: &str,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut options = Options::default();
     options.direction = Direction::Inverted;
     options.min_width = MIN_WIDTH_PERCENT;
     options.title = escape::printable(title);
     options.subtitle = Some(legend::PLACEHOLDER.to_owned());
-    options.count_name = "samples".to_owned();
+    unit.text().clone_into(&mut options.count_name);
+    if unit == AmountUnit::Nanoseconds {
+        // Nine digits say less than their first three.
+        (options.count_name, options.factor) = ("ms".to_owned(), 1e-6);
+    }
     // A name starts with what matters most.
     options.text_truncate_direction = TextTruncateDirection::Right;
     options.palette_map = Some(colors);
@@ -88,8 +105,8 @@ fn visible_lines(folded: &Folded<'_>) -> Vec<String> {
             .collect();
         let stack = frames.join(";");
         match lines.last_mut() {
-            Some((last, samples)) if *last == stack => *samples = samples.saturating_add(group.samples),
-            _ => lines.push((stack, group.samples)),
+            Some((last, samples)) if *last == stack => *samples = samples.saturating_add(group.value),
+            _ => lines.push((stack, group.value)),
         }
     }
     lines
@@ -110,7 +127,7 @@ fn visible_depths(folded: &Folded<'_>) -> Vec<usize> {
     let total = folded
         .groups()
         .iter()
-        .fold(0u64, |sum, group| sum.saturating_add(group.samples));
+        .fold(0u64, |sum, group| sum.saturating_add(group.value));
     // Spelled as inferno does, so that both agree on every frame.
     let min_samples = MIN_WIDTH_PERCENT / (100.0 / total as f64);
     let mut depths = Vec::with_capacity(folded.groups().len());
@@ -131,7 +148,7 @@ fn visible_depths(folded: &Folded<'_>) -> Vec<usize> {
             samples_before: seen,
         }));
         depths.push(ranks.len());
-        seen = seen.saturating_add(group.samples);
+        seen = seen.saturating_add(group.value);
     }
     close(&mut open, 0, &mut depths, seen, min_samples);
     depths
@@ -160,14 +177,14 @@ mod tests {
     use quick_xml::events::Event;
 
     use super::{Flamegraph, Folded, draw, visible_lines};
-    use crate::output::test_profile::{assert_golden, hand_made, profile, python};
+    use crate::output::test_recording::{assert_golden, hand_made, python, recording};
     use crate::output::{Group, Output as _, OutputError, RenderOptions};
-    use crate::profile::{Process, ProcessId, Profile, Thread};
+    use crate::profile::{Process, ProcessId, Recording, Thread};
 
-    fn svg(profile: &mut Profile, options: &RenderOptions) -> String {
+    fn svg(recording: &mut Recording, options: &RenderOptions) -> String {
         let mut out = Vec::new();
         Flamegraph
-            .write(profile, options, &mut out)
+            .write(recording, options, &mut out)
             .expect("a vector takes everything");
         String::from_utf8(out).expect("UTF-8")
     }
@@ -239,8 +256,8 @@ mod tests {
 
     #[test]
     fn a_legend_says_which_colour_is_whose_code_as_far_as_they_occur() {
-        let labels = |profile: &mut Profile| -> Vec<String> {
-            let svg = svg(profile, &RenderOptions::default());
+        let labels = |recording: &mut Recording| -> Vec<String> {
+            let svg = svg(recording, &RenderOptions::default());
             let legend = svg.split_once("<g id=\"legend\">").expect("it is there").1;
             let legend = legend.split_once("</g>").expect("it ends").0;
             let texts = legend.split("<text ").skip(1);
@@ -282,7 +299,7 @@ mod tests {
     #[test]
     fn no_samples_are_an_error_and_not_a_picture() {
         let mut empty = hand_made();
-        empty.counts.clear();
+        empty.profiles.clear();
         let mut out = Vec::new();
         let error = Flamegraph
             .write(&mut empty, &RenderOptions::default(), &mut out)
@@ -292,7 +309,7 @@ mod tests {
     }
 
     /// One wide function, and many that are too narrow to be seen, alone and below others.
-    fn mostly_narrow() -> Profile {
+    fn mostly_narrow() -> Recording {
         let process = Process {
             pid: 1,
             command_line: "python".to_owned(),
@@ -317,21 +334,21 @@ mod tests {
         let stacks: Vec<&[u32]> = stacks.iter().map(Vec::as_slice).collect();
         let mut samples: Vec<(u64, u32, u32)> = (0..700).map(|n| (1, 0, n + 1)).collect();
         samples.extend([(1, 0, 0); 1500]);
-        profile(vec![process], vec![thread], frames, &stacks, &samples)
+        recording(vec![process], vec![thread], frames, &stacks, &samples)
     }
 
     #[test]
     fn cutting_what_is_too_narrow_does_not_change_what_is_drawn() {
-        let profile = mostly_narrow();
+        let recording = mostly_narrow();
         let options = RenderOptions::default();
-        let folded = Folded::new(&profile, &options);
+        let folded = Folded::new(&recording, &options).expect("one source");
         let cut = visible_lines(&folded);
         let uncut: Vec<String> = folded
             .groups()
             .iter()
             .map(|group| {
                 let frames: Vec<&str> = folded.ranks(group).map(|rank| folded.text(rank)).collect();
-                format!("{} {}", frames.join(";"), group.samples)
+                format!("{} {}", frames.join(";"), group.value)
             })
             .collect();
         assert!(cut.len() * 10 < uncut.len(), "{} of {}", cut.len(), uncut.len());
@@ -339,7 +356,8 @@ mod tests {
         // Boxes move when narrow neighbours are gone, but none appears, disappears or changes its width.
         let boxes = |lines: &[String]| {
             let mut out = Vec::new();
-            draw(lines, &mut super::colors(&folded), "", &mut out).expect("a vector takes everything");
+            draw(lines, folded.unit(), &mut super::colors(&folded), "", &mut out)
+                .expect("a vector takes everything");
             let drawn = drawn(&String::from_utf8(out).expect("UTF-8"));
             let mut boxes: Vec<String> = drawn
                 .lines()
@@ -369,7 +387,7 @@ mod tests {
         };
         let samples: Vec<(u64, u32, u32)> = (0..3000).map(|thread| (1, thread, 0)).collect();
         let frames = vec![python("main", "a.py", 2, 1)];
-        let mut profile = profile(
+        let mut recording = recording(
             processes,
             (0..3000).map(thread).collect(),
             frames,
@@ -380,7 +398,7 @@ mod tests {
             roots: vec![Group::Process],
             ..RenderOptions::default()
         };
-        assert!(svg(&mut profile, &options).contains("<title>all (3,000 samples, 100%)"));
+        assert!(svg(&mut recording, &options).contains("<title>all (3,000 samples, 100%)"));
     }
 
     #[test]
@@ -398,8 +416,8 @@ mod tests {
         let mut deep = vec![0; 5000];
         deep.push(1);
         let frames = vec![python("down", "a.py", 2, 1), python("bottom", "a.py", 9, 8)];
-        let mut profile = profile(vec![process], vec![thread], frames, &[&deep], &[(1, 0, 0)]);
-        let svg = svg(&mut profile, &RenderOptions::default());
+        let mut recording = recording(vec![process], vec![thread], frames, &[&deep], &[(1, 0, 0)]);
+        let svg = svg(&mut recording, &RenderOptions::default());
         assert_eq!(
             svg.matches("<title>down (a.py:2) (1 samples, 100.00%)").count(),
             5000

@@ -3,9 +3,11 @@
 
 use std::cmp::Ordering;
 
+use crate::output::OutputError;
+use crate::output::amounts::{Amount, AmountUnit, Amounts};
 use crate::output::escape;
 use crate::output::style::RenderOptions;
-use crate::profile::{Count, Frame, FrameId, Profile, StackId, ThreadId};
+use crate::profile::{Frame, FrameId, Recording, StackId, ThreadId};
 
 /// A stack without a single frame still is a line.
 const NO_FRAMES: &str = "<no frames>";
@@ -15,22 +17,27 @@ pub(super) type Rank = u32;
 
 /// Folded stacks, sorted frame by frame.
 pub(super) struct Folded<'p> {
-    profile: &'p Profile,
+    recording: &'p Recording,
     texts: Vec<String>,
     frame_ranks: Vec<Rank>,
     /// The frames around the stacks of each thread.
     thread_roots: Vec<Vec<Rank>>,
-    groups: Vec<Count>,
+    unit: AmountUnit,
+    groups: Vec<Amount>,
 }
 
 impl<'p> Folded<'p> {
-    /// Applies `options` to every frame of `profile`, and folds.
-    pub(super) fn new(profile: &'p Profile, options: &RenderOptions) -> Self {
-        let frames = texts(&profile.frames, |frame| options.frame_text(frame));
+    /// Applies `options` to every frame of `recording`, and folds.
+    ///
+    /// # Errors
+    /// [`OutputError::MixedUnits`].
+    pub(super) fn new(recording: &'p Recording, options: &RenderOptions) -> Result<Self, OutputError> {
+        let Amounts { unit, values } = Amounts::of(recording, options.measure)?;
+        let frames = texts(&recording.frames, |frame| options.frame_text(frame));
         let roots: Vec<Vec<String>> = options
             .roots
             .iter()
-            .map(|group| texts(&group.texts(profile), String::clone))
+            .map(|group| texts(&group.texts(recording), String::clone))
             .collect();
         let mut texts = frames.clone();
         texts.extend(roots.iter().flatten().cloned());
@@ -42,25 +49,31 @@ impl<'p> Folded<'p> {
         let frame_ranks = ranks(&frames);
         let roots: Vec<Vec<Rank>> = roots.iter().map(|of| ranks(of)).collect();
         let around = |thread: usize| roots.iter().filter_map(|of| of.get(thread).copied()).collect();
-        let thread_roots = (0..profile.threads.len()).map(around).collect();
+        let thread_roots = (0..recording.threads.len()).map(around).collect();
         let mut folded = Self {
-            profile,
+            recording,
             texts,
             frame_ranks,
             thread_roots,
+            unit,
             groups: Vec::new(),
         };
-        folded.groups = folded.fold();
-        folded
+        folded.groups = folded.fold(values);
+        Ok(folded)
     }
 
-    /// The different stacks and how often each was seen, sorted. Thread and stack are those of any one of its samples.
-    pub(super) fn groups(&self) -> &[Count] {
+    /// What the numbers are.
+    pub(super) fn unit(&self) -> AmountUnit {
+        self.unit
+    }
+
+    /// The different stacks and their numbers, sorted. Thread and stack are those of any one of its samples.
+    pub(super) fn groups(&self) -> &[Amount] {
         &self.groups
     }
 
     /// The frames of a group, outermost first, roots included.
-    pub(super) fn ranks(&self, group: &Count) -> impl Iterator<Item = Rank> + '_ {
+    pub(super) fn ranks(&self, group: &Amount) -> impl Iterator<Item = Rank> + '_ {
         self.roots(group.thread)
             .iter()
             .copied()
@@ -74,7 +87,7 @@ impl<'p> Folded<'p> {
 
     /// Text and what it stands for, for every frame of the profile.
     pub(super) fn frame_texts(&self) -> impl Iterator<Item = (&str, &'p Frame)> {
-        self.profile
+        self.recording
             .frames
             .iter()
             .zip(&self.frame_ranks)
@@ -91,7 +104,7 @@ impl<'p> Folded<'p> {
     }
 
     fn stack_ranks(&self, stack: StackId) -> impl Iterator<Item = Rank> + '_ {
-        let frames = self.profile.stack(stack);
+        let frames = self.recording.stack(stack);
         let placeholder = frames.is_empty().then(|| rank(&self.texts, NO_FRAMES));
         placeholder
             .into_iter()
@@ -99,21 +112,14 @@ impl<'p> Folded<'p> {
     }
 
     /// Sorts stacks once, then counts by three small numbers: a stack is seen by many threads.
-    fn fold(&self) -> Vec<Count> {
+    fn fold(&self, mut groups: Vec<Amount>) -> Vec<Amount> {
         let order = self.stack_order();
-        let key = |count: &Count| (self.roots(count.thread), order[count.stack.0 as usize]);
-        let mut groups: Vec<Count> = self
-            .profile
-            .counts
-            .iter()
-            .filter(|count| count.samples != 0)
-            .copied()
-            .collect();
+        let key = |amount: &Amount| (self.roots(amount.thread), order[amount.stack.0 as usize]);
         groups.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
         groups.dedup_by(|next, kept| {
             let same = key(next) == key(kept);
             if same {
-                kept.samples = kept.samples.saturating_add(next.samples);
+                kept.value = kept.value.saturating_add(next.value);
             }
             same
         });
@@ -123,7 +129,7 @@ impl<'p> Folded<'p> {
     /// For every stack, how many different ones come before it; equal for stacks that read the same.
     fn stack_order(&self) -> Vec<u32> {
         let compare = |a: u32, b: u32| self.stack_ranks(StackId(a)).cmp(self.stack_ranks(StackId(b)));
-        let mut sorted: Vec<u32> = (0u32..).take(self.profile.stacks.len()).collect();
+        let mut sorted: Vec<u32> = (0u32..).take(self.recording.stacks.len()).collect();
         sorted.sort_unstable_by(|a, b| compare(*a, *b));
         let mut order = vec![0; sorted.len()];
         let mut position = 0;

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use super::style::{process_text, thread_text};
 use crate::container::Container;
 use crate::proc::script::Script;
-use crate::profile::{Process, Profile, Thread};
+use crate::profile::{Process, Recording, Thread};
 
 /// What stacks are put together by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -27,13 +27,13 @@ pub enum Group {
 }
 
 impl Group {
-    /// The texts of the root frames of every thread of `profile`, by the thread's index; empty for [`Group::None`].
-    pub(super) fn texts(self, profile: &Profile) -> Vec<String> {
+    /// The texts of the root frames of every thread of `recording`, by the thread's index; empty for [`Group::None`].
+    pub(super) fn texts(self, recording: &Recording) -> Vec<String> {
         if self == Self::None {
             return Vec::new();
         }
-        let text = |thread: &Thread| self.text(profile.process(thread.process), thread);
-        profile.threads.iter().map(text).collect()
+        let text = |thread: &Thread| self.text(recording.process(thread.process), thread);
+        recording.threads.iter().map(text).collect()
     }
 
     fn text(self, process: &Process, thread: &Thread) -> String {
@@ -83,13 +83,13 @@ fn script_text(script: Option<&Script>) -> String {
 mod tests {
     use super::Group;
     use crate::container::{Container, Pod};
-    use crate::output::test_profile::hand_made;
+    use crate::output::test_recording::hand_made;
     use crate::proc::script::Script;
 
     #[test]
     fn every_group_has_a_root_frame_for_every_thread_whatever_is_known() {
-        let mut profile = hand_made();
-        let process = &mut profile.processes[0];
+        let mut recording = hand_made();
+        let process = &mut recording.processes[0];
         process.user = "www-data".to_owned();
         process.script = Some(Script::Module("shop.web".to_owned()));
         process.container = Some(Container {
@@ -102,13 +102,13 @@ mod tests {
                 namespace: Some("prod".to_owned()),
             }),
         });
-        profile.processes[1].container = Some(Container {
+        recording.processes[1].container = Some(Container {
             id: "web.service".to_owned(),
             runtime: "systemd",
             name: None,
             pod: None,
         });
-        let texts = |group: Group| group.texts(&profile);
+        let texts = |group: Group| group.texts(&recording);
         assert_eq!(
             texts(Group::Container)[..4],
             [

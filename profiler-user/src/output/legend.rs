@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 
 use crate::output::palette::Owner;
-use crate::profile::Profile;
+use crate::profile::Recording;
 
 /// The second title as inferno is asked to write it.
 pub(super) const PLACEHOLDER: &str = "legend";
@@ -23,12 +23,12 @@ const MARGIN: usize = 10;
 /// About what one character takes, pixels.
 const CHARACTER: usize = 7;
 
-/// The legend of the owners that occur in `profile`.
-pub(super) fn legend(profile: &Profile) -> String {
+/// The legend of the owners that occur in `recording`.
+pub(super) fn legend(recording: &Recording) -> String {
     let mut svg = String::from("<g id=\"legend\">");
     let mut x = MARGIN;
     for owner in Owner::ALL {
-        if !profile.frames.iter().any(|frame| Owner::of(frame) == *owner) {
+        if !recording.frames.iter().any(|frame| Owner::of(frame) == *owner) {
             continue;
         }
         let color = owner.color();

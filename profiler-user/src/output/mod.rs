@@ -1,6 +1,6 @@
 //! File formats of a finished recording. `record` picks one by `--format` or by the extension of `--output`.
 //!
-//! A format reads a [`Profile`] and writes bytes; it touches neither `/proc` nor BPF, and holds no more than the
+//! A format reads a [`Recording`] and writes bytes; it touches neither `/proc` nor BPF, and holds no more than the
 //! folded stacks in memory. Adding one: its file with its `mod` line, and its line in `formats!`.
 
 use std::fmt;
@@ -10,26 +10,28 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
-use crate::profile::Profile;
+use crate::profile::Recording;
 
+pub use self::amounts::{AmountUnit, Measure};
 pub use self::file::{FileError, OutputFile};
 pub use self::group::Group;
 pub use self::style::{LineStyle, RenderOptions};
 
-mod by_thread;
+mod amounts;
 mod default_path;
 pub(crate) mod escape;
 mod file;
 mod flamegraph;
 mod folded;
 mod group;
+mod lanes;
 mod legend;
 mod palette;
 mod raw;
 mod speedscope;
 mod style;
 #[cfg(test)]
-mod test_profile;
+mod test_recording;
 
 macro_rules! formats {
     ($($variant:ident => $output:expr,)*) => {
@@ -79,7 +81,7 @@ pub trait Output: Sync {
         &[]
     }
 
-    /// Whether it reads [`Profile::timeline`], which costs a recording disk space.
+    /// Whether it reads [`Recording::timeline`], which costs a recording disk space.
     fn wants_timeline(&self) -> bool {
         false
     }
@@ -95,7 +97,7 @@ pub trait Output: Sync {
     /// See [`OutputError`].
     fn write(
         &self,
-        profile: &mut Profile,
+        recording: &mut Recording,
         options: &RenderOptions,
         out: &mut dyn Write,
     ) -> Result<(), OutputError>;
@@ -110,6 +112,9 @@ pub enum OutputError {
     /// The samples in the temporary folder could not be read or sorted.
     #[error("cannot sort the samples in the temporary folder: {0}")]
     Timeline(io::Error),
+    /// One picture has one unit.
+    #[error("this recording counts different things, which have no common sum")]
+    MixedUnits,
     /// A flame graph has no picture for nothing; nothing was written.
     #[error("no samples: there is nothing to draw")]
     NoSamples,
@@ -170,18 +175,18 @@ impl Format {
         self.output().names_threads()
     }
 
-    /// Writes `profile` to `out` and flushes it.
+    /// Writes `recording` to `out` and flushes it.
     ///
     /// # Errors
     /// See [`OutputError`].
     pub fn write(
         self,
-        profile: &mut Profile,
+        recording: &mut Recording,
         options: &RenderOptions,
         out: &mut dyn Write,
     ) -> Result<(), OutputError> {
         let mut out = BufWriter::with_capacity(1 << 16, out);
-        self.output().write(profile, options, &mut out)?;
+        self.output().write(recording, options, &mut out)?;
         Ok(out.flush()?)
     }
 }
@@ -220,7 +225,7 @@ mod tests {
     use clap::ValueEnum as _;
 
     use super::{ALL, Format, Group, OutputError, RenderOptions};
-    use crate::output::test_profile::hand_made;
+    use crate::output::test_recording::hand_made;
 
     fn by_name(name: &str) -> Format {
         Format::from_str(name, false).expect("a format of this name")
@@ -262,17 +267,17 @@ mod tests {
     #[test]
     fn every_format_writes_the_same_bytes_twice() {
         for format in ALL {
-            let mut profile = hand_made();
+            let mut recording = hand_made();
             let options = RenderOptions {
                 roots: vec![Group::Process, Group::Thread],
                 ..RenderOptions::default()
             };
             let (mut first, mut second) = (Vec::new(), Vec::new());
             format
-                .write(&mut profile, &options, &mut first)
+                .write(&mut recording, &options, &mut first)
                 .expect("a vector takes everything");
             format
-                .write(&mut profile, &options, &mut second)
+                .write(&mut recording, &options, &mut second)
                 .expect("a vector takes everything");
             assert!(!first.is_empty());
             assert_eq!(first, second, "{format}");

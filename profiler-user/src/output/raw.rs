@@ -1,5 +1,5 @@
 //! Folded stacks (`raw`): one line per different stack, frames outermost first and joined by `;`, a space, the number
-//! of samples. What `flamegraph.pl`, inferno and speedscope read.
+//! of samples, nanoseconds or events. What `flamegraph.pl`, inferno and speedscope read.
 //!
 //! Lines are sorted frame by frame. Frames are escaped as in a Python string literal ([`escape::folded`]), so a line is
 //! always one stack and its last word always the number.
@@ -10,7 +10,7 @@ use std::io::Write;
 
 use crate::output::folded::Folded;
 use crate::output::{Output, OutputError, RenderOptions};
-use crate::profile::Profile;
+use crate::profile::Recording;
 
 /// The format.
 pub(super) struct Raw;
@@ -38,11 +38,11 @@ impl Output for Raw {
 
     fn write(
         &self,
-        profile: &mut Profile,
+        recording: &mut Recording,
         options: &RenderOptions,
         out: &mut dyn Write,
     ) -> Result<(), OutputError> {
-        let folded = Folded::new(profile, options);
+        let folded = Folded::new(recording, options)?;
         for group in folded.groups() {
             for (index, rank) in folded.ranks(group).enumerate() {
                 if index != 0 {
@@ -50,7 +50,7 @@ impl Output for Raw {
                 }
                 out.write_all(folded.text(rank).as_bytes())?;
             }
-            writeln!(out, " {}", group.samples)?;
+            writeln!(out, " {}", group.value)?;
         }
         Ok(())
     }
@@ -65,13 +65,13 @@ mod tests {
 
     use super::Raw;
     use crate::output::style::{process_text, thread_text};
-    use crate::output::test_profile::{assert_golden, hand_made, profile, python};
+    use crate::output::test_recording::{assert_golden, hand_made, python, recording};
     use crate::output::{Group, LineStyle, Output as _, RenderOptions, escape};
-    use crate::profile::{Process, ProcessId, Profile, Thread};
+    use crate::profile::{Process, ProcessId, Recording, Thread};
 
-    fn raw(profile: &mut Profile, options: &RenderOptions) -> String {
+    fn raw(recording: &mut Recording, options: &RenderOptions) -> String {
         let mut out = Vec::new();
-        Raw.write(profile, options, &mut out)
+        Raw.write(recording, options, &mut out)
             .expect("a vector takes everything");
         String::from_utf8(out).expect("UTF-8")
     }
@@ -132,7 +132,7 @@ mod tests {
         let mut nameless = python("", "", 1, 1);
         nameless.file = None;
         nameless.short_file = None;
-        let mut odd = profile(
+        let mut odd = recording(
             vec![process],
             vec![thread],
             vec![nameless],
@@ -143,7 +143,7 @@ mod tests {
             raw(&mut odd, &RenderOptions::default()),
             "<no frames> 1\n<no name> 1\n"
         );
-        odd.counts.clear();
+        odd.profiles.clear();
         assert_eq!(raw(&mut odd, &RenderOptions::default()), "");
     }
 
@@ -167,7 +167,7 @@ mod tests {
         ) {
             let process = |index: usize| Process { pid: 7, command_line: command_lines[index].clone(), ..Process::default() };
             let thread = |process, name: &String| Thread { process: ProcessId(process), tid: 1, name: name.clone() };
-            let mut profile = profile(
+            let mut recording = recording(
                 vec![process(0), process(1)],
                 vec![thread(0, &names[0]), thread(1, &names[1]), thread(1, &names[2])],
                 names.iter().map(|name| python(name, name, 1, 1)).collect(),
@@ -178,14 +178,14 @@ mod tests {
             let options = RenderOptions { roots: roots.into_iter().flatten().collect(), ..RenderOptions::default() };
             let mut expected: BTreeMap<Vec<String>, u64> = BTreeMap::new();
             for (thread, stack) in samples {
-                let thread = &profile.threads[thread as usize];
+                let thread = &recording.threads[thread as usize];
                 let mut frames = Vec::new();
-                frames.extend(processes.then(|| process_text(profile.process(thread.process))));
+                frames.extend(processes.then(|| process_text(recording.process(thread.process))));
                 frames.extend(threads.then(|| thread_text(thread)));
-                frames.extend(stacks[stack as usize].iter().map(|id| options.frame_text(&profile.frames[*id as usize])));
+                frames.extend(stacks[stack as usize].iter().map(|id| options.frame_text(&recording.frames[*id as usize])));
                 *expected.entry(frames).or_default() += 1;
             }
-            let written = raw(&mut profile, &options);
+            let written = raw(&mut recording, &options);
             assert_eq!(parse(&written), expected);
         }
     }

@@ -10,6 +10,10 @@
 //! ran. Drift beyond [`JITTER_PERIODS`] is taken out of the weights, so a second stays a second; all other weights are
 //! whole.
 //!
+//! Sources that count events have profiles of their own, in which a sample weighs as many events as it stands for and
+//! pauses are not drawn. A time line that was cut off by a full disk is no time line: then every stack is drawn once, with all
+//! of its samples.
+//!
 //! Nothing is kept but one number per frame and thread: samples are read from disk thread by thread, once for
 //! `samples` and once for `weights`.
 
@@ -18,9 +22,12 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::output::by_thread::{ByThread, Moment};
+use crate::output::amounts::{AmountUnit, Measure};
+use crate::output::lanes::{Lanes, Moment};
 use crate::output::{Group, Output, OutputError, RenderOptions};
-use crate::profile::{Frame, FrameKind, Profile, StackId, ThreadId};
+use crate::profile::timeline::Tick;
+use crate::profile::{Count, Frame, FrameKind, Profile, Recording, StackId, ThreadId};
+use profiler_common::contract::sources::Unit;
 
 /// Identifies the format; speedscope compares it.
 const SCHEMA: &str = "https://www.speedscope.app/file-format-schema.json";
@@ -53,15 +60,31 @@ impl Output for Speedscope {
 
     fn write(
         &self,
-        profile: &mut Profile,
+        recording: &mut Recording,
         options: &RenderOptions,
         out: &mut dyn Write,
     ) -> Result<(), OutputError> {
-        let timeline = profile.timeline.as_mut().ok_or(OutputError::NoTimeline)?;
-        let samples = ByThread::sort(timeline, profile.threads.len()).map_err(OutputError::Timeline)?;
-        let document = Document::new(profile, options, &samples);
+        let lanes = lanes(recording)?;
+        let document = Document::new(recording, options, lanes.as_ref());
         document.write(out)
     }
+}
+
+/// The samples by source and thread; `None` when not all of them are in the time line.
+fn lanes(recording: &mut Recording) -> Result<Option<Lanes>, OutputError> {
+    let timeline = recording.timeline.as_mut().ok_or(OutputError::NoTimeline)?;
+    if timeline.has_failed() {
+        return Ok(None);
+    }
+    let (profiles, threads) = (&recording.profiles, recording.threads.len());
+    let lane = |tick: &Tick| {
+        let profile = profiles
+            .iter()
+            .position(|profile| profile.source == tick.source)?;
+        Some(profile * threads + tick.thread.0 as usize)
+    };
+    let sorted = Lanes::sort(timeline, profiles.len() * threads, lane);
+    sorted.map(Some).map_err(OutputError::Timeline)
 }
 
 /// A frame of `shared.frames`. py-spy's readers expect all four keys, so what is not known is `null`.
@@ -120,8 +143,9 @@ impl SharedFrames {
 
 /// The file, ready to be written.
 struct Document<'p> {
-    profile: &'p Profile,
-    samples: &'p ByThread,
+    recording: &'p Recording,
+    /// `None` where there is no order of time.
+    lanes: Option<&'p Lanes>,
     shared: Vec<SharedFrame>,
     /// `FrameId` to index into `shared`.
     frames: Vec<u32>,
@@ -132,15 +156,15 @@ struct Document<'p> {
 }
 
 impl<'p> Document<'p> {
-    fn new(profile: &'p Profile, options: &RenderOptions, samples: &'p ByThread) -> Self {
+    fn new(recording: &'p Recording, options: &RenderOptions, lanes: Option<&'p Lanes>) -> Self {
         let mut shared = SharedFrames::default();
-        let frames = profile
+        let frames = recording
             .frames
             .iter()
             .map(|frame| shared.add(SharedFrame::new(frame, options)))
             .collect();
-        let groups: Vec<Vec<String>> = options.roots.iter().map(|group| group.texts(profile)).collect();
-        let roots = (0..profile.threads.len())
+        let groups: Vec<Vec<String>> = options.roots.iter().map(|group| group.texts(recording)).collect();
+        let roots = (0..recording.threads.len())
             .map(|thread| {
                 let texts = groups.iter().filter_map(|texts| texts.get(thread));
                 texts
@@ -148,10 +172,10 @@ impl<'p> Document<'p> {
                     .collect()
             })
             .collect();
-        let several_processes = options.roots.contains(&Group::Process) || profile.processes.len() > 1;
+        let several_processes = options.roots.contains(&Group::Process) || recording.processes.len() > 1;
         Self {
-            profile,
-            samples,
+            recording,
+            lanes,
             shared: shared.frames,
             frames,
             roots,
@@ -160,10 +184,10 @@ impl<'p> Document<'p> {
     }
 
     fn write(&self, out: &mut dyn Write) -> Result<(), OutputError> {
-        let threads = self.threads();
+        let tracks = self.tracks();
         write!(out, "{{\"$schema\":\"{SCHEMA}\",\"name\":\"pyebpf profile\",")?;
         write!(out, "\"exporter\":\"pyebpf@{}\",", env!("CARGO_PKG_VERSION"))?;
-        if let Some(index) = busiest(&threads, self.samples) {
+        if let Some(index) = busiest(&tracks) {
             write!(out, "\"activeProfileIndex\":{index},")?;
         }
         out.write_all(b"\"shared\":{\"frames\":[")?;
@@ -172,39 +196,57 @@ impl<'p> Document<'p> {
             json(out, frame)?;
         }
         out.write_all(b"]},\"profiles\":[")?;
-        for (index, thread) in threads.iter().enumerate() {
+        for (index, track) in tracks.iter().enumerate() {
             separate(out, index)?;
             out.write_all(b"\n")?;
-            self.write_thread(*thread, out)?;
+            self.write_track(track, out)?;
         }
         Ok(out.write_all(b"\n]}\n")?)
     }
 
-    /// The threads that were sampled, by process and thread id: the order in speedscope's list.
-    fn threads(&self) -> Vec<ThreadId> {
-        let all = (0u32..).map(ThreadId).take(self.profile.threads.len());
-        let mut sampled: Vec<ThreadId> = all.filter(|thread| self.samples.samples(*thread) != 0).collect();
-        sampled.sort_by_key(|thread| {
-            let thread = self.profile.thread(*thread);
-            (self.profile.process(thread.process).pid, thread.tid)
-        });
-        sampled
+    /// Source by source the threads that it saw, by process and thread id: the order in speedscope's list.
+    fn tracks(&self) -> Vec<Track<'p>> {
+        let mut tracks = Vec::new();
+        for (index, profile) in self.recording.profiles.iter().enumerate() {
+            let mut samples = vec![0; self.recording.threads.len()];
+            for count in &profile.counts {
+                if let Some(of_thread) = samples.get_mut(count.thread.0 as usize) {
+                    *of_thread += count.samples;
+                }
+            }
+            let first = tracks.len();
+            tracks.extend((0u32..).zip(samples).filter(|(_, samples)| *samples != 0).map(
+                |(thread, samples)| Track {
+                    profile,
+                    lane: index * self.recording.threads.len() + thread as usize,
+                    thread: ThreadId(thread),
+                    samples,
+                },
+            ));
+            tracks[first..].sort_by_key(|track| {
+                let thread = self.recording.thread(track.thread);
+                (self.recording.process(thread.process).pid, thread.tid)
+            });
+        }
+        tracks
     }
 
-    fn write_thread(&self, thread: ThreadId, out: &mut dyn Write) -> Result<(), OutputError> {
+    fn write_track(&self, track: &Track<'p>, out: &mut dyn Write) -> Result<(), OutputError> {
         out.write_all(b"{\"type\":\"sampled\",\"name\":")?;
-        json(out, &self.thread_name(thread))?;
-        out.write_all(b",\"unit\":\"seconds\",\"startValue\":0,\"samples\":[")?;
-        let mut stack = self.roots[thread.0 as usize].clone();
+        json(out, &self.name(track))?;
+        out.write_all(b",\"unit\":")?;
+        json(out, if track.is_time() { "seconds" } else { "none" })?;
+        out.write_all(b",\"startValue\":0,\"samples\":[")?;
+        let mut stack = self.roots[track.thread.0 as usize].clone();
         let roots = stack.len();
-        for (index, entry) in self.chart(thread).enumerate() {
+        for (index, entry) in self.entries(track).enumerate() {
             stack.truncate(roots);
             separate(out, index)?;
             match entry.map_err(OutputError::Timeline)? {
                 Entry::Pause(_) => out.write_all(b"[]")?,
                 Entry::Sample(id, _) => {
                     stack.extend(
-                        self.profile
+                        self.recording
                             .stack(id)
                             .iter()
                             .map(|frame| self.frames[frame.0 as usize]),
@@ -214,43 +256,92 @@ impl<'p> Document<'p> {
             }
         }
         out.write_all(b"],\"weights\":[")?;
-        let end_ns = self.write_weights(thread, out)?;
+        let end = self.write_weights(track, out)?;
         out.write_all(b"],\"endValue\":")?;
-        json(out, &seconds(end_ns))?;
+        if track.is_time() {
+            let recording_ns = u64::try_from(self.recording.duration.as_nanos()).unwrap_or(u64::MAX);
+            json(out, &seconds(recording_ns.max(end)))?;
+        } else {
+            json(out, &end)?;
+        }
         Ok(out.write_all(b"}")?)
     }
 
-    /// Returns when the thread or the recording ends, whichever is later, in nanoseconds.
-    fn write_weights(&self, thread: ThreadId, out: &mut dyn Write) -> Result<u64, OutputError> {
-        let sample_weight = 1.0 / f64::from(self.profile.rate_hz.max(1));
-        let mut chart = self.chart(thread);
-        let period_ns = chart.period_ns;
-        for (index, entry) in chart.by_ref().enumerate() {
+    /// Returns where the entries end: nanoseconds, or events.
+    fn write_weights(&self, track: &Track<'p>, out: &mut dyn Write) -> Result<u64, OutputError> {
+        let sample_weight = 1.0 / f64::from(self.recording.rate_hz.max(1));
+        let period_ns = self.period_ns();
+        let mut end = 0u64;
+        for (index, entry) in self.entries(track).enumerate() {
             separate(out, index)?;
-            match entry.map_err(OutputError::Timeline)? {
-                Entry::Pause(ns) => json(out, &seconds(ns))?,
+            let entry = entry.map_err(OutputError::Timeline)?;
+            let (Entry::Pause(width) | Entry::Sample(_, width)) = entry;
+            end = end.saturating_add(width);
+            match entry {
+                _ if !track.is_time() => json(out, &width)?,
                 Entry::Sample(_, ns) if ns == period_ns => json(out, &sample_weight)?,
-                Entry::Sample(_, ns) => json(out, &seconds(ns))?,
+                Entry::Pause(ns) | Entry::Sample(_, ns) => json(out, &seconds(ns))?,
             }
         }
-        let recording_ns = u64::try_from(self.profile.duration.as_nanos()).unwrap_or(u64::MAX);
-        Ok(recording_ns.max(chart.drawn_ns))
+        Ok(end)
     }
 
-    fn chart(&self, thread: ThreadId) -> Chart<impl Iterator<Item = io::Result<Moment>> + '_> {
-        let period_ns = (1_000_000_000 / u64::from(self.profile.rate_hz.max(1))).max(1);
-        Chart::new(self.samples.moments(thread), period_ns)
+    fn period_ns(&self) -> u64 {
+        (1_000_000_000 / u64::from(self.recording.rate_hz.max(1))).max(1)
     }
 
-    /// As py-spy names it.
-    fn thread_name(&self, thread: ThreadId) -> String {
-        let thread = self.profile.thread(thread);
-        let name = format!("Thread {} \"{}\"", thread.tid, thread.name);
-        if self.several_processes {
-            format!("Process {} {name}", self.profile.process(thread.process).pid)
-        } else {
-            name
+    fn entries<'s>(&'s self, track: &'s Track<'p>) -> Box<dyn Iterator<Item = io::Result<Entry>> + 's> {
+        match self.lanes {
+            Some(lanes) if track.is_time() => {
+                Box::new(Chart::new(lanes.moments(track.lane), self.period_ns()))
+            }
+            Some(lanes) => {
+                let moments = lanes.moments(track.lane);
+                Box::new(
+                    moments.map(|moment| moment.map(|moment| Entry::Sample(moment.stack, moment.weight))),
+                )
+            }
+            None => {
+                let of_thread = |count: &&Count| count.thread == track.thread;
+                let counts = track.profile.counts.iter().filter(of_thread);
+                let width = |count: &Count| {
+                    if track.is_time() {
+                        count.samples.saturating_mul(self.period_ns())
+                    } else {
+                        count.weight
+                    }
+                };
+                Box::new(counts.map(move |count| Ok(Entry::Sample(count.stack, width(count)))))
+            }
         }
+    }
+
+    /// As py-spy names it; what counts events says which.
+    fn name(&self, track: &Track<'p>) -> String {
+        let thread = self.recording.thread(track.thread);
+        let mut name = format!("Thread {} \"{}\"", thread.tid, thread.name);
+        if self.several_processes {
+            name = format!("Process {} {name}", self.recording.process(thread.process).pid);
+        }
+        if !track.is_time() {
+            let unit = AmountUnit::of(track.profile.source, Measure::Samples);
+            name = format!("{name} ({})", unit.text());
+        }
+        name
+    }
+}
+
+/// What one source saw of one thread.
+struct Track<'p> {
+    profile: &'p Profile,
+    lane: usize,
+    thread: ThreadId,
+    samples: u64,
+}
+
+impl Track<'_> {
+    fn is_time(&self) -> bool {
+        self.profile.source.unit() == Unit::Nanoseconds
     }
 }
 
@@ -333,10 +424,8 @@ impl<I: Iterator<Item = io::Result<Moment>>> Iterator for Chart<I> {
 }
 
 /// Index of the thread with most samples, which speedscope shows first.
-fn busiest(threads: &[ThreadId], samples: &ByThread) -> Option<usize> {
-    (0..threads.len())
-        .rev()
-        .max_by_key(|index| samples.samples(threads[*index]))
+fn busiest(tracks: &[Track<'_>]) -> Option<usize> {
+    (0..tracks.len()).rev().max_by_key(|index| tracks[*index].samples)
 }
 
 fn seconds(ns: u64) -> f64 {

@@ -1,7 +1,8 @@
 //! How frames are spelled: py-spy's text, by the options of `record`. Used by every format; decides no escaping.
 
+use crate::output::amounts::{self, AmountUnit, Measure};
 use crate::output::group::Group;
-use crate::profile::{Frame, FrameKind, Process, Thread};
+use crate::profile::{Frame, FrameKind, Process, Recording, Thread};
 
 /// Which line a frame shows, and so which frames are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct RenderOptions {
     pub full_filenames: bool,
     /// Root frames, outermost first.
     pub roots: Vec<Group>,
+    /// What numbers mean.
+    pub measure: Measure,
 }
 
 impl RenderOptions {
@@ -37,6 +40,15 @@ impl RenderOptions {
         };
         // CPython gives line 0 to code that no source line stands for.
         line.filter(|line| *line != 0)
+    }
+
+    /// ` Unit: ...` for the end report, when numbers are not samples.
+    #[must_use]
+    pub fn unit_of(&self, recording: &Recording) -> String {
+        match amounts::unit(recording, self.measure) {
+            Ok(AmountUnit::Samples) | Err(_) => String::new(),
+            Ok(unit) => format!(" Unit: {}", unit.text()),
+        }
     }
 
     /// `name (file.py:LINE)`, `~` before a line that is only that of the `def`; without what is not known, and only the name

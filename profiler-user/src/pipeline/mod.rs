@@ -1,5 +1,401 @@
-//! From whole samples to a profile.
+//! From whole samples to recordings: names them, in the order they came, and folds them. Pure: samples, definitions and
+//! answers go in, questions and recordings come out. Touches neither `/proc` nor BPF.
+//!
+//! [`Pipeline::snapshot`] is what there is now, [`Pipeline::cut`] ends an interval, [`Pipeline::take_finished`] gives the
+//! intervals whose names have all arrived. Each interval has its own tables of frames, stacks, threads and processes, so a
+//! pipeline that is cut now and then needs no more memory after a month than after an hour.
+//!
+//! The definitions that a sample needs travel before it, unless the ring was full or the stack so deep that the kernel
+//! allowed no further program. Then the kernel half sends them with a later sample, and this one waits for them. A sample
+//! that waits belongs to the interval in which it was taken.
 
-pub mod naming;
-pub mod native;
-pub mod symbolizer;
+mod interval;
+mod native_stack;
+mod python_names;
+pub mod questions;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use profiler_common::contract::layout::Layout;
+
+use self::interval::Interval;
+use self::native_stack::{NativeStacks, Step};
+use self::python_names::PythonNames;
+use self::questions::{Answer, Question};
+use crate::ids::{FrameId, ProcessKey};
+use crate::language::python::Interpreter;
+use crate::native::names::{AddressId, NativeNames};
+use crate::native::symbol::NativeUnresolved;
+use crate::native::unwind::Located;
+use crate::proc::root::RootId;
+use crate::profile::aggregate::{LateNames, Overflow};
+use crate::profile::frames::Frame;
+use crate::profile::timeline::Timeline;
+use crate::profile::{Process, Recording};
+use crate::wire::assembly::Sample;
+use crate::wire::decode::CodeView;
+
+pub use self::native_stack::NativeCounts;
+pub use self::python_names::UnnamedFrames;
+
+/// Drains of the ring that a sample waits for what it needs.
+const PATIENCE: u64 = 2;
+/// Samples that wait, at most.
+const MAX_WAITING: usize = 8192;
+/// Names of threads remembered.
+const MAX_THREAD_NAMES: usize = 1 << 20;
+
+/// What the pipeline must be told about the process of a sample at the moment the sample is added.
+pub trait Surroundings {
+    /// What it runs.
+    fn interpreter(&self, process: ProcessKey) -> Option<&Interpreter>;
+    /// Its root directory.
+    fn root(&self, process: ProcessKey) -> Option<RootId>;
+    /// Where an address of it is.
+    fn locate(&self, process: ProcessKey, address: u64) -> Option<Located<'_>>;
+    /// What to remember of it. Asked once for each process and interval.
+    fn describe(&mut self, process: ProcessKey) -> Process;
+}
+
+/// Samples on their way to recordings.
+#[derive(Debug)]
+pub struct Pipeline {
+    python: PythonNames,
+    /// Where native frames are recorded.
+    native: Option<NativeStacks>,
+    /// The last one lasts still.
+    intervals: VecDeque<Interval>,
+    waiting: VecDeque<Waiting>,
+    drains: u64,
+    thread_names: ThreadNames,
+    /// Processes that are gone, with the interval that may still show their threads.
+    gone: VecDeque<(u64, ProcessKey)>,
+    overflow: Overflow,
+    named: Vec<Option<FrameId>>,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    sample: Sample,
+    steps: Vec<Step>,
+    process: Process,
+    root: Option<RootId>,
+    since: u64,
+    interval: u64,
+}
+
+impl Pipeline {
+    /// A pipeline whose first interval starts at `start_ns` (`CLOCK_MONOTONIC`). With `native`, native frames are put among
+    /// the Python frames and named by it; with `timeline`, the first interval keeps the order of its samples.
+    #[must_use]
+    pub fn new(start_ns: u64, native: Option<NativeNames>, timeline: Option<Timeline>) -> Self {
+        Self {
+            python: PythonNames::default(),
+            native: native.map(NativeStacks::new),
+            intervals: VecDeque::from([Interval::new(0, start_ns, 0, timeline)]),
+            waiting: VecDeque::new(),
+            drains: 0,
+            thread_names: ThreadNames::default(),
+            gone: VecDeque::new(),
+            overflow: Overflow::default(),
+            named: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// Takes in a captured code object.
+    pub fn define(&mut self, captured: &CodeView<'_>, layout: &Layout) {
+        self.python.define(captured, layout);
+    }
+
+    /// Takes a sample in. After one that waits all wait: their order is that of the recording.
+    pub fn add(&mut self, sample: &Sample, around: &mut impl Surroundings) {
+        // Now: where native frames are is known as long as the process is there.
+        self.steps.clear();
+        if let Some(native) = &mut self.native {
+            native.merge(sample, around, &mut self.steps);
+        }
+        let root = around.root(sample.process);
+        let interval = self.interval_at(sample.time_ns);
+        if self.waiting.is_empty()
+            && let Some(interval) = self.intervals.get_mut(interval)
+            && self.python.name(sample, root, true, interval, &mut self.named)
+        {
+            let names = self.native.as_ref().map(|native| &native.names);
+            interval.add(sample, &self.named, &self.steps, names, || {
+                around.describe(sample.process)
+            });
+            return;
+        }
+        if self.waiting.len() >= MAX_WAITING {
+            self.release(|_| true);
+        }
+        let number = self.intervals.get(interval).map_or(0, |interval| interval.number);
+        self.waiting.push_back(Waiting {
+            sample: sample.clone(),
+            steps: self.steps.clone(),
+            process: around.describe(sample.process),
+            root,
+            since: self.drains,
+            interval: number,
+        });
+    }
+
+    /// The next thing to find out for it.
+    pub fn next_question(&mut self) -> Option<Question> {
+        self.python.next_question()
+    }
+
+    /// Takes in what was found out.
+    pub fn answer(&mut self, answer: Answer) {
+        self.python.answer(answer);
+    }
+
+    /// Takes note of the name that a thread has in Python; a later one replaces it.
+    pub fn name_thread(&mut self, process: ProcessKey, tid: u32, name: String) {
+        self.thread_names.insert(process, tid, name);
+    }
+
+    /// To be called after each drain of the rings and when answers have come: names those that need not wait any longer.
+    pub fn end_drain(&mut self) {
+        let drains = self.drains;
+        self.drains += 1;
+        if let Some(native) = &mut self.native {
+            native.names.flush();
+            native.names.collect();
+        }
+        self.release(|waiting| drains - waiting.since >= PATIENCE);
+        self.python.end_drain();
+    }
+
+    /// A process is gone, and its samples have been added.
+    pub fn forget(&mut self, process: ProcessKey) {
+        self.python.forget(process);
+        let number = self.intervals.back().map_or(0, |interval| interval.number);
+        self.gone.push_back((number, process));
+    }
+
+    /// What the interval that lasts has so far, without the order of its samples. Title and rate are the caller's.
+    #[must_use]
+    pub fn snapshot(&self, now_ns: u64) -> Recording {
+        let Some(interval) = self.intervals.back() else {
+            unreachable!("an interval is taken out when the next one has begun")
+        };
+        let mut recording = interval.aggregator.snapshot(&self.late_names());
+        recording.duration = Duration::from_nanos(now_ns.saturating_sub(interval.start_ns));
+        recording
+    }
+
+    /// Ends the interval that lasts: what was sampled from `now_ns` (`CLOCK_MONOTONIC`) on belongs to the next one. To be
+    /// called when the rings have just been drained.
+    pub fn cut(&mut self, now_ns: u64, timeline: Option<Timeline>) {
+        let number = self.intervals.back().map_or(0, |interval| interval.number + 1);
+        if let Some(interval) = self.intervals.back_mut() {
+            interval.end_ns = Some(now_ns);
+        }
+        let generation = self
+            .native
+            .as_mut()
+            .map_or(0, |native| native.names.next_generation());
+        self.intervals
+            .push_back(Interval::new(number, now_ns, generation, timeline));
+    }
+
+    /// Whether an interval has ended and was not taken.
+    #[must_use]
+    pub fn has_ended_intervals(&self) -> bool {
+        self.intervals.len() > 1
+    }
+
+    /// Whether this is not the first interval.
+    #[must_use]
+    pub fn was_cut(&self) -> bool {
+        self.intervals.back().is_some_and(|interval| interval.number > 0)
+    }
+
+    /// Sets the start of the first interval: samples are taken from now on.
+    pub fn begin(&mut self, start_ns: u64) {
+        if let Some(interval) = self.intervals.back_mut() {
+            interval.begin(start_ns);
+        }
+    }
+
+    /// The oldest interval that has ended, if nothing of it waits; with `is_forced`, also if something does.
+    pub fn take_finished(&mut self, is_forced: bool) -> Option<Recording> {
+        let interval = self.intervals.front_mut()?;
+        let (number, end_ns) = (interval.number, interval.end_ns?);
+        if is_forced {
+            self.release(|waiting| waiting.interval <= number);
+        } else {
+            let names = self.native.as_ref().map(|native| &native.names);
+            let waits = self.waiting.iter().any(|waiting| waiting.interval == number);
+            if waits || !interval.is_named(names) {
+                return None;
+            }
+        }
+        let interval = self.intervals.pop_front()?;
+        add_overflow(&mut self.overflow, interval.aggregator.overflow());
+        let start_ns = interval.start_ns;
+        let mut recording = interval.aggregator.finish(&self.late_names());
+        recording.duration = Duration::from_nanos(end_ns.saturating_sub(start_ns));
+        self.give_back(number);
+        Some(recording)
+    }
+
+    /// Addresses whose names have not arrived yet.
+    #[must_use]
+    pub fn names_outstanding(&self) -> usize {
+        self.native
+            .as_ref()
+            .map_or(0, |native| native.names.outstanding())
+    }
+
+    /// Settles everything that is still open: nothing comes any more.
+    pub fn settle(&mut self) {
+        self.release(|_| true);
+        if let Some(native) = &mut self.native {
+            native.names.settle_all();
+        }
+    }
+
+    /// Samples that are counted, but not under their own name.
+    #[must_use]
+    pub fn overflow(&self) -> Overflow {
+        let mut all = self.overflow;
+        for interval in &self.intervals {
+            add_overflow(&mut all, interval.aggregator.overflow());
+        }
+        all
+    }
+
+    /// Python frames without a name so far.
+    #[must_use]
+    pub fn unnamed(&self) -> &UnnamedFrames {
+        self.python.unnamed()
+    }
+
+    /// How native stacks fared, where they are recorded.
+    #[must_use]
+    pub fn native_counts(&self) -> Option<&NativeCounts> {
+        self.native.as_ref().map(|native| &native.counts)
+    }
+
+    /// Different native addresses without a name so far, by reason.
+    pub fn unnamed_addresses(&self) -> impl Iterator<Item = (NativeUnresolved, u64)> {
+        self.native.iter().flat_map(|native| native.names.unnamed())
+    }
+
+    /// Position of the interval in which a sample was taken, or of the oldest that is still there.
+    fn interval_at(&self, time_ns: u64) -> usize {
+        let after = self
+            .intervals
+            .iter()
+            .rposition(|interval| interval.start_ns <= time_ns);
+        after.unwrap_or(0)
+    }
+
+    /// Names from the oldest on, as long as everything is there or `gave_up` says to go without.
+    fn release(&mut self, gave_up: impl Fn(&Waiting) -> bool) {
+        while let Some(oldest) = self.waiting.front() {
+            let number = oldest.interval;
+            let of_number = |interval: &&mut Interval| interval.number >= number;
+            let Some(interval) = self.intervals.iter_mut().find(of_number) else {
+                return;
+            };
+            let may_wait = !gave_up(oldest);
+            if !self
+                .python
+                .name(&oldest.sample, oldest.root, may_wait, interval, &mut self.named)
+            {
+                return;
+            }
+            if let Some(waiting) = self.waiting.pop_front() {
+                let names = self.native.as_ref().map(|native| &native.names);
+                interval.add(&waiting.sample, &self.named, &waiting.steps, names, || {
+                    waiting.process
+                });
+            }
+        }
+    }
+
+    fn late_names(&self) -> Late<'_> {
+        Late {
+            native: self.native.as_ref().map(|native| &native.names),
+            threads: &self.thread_names,
+        }
+    }
+
+    /// Forgets what only intervals up to this number could show.
+    fn give_back(&mut self, number: u64) {
+        while let Some((last, process)) = self.gone.front().copied() {
+            if last > number {
+                break;
+            }
+            self.gone.pop_front();
+            self.thread_names.forget(process);
+        }
+        if let (Some(native), Some(oldest)) = (&mut self.native, self.intervals.front()) {
+            native.names.forget_before(oldest.generation);
+        }
+    }
+}
+
+/// Names that threads have in Python.
+#[derive(Debug, Default)]
+struct ThreadNames {
+    processes: HashMap<ProcessKey, HashMap<u32, String>>,
+    /// Names in all of them.
+    len: usize,
+}
+
+impl ThreadNames {
+    fn insert(&mut self, process: ProcessKey, tid: u32, name: String) {
+        let has_room = self.len < MAX_THREAD_NAMES;
+        let names = match self.processes.get_mut(&process) {
+            Some(names) => names,
+            None if has_room => self.processes.entry(process).or_default(),
+            None => return,
+        };
+        if (has_room || names.contains_key(&tid)) && names.insert(tid, name).is_none() {
+            self.len += 1;
+        }
+    }
+
+    fn forget(&mut self, process: ProcessKey) {
+        self.len -= self.processes.remove(&process).map_or(0, |names| names.len());
+    }
+}
+
+fn add_overflow(all: &mut Overflow, of_interval: Overflow) {
+    all.stacks += of_interval.stacks;
+    all.threads += of_interval.threads;
+    all.frames += of_interval.frames;
+    all.timeline += of_interval.timeline;
+}
+
+/// Names as they are known now.
+struct Late<'a> {
+    native: Option<&'a NativeNames>,
+    threads: &'a ThreadNames,
+}
+
+impl LateNames for Late<'_> {
+    fn frames(&self, index: usize) -> Vec<Frame> {
+        let (Some(names), Ok(index)) = (self.native, u32::try_from(index)) else {
+            return Vec::new();
+        };
+        let address = AddressId(index);
+        match names.names(address) {
+            Some(frames) => frames.to_vec(),
+            None => names.nameless(address),
+        }
+    }
+
+    fn thread(&self, process: ProcessKey, tid: u32) -> Option<String> {
+        self.threads.processes.get(&process)?.get(&tid).cloned()
+    }
+}

@@ -1,24 +1,57 @@
 //! Folds samples: identical stacks of a thread become one count. Touches neither `/proc` nor BPF.
+//!
+//! Every table has a limit. What finds no room is counted under a name that says so, never under somebody else's.
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::io;
-use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
+use profiler_common::contract::sources::Source;
 
 use crate::ids::ProcessKey;
+use crate::profile::frames::{Frame, FrameId, FrameTable};
 use crate::profile::timeline::{Tick, Timeline};
-use crate::profile::{Count, Frame, FrameId, Process, ProcessId, Profile, StackId, Thread, ThreadId};
+use crate::profile::{Count, Process, ProcessId, Profile, Recording, StackId, Thread, ThreadId};
 
-/// Different stacks kept; samples with further ones are counted under [`Aggregator::OVERFLOW`] of their thread.
-const MAX_STACKS: usize = 1 << 20;
-/// Different threads kept; further ones share the last.
-const MAX_THREADS: usize = 1 << 20;
+#[cfg(test)]
+mod tests;
+
+/// How many of each thing are kept.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    stacks: usize,
+    processes: usize,
+    /// Each process may have one thread more, which stands for its others.
+    threads: usize,
+    /// Pairs of thread and stack; each thread may have one more, which stands for its other stacks.
+    counts: usize,
+}
+
+const LIMITS: Limits = Limits {
+    stacks: 1 << 20,
+    processes: 1 << 18,
+    threads: 1 << 20,
+    counts: 1 << 22,
+};
+
+/// Name of the frame that stands for stacks beyond the limit.
+const TOO_MANY_STACKS: &str = "<too many different stacks>";
+/// Name of the thread that stands for those of its process beyond the limit. Its id is 0, which no thread has.
+const TOO_MANY_THREADS: &str = "<too many threads>";
+/// Name of the process that stands for those beyond the limit. Its id is 0, which no process has.
+const TOO_MANY_PROCESSES: &str = "<too many processes>";
+const OTHER_PROCESSES: ProcessKey = ProcessKey {
+    tgid: 0,
+    incarnation: 0,
+};
 
 /// One sample, named.
 #[derive(Clone, Copy, Debug)]
 pub struct NamedSample<'a> {
+    /// Where it comes from.
+    pub source: Source,
+    /// What it stands for, in the unit of its source.
+    pub weight: u64,
     /// Whose.
     pub process: ProcessKey,
     /// Thread id.
@@ -31,38 +64,69 @@ pub struct NamedSample<'a> {
     pub stack: &'a [FrameId],
 }
 
-/// See the module.
+/// Samples that are counted, but not under their own name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overflow {
+    /// Their stack found no room.
+    pub stacks: u64,
+    /// Their thread or process found no room.
+    pub threads: u64,
+    /// Frames that found no room.
+    pub frames: u64,
+    /// They are missing from the time line: the temporary folder was full.
+    pub timeline: u64,
+}
+
+/// Names that are not known yet when a sample is added.
+pub trait LateNames {
+    /// What the place holder of this index in a stack stands for, outermost frame first.
+    fn frames(&self, index: usize) -> Vec<Frame>;
+
+    /// The name that a thread has in Python, which goes before the kernel's.
+    fn thread(&self, process: ProcessKey, tid: u32) -> Option<String>;
+}
+
+/// Counts of samples by thread and stack, and the tables that name both.
 #[derive(Debug)]
 pub struct Aggregator {
     start_ns: u64,
-    overflow: FrameId,
+    limits: Limits,
+    frames: FrameTable,
     processes: IndexMap<ProcessKey, Process>,
     threads: IndexMap<(ProcessId, u32), Thread>,
-    /// Names in Python, which go before the kernel's.
-    names: HashMap<(ProcessKey, u32), String>,
     stacks: IndexSet<Box<[FrameId]>>,
-    counts: HashMap<(ThreadId, StackId), u64>,
+    counts: HashMap<(Source, ThreadId, StackId), Tally>,
     timeline: Option<Timeline>,
-    overflowed: u64,
+    overflow: Overflow,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    samples: u64,
+    weight: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.samples = self.samples.saturating_add(other.samples);
+        self.weight = self.weight.saturating_add(other.weight);
+    }
 }
 
 impl Aggregator {
-    /// Name of the frame that stands for stacks beyond the limit.
-    pub const OVERFLOW: &'static str = "<too many different stacks>";
-
     /// Folds from `start_ns` (`CLOCK_MONOTONIC`) on; with a timeline the order of samples is kept as well.
     #[must_use]
-    pub fn new(timeline: Option<Timeline>, overflow: FrameId) -> Self {
+    pub fn new(start_ns: u64, timeline: Option<Timeline>) -> Self {
         Self {
-            start_ns: 0,
-            overflow,
+            start_ns,
+            limits: LIMITS,
+            frames: FrameTable::default(),
             processes: IndexMap::new(),
             threads: IndexMap::new(),
-            names: HashMap::new(),
             stacks: IndexSet::new(),
             counts: HashMap::new(),
             timeline,
-            overflowed: 0,
+            overflow: Overflow::default(),
         }
     }
 
@@ -71,53 +135,64 @@ impl Aggregator {
         self.start_ns = start_ns;
     }
 
+    /// The frames that stacks are made of.
+    pub fn frames(&mut self) -> &mut FrameTable {
+        &mut self.frames
+    }
+
     /// Adds one sample; `describe` is asked when the process is new.
-    ///
-    /// # Errors
-    /// When the timeline cannot be written.
-    pub fn add(&mut self, sample: &NamedSample<'_>, describe: impl FnOnce() -> Process) -> io::Result<()> {
-        let process = ProcessId(position(&mut self.processes, sample.process, describe));
+    pub fn add(&mut self, sample: &NamedSample<'_>, describe: impl FnOnce() -> Process) {
+        let process = self.process(sample.process, describe);
         let thread = self.thread(process, sample);
-        let stack = self.stack(sample.stack);
-        *self.counts.entry((thread, stack)).or_default() += 1;
-        match &mut self.timeline {
-            Some(timeline) => timeline.push(Tick {
-                time_ns: sample.time_ns.saturating_sub(self.start_ns),
-                thread,
-                stack,
-            }),
-            None => Ok(()),
-        }
+        let stack = self.stack(thread, sample);
+        let tally = Tally {
+            samples: 1,
+            weight: sample.weight,
+        };
+        self.counts
+            .entry((sample.source, thread, stack))
+            .or_default()
+            .add(tally);
+        self.note_time(sample, thread, stack);
     }
 
-    /// Takes note of the name that a thread has in Python; a later one replaces it.
-    pub fn name_thread(&mut self, process: ProcessKey, tid: u32, name: String) {
-        let key = (process, tid);
-        if self.names.len() < MAX_THREADS || self.names.contains_key(&key) {
-            self.names.insert(key, name);
-        }
-    }
-
-    /// Samples whose stack was replaced by [`Self::OVERFLOW`].
+    /// What found no room so far.
     #[must_use]
-    pub fn overflowed(&self) -> u64 {
-        self.overflowed
+    pub fn overflow(&self) -> Overflow {
+        Overflow {
+            frames: self.frames.refused(),
+            ..self.overflow
+        }
     }
 
-    /// The folded recording; the caller fills in what only it knows (title, times, rate). `late` has what the place holders
-    /// of frames stand for that were named after their samples came, outermost first.
+    /// Whether there is no sample in it.
     #[must_use]
-    pub fn finish(mut self, frames: Vec<Frame>, late: &[Arc<[FrameId]>]) -> Profile {
-        for ((process, tid), thread) in &mut self.threads {
-            let process = self.processes.get_index(process.0 as usize);
-            let name = process.and_then(|(key, _)| self.names.remove(&(*key, *tid)));
-            thread.name = name.unwrap_or_else(|| std::mem::take(&mut thread.name));
-        }
-        let stacks: Vec<Box<[FrameId]>> = self
-            .stacks
-            .into_iter()
-            .map(|stack| with_late_names(stack, late))
-            .collect();
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    /// What is there now, without the time line.
+    #[must_use]
+    pub fn snapshot(&self, late: &impl LateNames) -> Recording {
+        let copy = Self {
+            start_ns: self.start_ns,
+            limits: self.limits,
+            frames: self.frames.clone(),
+            processes: self.processes.clone(),
+            threads: self.threads.clone(),
+            stacks: self.stacks.clone(),
+            counts: self.counts.clone(),
+            timeline: None,
+            overflow: self.overflow,
+        };
+        copy.finish(late)
+    }
+
+    /// The folded recording; the caller fills in what only it knows (title, times, rate).
+    #[must_use]
+    pub fn finish(mut self, late: &impl LateNames) -> Recording {
+        self.apply_names(late);
+        let stacks = self.named_stacks(late);
         // Stacks that differed by place holders only may be the same now.
         let mut first: HashMap<&[FrameId], StackId> = HashMap::new();
         let same: Vec<StackId> = stacks
@@ -125,46 +200,89 @@ impl Aggregator {
             .enumerate()
             .map(|(position, stack)| *first.entry(stack).or_insert(StackId(index(position))))
             .collect();
-        let mut totals: HashMap<(ThreadId, StackId), u64> = HashMap::new();
-        for ((thread, stack), samples) in self.counts {
+        let mut totals: HashMap<(Source, ThreadId, StackId), Tally> = HashMap::new();
+        for ((source, thread, stack), tally) in self.counts {
             let stack = same.get(stack.0 as usize).copied().unwrap_or(stack);
-            *totals.entry((thread, stack)).or_default() += samples;
+            totals.entry((source, thread, stack)).or_default().add(tally);
         }
-        let mut counts: Vec<Count> = totals
-            .into_iter()
-            .map(|((thread, stack), samples)| Count {
-                thread,
-                stack,
-                samples,
-            })
-            .collect();
-        counts.sort_unstable_by_key(|count| (count.thread, count.stack));
-        Profile {
+        Recording {
             title: String::new(),
             started: std::time::SystemTime::UNIX_EPOCH,
             duration: std::time::Duration::ZERO,
             rate_hz: 0,
             processes: self.processes.into_values().collect(),
             threads: self.threads.into_values().collect(),
-            frames,
+            frames: self.frames.into_frames(),
             stacks,
-            counts,
+            profiles: profiles(&totals),
             timeline: self.timeline,
         }
     }
 
-    fn thread(&mut self, process: ProcessId, sample: &NamedSample<'_>) -> ThreadId {
-        let tid = sample.tid;
-        let key = (process, tid);
-        if self.threads.len() >= MAX_THREADS && !self.threads.contains_key(&key) {
-            return ThreadId(index(self.threads.len() - 1));
+    fn apply_names(&mut self, late: &impl LateNames) {
+        for ((process, tid), thread) in &mut self.threads {
+            let process = self.processes.get_index(process.0 as usize);
+            if let Some(name) = process.and_then(|(key, _)| late.thread(*key, *tid)) {
+                thread.name = name;
+            }
         }
-        let at = position(&mut self.threads, key, || Thread {
+    }
+
+    fn named_stacks(&mut self, late: &impl LateNames) -> Vec<Box<[FrameId]>> {
+        let mut known: HashMap<usize, Vec<FrameId>> = HashMap::new();
+        let stacks = std::mem::take(&mut self.stacks);
+        let mut named = |stack: Box<[FrameId]>| -> Box<[FrameId]> {
+            if stack.iter().all(|frame| frame.as_pending().is_none()) {
+                return stack;
+            }
+            let mut whole = Vec::with_capacity(stack.len());
+            for frame in stack {
+                match frame.as_pending() {
+                    Some(index) => {
+                        let frames = known.entry(index).or_insert_with(|| {
+                            let frames = late.frames(index).into_iter();
+                            frames.map(|frame| self.frames.intern(frame)).collect()
+                        });
+                        whole.extend_from_slice(frames);
+                    }
+                    None => whole.push(frame),
+                }
+            }
+            whole.into()
+        };
+        stacks.into_iter().map(&mut named).collect()
+    }
+
+    fn process(&mut self, key: ProcessKey, describe: impl FnOnce() -> Process) -> ProcessId {
+        let is_full = self.processes.len() >= self.limits.processes;
+        if is_full && !self.processes.contains_key(&key) {
+            let others = || Process {
+                command_line: TOO_MANY_PROCESSES.to_owned(),
+                ..Process::default()
+            };
+            return ProcessId(position(&mut self.processes, OTHER_PROCESSES, others));
+        }
+        ProcessId(position(&mut self.processes, key, describe))
+    }
+
+    fn thread(&mut self, process: ProcessId, sample: &NamedSample<'_>) -> ThreadId {
+        let mut name = sample.comm.split(|byte| *byte == 0).next().unwrap_or_default();
+        let mut tid = sample.tid;
+        let is_other = self
+            .processes
+            .get_index(process.0 as usize)
+            .is_some_and(|(key, _)| *key == OTHER_PROCESSES);
+        let is_full =
+            self.threads.len() >= self.limits.threads && !self.threads.contains_key(&(process, tid));
+        if is_other || is_full {
+            self.overflow.threads += 1;
+            (tid, name) = (0, TOO_MANY_THREADS.as_bytes());
+        }
+        let at = position(&mut self.threads, (process, tid), || Thread {
             process,
             tid,
             name: String::new(),
         });
-        let name = sample.comm.split(|byte| *byte == 0).next().unwrap_or_default();
         // A thread runs some microseconds under its creator's name before it gets its own: the last name is the thread's.
         if let Some((_, thread)) = self.threads.get_index_mut(at as usize)
             && thread.name.as_bytes() != name
@@ -174,32 +292,60 @@ impl Aggregator {
         ThreadId(at)
     }
 
-    fn stack(&mut self, frames: &[FrameId]) -> StackId {
-        if let Some(known) = self.stacks.get_index_of(frames) {
-            return StackId(index(known));
+    fn stack(&mut self, thread: ThreadId, sample: &NamedSample<'_>) -> StackId {
+        let known = self.stacks.get_index_of(sample.stack);
+        let known = known.map(|position| StackId(index(position)));
+        let has_room = self.counts.len() < self.limits.counts
+            || known.is_some_and(|stack| self.counts.contains_key(&(sample.source, thread, stack)));
+        match known {
+            Some(stack) if has_room => stack,
+            None if has_room && self.stacks.len() < self.limits.stacks => {
+                StackId(index(self.stacks.insert_full(sample.stack.into()).0))
+            }
+            _ => {
+                self.overflow.stacks += 1;
+                let marker = self.frames.marker(TOO_MANY_STACKS);
+                StackId(index(self.stacks.insert_full([marker].into()).0))
+            }
         }
-        let frames: Box<[FrameId]> = if self.stacks.len() < MAX_STACKS {
-            frames.into()
-        } else {
-            self.overflowed += 1;
-            [self.overflow].into()
+    }
+
+    /// Appends to the time line. The first failure ends it: a full disk must not end the recording.
+    fn note_time(&mut self, sample: &NamedSample<'_>, thread: ThreadId, stack: StackId) {
+        let Some(timeline) = &mut self.timeline else {
+            return;
         };
-        StackId(index(self.stacks.insert_full(frames).0))
+        let tick = Tick {
+            time_ns: sample.time_ns.saturating_sub(self.start_ns),
+            thread,
+            stack,
+            source: sample.source,
+            weight: sample.weight,
+        };
+        if !timeline.has_failed() {
+            timeline.push(tick);
+        }
+        self.overflow.timeline += u64::from(timeline.has_failed());
     }
 }
 
-fn with_late_names(stack: Box<[FrameId]>, late: &[Arc<[FrameId]>]) -> Box<[FrameId]> {
-    if stack.iter().all(|frame| frame.as_pending().is_none()) {
-        return stack;
-    }
-    let mut named = Vec::with_capacity(stack.len());
-    for frame in stack {
-        match frame.as_pending() {
-            Some(index) => named.extend(late.get(index).into_iter().flat_map(|frames| frames.iter())),
-            None => named.push(frame),
-        }
-    }
-    named.into()
+/// One profile for each source, in the order of their codes.
+fn profiles(totals: &HashMap<(Source, ThreadId, StackId), Tally>) -> Vec<Profile> {
+    let of_source = |source: Source| {
+        let mut counts: Vec<Count> = totals
+            .iter()
+            .filter(|((of, ..), _)| *of == source)
+            .map(|(&(_, thread, stack), tally)| Count {
+                thread,
+                stack,
+                samples: tally.samples,
+                weight: tally.weight,
+            })
+            .collect();
+        counts.sort_unstable_by_key(|count| (count.thread, count.stack));
+        (!counts.is_empty()).then_some(Profile { source, counts })
+    };
+    Source::ALL.iter().copied().filter_map(of_source).collect()
 }
 
 /// Position of `key`, entering it when it is new.
@@ -213,128 +359,4 @@ fn position<K: Hash + Eq, V>(map: &mut IndexMap<K, V>, key: K, value: impl FnOnc
 /// The tables stay far below 2^32 entries.
 fn index(position: usize) -> u32 {
     u32::try_from(position).unwrap_or(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Aggregator, NamedSample};
-    use crate::ids::ProcessKey;
-    use crate::profile::timeline::{Tick, Timeline};
-    use crate::profile::{FrameId, Process, StackId, ThreadId};
-
-    fn sample(tid: u32, time_ns: u64, stack: &[FrameId]) -> NamedSample<'_> {
-        NamedSample {
-            process: ProcessKey {
-                tgid: 7,
-                incarnation: 1,
-            },
-            tid,
-            comm: b"worker\0\0\0\0\0\0\0\0\0\0",
-            time_ns,
-            stack,
-        }
-    }
-
-    #[test]
-    fn identical_stacks_of_one_thread_become_one_count_and_keep_their_order_in_the_timeline() {
-        let timeline = Timeline::new().expect("a temporary file");
-        let mut aggregator = Aggregator::new(Some(timeline), FrameId(9));
-        aggregator.set_start(1_000);
-        let (one, two) = ([FrameId(1), FrameId(2)], [FrameId(1)]);
-        for (tid, time_ns, stack) in [
-            (7, 1_001, &one[..]),
-            (7, 1_002, &two),
-            (8, 1_003, &one),
-            (7, 1_004, &one),
-        ] {
-            aggregator
-                .add(&sample(tid, time_ns, stack), || Process {
-                    command_line: "python app.py".to_owned(),
-                    ..Process::default()
-                })
-                .expect("room");
-        }
-        let mut profile = aggregator.finish(Vec::new(), &[]);
-        let counts: Vec<_> = profile
-            .counts
-            .iter()
-            .map(|c| (c.thread.0, c.stack.0, c.samples))
-            .collect();
-        assert_eq!(counts, [(0, 0, 2), (0, 1, 1), (1, 0, 1)]);
-        assert_eq!(profile.threads[0].name, "worker");
-        assert_eq!(profile.processes[0].command_line, "python app.py");
-        let timeline = profile.timeline.as_mut().expect("was asked for");
-        let last = timeline
-            .read()
-            .expect("flush")
-            .last()
-            .expect("four ticks")
-            .expect("readable");
-        assert_eq!(
-            last,
-            Tick {
-                time_ns: 4,
-                thread: ThreadId(0),
-                stack: StackId(0)
-            }
-        );
-    }
-
-    #[test]
-    fn stacks_that_differed_only_by_names_to_come_become_one() {
-        let mut aggregator = Aggregator::new(None, FrameId(9));
-        let (one, two) = (
-            [FrameId(1), FrameId::pending(0)],
-            [FrameId(1), FrameId::pending(1)],
-        );
-        for stack in [&one, &two, &one] {
-            aggregator
-                .add(&sample(7, 1, stack), Process::default)
-                .expect("room");
-        }
-        // Two addresses of one line, in a function that the compiler put into another.
-        let late = [
-            vec![FrameId(2), FrameId(3)].into(),
-            vec![FrameId(2), FrameId(3)].into(),
-        ];
-        let profile = aggregator.finish(Vec::new(), &late);
-        assert_eq!(profile.counts.len(), 1);
-        assert_eq!(profile.counts[0].samples, 3);
-        let stack = &profile.stacks[profile.counts[0].stack.0 as usize];
-        assert_eq!(&**stack, [FrameId(1), FrameId(2), FrameId(3)]);
-    }
-
-    #[test]
-    fn a_thread_has_the_name_that_it_was_last_seen_with() {
-        let mut aggregator = Aggregator::new(None, FrameId(9));
-        let stack = [FrameId(1)];
-        for comm in [&b"python3\0\0"[..], b"worker\0\0\0"] {
-            let sample = NamedSample {
-                comm,
-                ..sample(7, 1, &stack)
-            };
-            aggregator.add(&sample, Process::default).expect("room");
-        }
-        let profile = aggregator.finish(Vec::new(), &[]);
-        assert_eq!(profile.threads.len(), 1);
-        assert_eq!(profile.threads[0].name, "worker");
-    }
-
-    #[test]
-    fn a_name_in_python_goes_before_the_kernels_whenever_it_becomes_known() {
-        let mut aggregator = Aggregator::new(None, FrameId(9));
-        let stack = [FrameId(1)];
-        let process = sample(7, 1, &stack).process;
-        aggregator.name_thread(process, 7, "Thread-1".to_owned());
-        for tid in [7, 8, 9] {
-            aggregator
-                .add(&sample(tid, 1, &stack), Process::default)
-                .expect("room");
-        }
-        aggregator.name_thread(process, 7, "größe".to_owned());
-        aggregator.name_thread(process, 8, "MainThread".to_owned());
-        let profile = aggregator.finish(Vec::new(), &[]);
-        let names: Vec<&str> = profile.threads.iter().map(|thread| &*thread.name).collect();
-        assert_eq!(names, ["größe", "MainThread", "worker"]);
-    }
 }

@@ -1,53 +1,22 @@
-//! A finished recording: names resolved, identical stacks folded. What the outputs consume; touches neither `/proc`
-//! nor BPF.
+//! A finished recording: names resolved, identical stacks folded. What the outputs read; touches neither `/proc` nor BPF.
+//!
+//! A [`Recording`] holds one [`Profile`] for each source of samples. They share the tables of frames, stacks, threads and
+//! processes.
 
 use std::time::{Duration, SystemTime};
+
+use profiler_common::contract::sources::Source;
 
 use crate::container::Container;
 use crate::proc::script::Script;
 use crate::profile::timeline::Timeline;
 
-pub use crate::ids::{FrameId, ProcessId, StackId, ThreadId};
+pub use self::frames::{Frame, FrameId, FrameKind, FrameTable};
+pub use crate::ids::{ProcessId, StackId, ThreadId};
 
 pub mod aggregate;
+pub mod frames;
 pub mod timeline;
-
-/// What a frame is; outputs colour and filter by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum FrameKind {
-    /// A Python function.
-    Python,
-    /// Machine code outside the interpreter.
-    Native,
-    /// The kernel.
-    Kernel,
-    /// Machine code of the interpreter itself.
-    Interpreter,
-    /// Not code: the garbage collector (`<gc>`), or why code is missing (`<truncated>`, `<native thread>`).
-    Marker,
-}
-
-/// One frame, named.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Frame {
-    /// What it is.
-    pub kind: FrameKind,
-    /// Qualified where the interpreter knows it.
-    pub name: String,
-    /// As the interpreter or the compiler has it; `None` for markers, and for native code without debug information.
-    pub file: Option<String>,
-    /// The part of `file` from its outermost package on (`asyncio/base_events.py`), of native code its base name; `None`
-    /// without a file.
-    pub short_file: Option<String>,
-    /// Of native and kernel code: the library it is in (`libz.so.1`), `[kernel]`, the kernel module, `[vdso]` or `[jit]`.
-    pub module: Option<String>,
-    /// Current line, 1-based; `None` when the interpreter has none for the instruction.
-    pub line: Option<u32>,
-    /// `line` is the first of the function because the current one is not known: inside just-in-time compiled code.
-    pub approximate: bool,
-    /// First line of the function, 1-based.
-    pub first_line: Option<u32>,
-}
 
 /// A process that was sampled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,27 +44,56 @@ pub struct Thread {
     pub name: String,
 }
 
-/// How often a thread was seen with a stack.
+/// What a thread spent with a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
     /// Which thread.
     pub thread: ThreadId,
     /// With which stack.
     pub stack: StackId,
-    /// Samples.
+    /// How often it was seen.
     pub samples: u64,
+    /// What these samples stand for, in the unit of the profile.
+    pub weight: u64,
+}
+
+/// What one source of samples saw.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Where its samples come from; says the unit of weights.
+    pub source: Source,
+    /// Folded samples.
+    pub counts: Vec<Count>,
+}
+
+impl Profile {
+    /// Samples in it.
+    #[must_use]
+    pub fn samples(&self) -> u64 {
+        self.counts
+            .iter()
+            .fold(0, |sum, count| sum.saturating_add(count.samples))
+    }
+
+    /// What they stand for, in the unit of the source.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        self.counts
+            .iter()
+            .fold(0, |sum, count| sum.saturating_add(count.weight))
+    }
 }
 
 /// A finished recording.
 #[derive(Debug)]
-pub struct Profile {
+pub struct Recording {
     /// pyebpf's own command line, used as the picture's title.
     pub title: String,
     /// Wall-clock time of the first possible sample.
     pub started: SystemTime,
     /// Time during which samples were taken.
     pub duration: Duration,
-    /// Samples per second and CPU, as asked for; every sample stands for `1 / rate_hz` seconds of CPU time.
+    /// Samples per second and CPU, as asked for.
     pub rate_hz: u32,
     /// Sampled processes.
     pub processes: Vec<Process>,
@@ -105,32 +103,46 @@ pub struct Profile {
     pub frames: Vec<Frame>,
     /// Stacks, outermost frame first.
     pub stacks: Vec<Box<[FrameId]>>,
-    /// Folded samples.
-    pub counts: Vec<Count>,
+    /// One for each source, in the order of their codes; none without samples.
+    pub profiles: Vec<Profile>,
     /// The samples one by one in the order of time, when a format that wants them was asked for.
     pub timeline: Option<Timeline>,
 }
 
-impl Profile {
-    /// The frame with this id. Ids come from this profile: a foreign one panics.
+impl Recording {
+    /// Whether no source saw anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.profiles.iter().all(|profile| profile.counts.is_empty())
+    }
+
+    /// Samples of all sources.
+    #[must_use]
+    pub fn samples(&self) -> u64 {
+        self.profiles
+            .iter()
+            .fold(0, |sum, profile| sum.saturating_add(profile.samples()))
+    }
+
+    /// The frame with this id. Ids come from this recording: a foreign one panics.
     #[must_use]
     pub fn frame(&self, id: FrameId) -> &Frame {
         &self.frames[id.0 as usize]
     }
 
-    /// The frames of this stack, outermost first. Ids come from this profile: a foreign one panics.
+    /// The frames of this stack, outermost first. Ids come from this recording: a foreign one panics.
     #[must_use]
     pub fn stack(&self, id: StackId) -> &[FrameId] {
         &self.stacks[id.0 as usize]
     }
 
-    /// The thread with this id. Ids come from this profile: a foreign one panics.
+    /// The thread with this id. Ids come from this recording: a foreign one panics.
     #[must_use]
     pub fn thread(&self, id: ThreadId) -> &Thread {
         &self.threads[id.0 as usize]
     }
 
-    /// The process with this id. Ids come from this profile: a foreign one panics.
+    /// The process with this id. Ids come from this recording: a foreign one panics.
     #[must_use]
     pub fn process(&self, id: ProcessId) -> &Process {
         &self.processes[id.0 as usize]

@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 
-use crate::profile::{StackId, ThreadId};
+use profiler_common::contract::sources::Source;
+
+use crate::ids::{StackId, ThreadId};
 
 /// One sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,16 +16,21 @@ pub struct Tick {
     pub thread: ThreadId,
     /// Where.
     pub stack: StackId,
+    /// What took it.
+    pub source: Source,
+    /// What it stands for, in the unit of its source.
+    pub weight: u64,
 }
 
 /// Bytes of a [`Tick`] in the file.
-const TICK_BYTES: usize = 16;
+const TICK_BYTES: usize = 26;
 
 /// Samples in the order they arrived.
 #[derive(Debug)]
 pub struct Timeline {
     writer: BufWriter<File>,
     len: u64,
+    failure: Option<io::Error>,
 }
 
 impl Timeline {
@@ -35,19 +42,44 @@ impl Timeline {
         Ok(Self {
             writer: BufWriter::with_capacity(1 << 16, tempfile::tempfile()?),
             len: 0,
+            failure: None,
         })
     }
 
-    /// Appends one sample.
-    ///
-    /// # Errors
-    /// When the temporary folder is full.
-    pub fn push(&mut self, tick: Tick) -> io::Result<()> {
-        self.writer.write_all(&tick.time_ns.to_le_bytes())?;
-        self.writer.write_all(&tick.thread.0.to_le_bytes())?;
-        self.writer.write_all(&tick.stack.0.to_le_bytes())?;
-        self.len += 1;
-        Ok(())
+    /// Appends one sample. The first failure is kept, and nothing is appended after it: see [`Self::failure`].
+    pub fn push(&mut self, tick: Tick) {
+        if self.failure.is_some() {
+            return;
+        }
+        let mut bytes = [0; TICK_BYTES];
+        let fields = [
+            &tick.time_ns.to_le_bytes()[..],
+            &tick.thread.0.to_le_bytes(),
+            &tick.stack.0.to_le_bytes(),
+            &tick.source.code().to_le_bytes(),
+            &tick.weight.to_le_bytes(),
+        ];
+        let mut at = 0;
+        for field in fields {
+            bytes[at..at + field.len()].copy_from_slice(field);
+            at += field.len();
+        }
+        match self.writer.write_all(&bytes) {
+            Ok(()) => self.len += 1,
+            Err(error) => self.failure = Some(error),
+        }
+    }
+
+    /// Why samples are missing: the temporary folder was full.
+    #[must_use]
+    pub fn failure(&self) -> Option<&io::Error> {
+        self.failure.as_ref()
+    }
+
+    /// Whether samples are missing.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failure.is_some()
     }
 
     /// Samples in it.
@@ -74,20 +106,34 @@ impl Timeline {
         Ok((0..self.len).map(move |_| {
             let mut bytes = [0u8; TICK_BYTES];
             reader.read_exact(&mut bytes)?;
-            let [t0, t1, t2, t3, t4, t5, t6, t7, a0, a1, a2, a3, b0, b1, b2, b3] = bytes;
+            let (time_ns, rest) = number(&bytes);
+            let (thread, rest) = number(rest);
+            let (stack, rest) = number(rest);
+            let (source, rest) = number(rest);
             Ok(Tick {
-                time_ns: u64::from_le_bytes([t0, t1, t2, t3, t4, t5, t6, t7]),
-                thread: ThreadId(u32::from_le_bytes([a0, a1, a2, a3])),
-                stack: StackId(u32::from_le_bytes([b0, b1, b2, b3])),
+                time_ns: u64::from_le_bytes(time_ns),
+                thread: ThreadId(u32::from_le_bytes(thread)),
+                stack: StackId(u32::from_le_bytes(stack)),
+                source: Source::from_code(u16::from_le_bytes(source)).ok_or(io::ErrorKind::InvalidData)?,
+                weight: u64::from_le_bytes(number(rest).0),
             })
         }))
     }
 }
 
+/// The next `N` bytes, and those after them; zeros when there are too few.
+fn number<const N: usize>(bytes: &[u8]) -> ([u8; N], &[u8]) {
+    bytes
+        .split_first_chunk()
+        .map_or(([0; N], &[]), |(number, rest)| (*number, rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Tick, Timeline};
-    use crate::profile::{StackId, ThreadId};
+    use profiler_common::contract::sources::Source;
+
+    use crate::ids::{StackId, ThreadId};
 
     #[test]
     fn what_was_pushed_is_read_back_in_order_and_twice() {
@@ -97,10 +143,12 @@ mod tests {
                 time_ns: u64::from(n) << 20,
                 thread: ThreadId(n % 7),
                 stack: StackId(n),
+                source: Source::ALL[n as usize % Source::ALL.len()],
+                weight: u64::from(n) << 33,
             })
             .collect();
         for tick in &ticks {
-            timeline.push(*tick).expect("room in the temporary folder");
+            timeline.push(*tick);
         }
         for _ in 0..2 {
             let read: Vec<Tick> = timeline

@@ -1,111 +1,68 @@
-//! A recording: the event loop that moves samples from the kernel half to a [`Profile`].
+//! The event loop of every verb that samples: kernel half, processes, signals and deadlines on one side, the pipeline on
+//! the other.
 //!
-//! One thread. Process events are handled as they come (a new interpreter starts its work within milliseconds);
-//! samples wait in the ring and are read ten times a second, because waking user space costs more than the sample.
+//! One thread. Process events are handled as they come (a new interpreter starts its work within milliseconds); samples
+//! wait in the ring and are read at the next wake-up, because waking user space costs more than the sample. Nothing that a
+//! process, a CPU or a disk does ends a session: it costs that process or that CPU, and is counted.
 
+mod answers;
+mod intake;
+mod native;
+mod settings;
 mod summary;
+mod wake;
 
+use std::future::pending;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::kernel::{self, Kernel, LoadError, Options, Ring, Rings, Sampler};
-use crate::pipeline::symbolizer::Symbolizer;
-use crate::processes::filter::Filter;
-use crate::processes::tracker::{RefusedProcess, Target, Tracker};
-use crate::profile::Profile;
-use crate::profile::aggregate::Aggregator;
-use crate::profile::timeline::Timeline;
-use crate::wire::decode::{Event, decode};
-
+use self::answers::Answers;
+use self::intake::{Intake, Meets};
+use self::native::NativeTables;
+use self::wake::Wakes;
 use crate::clock::{monotonic_ns, own_cpu_time};
-use crate::pipeline::naming::Naming;
-use crate::pipeline::native::{self, Native};
-pub use crate::pipeline::native::{NativeCounts, NativeFrames};
-use crate::wire::assembly::Assembly;
-pub use summary::{NativeSummary, Summary};
+use crate::kernel::{self, Kernel, Options, SampledSource};
+use crate::language::python::threads::ThreadNames;
+use crate::native::names::NativeNames;
+use crate::pipeline::Pipeline;
+use crate::priority;
+use crate::processes::tracker::{RefusedProcess, Target, Tracker};
+use crate::profile::Recording;
+use crate::profile::timeline::Timeline;
+use crate::sources::{EventSource, Rate, Sampling};
 
-/// How often waiting samples are read.
-const DRAIN_EVERY: Duration = Duration::from_millis(100);
+pub use self::settings::{NativeFrames, SessionError, Settings, StopReason};
+pub use self::summary::{NativeSummary, SourceSummary, Summary};
+
 /// How long a recording waits for the unwind tables of what runs already, before it begins.
 const PREPARE_AT_MOST: Duration = Duration::from_secs(2);
 /// How long the end of a recording waits for symbols, and how often it looks: the largest debug information takes seconds.
 const NAMES_AT_MOST: Duration = Duration::from_secs(120);
 const NAMES_EVERY: Duration = Duration::from_millis(20);
-/// How often the list of online CPUs is compared.
-const HOTPLUG_EVERY: Duration = Duration::from_secs(1);
-/// How often processes are judged anew that may have changed their user.
-const USERS_EVERY: Duration = Duration::from_secs(1);
+/// How long an interval waits for symbols while the recording goes on.
+const PART_WAITS_AT_MOST: Duration = Duration::from_secs(10);
+/// How often the list of online CPUs is compared, and processes are judged again that may have changed their user.
+const LOOK_AROUND_EVERY: Duration = Duration::from_secs(1);
 /// How often processes are looked for that ended without an event.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// For how long rings hold what comes at the asked rate: user space may be kept from running that long.
+const RING_SECONDS: u64 = 2;
 /// Smallest and largest ring for samples, bytes.
 const RING_BYTES: (u32, u32) = (4 << 20, 256 << 20);
-/// Room for one sample and its share of definitions, bytes; and for its native and kernel frames.
-const BYTES_PER_SAMPLE: u64 = 2048;
-const NATIVE_BYTES_PER_SAMPLE: u64 = 4096;
+/// Room for one sample and its share of definitions, bytes: 500 frames. And for its native and kernel frames.
+const BYTES_PER_SAMPLE: u64 = 8_192;
+const NATIVE_BYTES_PER_SAMPLE: u64 = 4_096;
 /// Processes that can be known to the kernel half at the same time.
 const MAX_PROCESSES: u32 = 65_536;
 
-/// What to record.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Whose samples.
-    pub target: Target,
-    /// Which of the target's processes.
-    pub filter: Filter,
-    /// Samples per second and CPU.
-    pub rate_hz: u32,
-    /// Until Ctrl-C when absent.
-    pub duration: Option<Duration>,
-    /// Only samples of threads that hold the GIL.
-    pub gil_only: bool,
-    /// Keep the order of samples (for formats that show time).
-    pub timeline: bool,
-    /// Native and kernel frames too, and which.
-    pub native: Option<NativeFrames>,
-    /// Look up the names that threads have in Python.
-    pub thread_names: bool,
-    /// Becomes [`Profile::title`].
-    pub title: String,
-}
+/// What a session tells whoever started it.
+pub trait Listener {
+    /// How far it is.
+    fn progress(&mut self, progress: Progress);
 
-/// Why a recording ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopReason {
-    /// The time was up.
-    Duration,
-    /// Ctrl-C, or SIGTERM.
-    Signal,
-    /// All processes asked for have ended.
-    ProcessExited,
-}
-
-/// Why a recording failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// The kernel half.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// The event loop or a temporary file.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was being done.
-        what: &'static str,
-        /// What the system said.
-        source: std::io::Error,
-    },
-}
-
-/// A recording that is ready to run.
-pub struct Recorder {
-    settings: Settings,
-    kernel: Kernel,
-    rings: Rings,
-    tracker: Tracker,
-    naming: Naming,
-    assembly: Assembly,
-    undecodable: u64,
+    /// An interval has ended and is complete, before the recording ends.
+    fn part(&mut self, part: Recording);
 }
 
 /// What a progress display wants to know.
@@ -127,12 +84,48 @@ pub enum Progress {
     },
 }
 
-impl Recorder {
+/// A recording that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What came since the last part, or all of it.
+    pub last: Recording,
+    /// What was delivered, lost and spent, parts included.
+    pub summary: Summary,
+    /// Why it ended.
+    pub reason: StopReason,
+}
+
+/// A session that is ready to run.
+pub struct Session {
+    settings: Settings,
+    kernel: Kernel,
+    intake: Intake,
+    tracker: Tracker,
+    tables: Option<NativeTables>,
+    threads: Option<ThreadNames>,
+    answers: Answers,
+    pipeline: Pipeline,
+    sampling: Vec<Box<dyn Sampling>>,
+    parts: Parts,
+}
+
+/// Intervals that have ended or will.
+#[derive(Debug, Default)]
+struct Parts {
+    /// When the next one ends by itself.
+    next: Option<Instant>,
+    /// When the oldest one that has ended is given out without its last names.
+    give_up: Option<Instant>,
+    /// When the first of those that have not been given out began.
+    started: Option<SystemTime>,
+}
+
+impl Session {
     /// Loads the kernel half and looks at what runs.
     ///
     /// # Errors
-    /// [`RecordError`].
-    pub fn prepare(settings: Settings) -> Result<Self, RecordError> {
+    /// [`SessionError`].
+    pub fn prepare(settings: Settings) -> Result<Self, SessionError> {
         let options = Options {
             all_processes: settings.target == Target::All,
             watch_cgroups: settings.filter.looks_at_cgroups(),
@@ -140,6 +133,14 @@ impl Recorder {
             sample_ring_bytes: ring_bytes(settings.rate_hz, settings.native.is_some()),
             max_processes: MAX_PROCESSES,
             measure_self: false,
+            sources: settings
+                .sources
+                .iter()
+                .map(|source| SampledSource {
+                    source: *source,
+                    period: settings.period,
+                })
+                .collect(),
             native: match settings.native {
                 None => kernel::Native::None,
                 Some(NativeFrames::Kernel) => kernel::Native::Kernel,
@@ -148,47 +149,32 @@ impl Recorder {
         };
         let (mut kernel, rings) = Kernel::load(&options)?;
         let mut tracker = Tracker::new(settings.target.clone(), settings.filter.clone());
-        tracker.scan(&mut kernel)?;
-        let timeline = if settings.timeline {
-            let timeline = Timeline::new().map_err(|source| RecordError::Io {
-                what: "temporary file for samples",
-                source,
-            })?;
-            Some(timeline)
-        } else {
-            None
-        };
-        let native = settings.native.map(Native::start).transpose()?;
-        let mut symbolizer = Symbolizer::default();
-        let overflow = symbolizer.marker(Aggregator::OVERFLOW);
-        let mut recorder = Self {
-            naming: Naming::new(
-                symbolizer,
-                Aggregator::new(timeline, overflow),
-                settings.thread_names,
-                native,
-            ),
-            undecodable: 0,
-            assembly: Assembly::default(),
-            settings,
+        tracker.scan(&mut kernel);
+        let timeline = timeline(settings.timeline).map_err(SessionError::io("temporary file for samples"))?;
+        let (tables, names) = start_native(settings.native)?;
+        let mut session = Self {
             kernel,
-            rings,
+            intake: Intake::new(rings, settings.gil_only),
             tracker,
+            tables,
+            threads: settings.thread_names.then(ThreadNames::default),
+            answers: Answers::default(),
+            pipeline: Pipeline::new(monotonic_ns(), names, timeline),
+            sampling: Vec::new(),
+            parts: Parts::default(),
+            settings,
         };
-        recorder.follow()?;
-        if let Some(native) = recorder.naming.native() {
-            native.prepare(&mut recorder.kernel, PREPARE_AT_MOST)?;
+        session.follow();
+        if let Some(tables) = &mut session.tables {
+            tables.prepare(&mut session.kernel, PREPARE_AT_MOST);
         }
-        Ok(recorder)
+        Ok(session)
     }
 
     /// Records one more process: one that was started only now, so that nothing of it is missed.
-    ///
-    /// # Errors
-    /// When the kernel half refuses an entry.
-    pub fn add(&mut self, pid: u32) -> Result<(), RecordError> {
-        self.tracker.add(&mut self.kernel, pid)?;
-        self.follow()
+    pub fn add(&mut self, pid: u32) {
+        self.tracker.add(&mut self.kernel, pid);
+        self.follow();
     }
 
     /// Processes profiled now.
@@ -205,274 +191,371 @@ impl Recorder {
     /// Records until the time is up, a signal comes or everything asked for has ended.
     ///
     /// # Errors
-    /// [`RecordError`].
-    pub async fn run(
-        mut self,
-        mut on_progress: impl FnMut(Progress),
-    ) -> Result<(Profile, Summary, StopReason), RecordError> {
-        let started = (SystemTime::now(), Instant::now(), monotonic_ns(), own_cpu_time());
-        self.naming.aggregator.set_start(started.2);
+    /// When sampling cannot begin. What happens later is the reason of [`Ended`].
+    pub async fn run(mut self, listener: &mut impl Listener) -> Result<Ended, SessionError> {
+        let mut signals = Signals::listen()?;
+        let started = (SystemTime::now(), Instant::now(), own_cpu_time());
         let busy_before = crate::host::busy_time();
-        let mut sampler = self.kernel.start_sampling(self.settings.rate_hz)?;
-        let reason = self.record(&mut sampler, started.1, &mut on_progress).await?;
-        let busy = crate::host::busy_time().saturating_sub(busy_before);
-        let cpus = sampler.cpus();
-        drop(sampler);
-        let duration = started.1.elapsed();
-        self.drain()?;
-        for sample in self.assembly.finish() {
-            self.naming.add(&sample, &mut self.tracker)?;
+        let rate = Rate {
+            hz: self.settings.rate_hz,
+            period: self.settings.period,
+        };
+        self.pipeline.begin(monotonic_ns());
+        self.parts.started = Some(started.0);
+        self.parts.next = self.settings.every.map(|every| started.1 + every);
+        for source in EventSource::of_all(&self.settings.sources) {
+            self.sampling.push(source.start(&mut self.kernel, rate)?);
         }
-        self.wait_for_names(&mut on_progress).await?;
-        let (mut summary, mut profile) = self.naming.finish(&self.kernel, &self.assembly, &self.tracker)?;
-        summary.undecodable = self.undecodable;
-        summary.cpus = cpus;
+        let priority = priority::raise();
+        let reason = self
+            .record(&mut signals, started.1, listener)
+            .await
+            .unwrap_or_else(StopReason::Failed);
+        let busy = crate::host::busy_time().saturating_sub(busy_before);
+        let sampled = summary::Sampled::of(&self.sampling);
+        self.sampling.clear();
+        let duration = started.1.elapsed();
+        self.drain_to_the_end();
+        self.wait_for_names(&mut signals, listener).await;
+        let mut summary = self.summary(sampled);
         summary.duration = duration;
         summary.busy = busy;
-        summary.own_cpu = own_cpu_time().saturating_sub(started.3);
-        summary.refusals = self.tracker.refusals().cloned().collect();
-        profile.title = self.settings.title;
-        profile.started = started.0;
-        profile.duration = duration;
-        profile.rate_hz = self.settings.rate_hz;
-        Ok((profile, summary, reason))
+        summary.own_cpu = own_cpu_time().saturating_sub(started.2);
+        summary.priority = priority;
+        let last = self.finish(duration, listener);
+        Ok(Ended {
+            last,
+            summary,
+            reason,
+        })
     }
 
     async fn record(
         &mut self,
-        sampler: &mut Sampler,
+        signals: &mut Signals,
         started: Instant,
-        on_progress: &mut impl FnMut(Progress),
-    ) -> Result<StopReason, RecordError> {
-        let io = |what| move |source| RecordError::Io { what, source };
-        let events = self.rings.events.watch().map_err(io("event ring"))?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(io("SIGINT"))?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(io("SIGTERM"))?;
-        let samples = self.rings.samples.watch().map_err(io("sample ring"))?;
-        let tables = self.naming.native().map(|native| native.tables.work_ready());
-        let mut drain = every(DRAIN_EVERY);
-        let mut redraw_at = Some(Instant::now());
-        let mut hotplug = every(HOTPLUG_EVERY);
-        let mut sweep = every(SWEEP_EVERY);
-        let mut users = every(USERS_EVERY);
+        listener: &mut impl Listener,
+    ) -> Result<StopReason, SessionError> {
+        let rings = self.intake.rings();
+        let events = rings.events.watch().map_err(SessionError::io("event ring"))?;
+        let samples = rings.samples.watch().map_err(SessionError::io("sample ring"))?;
+        let tables = self.tables.as_ref().map(NativeTables::work_ready);
+        let mut wakes = Wakes::new(!self.settings.thread_names);
+        let mut around = Instant::now() + LOOK_AROUND_EVERY;
+        let mut sweep = Instant::now() + SWEEP_EVERY;
         let end = self.settings.duration.map(|duration| started + duration);
+        let mut has_more = false;
         loop {
-            let due = self.tracker.next_due();
-            let pump_due = self.naming.native().and_then(|native| native.next_pump());
+            let pump_due = self.tables.as_ref().and_then(NativeTables::next_pump);
             tokio::select! {
                 biased;
-                _ = interrupt.recv() => return Ok(StopReason::Signal),
-                _ = terminate.recv() => return Ok(StopReason::Signal),
+                asked = signals.next() => match asked {
+                    Asked::Stop => return Ok(StopReason::Signal),
+                    Asked::Part => self.cut(),
+                },
                 () = until(end) => return Ok(StopReason::Duration),
+                () = until(self.parts.next) => {
+                    self.parts.next = self.settings.every.map(|every| Instant::now() + every);
+                    self.cut();
+                }
                 ready = events.readable() => {
-                    ready.map_err(io("event ring"))?.clear_ready();
-                    self.drain_events()?;
+                    ready.map_err(SessionError::io("event ring"))?.clear_ready();
+                    self.follow();
                 }
                 ready = samples.readable() => {
-                    ready.map_err(io("sample ring"))?.clear_ready();
-                    self.drain()?;
+                    ready.map_err(SessionError::io("sample ring"))?.clear_ready();
+                    has_more = self.drain();
                 }
-                () = until(due) => {
-                    self.tracker.poll(&mut self.kernel)?;
-                    self.follow()?;
+                () = until(self.tracker.next_due()) => {
+                    self.tracker.poll(&mut self.kernel);
+                    self.follow();
                 }
-                () = notified(tables.as_deref()) => self.pump()?,
-                () = until(pump_due) => self.pump()?,
-                () = until(redraw_at) => redraw_at = Some(Instant::now() + sampler.redraw()),
-                _ = users.tick() => self.tracker.follow_users(&mut self.kernel)?,
-                _ = sweep.tick() => self.tracker.sweep(&mut self.kernel),
-                _ = hotplug.tick() => {
-                    sampler.follow_hotplug().map_err(LoadError::Perf)?;
-                    if let Some(native) = self.naming.native() {
-                        native.follow_hotplug()?;
+                () = notified(tables.as_deref()) => self.pump(),
+                () = until(pump_due) => self.pump(),
+                () = until(Some(wakes.next())) => {
+                    let wake = wakes.take();
+                    has_more = self.drain();
+                    let sampled = self.intake.take_sampled();
+                    for sampling in &mut self.sampling {
+                        sampling.wake(&mut self.kernel, &sampled, wake);
                     }
-                }
-                _ = drain.tick() => {
-                    self.drain()?;
-                    on_progress(Progress::Recording {
+                    self.give_out_parts(listener);
+                    listener.progress(Progress::Recording {
                         elapsed: started.elapsed(),
-                        samples: self.assembly.samples(),
+                        samples: self.intake.assembly.samples(),
                         processes: self.tracker.alive(),
                     });
                     if self.tracker.is_finished() {
                         return Ok(StopReason::ProcessExited);
                     }
-                }
-            }
-        }
-    }
-
-    /// Reads what waits: first who lives, then what they did.
-    fn drain(&mut self) -> Result<(), RecordError> {
-        let Self {
-            rings,
-            assembly,
-            naming,
-            tracker,
-            kernel,
-            undecodable,
-            ..
-        } = self;
-        let Rings { samples, events } = rings;
-        let mut failure = drain_events(events, tracker, kernel, undecodable)
-            .and_then(|()| follow(naming, tracker, kernel))
-            .err();
-        samples.drain(|bytes| {
-            let sample = match decode(bytes) {
-                Ok(Event::Code(view)) => {
-                    match kernel.layout(view.layout) {
-                        Some(layout) => naming.symbolizer.define(&view, layout),
-                        None => *undecodable += 1,
+                    let now = Instant::now();
+                    if now >= around {
+                        around = now + LOOK_AROUND_EVERY;
+                        self.look_around()?;
                     }
-                    None
+                    if now >= sweep {
+                        sweep = now + SWEEP_EVERY;
+                        self.tracker.sweep(&mut self.kernel);
+                    }
                 }
-                Ok(Event::Sample(view)) => assembly.add(&view),
-                Ok(Event::Native(view)) => assembly.add_native(&view),
-                Ok(Event::Kernel(view)) => {
-                    assembly.add_kernel(&view);
-                    None
-                }
-                Ok(Event::Process(_)) => {
-                    *undecodable += 1;
-                    None
-                }
-                Err(error) => {
-                    log::debug!("sample ring: {error}");
-                    *undecodable += 1;
-                    None
-                }
-            };
-            if let Some(sample) = sample {
-                if self.settings.gil_only && !sample.holds_gil() {
-                    return;
-                }
-                // A child's first sample may be read before its fork: the event is in the other ring by then.
-                if tracker.get(sample.process).is_none()
-                    && let Err(error) = drain_events(events, tracker, kernel, undecodable)
-                        .and_then(|()| follow(naming, tracker, kernel))
-                {
-                    failure.get_or_insert(error);
-                }
-                let supplied = naming
-                    .native()
-                    .map_or(Ok(()), |native| native.supply(kernel, sample));
-                let added = naming.add(sample, tracker);
-                if let Err(error) = supplied.map_err(RecordError::from).and(added) {
-                    failure.get_or_insert(error);
-                }
-            }
-        });
-        if let Err(error) = self.naming.end_drain(&self.tracker) {
-            failure.get_or_insert(error);
-        }
-        for key in self.tracker.take_ended() {
-            self.naming.forget(key);
-        }
-        self.naming.symbolizer.collect();
-        failure.map_or(Ok(()), Err)
-    }
-
-    fn drain_events(&mut self) -> Result<(), RecordError> {
-        drain_events(
-            &mut self.rings.events,
-            &mut self.tracker,
-            &mut self.kernel,
-            &mut self.undecodable,
-        )?;
-        self.follow()
-    }
-
-    /// Waits for symbols that are still being read; Ctrl-C goes without them.
-    async fn wait_for_names(&mut self, on_progress: &mut impl FnMut(Progress)) -> Result<(), RecordError> {
-        let io = |what| move |source| RecordError::Io { what, source };
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(io("SIGINT"))?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(io("SIGTERM"))?;
-        let mut look = every(NAMES_EVERY);
-        let end = Instant::now() + NAMES_AT_MOST;
-        loop {
-            let addresses = self.naming.collect_names();
-            if addresses == 0 || Instant::now() >= end {
-                return Ok(());
-            }
-            on_progress(Progress::Naming { addresses });
-            tokio::select! {
-                _ = interrupt.recv() => return Ok(()),
-                _ = terminate.recv() => return Ok(()),
-                _ = look.tick() => {}
+                () = ready_if(has_more) => has_more = self.drain(),
             }
         }
     }
 
-    /// Native frames of processes that have just come.
-    fn follow(&mut self) -> Result<(), RecordError> {
-        follow(&mut self.naming, &mut self.tracker, &mut self.kernel)
-    }
-
-    fn pump(&mut self) -> Result<(), RecordError> {
-        if let Some(native) = self.naming.native() {
-            native.pump(&mut self.kernel)?;
+    /// What may have changed without an event.
+    fn look_around(&mut self) -> Result<(), SessionError> {
+        self.tracker.follow_users(&mut self.kernel);
+        if let Some(tables) = &mut self.tables {
+            tables.follow_hotplug();
+        }
+        for sampling in &mut self.sampling {
+            sampling.follow_hotplug(&mut self.kernel);
+            if sampling.events().cpus() == 0
+                && let Some(error) = sampling.events_mut().take_refusal()
+            {
+                return Err(SessionError::NoCpu(error));
+            }
         }
         Ok(())
     }
-}
 
-fn follow(naming: &mut Naming, tracker: &mut Tracker, kernel: &mut Kernel) -> Result<(), RecordError> {
-    match naming.native() {
-        Some(native) => native.follow(kernel, tracker)?,
-        None => drop(tracker.take_arrived()),
+    /// Reads what waits; `true` when there is more.
+    fn drain(&mut self) -> bool {
+        let has_more = self.with_meets(|intake, meets| intake.drain(meets));
+        self.settle_drain(false);
+        has_more
     }
-    Ok(())
+
+    /// Reads everything: the kernel half writes no more samples.
+    fn drain_to_the_end(&mut self) {
+        while self.with_meets(|intake, meets| intake.drain(meets)) {
+            self.settle_drain(false);
+        }
+        self.with_meets(|intake, meets| intake.finish(meets));
+        self.settle_drain(true);
+    }
+
+    /// What follows each reading of the rings.
+    fn settle_drain(&mut self, is_last: bool) {
+        if let Some(threads) = &mut self.threads {
+            let (tracker, pipeline) = (&self.tracker, &mut self.pipeline);
+            let interpreter = |process| Some(&*tracker.get(process)?.interpreter);
+            threads.look(is_last, interpreter, |process, tid, name| {
+                pipeline.name_thread(process, tid, name);
+            });
+        }
+        self.answers.answer(&mut self.pipeline, &self.kernel, is_last);
+        self.pipeline.end_drain();
+        for process in self.tracker.take_ended() {
+            self.pipeline.forget(process);
+            if let Some(tables) = &mut self.tables {
+                tables.leave(process);
+            }
+            if let Some(threads) = &mut self.threads {
+                threads.forget(process);
+            }
+        }
+    }
+
+    /// Reads process events, and looks at whoever has just come.
+    fn follow(&mut self) {
+        self.with_meets(|intake, meets| intake.drain_events(meets));
+    }
+
+    fn pump(&mut self) {
+        if let Some(tables) = &mut self.tables {
+            tables.pump(&mut self.kernel);
+        }
+    }
+
+    fn with_meets<T>(&mut self, work: impl FnOnce(&mut Intake, &mut Meets<'_>) -> T) -> T {
+        let mut meets = Meets {
+            kernel: &mut self.kernel,
+            tracker: &mut self.tracker,
+            tables: &mut self.tables,
+            threads: &mut self.threads,
+            pipeline: &mut self.pipeline,
+        };
+        work(&mut self.intake, &mut meets)
+    }
+
+    /// Ends an interval. It is given out once it has all its names.
+    fn cut(&mut self) {
+        self.drain();
+        let timeline = timeline(self.settings.timeline).unwrap_or_else(|error| {
+            log::warn!("no order of time for the next part: temporary file: {error}");
+            None
+        });
+        self.pipeline.cut(monotonic_ns(), timeline);
+        self.parts
+            .give_up
+            .get_or_insert(Instant::now() + PART_WAITS_AT_MOST);
+    }
+
+    fn give_out_parts(&mut self, listener: &mut impl Listener) {
+        while let Some(give_up) = self.parts.give_up {
+            let is_forced = Instant::now() >= give_up;
+            let Some(part) = self.pipeline.take_finished(is_forced) else {
+                return;
+            };
+            self.parts.give_up = self
+                .pipeline
+                .has_ended_intervals()
+                .then(|| Instant::now() + PART_WAITS_AT_MOST);
+            let part = self.described(part);
+            listener.part(part);
+        }
+    }
+
+    /// Fills in what the pipeline does not know.
+    fn described(&mut self, mut recording: Recording) -> Recording {
+        let started = self.parts.started.unwrap_or(SystemTime::UNIX_EPOCH);
+        self.parts.started = Some(started + recording.duration);
+        recording.started = started;
+        recording.title.clone_from(&self.settings.title);
+        recording.rate_hz = self.settings.rate_hz;
+        recording
+    }
+
+    /// Waits for symbols that are still being read; Ctrl-C goes without them.
+    async fn wait_for_names(&mut self, signals: &mut Signals, listener: &mut impl Listener) {
+        let end = Instant::now() + NAMES_AT_MOST;
+        loop {
+            self.pipeline.end_drain();
+            let addresses = self.pipeline.names_outstanding();
+            if addresses == 0 || Instant::now() >= end {
+                return;
+            }
+            listener.progress(Progress::Naming { addresses });
+            tokio::select! {
+                () = signals.stop() => return,
+                () = tokio::time::sleep(NAMES_EVERY) => {}
+            }
+        }
+    }
+
+    /// Settles what is open, and gives out all intervals but the last.
+    fn finish(&mut self, duration: Duration, listener: &mut impl Listener) -> Recording {
+        self.pipeline.settle();
+        let is_whole = !self.pipeline.was_cut();
+        self.pipeline.cut(monotonic_ns(), None);
+        let mut last = None;
+        while let Some(recording) = self.pipeline.take_finished(true) {
+            if let Some(part) = last.replace(self.described(recording)) {
+                listener.part(part);
+            }
+        }
+        let Some(mut last) = last else {
+            unreachable!("a cut leaves an interval that has ended")
+        };
+        if is_whole {
+            last.duration = duration;
+        }
+        last
+    }
 }
 
-/// Waits for a notification, or for ever.
+/// Signals that the event loop answers to.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+    part: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, SessionError> {
+        let listen = |kind| signal(kind).map_err(SessionError::io("signals"));
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hang_up: listen(SignalKind::hangup())?,
+            part: listen(SignalKind::user_defined1())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            Some(()) = self.interrupt.recv() => Asked::Stop,
+            Some(()) = self.terminate.recv() => Asked::Stop,
+            Some(()) = self.hang_up.recv() => Asked::Stop,
+            Some(()) = self.part.recv() => Asked::Part,
+            else => pending().await,
+        }
+    }
+
+    /// Waits for one that ends the recording.
+    async fn stop(&mut self) {
+        while self.next().await == Asked::Part {}
+    }
+}
+
+/// Waits for a signal that ends pyebpf: Ctrl-C, SIGTERM, SIGHUP.
+pub async fn stop_signal() {
+    match Signals::listen() {
+        Ok(mut signals) => signals.stop().await,
+        Err(_) => pending().await,
+    }
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// The end of the recording.
+    Stop,
+    /// What there is now (`SIGUSR1`).
+    Part,
+}
+
+/// A file for the order of samples, where that is kept.
+fn timeline(is_wanted: bool) -> std::io::Result<Option<Timeline>> {
+    is_wanted.then(Timeline::new).transpose()
+}
+
+fn start_native(
+    native: Option<NativeFrames>,
+) -> Result<(Option<NativeTables>, Option<NativeNames>), SessionError> {
+    let Some(shown) = native else {
+        return Ok((None, None));
+    };
+    let names = NativeNames::start(shown == NativeFrames::All);
+    let names = names.map_err(SessionError::io("a thread for symbols"))?;
+    let tables = match shown {
+        NativeFrames::Kernel => None,
+        NativeFrames::Relevant | NativeFrames::All => Some(NativeTables::start()?),
+    };
+    Ok((tables, Some(names)))
+}
+
+/// Waits for a notification, without end where nobody notifies.
 async fn notified(by: Option<&tokio::sync::Notify>) {
     match by {
         Some(notify) => notify.notified().await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
 
-fn drain_events(
-    events: &mut Ring,
-    tracker: &mut Tracker,
-    kernel: &mut Kernel,
-    undecodable: &mut u64,
-) -> Result<(), RecordError> {
-    let mut failure = None;
-    events.drain(|bytes| match decode(bytes) {
-        Ok(Event::Process(view)) => {
-            if let Err(error) = tracker.observe(kernel, &view) {
-                failure.get_or_insert(error);
-            }
-        }
-        Ok(_) => *undecodable += 1,
-        Err(error) => {
-            log::debug!("event ring: {error}");
-            *undecodable += 1;
-        }
-    });
-    failure.map_or(Ok(()), |error| Err(error.into()))
-}
-
-fn every(period: Duration) -> Interval {
-    let mut interval = interval(period);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    interval
-}
-
-/// Waits until `when`, or for ever.
+/// Waits until `when`, without end where there is no such time.
 async fn until(when: Option<Instant>) {
     match when {
         Some(when) => tokio::time::sleep_until(when.into()).await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
 
-/// Room for one second of samples: user space may be kept from running that long.
+/// Returns at once or not at all.
+async fn ready_if(is_ready: bool) {
+    if !is_ready {
+        pending::<()>().await;
+    }
+}
+
+/// Room for two seconds of samples.
 fn ring_bytes(rate_hz: u32, with_native: bool) -> u32 {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
     let bytes = BYTES_PER_SAMPLE + u64::from(with_native) * NATIVE_BYTES_PER_SAMPLE;
-    let wanted = u64::from(rate_hz) * cpus * bytes;
+    let wanted = u64::from(rate_hz) * cpus * bytes * RING_SECONDS;
     let (least, most) = RING_BYTES;
     let wanted = u32::try_from(wanted).unwrap_or(most).clamp(least, most);
     wanted.checked_next_power_of_two().unwrap_or(most)

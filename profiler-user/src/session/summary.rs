@@ -2,59 +2,82 @@
 
 use std::time::Duration;
 
+use profiler_common::contract::losses::Loss;
 use profiler_common::contract::reasons::{Outcome, StackStatus};
+use profiler_common::contract::sources::{Source, Unit};
 
+use super::Session;
 use crate::kernel::Kernel;
 use crate::native::symbol::NativeUnresolved;
 use crate::native::unwind::Statistics;
-use crate::pipeline::native::NativeCounts;
-use crate::pipeline::symbolizer::{Symbolizer, UnnamedFrames};
+use crate::pipeline::{NativeCounts, UnnamedFrames};
+use crate::priority::Priority;
 use crate::processes::tracker::RefusedProcess;
-use crate::profile::aggregate::Aggregator;
-use crate::wire::assembly::Assembly;
+use crate::profile::aggregate::Overflow;
+use crate::sources::Sampling;
 
-/// See the module.
+/// What a recording delivered, lost and cost.
 #[derive(Clone, Debug)]
 pub struct Summary {
     /// Whole samples that arrived.
     pub samples: u64,
     /// Those samples by how complete their stack is.
     pub by_status: Vec<(StackStatus, u64)>,
-    /// Interrupts taken.
-    pub interrupts: u64,
-    /// Interrupts by outcome.
-    pub outcomes: Vec<(Outcome, u64)>,
-    /// Code definitions, process events, forked children and native frames lost.
-    pub losses: [u64; 4],
+    /// The accounts of each source.
+    pub sources: Vec<SourceSummary>,
+    /// Records other than samples that were lost.
+    pub losses: Vec<(Loss, u64)>,
     /// Records that could not be decoded.
     pub undecodable: u64,
     /// Frames without a name.
     pub unnamed: UnnamedFrames,
-    /// Samples whose stack was left out to bound memory.
-    pub too_many_stacks: u64,
-    /// Sampled CPUs.
-    pub cpus: usize,
+    /// Samples that are counted, but not under their own name.
+    pub overflow: Overflow,
     /// Time during which samples were taken.
     pub duration: Duration,
     /// Time that all CPUs together were busy meanwhile.
     pub busy: Duration,
     /// CPU time of pyebpf itself during that time.
     pub own_cpu: Duration,
+    /// Whether the event loop went before other work.
+    pub priority: Priority,
     /// Interpreters that were not profiled.
     pub refusals: Vec<RefusedProcess>,
     /// Native frames, where they were recorded.
     pub native: Option<NativeSummary>,
 }
 
+/// The accounts of one source. Each interrupt ends in exactly one outcome.
+#[derive(Clone, Debug)]
+pub struct SourceSummary {
+    /// Which one.
+    pub source: Source,
+    /// Interrupts taken.
+    pub interrupts: u64,
+    /// Interrupts by outcome.
+    pub outcomes: Vec<(Outcome, u64)>,
+    /// What they stand for, in the unit of the source, by outcome.
+    pub weights: Vec<(Outcome, u64)>,
+    /// Time of all CPUs that no period explains and nobody is charged with: the machine slept, or a CPU was taken away.
+    /// Nanoseconds; 0 for sources that count.
+    pub gap_ns: u64,
+    /// Interrupts that the kernel skipped, because another program was running on the CPU; known for sources that count.
+    pub skipped: u64,
+    /// CPUs sampled at the end.
+    pub cpus: usize,
+    /// CPUs that took no event, and why.
+    pub refused_cpus: Vec<(u32, String)>,
+}
+
 /// What became of native frames.
 #[derive(Clone, Debug)]
 pub struct NativeSummary {
-    /// Only the kernel's frames were asked for.
-    pub is_kernel_only: bool,
     /// How the stacks fared.
     pub counts: NativeCounts,
-    /// The unwind tables.
-    pub tables: Statistics,
+    /// The unwind tables; `None` where only the kernel's frames were asked for.
+    pub tables: Option<Statistics>,
+    /// Tables and lists of mappings that the kernel half had no room for.
+    pub refused_writes: u64,
     /// Different addresses without a name, by reason.
     pub unnamed: Vec<(NativeUnresolved, u64)>,
 }
@@ -62,86 +85,146 @@ pub struct NativeSummary {
 /// Busy time from which a rate can be told, ten steps of `/proc/stat`.
 const MEASURABLE: Duration = Duration::from_millis(100);
 
-impl Summary {
-    pub(crate) fn collect(
-        kernel: &Kernel,
-        assembly: &Assembly,
-        aggregator: &Aggregator,
-        symbolizer: &Symbolizer,
-    ) -> Self {
-        Self {
+/// What only the events themselves know, taken before they are closed.
+pub(super) struct Sampled(Vec<(Source, Events)>);
+
+struct Events {
+    /// Interrupts that were due, for sources that count.
+    due: Option<u64>,
+    cpus: usize,
+    refused: Vec<(u32, String)>,
+}
+
+impl Sampled {
+    pub(super) fn of(sampling: &[Box<dyn Sampling>]) -> Self {
+        let of = |sampling: &dyn Sampling| {
+            let events = sampling.events();
+            let refused = events.refused().map(|(cpu, error)| (cpu, error.to_string()));
+            let events = Events {
+                due: sampling
+                    .period()
+                    .map(|period| events.count().checked_div(period).unwrap_or(0)),
+                cpus: events.cpus(),
+                refused: refused.collect(),
+            };
+            (sampling.source(), events)
+        };
+        Self(sampling.iter().map(|sampling| of(&**sampling)).collect())
+    }
+}
+
+impl Session {
+    pub(super) fn summary(&self, sampled: Sampled) -> Summary {
+        let assembly = &self.intake.assembly;
+        let sources = sampled.0.into_iter();
+        Summary {
             samples: assembly.samples(),
             by_status: assembly.by_status(),
-            interrupts: kernel.interrupts(),
-            outcomes: kernel.outcomes(),
-            losses: kernel.losses(),
-            undecodable: 0,
-            unnamed: symbolizer.unnamed(),
-            too_many_stacks: aggregator.overflowed(),
-            cpus: 0,
+            sources: sources
+                .map(|(source, events)| accounts(&self.kernel, source, events))
+                .collect(),
+            losses: self.kernel.losses(),
+            undecodable: self.intake.undecodable,
+            unnamed: self.pipeline.unnamed().clone(),
+            overflow: self.pipeline.overflow(),
             duration: Duration::ZERO,
             busy: Duration::ZERO,
             own_cpu: Duration::ZERO,
-            refusals: Vec::new(),
-            native: None,
+            priority: Priority::Ordinary,
+            refusals: self.tracker.refusals().cloned().collect(),
+            native: self.pipeline.native_counts().map(|counts| NativeSummary {
+                counts: counts.clone(),
+                tables: self.tables.as_ref().map(|tables| tables.statistics()),
+                refused_writes: self.tables.as_ref().map_or(0, |tables| tables.refused_writes),
+                unnamed: self.pipeline.unnamed_addresses().collect(),
+            }),
         }
+    }
+}
+
+fn accounts(kernel: &Kernel, source: Source, events: Events) -> SourceSummary {
+    let interrupts = kernel.interrupts(source);
+    SourceSummary {
+        source,
+        interrupts,
+        outcomes: kernel.outcomes(source),
+        weights: kernel.weights(source),
+        gap_ns: kernel.gaps_ns(source),
+        skipped: events.due.map_or(0, |due| due.saturating_sub(interrupts)),
+        cpus: events.cpus,
+        refused_cpus: events.refused,
+    }
+}
+
+impl SourceSummary {
+    /// Interrupts that ended so.
+    #[must_use]
+    pub fn of(&self, outcome: Outcome) -> u64 {
+        count(&self.outcomes, |of| of == outcome)
     }
 
     /// Interrupts that would have been samples but were lost.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.outcomes
-            .iter()
-            .filter(|(outcome, _)| {
-                !matches!(outcome, Outcome::Delivered | Outcome::Idle | Outcome::NotProfiled)
-            })
-            .map(|(_, count)| count)
-            .sum()
+        count(&self.outcomes, |outcome| {
+            !matches!(outcome, Outcome::Delivered | Outcome::Idle | Outcome::NotProfiled)
+        })
+    }
+}
+
+impl Summary {
+    /// Samples of all sources that were lost.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.sources.iter().map(SourceSummary::dropped).sum()
     }
 
     /// Whether every interrupt ended in exactly one outcome, and every delivered sample arrived.
     #[must_use]
     pub fn adds_up(&self) -> bool {
-        let outcomes: u64 = self.outcomes.iter().map(|(_, count)| count).sum();
+        let all = |source: &SourceSummary| count(&source.outcomes, |_| true) == source.interrupts;
         let delivered: u64 = self
-            .outcomes
+            .sources
             .iter()
-            .filter(|(outcome, _)| *outcome == Outcome::Delivered)
-            .map(|(_, count)| count)
+            .map(|source| source.of(Outcome::Delivered))
             .sum();
-        outcomes == self.interrupts && delivered == self.samples
+        self.sources.iter().all(all) && delivered == self.samples
     }
 
     /// Samples whose stack is cut off or unreadable.
     #[must_use]
     pub fn errors(&self) -> u64 {
-        self.by_status
-            .iter()
-            .filter(|(status, _)| {
-                matches!(
-                    status,
-                    StackStatus::FrameFault
-                        | StackStatus::Truncated
-                        | StackStatus::StateFault
-                        | StackStatus::ForeignThreadState
-                        | StackStatus::TooManyThreads
-                )
-            })
-            .map(|(_, count)| count)
-            .sum()
+        count(&self.by_status, |status| {
+            matches!(
+                status,
+                StackStatus::FrameFault
+                    | StackStatus::Truncated
+                    | StackStatus::StateFault
+                    | StackStatus::ForeignThreadState
+                    | StackStatus::TooManyThreads
+            )
+        })
     }
 
-    /// Interrupts per second on a CPU that is busy; idle CPUs take fewer. `None` when the CPUs were idle nearly all the
-    /// time: the kernel counts busy time in steps of 10 ms.
+    /// CPUs sampled.
+    #[must_use]
+    pub fn cpus(&self) -> usize {
+        self.sources.iter().map(|source| source.cpus).max().unwrap_or(0)
+    }
+
+    /// Samples of CPU time per second on a CPU that is busy; idle CPUs take fewer. `None` where CPU time was not sampled, or
+    /// when the CPUs were idle nearly all the time: the kernel counts busy time in steps of 10 ms.
     #[must_use]
     pub fn achieved_rate_hz(&self) -> Option<f64> {
-        let idle: u64 = self
-            .outcomes
-            .iter()
-            .filter(|(outcome, _)| *outcome == Outcome::Idle)
-            .map(|(_, count)| count)
-            .sum();
-        (self.busy >= MEASURABLE)
-            .then(|| self.interrupts.saturating_sub(idle) as f64 / self.busy.as_secs_f64())
+        let of_time = |source: &&SourceSummary| source.source.unit() == Unit::Nanoseconds;
+        let source = self.sources.iter().find(of_time)?;
+        let busy = source.interrupts.saturating_sub(source.of(Outcome::Idle));
+        (self.busy >= MEASURABLE).then(|| busy as f64 / self.busy.as_secs_f64())
     }
+}
+
+/// The sum of the rows that are wanted.
+fn count<T: Copy>(rows: &[(T, u64)], wanted: impl Fn(T) -> bool) -> u64 {
+    let wanted = rows.iter().filter(|(row, _)| wanted(*row));
+    wanted.map(|(_, count)| count).sum()
 }

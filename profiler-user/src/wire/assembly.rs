@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use profiler_common::contract::reasons::{GilState, NativeStatus, StackStatus};
 use profiler_common::contract::records::{NativeFrame, RawFrame};
+use profiler_common::contract::sources::Source;
 
 use crate::ids::ProcessKey;
 use crate::wire::decode::{KernelView, NativeView, SampleView};
@@ -13,6 +14,12 @@ use crate::wire::decode::{KernelView, NativeView, SampleView};
 pub struct Sample {
     /// Whose.
     pub process: ProcessKey,
+    /// What took it.
+    pub source: Source,
+    /// What it stands for, in the unit of its source.
+    pub weight: u64,
+    /// Where it was taken.
+    pub cpu: u32,
     /// Thread id.
     pub tid: u32,
     /// Address of its `PyThreadState`, 0 when it has none.
@@ -35,8 +42,6 @@ pub struct Sample {
     pub ends_invocation: Vec<bool>,
     /// Native and kernel frames, where they are taken.
     pub native: NativeStack,
-    next_block: u8,
-    progress: Progress,
 }
 
 /// The native and kernel frames of a sample.
@@ -53,6 +58,14 @@ pub struct NativeStack {
 }
 
 impl NativeStack {
+    /// The address to look a frame up by: of a caller one within its call, not the one after it. 0 where there is none.
+    #[must_use]
+    pub fn address(&self, index: usize) -> u64 {
+        let is_instruction = self.interrupted.get(index).copied().unwrap_or(false);
+        let pc = self.frames.get(index).map_or(0, |frame| frame.pc);
+        pc.wrapping_sub(u64::from(!is_instruction))
+    }
+
     fn clear(&mut self) {
         self.status = None;
         self.frames.clear();
@@ -62,9 +75,10 @@ impl NativeStack {
 }
 
 /// What a sample still waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Progress {
     /// Nothing: it was handed out, or was never begun, or cannot be completed.
+    #[default]
     Nothing,
     /// Python frames.
     Python,
@@ -80,10 +94,19 @@ impl Sample {
     }
 }
 
+/// A sample that is being put together.
+#[derive(Debug, Default)]
+struct Partial {
+    sample: Sample,
+    /// Index of the block that comes next.
+    next_block: u8,
+    progress: Progress,
+}
+
 /// Blocks of samples that are not finished, by CPU, and counts.
 #[derive(Debug, Default)]
-pub(crate) struct Assembly {
-    partial: HashMap<u32, Sample>,
+pub struct Assembly {
+    partial: HashMap<u32, Partial>,
     /// A sample that was given up, while the next one is already being put together.
     overtaken: Option<Sample>,
     samples: u64,
@@ -93,23 +116,25 @@ pub(crate) struct Assembly {
 impl Assembly {
     /// Adds a block of Python frames; the sample that this completes, if any: the one it belongs to, or the one before on
     /// the same CPU, whose native frames were lost.
-    pub(crate) fn add(&mut self, view: &SampleView<'_>) -> Option<&Sample> {
-        let sample = self.partial.entry(view.cpu).or_insert_with(empty);
+    pub fn add(&mut self, view: &SampleView<'_>) -> Option<&Sample> {
+        let partial = self.partial.entry(view.cpu).or_default();
         let mut overtaken = None;
         if view.index == 0 {
-            if sample.progress == Progress::Native {
-                sample.native.status = Some(NativeStatus::Lost);
-                overtaken = Some(sample.clone());
+            if partial.progress == Progress::Native {
+                partial.sample.native.status = Some(NativeStatus::Lost);
+                overtaken = Some(partial.sample.clone());
             }
-            sample.restart(view);
-        } else if sample.progress != Progress::Python
-            || view.index != sample.next_block
-            || sample.time_ns != view.time_ns
+            partial.sample.restart(view);
+            partial.progress = Progress::Python;
+        } else if partial.progress != Progress::Python
+            || view.index != partial.next_block
+            || partial.sample.time_ns != view.time_ns
         {
             // An earlier block was lost to a full ring; the kernel half counted the sample as dropped.
-            sample.progress = Progress::Nothing;
+            partial.progress = Progress::Nothing;
             return None;
         }
+        let sample = &mut partial.sample;
         if view.restarts {
             sample.frames.clear();
             sample.ends_invocation.clear();
@@ -117,11 +142,11 @@ impl Assembly {
         sample.frames.extend(view.frames.clone());
         let bits = (0..view.frames.len()).map(|index| view.entries >> index & 1 == 1);
         sample.ends_invocation.extend(bits);
-        sample.next_block = view.index.saturating_add(1);
+        partial.next_block = view.index.saturating_add(1);
         if let Some(status) = view.status {
             sample.status = status;
-            sample.next_block = 0;
-            sample.progress = if view.native_follows {
+            partial.next_block = 0;
+            partial.progress = if view.native_follows {
                 Progress::Native
             } else {
                 Progress::Nothing
@@ -135,59 +160,63 @@ impl Assembly {
             self.overtaken = overtaken;
             return self.overtaken.as_ref();
         }
-        (view.status.is_some() && !view.native_follows).then_some(&*sample)
+        (view.status.is_some() && !view.native_follows).then_some(&partial.sample)
     }
 
     /// Adds a block of native frames; the sample when this was its last one.
-    pub(crate) fn add_native(&mut self, view: &NativeView<'_>) -> Option<&Sample> {
-        let sample = self.awaiting(view.cpu, view.time_ns)?;
-        if view.index != sample.next_block {
-            sample.native.status = Some(NativeStatus::Lost);
-            sample.progress = Progress::Nothing;
-            return Some(sample);
+    pub fn add_native(&mut self, view: &NativeView<'_>) -> Option<&Sample> {
+        let partial = self.awaiting(view.cpu, view.time_ns)?;
+        let native = &mut partial.sample.native;
+        if view.index != partial.next_block {
+            native.status = Some(NativeStatus::Lost);
+            partial.progress = Progress::Nothing;
+            return Some(&partial.sample);
         }
-        let before = sample.native.frames.len();
-        sample.native.frames.extend(view.frames.clone());
-        let added = sample.native.frames.len() - before;
+        let before = native.frames.len();
+        native.frames.extend(view.frames.clone());
+        let added = native.frames.len() - before;
         let bits = (0..added).map(|index| view.interrupted >> index & 1 == 1);
-        sample.native.interrupted.extend(bits);
-        sample.next_block = view.index.saturating_add(1);
-        sample.native.status = Some(view.status?);
-        sample.progress = Progress::Nothing;
-        Some(sample)
+        native.interrupted.extend(bits);
+        partial.next_block = view.index.saturating_add(1);
+        native.status = Some(view.status?);
+        partial.progress = Progress::Nothing;
+        Some(&partial.sample)
     }
 
     /// Adds kernel frames.
-    pub(crate) fn add_kernel(&mut self, view: &KernelView<'_>) {
-        if let Some(sample) = self.awaiting(view.cpu, view.time_ns) {
-            sample.native.kernel.extend(view.addresses());
+    pub fn add_kernel(&mut self, view: &KernelView<'_>) {
+        if let Some(partial) = self.awaiting(view.cpu, view.time_ns) {
+            partial.sample.native.kernel.extend(view.addresses());
         }
     }
 
-    fn awaiting(&mut self, cpu: u32, time_ns: u64) -> Option<&mut Sample> {
-        let sample = self.partial.get_mut(&cpu)?;
-        (sample.progress == Progress::Native && sample.time_ns == time_ns).then_some(sample)
+    fn awaiting(&mut self, cpu: u32, time_ns: u64) -> Option<&mut Partial> {
+        let partial = self.partial.get_mut(&cpu)?;
+        (partial.progress == Progress::Native && partial.sample.time_ns == time_ns).then_some(partial)
     }
 
     /// Samples whose native frames never came; to be called when nothing comes any more.
-    pub(crate) fn finish(&mut self) -> impl Iterator<Item = Sample> {
+    pub fn finish(&mut self) -> impl Iterator<Item = Sample> + use<> {
         let partial = std::mem::take(&mut self.partial);
         let unfinished = partial
             .into_values()
-            .filter(|sample| sample.progress == Progress::Native);
-        unfinished.map(|mut sample| {
+            .filter(|partial| partial.progress == Progress::Native);
+        unfinished.map(|partial| {
+            let mut sample = partial.sample;
             sample.native.status = Some(NativeStatus::Lost);
             sample
         })
     }
 
     /// Whole samples so far.
-    pub(crate) fn samples(&self) -> u64 {
+    #[must_use]
+    pub fn samples(&self) -> u64 {
         self.samples
     }
 
     /// Whole samples by how complete they are.
-    pub(crate) fn by_status(&self) -> Vec<(StackStatus, u64)> {
+    #[must_use]
+    pub fn by_status(&self) -> Vec<(StackStatus, u64)> {
         StackStatus::ALL.iter().copied().zip(self.by_status).collect()
     }
 }
@@ -198,6 +227,9 @@ impl Sample {
             tgid: view.tgid,
             incarnation: view.incarnation,
         };
+        self.source = view.source;
+        self.weight = view.weight;
+        self.cpu = view.cpu;
         self.tid = view.tid;
         self.thread_state = view.thread_state;
         self.time_ns = view.time_ns;
@@ -211,29 +243,29 @@ impl Sample {
         self.frames.clear();
         self.ends_invocation.clear();
         self.native.clear();
-        self.progress = Progress::Python;
     }
 }
 
-fn empty() -> Sample {
-    Sample {
-        process: ProcessKey {
-            tgid: 0,
-            incarnation: 0,
-        },
-        tid: 0,
-        thread_state: 0,
-        time_ns: 0,
-        status: StackStatus::Complete,
-        gil: GilState::Unknown,
-        collecting: false,
-        compiled: false,
-        comm: [0; 16],
-        frames: Vec::new(),
-        ends_invocation: Vec::new(),
-        native: NativeStack::default(),
-        next_block: 0,
-        progress: Progress::Nothing,
+impl Default for Sample {
+    /// A complete stack without frames.
+    fn default() -> Self {
+        Self {
+            process: ProcessKey::default(),
+            source: Source::OnCpu,
+            weight: 0,
+            cpu: 0,
+            tid: 0,
+            thread_state: 0,
+            time_ns: 0,
+            status: StackStatus::Complete,
+            gil: GilState::Unknown,
+            collecting: false,
+            compiled: false,
+            comm: [0; 16],
+            frames: Vec::new(),
+            ends_invocation: Vec::new(),
+            native: NativeStack::default(),
+        }
     }
 }
 

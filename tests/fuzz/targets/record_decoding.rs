@@ -119,7 +119,7 @@ fuzz_target!(|input: Input<'_>| {
                     incarnation: view.incarnation,
                 };
                 for frame in view.frames {
-                    let _ = store.resolve(process, frame);
+                    let _ = store.resolve_id(process, frame).map(|id| store.describe(id));
                 }
             }
             Ok(Event::Native(view)) => assert!(view.frames.count() <= bytes.len() / 16),
@@ -152,7 +152,7 @@ fn define(store: &mut Store, view: &CodeView<'_>, layout: &Layout) {
             instr_offset,
             check: view.check,
         };
-        if let Ok(frame) = store.resolve(process, frame) {
+        if let Some(frame) = store.resolve_id(process, frame).ok().and_then(|id| store.describe(id)) {
             assert!(frame.line.is_none_or(|line| line > 0));
         }
     }

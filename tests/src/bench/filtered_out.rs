@@ -36,7 +36,7 @@ pub(super) fn run(window: Duration) -> anyhow::Result<()> {
 
     let _stats = BpfStats::enable();
     let mut pairs = Vec::new();
-    let sampler = kernel.start_sampling(RATE_HZ)?;
+    let sampler = pyebpf::sources::start_cpu(&mut kernel, RATE_HZ)?;
     for _ in 0..PAIRS {
         let measure = |busy: &Busy| {
             busy.signal(Signal::CONT)?;
@@ -49,7 +49,7 @@ pub(super) fn run(window: Duration) -> anyhow::Result<()> {
             anyhow::Ok(cost)
         };
         pairs.push((measure(&foreign)?, measure(&excluded)?));
-        rings.samples.drain(|_| ());
+        rings.samples.drain(usize::MAX, |_| ());
     }
     drop(sampler);
     let of = |value: fn(&(f64, f64)) -> f64| median(&mut pairs.iter().map(value).collect::<Vec<_>>());
@@ -80,7 +80,7 @@ fn enter(kernel: &mut Kernel, excluded: &Busy, foreign: &Busy) -> anyhow::Result
         pids: excluded.pids().chain(foreign.pids()).collect(),
         follow_children: false,
     };
-    Tracker::new(target, filter).scan(kernel)?;
+    Tracker::new(target, filter).scan(kernel);
     let has = |pid: u32, flag: u32| kernel.process(pid).is_some_and(|entry| entry.flags & flag != 0);
     ensure!(
         excluded.pids().all(|pid| has(pid, PROCESS_EXCLUDED)),

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use profiler_common::contract::benchmark::{BUCKET_NS, Timed};
-use pyebpf::kernel::{Kernel, Native, Options};
+use profiler_common::contract::sources::Source;
+use pyebpf::kernel::{Kernel, Native, Options, SampledSource};
 use pyebpf::processes::filter::Filter;
 use pyebpf::processes::tracker::{Target, Tracker};
 
@@ -20,8 +21,15 @@ const ROUNDS: usize = 5;
 
 /// One row per program.
 pub(super) fn verified_instructions() -> anyhow::Result<()> {
-    let mut options = options(false);
+    let mut options = options(true);
     options.native = Native::User(super::native::CAPACITY);
+    let sources = Source::ALL.iter();
+    options.sources = sources
+        .map(|source| SampledSource {
+            source: *source,
+            period: 1,
+        })
+        .collect();
     let (kernel, _rings) = Kernel::load(&options)?;
     println!("| program | verified instructions | share of the limit (1 M) |\n|---|---:|---:|");
     let mut costs = kernel.program_costs();
@@ -79,21 +87,21 @@ fn measure(pid: u32, window: Duration) -> anyhow::Result<Figures> {
         },
         Filter::default(),
     );
-    tracker.scan(&mut kernel)?;
+    tracker.scan(&mut kernel);
     let _stats = BpfStats::enable();
     let mut rows: Vec<(Timed, Vec<f64>)> = Timed::ALL.iter().map(|row| (*row, Vec::new())).collect();
     let mut stats = Vec::new();
     for _ in 0..ROUNDS {
         let before = Histograms::read(&kernel);
         let run_before = BpfStats::read(&kernel);
-        let sampler = kernel.start_sampling(RATE_HZ)?;
+        let sampler = pyebpf::sources::start_cpu(&mut kernel, RATE_HZ)?;
         for _ in 0..10 {
             std::thread::sleep(window / 10);
-            rings.samples.drain(|_| ());
+            rings.samples.drain(usize::MAX, |_| ());
         }
         drop(sampler);
         stats.push(BpfStats::per_run(run_before, BpfStats::read(&kernel)));
-        let sampler = kernel.start_floor(RATE_HZ)?;
+        let sampler = pyebpf::sources::start_floor(&mut kernel, RATE_HZ)?;
         std::thread::sleep(window);
         drop(sampler);
         let after = Histograms::read(&kernel);
@@ -120,6 +128,10 @@ fn measure(pid: u32, window: Duration) -> anyhow::Result<Figures> {
 
 pub(super) fn options(measure_self: bool) -> Options {
     Options {
+        sources: vec![SampledSource {
+            source: Source::OnCpu,
+            period: 1,
+        }],
         all_processes: false,
         sample_ring_bytes: 16 << 20,
         max_processes: 1024,

@@ -149,7 +149,7 @@ fn measure(pid: u32, window: Duration) -> anyhow::Result<f64> {
         follow_children: false,
     };
     let mut tracker = Tracker::new(target, Filter::default());
-    tracker.scan(&mut kernel)?;
+    tracker.scan(&mut kernel);
     let key = tracker.current(pid).context("the program is not profiled")?;
     let mut tables = Tables::new(CAPACITY)?;
     let space = tables.enter(kernel.unwind_maps(), key, pid)?;
@@ -168,10 +168,10 @@ fn measure(pid: u32, window: Duration) -> anyhow::Result<f64> {
         std::thread::sleep(Duration::from_millis(1));
     }
     let before = Histograms::read(&kernel);
-    let sampler = kernel.start_sampling(RATE_HZ)?;
+    let sampler = pyebpf::sources::start_cpu(&mut kernel, RATE_HZ)?;
     for _ in 0..10 {
         std::thread::sleep(window / 10);
-        rings.samples.drain(|_| ());
+        rings.samples.drain(usize::MAX, |_| ());
     }
     drop(sampler);
     Histograms::read(&kernel)

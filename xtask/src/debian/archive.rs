@@ -9,7 +9,10 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 use super::mirror;
+use crate::hint::{WithHint as _, hinted};
 use crate::{command, workspace};
+
+const ANOTHER_MIRROR: &str = "another mirror may have it: set PYEBPF_DEBIAN_MIRROR to its URI";
 
 /// One suite, with its lists fetched.
 pub(crate) struct Archive {
@@ -29,6 +32,12 @@ impl Archive {
     }
 
     fn open_lists(suite: &str, name: &str, kind: &str) -> anyhow::Result<Self> {
+        if !super::has_apt() {
+            return Err(hinted(
+                format!("packages of Debian {suite} are fetched with apt, and there is no apt-get here"),
+                "run the same command on Debian or Ubuntu, or in a container of one",
+            ));
+        }
         let apt = workspace::cache_dir()?.join("apt");
         let dir = apt.join(name);
         fs::create_dir_all(dir.join("state/lists/partial"))?;
@@ -48,12 +57,14 @@ impl Archive {
             suite: suite.to_owned(),
             dir,
         };
-        command::output(archive.apt("apt-get").arg("update")).with_context(|| {
-            format!(
-                "cannot read the package lists of Debian {suite} from {}",
-                mirror.uri
-            )
-        })?;
+        command::output(archive.apt("apt-get").arg("update"))
+            .with_context(|| {
+                format!(
+                    "cannot read the package lists of Debian {suite} from {}",
+                    mirror.uri
+                )
+            })
+            .or_hint(|| ANOTHER_MIRROR)?;
         Ok(archive)
     }
 
@@ -90,7 +101,8 @@ impl Archive {
     /// `package` is `name` or `name=version`.
     pub(crate) fn download(&self, package: &str, into: &Path) -> anyhow::Result<PathBuf> {
         fs::create_dir_all(into)?;
-        command::output(self.apt("apt-get").args(["download", package]).current_dir(into))?;
+        command::output(self.apt("apt-get").args(["download", package]).current_dir(into))
+            .or_hint(|| ANOTHER_MIRROR)?;
         for entry in fs::read_dir(into)? {
             let path = entry?.path();
             if path.extension().is_some_and(|extension| extension == "deb") {
@@ -117,7 +129,8 @@ impl Archive {
             .arg(format!("Dir::Cache::archives={}", into.display()))
             .args(["--yes", "--no-install-recommends", "--download-only", "install"]);
         command::output(install.args(packages))
-            .with_context(|| format!("cannot download {} of Debian {}", packages.join(" "), self.suite))?;
+            .with_context(|| format!("cannot download {} of Debian {}", packages.join(" "), self.suite))
+            .or_hint(|| ANOTHER_MIRROR)?;
         let mut debs = files(into)?;
         debs.retain(|path| path.extension().is_some_and(|extension| extension == "deb"));
         debs.sort_by_key(|path| {
@@ -137,7 +150,8 @@ impl Archive {
         let mut source = self.apt("apt-get");
         source.args(["source", "--download-only", "--tar-only", package]);
         command::output(source.current_dir(into))
-            .with_context(|| format!("cannot download the source of {package} of Debian {}", self.suite))?;
+            .with_context(|| format!("cannot download the source of {package} of Debian {}", self.suite))
+            .or_hint(|| ANOTHER_MIRROR)?;
         let mut found = files(into)?.into_iter();
         let found = found.find(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -3,10 +3,6 @@
 //! One file for each way to obtain one. A folder of an interpreter holds `version` once it is complete, and `recipe`,
 //! what it was made from: when the row says something else, it is made again.
 
-// One reader of the file, for the tests and for this.
-#[path = "../../../tests/src/python/matrix.rs"]
-#[expect(unreachable_pub, reason = "public in the member `tests`")]
-pub(crate) mod matrix;
 mod program;
 mod root;
 mod source;
@@ -16,11 +12,15 @@ use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail};
+use test_pythons::matrix::{self, Found, From, Matrix, Places, Row};
+use test_pythons::{Selection, is_supported};
 
-use self::matrix::{Found, From, Matrix, Places, Row};
 use crate::hint::{self, hinted};
-use crate::{command, debian, workspace};
+use crate::plan::{self, Step};
+use crate::{command, debian, times, workspace};
+
+const HEADING: &str = "not here yet:";
 
 /// Obtains the Pythons of tests/pythons.toml that this machine lacks
 ///
@@ -29,7 +29,7 @@ use crate::{command, debian, workspace};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask pythons                   what CI tests
-  cargo xtask pythons --all             every one: up to 30 minutes
+  cargo xtask pythons --all             every one
   cargo xtask pythons 3.13t-built       these
   cargo xtask pythons --list            which there are, and which are here")]
 pub(crate) struct Args {
@@ -49,10 +49,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let pythons = Pythons::open()?;
-    let rows = if args.names.is_empty() {
-        pythons.of_run(args.all || args.list)
-    } else {
-        pythons.named(&args.names)?
+    let rows = match (args.names.is_empty(), args.all || args.list) {
+        (false, _) => pythons.named(&args.names)?,
+        (true, true) => pythons.selected(Selection::Every),
+        (true, false) => pythons.selected(Selection::Ci),
     };
     if args.list {
         return table::print(&pythons, &rows);
@@ -62,29 +62,56 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             pythons.forget(row)?;
         }
     }
-    let failed = pythons.obtain(&rows)?;
-    ensure!(failed.is_empty(), "not obtained: {}", failed.join(", "));
+    let missing = pythons.missing(&rows)?;
+    plan::announce("pythons", HEADING, &steps(&missing))?;
+    let failed = pythons.obtain(&missing)?;
+    if !failed.is_empty() {
+        return Err(hinted(
+            format!("not obtained: {}", failed.join(", ")),
+            format!(
+                "see the message about each of them above, then: cargo xtask pythons {}",
+                failed.join(" ")
+            ),
+        ));
+    }
     eprintln!("pythons: all {} are here", rows.len());
     Ok(())
 }
 
-/// Obtains those of CI, or all. What cannot be had is said loudly; the tests decide whether they can do without.
-pub(crate) fn ensure_for_tests(all: bool) -> anyhow::Result<()> {
+/// What a run of the tests would obtain.
+pub(crate) fn plan_for_tests(selection: Selection) -> anyhow::Result<Vec<Step>> {
     let pythons = Pythons::open()?;
-    pythons.obtain(&pythons.of_run(all))?;
+    let missing = pythons.missing(&pythons.to_obtain(selection)?)?;
+    Ok(steps(&missing))
+}
+
+/// Obtains what was announced. What cannot be had is said loudly; the tests decide whether they can do without.
+pub(crate) fn obtain_for_tests(selection: Selection) -> anyhow::Result<()> {
+    let pythons = Pythons::open()?;
+    let missing = pythons.missing(&pythons.to_obtain(selection)?)?;
+    pythons.obtain(&missing)?;
     Ok(())
+}
+
+/// Announces and obtains what a run of the tests needs.
+pub(crate) fn ensure_for_tests(selection: Selection) -> anyhow::Result<()> {
+    plan::announce("pythons", HEADING, &plan_for_tests(selection)?)?;
+    obtain_for_tests(selection)
 }
 
 /// Obtains these rows, in the same way.
 pub(crate) fn ensure_named(names: &[String]) -> anyhow::Result<()> {
     let pythons = Pythons::open()?;
-    pythons.obtain(&pythons.named(names)?)?;
+    let missing = pythons.missing(&pythons.named(names)?)?;
+    plan::announce("pythons", HEADING, &steps(&missing))?;
+    pythons.obtain(&missing)?;
     Ok(())
 }
 
-/// Tells the tests where interpreters are: as root, the user's home is no longer the place to look.
-pub(crate) fn tell(tests: &mut Command) -> anyhow::Result<()> {
+/// Tells the tests which interpreters they have, and where: as root, the user's home is no longer the place to look.
+pub(crate) fn tell(tests: &mut Command, selection: Selection) -> anyhow::Result<()> {
     let places = Places::from_env()?;
+    tests.env(Selection::VARIABLE, selection.name());
     tests.env(matrix::FOLDER, places.folder);
     if let Some(pyenv) = places.pyenv {
         tests.env("PYENV_ROOT", pyenv);
@@ -96,6 +123,22 @@ pub(crate) fn tell(tests: &mut Command) -> anyhow::Result<()> {
 pub(crate) fn find(name: &str) -> anyhow::Result<Option<Found>> {
     let pythons = Pythons::open()?;
     pythons.find(pythons.matrix.row(name)?)
+}
+
+/// What is here of these rows and supported, with the newest version first.
+pub(crate) fn found(wanted: impl Fn(&Row) -> bool) -> anyhow::Result<Vec<Found>> {
+    let pythons = Pythons::open()?;
+    let mut all = Vec::new();
+    for row in pythons.matrix.rows.iter().filter(|row| wanted(row)) {
+        if let Some(found) = pythons.find(row)? {
+            let version = test_pythons::numbers(&found.version)?;
+            if is_supported(row, version) {
+                all.push((version, found));
+            }
+        }
+    }
+    all.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    Ok(all.into_iter().map(|(_, found)| found).collect())
 }
 
 /// Whether this machine has pyenv's interpreters at all.
@@ -117,8 +160,24 @@ impl Pythons {
         })
     }
 
-    fn of_run(&self, all: bool) -> Vec<&Row> {
-        self.matrix.rows.iter().filter(|row| all || row.ci).collect()
+    fn selected(&self, selection: Selection) -> Vec<&Row> {
+        let rows = self.matrix.rows.iter();
+        rows.filter(|row| selection.has(row)).collect()
+    }
+
+    /// What a run of the tests cannot do without: for one on this machine's own interpreters, that there is one at all.
+    fn to_obtain(&self, selection: Selection) -> anyhow::Result<Vec<&Row>> {
+        let mut rows = self.selected(selection);
+        if selection != Selection::Own {
+            return Ok(rows);
+        }
+        for row in &rows {
+            if self.find(row)?.is_some() {
+                return Ok(Vec::new());
+            }
+        }
+        rows.retain(|row| matches!(row.from, From::System));
+        Ok(rows)
     }
 
     fn named(&self, names: &[String]) -> anyhow::Result<Vec<&Row>> {
@@ -161,18 +220,19 @@ impl Pythons {
         }
     }
 
-    /// Obtains what is missing, and returns the names of those that could not be had.
-    fn obtain(&self, rows: &[&Row]) -> anyhow::Result<Vec<String>> {
+    /// Those of these rows that are not here, and what they build on.
+    fn missing<'a>(&'a self, rows: &[&'a Row]) -> anyhow::Result<Vec<&'a Row>> {
         let mut missing = Vec::new();
         for row in rows {
             self.add_missing(row, &mut missing)?;
         }
+        Ok(missing)
+    }
+
+    /// Obtains what is missing, and returns the names of those that could not be had.
+    fn obtain(&self, missing: &[&Row]) -> anyhow::Result<Vec<String>> {
         if missing.is_empty() {
             return Ok(Vec::new());
-        }
-        eprintln!("pythons: not here yet, to be obtained:");
-        for row in &missing {
-            eprintln!("pythons:   {}: {}", row.name, plan(row));
         }
         let _alone = lock(&self.places.folder)?;
         let mut failed = Vec::new();
@@ -182,7 +242,7 @@ impl Pythons {
                 continue;
             }
             eprintln!("pythons: {}: {}", row.name, plan(row));
-            if let Err(error) = self.obtain_one(row) {
+            if let Err(error) = times::measured(&step_name(row), || self.obtain_one(row)) {
                 eprintln!("pythons: {} cannot be had", row.name);
                 hint::report(&error);
                 failed.push(row.name.clone());
@@ -253,11 +313,9 @@ impl Pythons {
         };
         let version = matrix::said_version(&mut command)?;
         let wanted = format!("{}.", row.version);
-        ensure!(
-            version.starts_with(&wanted),
-            "it is Python {version}, not {}",
-            row.version
-        );
+        if !version.starts_with(&wanted) {
+            bail!("it is Python {version}, not {}", row.version);
+        }
         // All of it at once: a reader finds the whole version or none.
         let partial = place.folder.join("version.partial");
         fs::write(&partial, &version)?;
@@ -302,20 +360,29 @@ fn remove(folder: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// What will be done, and how long it takes on two cores.
+/// For an announcement.
+fn steps(missing: &[&Row]) -> Vec<Step> {
+    let steps = missing
+        .iter()
+        .map(|row| Step::new(step_name(row), format!("obtain {}: {}", row.name, plan(row))));
+    steps.collect()
+}
+
+fn step_name(row: &Row) -> String {
+    format!("obtain {}", row.name)
+}
+
+/// What will be done.
 fn plan(row: &Row) -> String {
     match &row.from {
         From::Pyenv => "a build of pyenv's, which is not made from here".to_owned(),
         From::System => "Debian's package python3 (apt-get install)".to_owned(),
         From::DebianRoot { suite, packages, .. } => format!(
-            "{} of Debian {suite} with all it needs, unpacked (10 s)",
+            "{} of Debian {suite} with all it needs, unpacked",
             packages.join(" and ")
         ),
-        From::DebianSource(source) => format!(
-            "{} of Debian {}, built (2 to 4 min)",
-            source.package, source.suite
-        ),
-        From::Program { source, .. } => format!("tests/programs/{source}, compiled (1 s)"),
+        From::DebianSource(source) => format!("{} of Debian {}, built", source.package, source.suite),
+        From::Program { source, .. } => format!("tests/programs/{source}, compiled"),
         From::Variant { base } => format!("needs {base}"),
     }
 }

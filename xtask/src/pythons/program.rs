@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 
 use super::Place;
-use super::matrix::Found;
 use crate::{command, workspace};
+use test_pythons::matrix::Found;
 
 /// Its source.
 pub(super) fn text(source: &str) -> anyhow::Result<String> {

@@ -10,10 +10,10 @@ use std::thread::available_parallelism;
 use anyhow::bail;
 
 use super::Place;
-use super::matrix::Source;
 use crate::command;
 use crate::debian::{self, archive::Archive};
 use crate::hint::hinted;
+use test_pythons::matrix::Source;
 
 /// What every build needs of the build machine: a compiler, and the libraries behind `ctypes`, `sqlite3` and `zlib`.
 const NEEDS: &[&str] = &[
@@ -27,14 +27,7 @@ const NEEDS: &[&str] = &[
 
 pub(super) fn build(place: &Place, version: &str, source: &Source) -> anyhow::Result<()> {
     let scratch = place.scratch()?;
-    let tarball = Archive::open_sources(&source.suite)?
-        .download_source(&source.package, &scratch)
-        .map_err(|error| {
-            hinted(
-                format!("{error:#}"),
-                "another mirror may have it: set PYEBPF_DEBIAN_MIRROR to its URI",
-            )
-        })?;
+    let tarball = Archive::open_sources(&source.suite)?.download_source(&source.package, &scratch)?;
     // Only now: where there is no source, nothing is installed for it.
     install_needs(source)?;
     let tree = scratch.join("tree");

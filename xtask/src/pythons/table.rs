@@ -1,6 +1,8 @@
 //! The list of interpreters, for people.
 
-use super::matrix::{From, Row};
+use test_pythons::Selection;
+use test_pythons::matrix::{From, Row};
+
 use super::{Pythons, plan};
 
 pub(super) fn print(pythons: &Pythons, rows: &[&Row]) -> anyhow::Result<()> {
@@ -10,7 +12,7 @@ pub(super) fn print(pythons: &Pythons, rows: &[&Row]) -> anyhow::Result<()> {
         lines.push([
             row.name.clone(),
             found.map_or_else(|| "-".to_owned(), |found| found.version),
-            if row.ci { "ci" } else { "all" }.to_owned(),
+            tiers(row),
             row.traits
                 .iter()
                 .map(|one| one.name())
@@ -36,4 +38,15 @@ pub(super) fn print(pythons: &Pythons, rows: &[&Row]) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Of `cargo xtask test`; without an option it is `test`.
+fn tiers(row: &Row) -> String {
+    let tiers = [
+        (Selection::Own, "quick"),
+        (Selection::Ci, "test"),
+        (Selection::Every, "full"),
+    ];
+    let has = tiers.into_iter().filter(|(selection, _)| selection.has(row));
+    has.map(|(_, tier)| tier).collect::<Vec<_>>().join(",")
 }

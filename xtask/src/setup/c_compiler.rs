@@ -16,6 +16,10 @@ pub(crate) struct CCompiler {
 }
 
 impl Need for CCompiler {
+    fn name(&self) -> &str {
+        PACKAGE
+    }
+
     fn plan(&self) -> anyhow::Result<String> {
         Ok(format!(
             "a C compiler: Debian's package {PACKAGE} (apt-get install)"

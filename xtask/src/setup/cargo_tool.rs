@@ -15,7 +15,7 @@ use crate::{command, toolchain, workspace};
 pub(crate) struct CargoTool {
     name: &'static str,
     version: &'static str,
-    /// What it is for and how long it takes, for the announcement.
+    /// What it is for, for the announcement.
     note: &'static str,
 }
 
@@ -23,21 +23,21 @@ pub(crate) struct CargoTool {
 pub(crate) const BPF_LINKER: CargoTool = CargoTool {
     name: "bpf-linker",
     version: "0.10.4",
-    note: "links BPF objects; some minutes, once",
+    note: "links BPF objects",
 };
 
 /// Checks licences, sources and known vulnerabilities of every dependency.
 pub(crate) const CARGO_DENY: CargoTool = CargoTool {
     name: "cargo-deny",
     version: "0.20.2",
-    note: "checks dependencies; several minutes, once",
+    note: "checks dependencies",
 };
 
 /// Builds and runs the fuzz targets.
 pub(crate) const CARGO_FUZZ: CargoTool = CargoTool {
     name: "cargo-fuzz",
     version: "0.13.2",
-    note: "runs fuzz targets; one minute, once",
+    note: "runs fuzz targets",
 };
 
 impl CargoTool {
@@ -75,6 +75,10 @@ impl CargoTool {
 }
 
 impl Need for CargoTool {
+    fn name(&self) -> &str {
+        self.name
+    }
+
     fn plan(&self) -> anyhow::Result<String> {
         let Self { name, version, note } = self;
         Ok(format!(

@@ -26,6 +26,10 @@ pub(super) const PODMAN: Runtime = Runtime {
 };
 
 impl Need for Runtime {
+    fn name(&self) -> &str {
+        self.name
+    }
+
     fn plan(&self) -> anyhow::Result<String> {
         let Self { name, note } = self;
         Ok(format!(

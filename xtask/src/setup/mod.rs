@@ -6,6 +6,7 @@
 pub(crate) mod c_compiler;
 pub(crate) mod cargo_tool;
 mod container;
+pub(crate) mod python;
 mod qemu;
 mod rust_src;
 mod toolchain;
@@ -15,9 +16,15 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 use crate::hint::hinted;
+use crate::plan::{self, Step};
+use crate::times;
+
+const HEADING: &str = "not here yet:";
 
 /// Something a verb cannot do without.
 pub(crate) trait Need: Sync {
+    /// One or two words; in the file of times it is `install` and this.
+    fn name(&self) -> &str;
     /// What it is and how it will be installed, for the announcement.
     fn plan(&self) -> anyhow::Result<String>;
     /// Whether it is there. Answers in milliseconds.
@@ -35,6 +42,8 @@ pub(crate) const RUST: &[&dyn Need] = &[
 ];
 /// The kernel half.
 pub(crate) const BPF: &[&dyn Need] = &[&rust_src::RustSource, &cargo_tool::BPF_LINKER];
+/// A Python to show something on.
+pub(crate) const PYTHON: &[&dyn Need] = &[&python::AnyPython];
 /// Containers to profile.
 pub(crate) const CONTAINERS: &[&dyn Need] = &[&container::RUNC];
 /// Those of podman too.
@@ -67,7 +76,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let start = Instant::now();
     if args.check {
         let missing = missing(&[RUST, BPF])?;
-        announce(&missing)?;
+        plan::announce("setup", HEADING, &steps(&missing)?)?;
         if !missing.is_empty() {
             return Err(hinted("something is missing", "cargo xtask setup"));
         }
@@ -84,7 +93,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 /// Makes sure that all of these groups are there. Silent when they are.
 pub(crate) fn ensure(groups: &[&[&dyn Need]]) -> anyhow::Result<()> {
     let missing = missing(groups)?;
-    announce(&missing)?;
+    plan::announce("setup", HEADING, &steps(&missing)?)?;
+    install(&missing)
+}
+
+/// Installs what was announced.
+pub(crate) fn install(missing: &[&dyn Need]) -> anyhow::Result<()> {
     for need in missing {
         let plan = need.plan()?;
         // An earlier installation may have brought it along.
@@ -92,13 +106,20 @@ pub(crate) fn ensure(groups: &[&[&dyn Need]]) -> anyhow::Result<()> {
             continue;
         }
         eprintln!("setup: installing {plan}");
-        need.install().with_context(|| format!("cannot install {plan}"))?;
-        anyhow::ensure!(need.is_present()?, "installed {plan}, and it is still not found");
+        times::measured(&step_name(*need), || need.install())
+            .with_context(|| format!("cannot install {plan}"))?;
+        if !need.is_present()? {
+            return Err(hinted(
+                format!("installed {plan}, and it is still not found"),
+                "see what the installer said above, then: cargo xtask setup",
+            ));
+        }
     }
     Ok(())
 }
 
-fn missing<'a>(groups: &[&[&'a dyn Need]]) -> anyhow::Result<Vec<&'a dyn Need>> {
+/// What of these groups is not here.
+pub(crate) fn missing<'a>(groups: &[&[&'a dyn Need]]) -> anyhow::Result<Vec<&'a dyn Need>> {
     let mut missing = Vec::new();
     for need in groups.iter().copied().flatten() {
         if !need.is_present()? {
@@ -108,12 +129,14 @@ fn missing<'a>(groups: &[&[&'a dyn Need]]) -> anyhow::Result<Vec<&'a dyn Need>> 
     Ok(missing)
 }
 
-fn announce(missing: &[&dyn Need]) -> anyhow::Result<()> {
-    if !missing.is_empty() {
-        eprintln!("setup: not here yet, to be installed:");
-    }
-    for need in missing {
-        eprintln!("setup:   {}", need.plan()?);
-    }
-    Ok(())
+/// For an announcement.
+pub(crate) fn steps(missing: &[&dyn Need]) -> anyhow::Result<Vec<Step>> {
+    let steps = missing
+        .iter()
+        .map(|need| Ok(Step::new(step_name(*need), format!("install {}", need.plan()?))));
+    steps.collect()
+}
+
+fn step_name(need: &dyn Need) -> String {
+    format!("install {}", need.name())
 }

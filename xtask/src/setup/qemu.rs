@@ -9,6 +9,10 @@ const PACKAGE: &str = "qemu-system-x86";
 pub(super) struct Qemu;
 
 impl Need for Qemu {
+    fn name(&self) -> &str {
+        PACKAGE
+    }
+
     fn plan(&self) -> anyhow::Result<String> {
         Ok(format!("QEMU: Debian's package {PACKAGE} (apt-get install)"))
     }

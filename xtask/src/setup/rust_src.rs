@@ -21,6 +21,10 @@ const SUITE: &str = "trixie-backports";
 pub(super) struct RustSource;
 
 impl Need for RustSource {
+    fn name(&self) -> &str {
+        PACKAGE
+    }
+
     fn plan(&self) -> anyhow::Result<String> {
         let channel = toolchain::channel()?;
         Ok(format!(

@@ -9,10 +9,16 @@ use crate::command;
 use crate::hint::{WithHint as _, hinted};
 use crate::toolchain;
 
+const NO_RUSTUP: &str = "install rustup (Debian: `apt-get install rustup`) and run the same command again";
+
 /// `rustc` and `cargo` of the pinned version.
 pub(super) struct PinnedToolchain;
 
 impl Need for PinnedToolchain {
+    fn name(&self) -> &str {
+        "Rust"
+    }
+
     fn plan(&self) -> anyhow::Result<String> {
         Ok(format!(
             "Rust {} (rustup toolchain install)",
@@ -37,7 +43,7 @@ impl Need for PinnedToolchain {
             let found = toolchain::rustc_version().unwrap_or_else(|_| "none".to_owned());
             return Err(hinted(
                 format!("this needs Rust {channel}, found {found}, and there is no rustup to install it"),
-                "install rustup (Debian: `apt-get install rustup`) and run the same command again",
+                NO_RUSTUP,
             ));
         }
         let mut install = Command::new("rustup");
@@ -58,6 +64,10 @@ impl Need for PinnedToolchain {
 pub(super) struct Linters;
 
 impl Need for Linters {
+    fn name(&self) -> &str {
+        "clippy and rustfmt"
+    }
+
     fn plan(&self) -> anyhow::Result<String> {
         Ok(format!(
             "clippy and rustfmt for Rust {} (rustup component add)",
@@ -76,8 +86,20 @@ impl Need for Linters {
 
     fn install(&self) -> anyhow::Result<()> {
         let channel = toolchain::channel()?;
+        if !toolchain::has_rustup() {
+            return Err(hinted(
+                format!(
+                    "clippy and rustfmt of Rust {channel} are missing, and there is no rustup to install them"
+                ),
+                NO_RUSTUP,
+            ));
+        }
         let mut add = Command::new("rustup");
         command::run(add.args(["component", "add", "clippy", "rustfmt", "--toolchain", &channel]))
-            .or_hint(|| "install the clippy and rustfmt that belong to this Rust")
+            .or_hint(|| {
+                format!(
+                    "run `rustup component add clippy rustfmt --toolchain {channel}` where its server can be reached"
+                )
+            })
     }
 }

@@ -1,8 +1,10 @@
 //! Names of native and kernel addresses, found beside the event loop: reading symbols takes from microseconds to seconds,
 //! and samples must not wait for it.
 //!
-//! An address is interned when a sample shows it, and stands in stacks as a place holder until its names arrive. What files
-//! are needed for that is found at once, because the process may be gone a moment later.
+//! An address gets a number when a sample shows it, which stands in stacks until its names arrive. What files are needed for
+//! that is found at once, because the process may be gone a moment later.
+//!
+//! Numbers are given back: [`NativeNames::forget_before`] drops the addresses that no sample has shown for a while.
 
 mod files;
 mod thread;
@@ -10,18 +12,18 @@ mod thread;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
-
 use self::files::{CodeFiles, FileIndex, UsedFile, is_made_at_run_time};
 use self::thread::{Question, SymbolThread};
 use super::interpreter_frames::RunningCode;
 use super::symbol::{CodePosition, NativeResult, NativeUnresolved};
 use super::unwind::Located;
-use crate::ids::{FrameId, ProcessKey};
-use crate::profile::{Frame, FrameKind};
+use crate::ids::ProcessKey;
+use crate::profile::frames::{Frame, FrameKind};
 
-/// Different addresses kept; a recording that shows more has [`NativeUnresolved::NotMapped`] for them.
+/// Different addresses kept; further ones are [`NativeUnresolved::NotMapped`].
 const MAX_ADDRESSES: usize = 1 << 20;
+/// Below this many addresses none is dropped, however long it was not shown.
+const KEPT_ADDRESSES: usize = 1 << 16;
 /// Addresses in one request to the thread.
 const BATCH: usize = 1024;
 
@@ -41,9 +43,12 @@ enum Address {
 /// An address that was sampled.
 #[derive(Clone, Debug)]
 struct SampledAddress {
+    address: Address,
     /// Whether it is in the interpreter's evaluation loop.
     is_loop: bool,
     names: Names,
+    /// The generation in which a sample showed it last.
+    last_shown: u64,
 }
 
 /// What an address stands for.
@@ -52,7 +57,7 @@ enum Names {
     /// Being asked for.
     Pending,
     /// Outermost function first; empty when its frame is not to be shown.
-    Known(Arc<[FrameId]>),
+    Known(Arc<[Frame]>),
 }
 
 /// A frame of a sample on its way to names.
@@ -74,7 +79,12 @@ pub struct Site<'a> {
 #[derive(Debug)]
 pub struct NativeNames {
     show_all: bool,
-    addresses: IndexMap<Address, SampledAddress>,
+    /// Where in `entries` an address is.
+    numbers: HashMap<Address, u32>,
+    entries: Vec<Option<SampledAddress>>,
+    /// Elements of `entries` that are empty.
+    free: Vec<u32>,
+    generation: u64,
     files: CodeFiles,
     questions: Vec<Question>,
     outstanding: usize,
@@ -82,20 +92,9 @@ pub struct NativeNames {
     unnamed: HashMap<NativeUnresolved, u64>,
 }
 
-/// What became of the addresses of a recording.
-#[derive(Debug)]
-pub struct Named {
-    /// What each place holder stands for, outermost function first.
-    pub late: Vec<Arc<[FrameId]>>,
-    /// Different addresses without a name, by reason.
-    pub unnamed: Vec<(NativeUnresolved, u64)>,
-}
-
-/// Makes a frame known and says its id.
-pub trait Intern {
-    /// The id of `frame`.
-    fn intern(&mut self, frame: Frame) -> FrameId;
-}
+/// An address that a sample showed. Valid until [`NativeNames::forget_before`] passes the generation it was shown in last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AddressId(pub u32);
 
 impl NativeNames {
     /// Starts the thread. With `show_all` the interpreter's own machinery is shown too.
@@ -105,7 +104,10 @@ impl NativeNames {
     pub fn start(show_all: bool) -> std::io::Result<Self> {
         Ok(Self {
             show_all,
-            addresses: IndexMap::new(),
+            numbers: HashMap::new(),
+            entries: Vec::new(),
+            free: Vec::new(),
+            generation: 0,
             files: CodeFiles::default(),
             questions: Vec::new(),
             outstanding: 0,
@@ -114,37 +116,86 @@ impl NativeNames {
         })
     }
 
-    /// Appends what a user frame is called, outermost function first: names, or a place holder.
-    pub fn push_user(&mut self, site: &Site<'_>, stack: &mut Vec<FrameId>) {
+    /// The number of a user frame, whose names are asked for if they are not known.
+    pub fn user(&mut self, site: &Site<'_>) -> AddressId {
         let address = self.user_address(site);
-        self.push(address, site.is_loop, stack);
+        self.number(address, site.is_loop)
     }
 
-    /// Appends what a kernel address is called.
-    pub fn push_kernel(&mut self, address: u64, stack: &mut Vec<FrameId>) {
-        self.push(Address::Kernel(address), false, stack);
+    /// The number of a kernel address.
+    pub fn kernel(&mut self, address: u64) -> AddressId {
+        self.number(Address::Kernel(address), false)
     }
 
-    fn push(&mut self, address: Address, is_loop: bool, stack: &mut Vec<FrameId>) {
-        let address = if self.addresses.len() < MAX_ADDRESSES || self.addresses.contains_key(&address) {
+    /// What an address is called, outermost function first; `None` until the names have arrived.
+    #[must_use]
+    pub fn names(&self, address: AddressId) -> Option<&[Frame]> {
+        match self.entry(address.0)?.names {
+            Names::Known(ref frames) => Some(frames),
+            Names::Pending => None,
+        }
+    }
+
+    /// What an address is called as long as nothing better is known.
+    #[must_use]
+    pub fn nameless(&self, address: AddressId) -> Vec<Frame> {
+        self.entry(address.0)
+            .map(|entry| self.shown(entry, &Err(self.reason(address.0))))
+            .unwrap_or_default()
+    }
+
+    /// Samples that are shown from now on belong to a new generation; returns its number.
+    pub fn next_generation(&mut self) -> u64 {
+        self.generation += 1;
+        self.generation
+    }
+
+    /// Drops addresses that were shown last before `generation`, when there are many.
+    pub fn forget_before(&mut self, generation: u64) {
+        if self.numbers.len() < KEPT_ADDRESSES {
+            return;
+        }
+        for (index, slot) in (0u32..).zip(&mut self.entries) {
+            // An answer to what is pending would be taken for that of its successor.
+            let is_old =
+                |entry: &SampledAddress| entry.last_shown < generation && matches!(entry.names, Names::Known(_));
+            if let Some(entry) = slot.take_if(|entry| is_old(entry)) {
+                self.numbers.remove(&entry.address);
+                self.free.push(index);
+            }
+        }
+    }
+
+    fn entry(&self, index: u32) -> Option<&SampledAddress> {
+        self.entries.get(index as usize)?.as_ref()
+    }
+
+    fn number(&mut self, address: Address, is_loop: bool) -> AddressId {
+        let address = if self.numbers.len() < MAX_ADDRESSES || self.numbers.contains_key(&address) {
             address
         } else {
             Address::Unmapped
         };
-        let entry = self.addresses.entry(address);
-        let index = u32::try_from(entry.index()).unwrap_or(u32::MAX);
-        let is_new = matches!(entry, indexmap::map::Entry::Vacant(_));
-        let entry = entry.or_insert(SampledAddress {
+        if let Some(&index) = self.numbers.get(&address) {
+            if let Some(Some(entry)) = self.entries.get_mut(index as usize) {
+                entry.last_shown = self.generation;
+            }
+            return AddressId(index);
+        }
+        let entry = SampledAddress {
+            address,
             is_loop,
             names: Names::Pending,
+            last_shown: self.generation,
+        };
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.entries.push(None);
+            u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
         });
-        match &entry.names {
-            Names::Known(frames) => stack.extend_from_slice(frames),
-            Names::Pending => stack.push(FrameId::pending(index)),
-        }
-        if is_new {
-            self.ask(index, address);
-        }
+        self.entries[index as usize] = Some(entry);
+        self.numbers.insert(address, index);
+        self.ask(index, address);
+        AddressId(index)
     }
 
     fn ask(&mut self, index: u32, address: Address) {
@@ -179,9 +230,12 @@ impl NativeNames {
     }
 
     /// Takes in the names that have arrived.
-    pub fn collect(&mut self, frames: &mut impl Intern) {
+    pub fn collect(&mut self) {
         while let Some(answers) = self.thread.answers() {
-            self.take(answers, frames);
+            self.outstanding = self.outstanding.saturating_sub(answers.len());
+            for (index, result) in answers {
+                self.settle(index, &result);
+            }
         }
     }
 
@@ -191,62 +245,62 @@ impl NativeNames {
         self.outstanding
     }
 
-    /// Settles what has no names.
-    pub fn finish(mut self, frames: &mut impl Intern) -> Named {
+    /// Settles what has no names, although answers may still come.
+    pub fn settle_all(&mut self) {
+        let is_open = |slot: &Option<SampledAddress>| {
+            slot.as_ref()
+                .is_some_and(|entry| matches!(entry.names, Names::Pending))
+        };
         let open: Vec<u32> = (0u32..)
-            .zip(self.addresses.values())
-            .filter(|(_, entry)| matches!(entry.names, Names::Pending))
+            .zip(&self.entries)
+            .filter(|(_, slot)| is_open(slot))
             .map(|(index, _)| index)
             .collect();
         for index in open {
-            self.settle(index, &Err(self.reason(index)), frames);
+            self.settle(index, &Err(self.reason(index)));
         }
-        self.thread.end(self.outstanding == 0);
-        let entries = self.addresses.into_values();
-        let known = entries.map(|entry| match entry.names {
-            Names::Known(frames) => frames,
-            Names::Pending => Arc::from([]),
-        });
-        Named {
-            late: known.collect(),
-            unnamed: self.unnamed.into_iter().collect(),
-        }
+    }
+
+    /// Different addresses without a name so far, by reason.
+    pub fn unnamed(&self) -> impl Iterator<Item = (NativeUnresolved, u64)> {
+        self.unnamed.iter().map(|(reason, count)| (*reason, *count))
     }
 
     /// Why an address has no names that nobody could be asked about.
     fn reason(&self, index: u32) -> NativeUnresolved {
-        match self.addresses.get_index(index as usize) {
-            Some((Address::File(file, _), _)) => match self.files.get(*file) {
+        match self.entry(index).map(|entry| entry.address) {
+            Some(Address::File(file, _)) => match self.files.get(file) {
                 Some(UsedFile { code: None, .. }) => NativeUnresolved::FileUnreadable,
                 _ => NativeUnresolved::SymbolizerFailed,
             },
-            Some((Address::Unmapped, _)) => NativeUnresolved::NotMapped,
+            Some(Address::Unmapped) => NativeUnresolved::NotMapped,
             _ => NativeUnresolved::SymbolizerFailed,
         }
     }
 
-    fn take(&mut self, answers: Vec<(u32, NativeResult)>, frames: &mut impl Intern) {
-        self.outstanding = self.outstanding.saturating_sub(answers.len());
-        for (index, result) in answers {
-            self.settle(index, &result, frames);
+    fn settle(&mut self, index: u32, result: &NativeResult) {
+        let Some(entry) = self.entry(index) else { return };
+        let shown = self.shown(entry, result);
+        if let Err(reason) = result {
+            *self.unnamed.entry(*reason).or_default() += 1;
+        }
+        if let Some(Some(entry)) = self.entries.get_mut(index as usize) {
+            entry.names = Names::Known(shown.into());
         }
     }
 
-    fn settle(&mut self, index: u32, result: &NativeResult, frames: &mut impl Intern) {
-        let Some((address, entry)) = self.addresses.get_index(index as usize) else {
-            return;
-        };
-        let is_loop = entry.is_loop;
-        let (kind, file) = match address {
+    /// The frames of an address, outermost function first.
+    fn shown(&self, entry: &SampledAddress, result: &NativeResult) -> Vec<Frame> {
+        let (kind, file) = match entry.address {
             Address::Kernel(_) => (FrameKind::Kernel, None),
-            Address::File(file, _) => (FrameKind::Native, self.files.get(*file)),
+            Address::File(file, _) => (FrameKind::Native, self.files.get(file)),
             Address::Jit(..) | Address::Unmapped => (FrameKind::Native, None),
         };
         let is_plumbing = |symbol: Option<&str>| {
             let frame = RunningCode {
                 symbol,
                 is_in_interpreter: file.is_some_and(|file| file.is_interpreter),
-                is_evaluation_loop: is_loop,
+                is_evaluation_loop: entry.is_loop,
             };
             kind != FrameKind::Kernel && frame.is_plumbing()
         };
@@ -271,13 +325,7 @@ impl NativeNames {
             }
         }
         shown.retain(|frame| self.show_all || frame.kind != FrameKind::Interpreter);
-        let shown = shown.into_iter().map(|frame| frames.intern(frame)).collect();
-        if let Err(reason) = result {
-            *self.unnamed.entry(*reason).or_default() += 1;
-        }
-        if let Some((_, entry)) = self.addresses.get_index_mut(index as usize) {
-            entry.names = Names::Known(shown);
-        }
+        shown
     }
 
     fn user_address(&mut self, site: &Site<'_>) -> Address {
@@ -294,5 +342,12 @@ impl NativeNames {
             None => mapping.file_offset(site.address).map(CodePosition::Offset),
         };
         position.map_or(Address::Unmapped, |position| Address::File(file, position))
+    }
+}
+
+impl Drop for NativeNames {
+    fn drop(&mut self) {
+        // One that still reads symbols is not waited for.
+        self.thread.end(self.outstanding == 0);
     }
 }

@@ -23,9 +23,10 @@ pub(super) type Answers = Vec<(u32, NativeResult)>;
 /// The thread's other end.
 #[derive(Debug)]
 pub(super) struct SymbolThread {
-    asked: Sender<Vec<Question>>,
+    /// Until it is ended.
+    asked: Option<Sender<Vec<Question>>>,
     answered: Receiver<Answers>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// The thread is gone.
@@ -40,15 +41,16 @@ impl SymbolThread {
             .name("symbols".to_owned())
             .spawn(move || answer(&questions, &answers))?;
         Ok(Self {
-            asked,
+            asked: Some(asked),
             answered,
-            thread,
+            thread: Some(thread),
         })
     }
 
     /// Hands over questions.
     pub(super) fn ask(&self, questions: Vec<Question>) -> Result<(), Ended> {
-        self.asked.send(questions).map_err(|_| Ended)
+        let asked = self.asked.as_ref().ok_or(Ended)?;
+        asked.send(questions).map_err(|_| Ended)
     }
 
     /// What has been answered since.
@@ -57,15 +59,19 @@ impl SymbolThread {
     }
 
     /// Asks nothing any more; waits for the thread only where it has nothing left to do.
-    pub(super) fn end(self, is_done: bool) {
-        drop(self.asked);
-        if is_done && self.thread.join().is_err() {
+    pub(super) fn end(&mut self, is_done: bool) {
+        self.asked = None;
+        if let Some(thread) = self.thread.take()
+            && is_done
+            && thread.join().is_err()
+        {
             log::warn!("the symbol thread panicked");
         }
     }
 }
 
 fn answer(questions: &Receiver<Vec<Question>>, answers: &Sender<Answers>) {
+    crate::priority::lower();
     let mut symbolizer = NativeSymbolizer::default();
     while let Ok(questions) = questions.recv() {
         let mut results = Vec::with_capacity(questions.len());

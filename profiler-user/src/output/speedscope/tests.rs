@@ -3,10 +3,10 @@
 use serde::Deserialize;
 
 use super::{Chart, Entry, Speedscope};
-use crate::output::by_thread::Moment;
-use crate::output::test_profile::{assert_golden, hand_made, profile, python};
+use crate::output::lanes::Moment;
+use crate::output::test_recording::{assert_golden, hand_made, python, recording};
 use crate::output::{Group, LineStyle, Output as _, OutputError, RenderOptions};
-use crate::profile::{Process, ProcessId, Profile, StackId, Thread};
+use crate::profile::{Process, ProcessId, Recording, StackId, Thread};
 
 /// The file as speedscope 1.25's `file-format-schema.json` has it, without the `evented` profiles that are not
 /// written. Unknown fields are errors. `null` stands for absent, as in py-spy's files.
@@ -89,16 +89,16 @@ impl Sampled {
     }
 }
 
-fn text(profile: &mut Profile, options: &RenderOptions) -> String {
+fn text(recording: &mut Recording, options: &RenderOptions) -> String {
     let mut out = Vec::new();
     Speedscope
-        .write(profile, options, &mut out)
+        .write(recording, options, &mut out)
         .expect("a vector takes everything");
     String::from_utf8(out).expect("UTF-8")
 }
 
-fn file(profile: &mut Profile, options: &RenderOptions) -> File {
-    serde_json::from_str(&text(profile, options)).expect("JSON as the schema has it")
+fn file(recording: &mut Recording, options: &RenderOptions) -> File {
+    serde_json::from_str(&text(recording, options)).expect("JSON as the schema has it")
 }
 
 fn close(a: f64, b: f64) -> bool {
@@ -107,8 +107,8 @@ fn close(a: f64, b: f64) -> bool {
 
 #[test]
 fn the_file_is_as_the_schema_wants_it_and_consistent() {
-    let mut profile = hand_made();
-    let file = file(&mut profile, &RenderOptions::default());
+    let mut recording = hand_made();
+    let file = file(&mut recording, &RenderOptions::default());
     assert_eq!(file.schema, "https://www.speedscope.app/file-format-schema.json");
     assert_eq!(file.name.as_deref(), Some("pyebpf profile"));
     assert_eq!(
@@ -116,23 +116,23 @@ fn the_file_is_as_the_schema_wants_it_and_consistent() {
         Some(format!("pyebpf@{}", env!("CARGO_PKG_VERSION")))
     );
     assert!(file.active_profile_index < Some(file.profiles.len()));
-    for profile in &file.profiles {
+    for recording in &file.profiles {
         assert_eq!(
-            (&profile.profile_type, &profile.unit),
+            (&recording.profile_type, &recording.unit),
             (&ProfileType::Sampled, &ValueUnit::Seconds)
         );
-        assert_eq!(profile.samples.len(), profile.weights.len());
-        assert!(profile.weights.iter().all(|weight| *weight > 0.0));
+        assert_eq!(recording.samples.len(), recording.weights.len());
+        assert!(recording.weights.iter().all(|weight| *weight > 0.0));
         assert!(
-            profile
+            recording
                 .samples
                 .iter()
                 .flatten()
                 .all(|frame| *frame < file.shared.frames.len())
         );
-        assert!(profile.start_value + profile.weights.iter().sum::<f64>() <= profile.end_value + 1e-9);
+        assert!(recording.start_value + recording.weights.iter().sum::<f64>() <= recording.end_value + 1e-9);
     }
-    let samples: u64 = profile.counts.iter().map(|count| count.samples).sum();
+    let samples = recording.samples();
     let cpu_seconds: f64 = file.profiles.iter().map(Sampled::cpu_seconds).sum();
     assert!(close(cpu_seconds, samples as f64 / 100.0));
 }
@@ -174,7 +174,7 @@ fn threads_are_named_and_ordered_by_process_and_the_busiest_is_shown_first() {
     let names: Vec<&str> = several
         .profiles
         .iter()
-        .map(|profile| profile.name.as_str())
+        .map(|recording| recording.name.as_str())
         .collect();
     assert_eq!(
         names,
@@ -241,7 +241,7 @@ fn root_frames_are_outermost_but_not_around_a_pause() {
 }
 
 /// One thread of one process, sampled at these milliseconds for 2 s at 100 Hz.
-fn one_thread(at_ms: &[u64]) -> Profile {
+fn one_thread(at_ms: &[u64]) -> Recording {
     let process = Process {
         pid: 5,
         command_line: "python".to_owned(),
@@ -253,7 +253,7 @@ fn one_thread(at_ms: &[u64]) -> Profile {
         name: "worker".to_owned(),
     };
     let samples: Vec<(u64, u32, u32)> = at_ms.iter().map(|at| (*at, 0, 0)).collect();
-    profile(
+    recording(
         vec![process],
         vec![thread],
         vec![python("main", "/a.py", 2, 1)],
@@ -264,8 +264,8 @@ fn one_thread(at_ms: &[u64]) -> Profile {
 
 #[test]
 fn samples_are_where_they_were_taken_and_threads_share_the_clock() {
-    let mut profile = one_thread(&[10, 20, 1000, 1010, 1900]);
-    let file = file(&mut profile, &RenderOptions::default());
+    let mut recording = one_thread(&[10, 20, 1000, 1010, 1900]);
+    let file = file(&mut recording, &RenderOptions::default());
     let thread = &file.profiles[0];
     assert_eq!(
         thread.placed(),
@@ -351,10 +351,10 @@ fn a_thread_that_changes_processors_makes_no_pauses() {
 
 #[test]
 fn a_profile_never_ends_before_its_samples() {
-    let mut profile = one_thread(&[10, 11, 12]);
-    profile.duration = std::time::Duration::from_millis(12);
+    let mut recording = one_thread(&[10, 11, 12]);
+    recording.duration = std::time::Duration::from_millis(12);
     assert!(close(
-        file(&mut profile, &RenderOptions::default()).profiles[0].end_value,
+        file(&mut recording, &RenderOptions::default()).profiles[0].end_value,
         0.03
     ));
 }
@@ -378,6 +378,7 @@ fn times_beyond_anything_real_are_drawn_somewhere() {
         Ok(Moment {
             time_ns,
             stack: StackId(0),
+            weight: 0,
         })
     };
     let moments = [moment(u64::MAX), moment(0), moment(u64::MAX)];

@@ -18,7 +18,7 @@ use profiler_common::contract::process::{
 };
 
 use crate::ids::ProcessKey;
-use crate::kernel::{Kernel, LoadError};
+use crate::kernel::Kernel;
 use crate::language::python::{Finding, Inspector, Interpreter};
 use crate::proc::root::Root;
 use crate::proc::{self, is_alive};
@@ -30,6 +30,13 @@ use crate::wire::decode::{ProcessChange, ProcessView};
 use self::family::descendants;
 use self::looks::Looks;
 pub use self::tracked::{Arrival, RefusedProcess, TrackedProcess};
+
+/// Different reasons for refusals kept.
+const MAX_REFUSALS: usize = 256;
+/// Stands for those beyond.
+const MORE_REFUSALS: &str = "more different interpreters than are listed";
+/// A process whose interpreter lays out its memory unlike any of those known, of which the kernel half has no room for more.
+const TOO_MANY_LAYOUTS: &str = "there is no room for another layout of interpreter memory";
 
 /// What is profiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,10 +90,7 @@ impl Tracker {
     }
 
     /// Judges what runs already.
-    ///
-    /// # Errors
-    /// When the kernel half refuses an entry.
-    pub fn scan(&mut self, kernel: &mut Kernel) -> Result<(), LoadError> {
+    pub fn scan(&mut self, kernel: &mut Kernel) {
         let (pids, attempt) = match &self.target {
             // One of them may just have been started: the loader is still at work.
             Target::Processes { pids, .. } => (pids.clone(), 0),
@@ -94,7 +98,7 @@ impl Tracker {
         };
         for pid in &pids {
             self.follow(*pid);
-            self.look(kernel, *pid, attempt)?;
+            self.look(kernel, *pid, attempt);
         }
         if let Target::Processes {
             follow_children: true,
@@ -104,69 +108,54 @@ impl Tracker {
             // Their entries are in place, so whoever is forked from now on is reported.
             for pid in descendants(&pids) {
                 self.follow(pid);
-                self.look(kernel, pid, looks::LATE)?;
+                self.look(kernel, pid, looks::LATE);
             }
         }
-        Ok(())
     }
 
     /// Profiles one more process, which may just have been started.
-    ///
-    /// # Errors
-    /// When the kernel half refuses an entry.
-    pub fn add(&mut self, kernel: &mut Kernel, pid: u32) -> Result<(), LoadError> {
+    pub fn add(&mut self, kernel: &mut Kernel, pid: u32) {
         if let Target::Processes { pids, .. } = &mut self.target {
             pids.push(pid);
         }
         self.follow(pid);
-        self.look(kernel, pid, 0)
+        self.look(kernel, pid, 0);
     }
 
     /// Takes note of a process event.
-    ///
-    /// # Errors
-    /// When the kernel half refuses an entry.
-    pub fn observe(&mut self, kernel: &mut Kernel, event: &ProcessView<'_>) -> Result<(), LoadError> {
+    pub fn observe(&mut self, kernel: &mut Kernel, event: &ProcessView<'_>) {
         let key = ProcessKey {
             tgid: event.tgid,
             incarnation: event.incarnation,
         };
         match event.change {
-            ProcessChange::Fork => return self.forked(kernel, key, event.parent_tgid),
+            ProcessChange::Fork => self.forked(kernel, key, event.parent_tgid),
             ProcessChange::Exec => self.executed(key, event),
             ProcessChange::Exit => {
                 self.end(event.tgid);
                 self.followed.remove(&event.tgid);
             }
-            ProcessChange::Changed => self.judge_again(kernel, event.tgid)?,
+            ProcessChange::Changed => self.judge_again(kernel, event.tgid),
             ProcessChange::Unknown => {
                 if !self.current.contains_key(&event.tgid) && !self.executed.contains_key(&event.tgid) {
-                    self.look(kernel, event.tgid, looks::LATE)?;
+                    self.look(kernel, event.tgid, looks::LATE);
                 }
             }
         }
-        Ok(())
     }
 
     /// Looks again at processes whose time has come.
-    ///
-    /// # Errors
-    /// When the kernel half refuses an entry.
-    pub fn poll(&mut self, kernel: &mut Kernel) -> Result<(), LoadError> {
+    pub fn poll(&mut self, kernel: &mut Kernel) {
         for (pid, attempt) in self.looks.take_due() {
-            self.look(kernel, pid, attempt)?;
+            self.look(kernel, pid, attempt);
         }
-        Ok(())
     }
 
     /// Judges anew whoever may have changed its user: the kernel does not say so. Only root can become anybody, so this
     /// looks at root's processes. Called every second.
-    ///
-    /// # Errors
-    /// When the kernel half refuses an entry.
-    pub fn follow_users(&mut self, kernel: &mut Kernel) -> Result<(), LoadError> {
+    pub fn follow_users(&mut self, kernel: &mut Kernel) {
         if !self.filter.looks_at_users() {
-            return Ok(());
+            return;
         }
         let of_root = |key: &&ProcessKey| {
             let process = self.tracked.get(key);
@@ -179,9 +168,8 @@ impl Tracker {
             .map(|key| key.tgid)
             .collect();
         for pid in pids {
-            self.judge_again(kernel, pid)?;
+            self.judge_again(kernel, pid);
         }
-        Ok(())
     }
 
     /// Ends processes that are gone although no event said so: it was lost to a full ring. Called now and then.
@@ -223,7 +211,7 @@ impl Tracker {
     }
 
     /// A child is what its parent is; the kernel half has entered it already.
-    fn forked(&mut self, kernel: &mut Kernel, key: ProcessKey, parent: u32) -> Result<(), LoadError> {
+    fn forked(&mut self, kernel: &mut Kernel, key: ProcessKey, parent: u32) {
         self.end(key.tgid);
         self.follow(key.tgid);
         let parent_key = self.current.get(&parent).copied();
@@ -245,9 +233,8 @@ impl Tracker {
                     .process(key.tgid)
                     .is_some_and(|entry| entry.flags != copied);
                 if is_late {
-                    self.judge_again(kernel, key.tgid)?;
+                    self.judge_again(kernel, key.tgid);
                 }
-                Ok(())
             }
             None => self.look(kernel, key.tgid, looks::LATE),
         }
@@ -273,22 +260,19 @@ impl Tracker {
     }
 
     /// Judges one process and enters it, or arranges for another look.
-    fn look(&mut self, kernel: &mut Kernel, pid: u32, attempt: usize) -> Result<(), LoadError> {
+    fn look(&mut self, kernel: &mut Kernel, pid: u32, attempt: usize) {
         if self.current.contains_key(&pid) {
-            return Ok(());
+            return;
         }
         match survey::inspect(&mut self.inspector, pid) {
-            Ok(Finding::Python(interpreter)) => self.enter(kernel, pid, interpreter)?,
+            Ok(Finding::Python(interpreter)) => self.enter(kernel, pid, interpreter),
             Ok(Finding::Refused(refused)) => {
                 if self
                     .identities
                     .of_process(pid)
                     .is_ok_and(|identity| self.filter.admits(pid, &identity))
                 {
-                    let text = refused.to_string();
-                    self.refusals
-                        .entry(text.clone())
-                        .or_insert(RefusedProcess { pid, text });
+                    self.refuse(pid, refused.to_string());
                 }
                 self.enter_foreign(kernel, pid);
             }
@@ -309,26 +293,29 @@ impl Tracker {
                 self.executed.remove(&pid);
             }
         }
-        Ok(())
     }
 
-    fn enter(
-        &mut self,
-        kernel: &mut Kernel,
-        pid: u32,
-        interpreter: Box<Interpreter>,
-    ) -> Result<(), LoadError> {
+    fn enter(&mut self, kernel: &mut Kernel, pid: u32, interpreter: Box<Interpreter>) {
         let Ok(identity) = self.identities.of_process(pid) else {
             self.executed.remove(&pid);
-            return Ok(());
+            return;
         };
         let admitted = self.filter.admits(pid, &identity);
+        let layout = match kernel.layout_index(&interpreter.layout) {
+            Ok(layout) => layout,
+            Err(error) => {
+                log::debug!("process {pid}: {error}");
+                self.refuse(pid, TOO_MANY_LAYOUTS.to_owned());
+                self.enter_foreign(kernel, pid);
+                return;
+            }
+        };
         let (incarnation, command_line) = self.incarnation(pid, &identity);
         let root = Root::of_process(proc::visible_id(pid)).ok().map(|root| root.id());
         let entry = ProcessEntry {
             incarnation,
             lookup: interpreter.lookup,
-            layout: kernel.layout_index(&interpreter.layout)?,
+            layout,
             flags: self.flags_of(admitted),
             ..ProcessEntry::default()
         };
@@ -352,14 +339,25 @@ impl Tracker {
             self.arrive(key, None);
         }
         if let Err(error) = kernel.set_process(pid, &entry) {
-            let text = format!("no room for another process ({error})");
-            self.refusals
-                .entry(text.clone())
-                .or_insert(RefusedProcess { pid, text });
+            self.refuse(pid, format!("no room for another process ({error})"));
             self.end(pid);
         }
         self.leave_if_gone(kernel, pid);
-        Ok(())
+    }
+
+    /// Remembers why a process is not profiled, once for each reason. Reasons contain what targets say of themselves, so
+    /// there may be any number of them.
+    fn refuse(&mut self, pid: u32, text: String) {
+        if self.refusals.len() < MAX_REFUSALS || self.refusals.contains_key(&text) {
+            self.refusals
+                .entry(text.clone())
+                .or_insert(RefusedProcess { pid, text });
+        } else {
+            let text = MORE_REFUSALS.to_owned();
+            self.refusals
+                .entry(text.clone())
+                .or_insert(RefusedProcess { pid, text });
+        }
     }
 
     fn enter_foreign(&mut self, kernel: &mut Kernel, pid: u32) {
@@ -399,13 +397,13 @@ impl Tracker {
     }
 
     /// Something that the filter looks at may have changed.
-    fn judge_again(&mut self, kernel: &mut Kernel, pid: u32) -> Result<(), LoadError> {
+    fn judge_again(&mut self, kernel: &mut Kernel, pid: u32) {
         let Some(key) = self.current.get(&pid).copied() else {
-            return Ok(());
+            return;
         };
         let (Ok(identity), Some(process)) = (self.identities.of_process(pid), self.tracked.get_mut(&key))
         else {
-            return Ok(());
+            return;
         };
         let admitted = self.filter.admits(pid, &identity);
         let is_new = admitted && !process.admitted;
@@ -415,7 +413,10 @@ impl Tracker {
         if is_new {
             self.arrive(key, None);
         }
-        kernel.change_process(key, |entry| entry.flags = self.flags_of(admitted))
+        if let Err(error) = kernel.change_process(key, |entry| entry.flags = self.flags_of(admitted)) {
+            // The entry stays as it was; the next change tries again.
+            log::debug!("process {pid}: {error}");
+        }
     }
 
     /// Incarnation and command line: from the exec event, which outlives the process, or from `/proc`.

@@ -27,7 +27,7 @@ pub(crate) fn sample(record: &SampleBlock) -> Vec<u8> {
     let count = usize::from(record.frame_count);
     let mut bytes = vec![0; SAMPLE_HEADER_BYTES + count * size_of::<RawFrame>()];
     write_fields!(&mut bytes, 0, record, SampleBlock, [
-        kind frame_count index flags status gil tgid tid incarnation time_ns thread_state cpu void entries
+        kind frame_count index flags status gil tgid tid incarnation time_ns thread_state weight cpu void source entries
     ]);
     write(&mut bytes, offset_of!(SampleBlock, comm), &record.comm);
     for (index, frame) in record.frames.iter().take(count).enumerate() {
@@ -152,8 +152,10 @@ pub(crate) const NO_SAMPLE: SampleBlock = SampleBlock {
     incarnation: 0,
     time_ns: 0,
     thread_state: 0,
+    weight: 0,
     cpu: 0,
     void: 0,
+    source: 0,
     comm: [0; 16],
     entries: 0,
     frames: [RawFrame {

@@ -14,6 +14,7 @@ use profiler_common::contract::records::{
     NAME_BYTES, ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, TEXT_OF_BYTES, TextHeader,
     record_kind,
 };
+use profiler_common::contract::sources::Source;
 use thiserror::Error;
 
 pub use native::{KernelView, NativeFrames, NativeView};
@@ -67,6 +68,9 @@ pub enum DecodeError {
     /// Not a [`StackStatus`] code.
     #[error("stack status {0} is unknown")]
     StackStatus(u8),
+    /// Not a [`Source`] code.
+    #[error("source {0} is unknown")]
+    Source(u16),
     /// Not a [`NativeStatus`] code.
     #[error("native stack status {0} is unknown")]
     NativeStatus(u8),
@@ -122,6 +126,10 @@ pub struct SampleView<'a> {
     pub time_ns: u64,
     /// Address of the `PyThreadState`, 0 when there is none.
     pub thread_state: u64,
+    /// What the sample was taken of.
+    pub source: Source,
+    /// What it stands for, in the unit of the source.
+    pub weight: u64,
     /// CPU number.
     pub cpu: u32,
     /// The kernel's thread name, without its padding.
@@ -134,14 +142,6 @@ pub struct SampleView<'a> {
     pub entries: u64,
     /// Newest first.
     pub frames: Frames<'a>,
-}
-
-impl SampleView<'_> {
-    /// Whether no further block of this sample follows.
-    #[must_use]
-    pub fn is_last(&self) -> bool {
-        self.status.is_some()
-    }
 }
 
 /// The frames of one block, newest first.
@@ -340,9 +340,8 @@ fn sample(bytes: &[u8]) -> Result<SampleView<'_>, DecodeError> {
     )?;
     let flags = field!(bytes, SampleBlock, flags)?;
     let last = flags & BLOCK_LAST != 0;
-    let void = usize::try_from(field!(bytes, SampleBlock, void)?)
-        .unwrap_or(usize::MAX)
-        .min(FRAMES_PER_BLOCK);
+    let void = usize::from(field!(bytes, SampleBlock, void)?).min(FRAMES_PER_BLOCK);
+    let source = field!(bytes, SampleBlock, source)?;
     let status = field!(bytes, SampleBlock, status)?;
     let gil = field!(bytes, SampleBlock, gil)?;
     Ok(SampleView {
@@ -356,6 +355,8 @@ fn sample(bytes: &[u8]) -> Result<SampleView<'_>, DecodeError> {
         incarnation: field!(bytes, SampleBlock, incarnation)?,
         time_ns: field!(bytes, SampleBlock, time_ns)?,
         thread_state: field!(bytes, SampleBlock, thread_state)?,
+        source: Source::from_code(source).ok_or(DecodeError::Source(source))?,
+        weight: field!(bytes, SampleBlock, weight)?,
         cpu: field!(bytes, SampleBlock, cpu)?,
         comm: unpadded(part(bytes, offset_of!(SampleBlock, comm), COMM_BYTES)?),
         restarts: void > 0,

@@ -3,7 +3,7 @@
 use profiler_common::contract::reasons::NativeStatus;
 use profiler_common::contract::records::{
     KERNEL_FRAMES, KERNEL_HEADER_BYTES, KernelStack, NATIVE_FRAMES_PER_BLOCK, NATIVE_HEADER_BYTES,
-    NATIVE_IN_KERNEL, NATIVE_LAST, NativeBlock, NativeFrame,
+    NATIVE_LAST, NativeBlock, NativeFrame,
 };
 
 use super::{DecodeError, Scalar as _, field, tail};
@@ -15,8 +15,6 @@ pub struct NativeView<'a> {
     pub index: u8,
     /// How complete the stack is, in its last block; `None` when another block follows.
     pub status: Option<NativeStatus>,
-    /// Whether the thread was in the kernel.
-    pub in_kernel: bool,
     /// CPU number.
     pub cpu: u32,
     /// As `SampleView::time_ns`.
@@ -75,7 +73,6 @@ pub(super) fn native(bytes: &[u8]) -> Result<NativeView<'_>, DecodeError> {
     Ok(NativeView {
         index: field!(bytes, NativeBlock, index)?,
         status: status.map(native_status).transpose()?,
-        in_kernel: flags & NATIVE_IN_KERNEL != 0,
         cpu: field!(bytes, NativeBlock, cpu)?,
         time_ns: field!(bytes, NativeBlock, time_ns)?,
         interrupted: field!(bytes, NativeBlock, interrupted)?,
@@ -126,7 +123,7 @@ mod tests {
         let Ok(Event::Native(view)) = decode(&bytes) else {
             unreachable!("a native block")
         };
-        assert_eq!((view.index, view.cpu, view.in_kernel), (3, record.cpu, true));
+        assert_eq!((view.index, view.cpu), (3, record.cpu));
         assert_eq!(view.status, Some(NativeStatus::NoTable));
         assert_eq!((view.time_ns, view.interrupted), (record.time_ns, 0b10));
         assert_eq!(view.frames.collect::<Vec<_>>(), record.frames[..2]);

@@ -7,6 +7,7 @@ use profiler_common::contract::records::{
     BLOCK_LAST, COMMAND_BYTES, CodeDefinition, FRAMES_PER_BLOCK, MAX_BLOCKS, ProcessRecord, RawFrame,
     SampleBlock, TextHeader, record_kind,
 };
+use profiler_common::contract::sources::Source;
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 
 use super::{DecodeError, Event, ProcessChange, decode, encode};
@@ -23,7 +24,9 @@ fn sample(frame_count: u16) -> SampleBlock {
         incarnation: 0x1112_1314_1516_1718,
         time_ns: 0x2122_2324_2526_2728,
         thread_state: 0x3132_3334_3536_3738,
+        weight: 0x5152_5354_5556_5758,
         cpu: 0x4142_4344,
+        source: Source::MajorFaults.code(),
         ..encode::NO_SAMPLE
     };
     record.comm[..6].copy_from_slice(b"python");
@@ -43,10 +46,7 @@ fn every_field_of_a_sample_arrives() {
         let record = sample(frame_count);
         let bytes = encode::sample(&record);
         let view = encode::sample_view(&bytes);
-        assert_eq!(
-            (view.index, view.is_last(), view.status),
-            (3, true, Some(StackStatus::FrameFault))
-        );
+        assert_eq!((view.index, view.status), (3, Some(StackStatus::FrameFault)));
         assert_eq!(
             (view.gil, view.tgid, view.tid),
             (GilState::Released, record.tgid, record.tid)
@@ -59,6 +59,7 @@ fn every_field_of_a_sample_arrives() {
             (view.thread_state, view.cpu, view.comm),
             (record.thread_state, record.cpu, &b"python"[..])
         );
+        assert_eq!((view.source, view.weight), (Source::MajorFaults, record.weight));
         assert_eq!(view.frames.len(), usize::from(frame_count));
         assert!(
             view.frames
@@ -76,12 +77,12 @@ fn the_status_counts_in_the_last_block_only() {
     };
     let bytes = encode::sample(&record);
     let view = encode::sample_view(&bytes);
-    assert_eq!((view.status, view.is_last()), (None, false));
+    assert_eq!(view.status, None);
 }
 
 #[test]
 fn void_frames_are_left_out_and_void_what_came_before() {
-    for (void, left) in [(0, 5), (2, 3), (5, 0), (6, 0), (u32::MAX, 0)] {
+    for (void, left) in [(0, 5), (2, 3), (5, 0), (6, 0), (u16::MAX, 0)] {
         let record = SampleBlock { void, ..sample(5) };
         let bytes = encode::sample(&record);
         let view = encode::sample_view(&bytes);
@@ -242,6 +243,7 @@ fn contradictions_are_refused_with_a_reason() {
     );
     assert_eq!(block(|record| record.status = 200), DecodeError::StackStatus(200));
     assert_eq!(block(|record| record.gil = 5), DecodeError::GilState(5));
+    assert_eq!(block(|record| record.source = 77), DecodeError::Source(77));
 
     let too_many = u16::try_from(FRAMES_PER_BLOCK).expect("small") + 1;
     let mut bytes = encode::sample(&sample(2));

@@ -9,9 +9,8 @@ use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
 
 use profiler_common::contract::layout::Layout;
 use profiler_common::contract::records::RawFrame;
-use profiler_common::memory::Memory;
 
-use super::definition::{CodeKey, CompleteError, Definition};
+use super::definition::{CodeKey, Definition};
 use super::intern::{self, DefinitionId, Pool};
 pub use super::resolved::{NAME_NOT_READABLE, ResolvedFrame, ResolvedId, Unresolved};
 use crate::ids::ProcessKey;
@@ -194,41 +193,30 @@ impl Store {
         })
     }
 
-    /// [`Self::resolve_id`] and [`Self::describe`] in one.
-    ///
-    /// # Errors
-    /// As [`Self::resolve_id`].
-    pub fn resolve(&mut self, process: ProcessKey, frame: RawFrame) -> Result<ResolvedFrame<'_>, Unresolved> {
-        let id = self.resolve_id(process, frame)?;
-        self.describe(id).ok_or(Unresolved::Evicted)
+    /// The next definition that could be completed while its process still runs, as far as it is known; each is handed out
+    /// once.
+    pub fn next_incomplete(&mut self) -> Option<(Incomplete, Definition)> {
+        while let Some(incomplete) = self.incomplete.pop_front() {
+            if let Some(known) = self.known(incomplete.process, incomplete.code) {
+                return Some((incomplete, known.clone()));
+            }
+        }
+        None
     }
 
-    /// The next definition that could be completed while its process still runs; each is handed out once.
-    pub fn next_incomplete(&mut self) -> Option<Incomplete> {
-        self.incomplete.pop_front()
-    }
-
-    /// Completes a definition from its process's memory, as far as that is readable.
-    ///
-    /// # Errors
-    /// As [`Definition::complete`]; the definition stays as it is.
-    pub fn complete<M: Memory>(
-        &mut self,
-        incomplete: &Incomplete,
-        memory: &M,
-        layout: &Layout,
-    ) -> Result<(), CompleteError> {
+    /// Takes in a definition that has been completed, unless it was replaced or dropped meanwhile.
+    pub fn complete(&mut self, incomplete: &Incomplete, definition: Definition) {
         let Incomplete { process, code, .. } = *incomplete;
         let Some(fingerprint) = self.slot(process, code).map(|slot| slot.fingerprint) else {
-            return Ok(());
+            return;
         };
-        let Some(mut definition) = self.known(process, code).cloned() else {
-            return Ok(());
-        };
-        definition.complete(code, memory, layout)?;
-        self.put(process, code, definition, fingerprint);
-        self.make_room();
-        Ok(())
+        let is_same = self
+            .known(process, code)
+            .is_some_and(|known| known.is_part_of(&definition));
+        if is_same {
+            self.put(process, code, definition, fingerprint);
+            self.make_room();
+        }
     }
 
     /// A process is gone. Its definitions are kept until the second [`Self::collect`] from now, as samples of it may

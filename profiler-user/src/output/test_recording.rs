@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use profiler_common::contract::sources::Source;
+
 use crate::profile::timeline::{Tick, Timeline};
 use crate::profile::{
-    Count, Frame, FrameId, FrameKind, Process, ProcessId, Profile, StackId, Thread, ThreadId,
+    Count, Frame, FrameId, FrameKind, Process, ProcessId, Profile, Recording, StackId, Thread, ThreadId,
 };
 
+/// What a sample stands for, nanoseconds.
+const PERIOD_NS: u64 = 10_000_000;
 /// How deep the recursion in [`hand_made`] is.
 pub(super) const DEPTH: usize = 40;
 
@@ -43,13 +47,13 @@ fn other(kind: FrameKind, name: &str, module: Option<&str>) -> Frame {
 }
 
 /// A profile of the given samples: time in milliseconds, thread, stack.
-pub(super) fn profile(
+pub(super) fn recording(
     processes: Vec<Process>,
     threads: Vec<Thread>,
     frames: Vec<Frame>,
     stacks: &[&[u32]],
     samples: &[(u64, u32, u32)],
-) -> Profile {
+) -> Recording {
     let mut timeline = Timeline::new().expect("a temporary file");
     let mut counts = BTreeMap::new();
     for &(time_ms, thread, stack) in samples {
@@ -57,16 +61,19 @@ pub(super) fn profile(
             time_ns: time_ms * 1_000_000,
             thread: ThreadId(thread),
             stack: StackId(stack),
+            source: Source::OnCpu,
+            weight: PERIOD_NS,
         };
-        timeline.push(tick).expect("room in the temporary folder");
+        timeline.push(tick);
         *counts.entry((tick.thread, tick.stack)).or_default() += 1;
     }
     let counts = counts.into_iter().map(|((thread, stack), samples)| Count {
         thread,
         stack,
         samples,
+        weight: samples * PERIOD_NS,
     });
-    Profile {
+    Recording {
         title: "pyebpf record --all -o 'a;b.svg' -- \u{1b}[2J".to_owned(),
         started: SystemTime::UNIX_EPOCH,
         duration: Duration::from_secs(2),
@@ -78,14 +85,17 @@ pub(super) fn profile(
             .iter()
             .map(|stack| stack.iter().copied().map(FrameId).collect())
             .collect(),
-        counts: counts.collect(),
+        profiles: vec![Profile {
+            source: Source::OnCpu,
+            counts: counts.collect(),
+        }],
         timeline: Some(timeline),
     }
 }
 
 /// Three processes, five threads (one never sampled), names in other scripts and with what separates things in other
 /// formats, frames of every kind, recursion, and frames that differ only in what some styles hide.
-pub(super) fn hand_made() -> Profile {
+pub(super) fn hand_made() -> Recording {
     let process = |pid, command_line: &str| Process {
         pid,
         command_line: command_line.to_owned(),
@@ -174,7 +184,7 @@ pub(super) fn hand_made() -> Profile {
         (1510, 3, 8),
         (1990, 2, 5),
     ];
-    profile(processes, threads, frames, stacks, &samples)
+    recording(processes, threads, frames, stacks, &samples)
 }
 
 /// Compares with `testdata/{name}`. With `PYEBPF_BLESS` set, writes that file instead; look at what changed then.

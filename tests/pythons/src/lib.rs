@@ -1,8 +1,11 @@
-//! The interpreters that this run of the tests has: rows of `tests/pythons.toml` (`matrix`), those of CI or, with
-//! [`ALL`], every one. A row that is not here is said loudly, and is a failure with [`REQUIRE`]; `cargo xtask pythons`
-//! obtains it.
+//! The interpreters that this run of the tests has: rows of `tests/pythons.toml` ([`matrix`]), as many as the
+//! [`Selection`] says. A row that should be here and is not is said loudly, and is a failure with [`REQUIRE`];
+//! `cargo xtask pythons` obtains it.
+//!
+//! Used by the tests (as `tests::python`) and by xtask. Nothing here obtains an interpreter, or needs the profiler.
 
 pub mod matrix;
+mod selection;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,15 +18,13 @@ use anyhow::Context as _;
 
 pub use self::matrix::Trait;
 use self::matrix::{From, Matrix, Places, Row};
+pub use self::selection::Selection;
 
 /// Major and minor numbers that pyebpf supports. What is outside is in the matrix and not tested.
 pub const SUPPORTED: RangeInclusive<(u8, u8)> = (2, 7)..=(3, 15);
 
 /// Interpreters that pyebpf does not support, whatever their version.
 pub const UNSUPPORTED: &[Trait] = &[];
-
-/// Environment variable: every row of the matrix, not only those of CI.
-pub const ALL: &str = "PYEBPF_ALL_PYTHONS";
 
 /// Environment variable that turns a missing interpreter into a failure.
 pub const REQUIRE: &str = "PYEBPF_REQUIRE_PYTHONS";
@@ -135,12 +136,13 @@ impl fmt::Display for Python {
 pub fn all() -> &'static [Python] {
     static FOUND: OnceLock<Vec<Python>> = OnceLock::new();
     FOUND.get_or_init(|| {
-        let is_set = |name| std::env::var_os(name).is_some_and(|value| value == "1");
-        let (pythons, missing) = find(is_set(ALL)).expect("tests/pythons.toml");
+        let selection = Selection::from_env().expect("a selection of interpreters");
+        let (pythons, missing) = find(selection).expect("tests/pythons.toml");
         if !missing.is_empty() {
             let names = missing.join(", ");
             eprintln!("!!! NOT TESTED on {names}: not here (cargo xtask pythons)");
-            assert!(!is_set(REQUIRE), "{REQUIRE}=1, but {names} is missing");
+            let is_required = std::env::var_os(REQUIRE).is_some_and(|value| value == "1");
+            assert!(!is_required, "{REQUIRE}=1, but {names} is missing");
         }
         assert!(
             !pythons.is_empty(),
@@ -192,7 +194,7 @@ pub fn supported_versions() -> BTreeSet<(u8, u8)> {
 }
 
 fn matrix() -> anyhow::Result<Matrix> {
-    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
     Matrix::read(checkout.context("a member of the workspace")?)
 }
 
@@ -200,23 +202,35 @@ fn matrix() -> anyhow::Result<Matrix> {
 fn may_be_supported(row: &Row) -> bool {
     let version = numbers(&row.version).ok();
     let version = version.is_some_and(|(major, minor, _)| SUPPORTED.contains(&(major, minor)));
-    (version || !row.version.contains('.')) && !row.traits.iter().any(|one| UNSUPPORTED.contains(one))
+    (version || !row.version.contains('.')) && !is_unsupported_build(row)
 }
 
-/// What is here, and the names of the rows that are not.
-fn find(all: bool) -> anyhow::Result<(Vec<Python>, Vec<String>)> {
+fn is_unsupported_build(row: &Row) -> bool {
+    row.traits.iter().any(|one| UNSUPPORTED.contains(one))
+}
+
+/// Whether pyebpf supports the interpreter that a row has found.
+#[must_use]
+pub fn is_supported(row: &Row, (major, minor, _): Version) -> bool {
+    SUPPORTED.contains(&(major, minor)) && !is_unsupported_build(row)
+}
+
+/// What is here, and the names of the rows that should be and are not.
+fn find(selection: Selection) -> anyhow::Result<(Vec<Python>, Vec<String>)> {
     let matrix = matrix()?;
     let places = Places::from_env()?;
     let mut pythons = Vec::new();
     let mut missing = Vec::new();
-    let rows = matrix.rows.iter().filter(|row| all || row.ci);
+    let rows = matrix.rows.iter().filter(|row| selection.has(row));
     for row in rows.filter(|row| may_be_supported(row)) {
         let Some(found) = matrix.find(row, &places)? else {
-            missing.push(row.name.clone());
+            if selection.promises(row) {
+                missing.push(row.name.clone());
+            }
             continue;
         };
         let version = numbers(&found.version)?;
-        if !SUPPORTED.contains(&(version.0, version.1)) {
+        if !is_supported(row, version) {
             continue;
         }
         pythons.push(Python {
@@ -234,7 +248,10 @@ fn find(all: bool) -> anyhow::Result<(Vec<Python>, Vec<String>)> {
 }
 
 /// `3.13.5`; what is absent is 0.
-fn numbers(version: &str) -> anyhow::Result<Version> {
+///
+/// # Errors
+/// When it is not a version.
+pub fn numbers(version: &str) -> anyhow::Result<Version> {
     let mut numbers = version.split('.').map(str::parse);
     let mut next = || numbers.next().unwrap_or(Ok(0));
     let parsed = next().and_then(|major| Ok((major, next()?, next()?)));

@@ -1,5 +1,4 @@
-//! `tests/pythons.toml` and where its rows are on this machine. Read by the tests and, this same file, by
-//! `cargo xtask pythons`, which obtains what is missing; nothing here does.
+//! `tests/pythons.toml` and where its rows are on this machine. `cargo xtask pythons` obtains what is missing.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -38,7 +37,7 @@ pub struct Row {
     /// Environment variables it is started with.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// Whether every run of the tests has it.
+    /// Whether it is one of the representative interpreters that every ordinary run of the tests has.
     #[serde(default)]
     pub ci: bool,
 }
@@ -246,6 +245,12 @@ impl Matrix {
 }
 
 impl Row {
+    /// Whether it is on this machine or not, and never obtained for the tests.
+    #[must_use]
+    pub fn is_of_this_machine(&self) -> bool {
+        matches!(self.from, From::Pyenv | From::System)
+    }
+
     /// The row this one is made of.
     #[must_use]
     pub fn base(&self) -> Option<&str> {
@@ -415,8 +420,7 @@ mod tests {
 
     #[test]
     fn the_file_of_the_checkout_reads() {
-        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a member");
-        let matrix = Matrix::read(checkout).expect("as this module describes");
+        let matrix = crate::matrix().expect("as this module describes");
         assert!(matrix.rows.iter().any(|row| row.ci));
     }
 

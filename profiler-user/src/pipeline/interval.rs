@@ -1,0 +1,191 @@
+//! What was sampled between two cuts, with tables of its own: when it is written, all of it is given back.
+
+use std::collections::HashMap;
+
+use profiler_common::contract::reasons::StackStatus;
+
+use super::native_stack::Step;
+use crate::ids::FrameId;
+use crate::language::python::code::store::ResolvedId;
+use crate::native::names::{AddressId, NativeNames};
+use crate::profile::Process;
+use crate::profile::aggregate::{Aggregator, NamedSample};
+use crate::profile::frames::Frame;
+use crate::profile::timeline::Timeline;
+use crate::wire::assembly::Sample;
+
+/// Frames known by their code object; further ones are described once more each time they are seen.
+const MAX_KNOWN: usize = 1 << 21;
+
+/// One stretch of the recording.
+#[derive(Debug)]
+pub(super) struct Interval {
+    /// The first is 0.
+    pub(super) number: u64,
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub(super) start_ns: u64,
+    /// The same; `None` while it lasts.
+    pub(super) end_ns: Option<u64>,
+    /// The generation of native addresses that it began with.
+    pub(super) generation: u64,
+    pub(super) aggregator: Aggregator,
+    known: HashMap<ResolvedId, FrameId>,
+    native: HashMap<AddressId, Box<[FrameId]>>,
+    /// Addresses in stacks whose names had not arrived.
+    pending: Vec<AddressId>,
+    stack: Vec<FrameId>,
+}
+
+impl Interval {
+    pub(super) fn new(number: u64, start_ns: u64, generation: u64, timeline: Option<Timeline>) -> Self {
+        Self {
+            number,
+            start_ns,
+            end_ns: None,
+            generation,
+            aggregator: Aggregator::new(start_ns, timeline),
+            known: HashMap::new(),
+            native: HashMap::new(),
+            pending: Vec::new(),
+            stack: Vec::new(),
+        }
+    }
+
+    /// Sets its start.
+    pub(super) fn begin(&mut self, start_ns: u64) {
+        self.start_ns = start_ns;
+        self.aggregator.set_start(start_ns);
+    }
+
+    /// The frame of a function at a line, if it has been seen.
+    pub(super) fn known(&self, id: ResolvedId) -> Option<FrameId> {
+        self.known.get(&id).copied()
+    }
+
+    /// Takes in the frame of a function at a line.
+    pub(super) fn learn(&mut self, id: ResolvedId, frame: Frame) -> FrameId {
+        let frame = self.aggregator.frames().intern(frame);
+        if self.known.len() < MAX_KNOWN {
+            self.known.insert(id, frame);
+        }
+        frame
+    }
+
+    /// A text in the place of a frame.
+    pub(super) fn marker(&mut self, text: &str) -> FrameId {
+        self.aggregator.frames().marker(text)
+    }
+
+    /// Counts a sample whose Python frames have been named.
+    pub(super) fn add(
+        &mut self,
+        sample: &Sample,
+        python: &[Option<FrameId>],
+        steps: &[Step],
+        native: Option<&NativeNames>,
+        describe: impl FnOnce() -> Process,
+    ) {
+        let mut stack = std::mem::take(&mut self.stack);
+        stack.clear();
+        match native.filter(|_| sample.native.status.is_some()) {
+            Some(names) => self.stack_steps(sample, python, steps, names, &mut stack),
+            None => self.stack_python(sample, python, &mut stack),
+        }
+        if stack.is_empty() {
+            self.stack_python(sample, python, &mut stack);
+        }
+        let named = NamedSample {
+            source: sample.source,
+            weight: sample.weight,
+            process: sample.process,
+            tid: sample.tid,
+            comm: &sample.comm,
+            time_ns: sample.time_ns,
+            stack: &stack,
+        };
+        self.aggregator.add(&named, describe);
+        self.stack = stack;
+    }
+
+    /// Whether all addresses in its stacks have names by now.
+    pub(super) fn is_named(&mut self, names: Option<&NativeNames>) -> bool {
+        self.pending
+            .retain(|address| names.is_some_and(|names| names.names(*address).is_none()));
+        self.pending.is_empty()
+    }
+
+    fn stack_steps(
+        &mut self,
+        sample: &Sample,
+        python: &[Option<FrameId>],
+        steps: &[Step],
+        names: &NativeNames,
+        stack: &mut Vec<FrameId>,
+    ) {
+        for step in steps {
+            let frame = match *step {
+                Step::Python(index) => python.get(index).copied().flatten(),
+                Step::Address(address) => {
+                    self.stack_address(address, names, stack);
+                    None
+                }
+                Step::Collecting => Some(self.marker(COLLECTING)),
+                Step::PythonMissing => outermost_marker(sample.status).map(|text| self.marker(text)),
+                Step::NativeMissing(status) => Some(self.marker(&format!("<native: {}>", status.text()))),
+            };
+            stack.extend(frame);
+        }
+    }
+
+    fn stack_address(&mut self, address: AddressId, names: &NativeNames, stack: &mut Vec<FrameId>) {
+        if let Some(frames) = self.native.get(&address) {
+            return stack.extend_from_slice(frames);
+        }
+        match names.names(address) {
+            Some(frames) => {
+                let table = self.aggregator.frames();
+                let frames: Box<[FrameId]> = frames.iter().map(|frame| table.intern(frame.clone())).collect();
+                stack.extend_from_slice(&frames);
+                self.native.insert(address, frames);
+            }
+            None => {
+                stack.push(FrameId::pending(address.0));
+                if self.pending.last() != Some(&address) {
+                    self.pending.push(address);
+                }
+            }
+        }
+    }
+
+    /// Named Python frames, outermost first, with markers for what they do not tell.
+    fn stack_python(&mut self, sample: &Sample, python: &[Option<FrameId>], stack: &mut Vec<FrameId>) {
+        stack.extend(outermost_marker(sample.status).map(|text| self.marker(text)));
+        stack.extend(python.iter().rev().flatten());
+        if sample.collecting {
+            stack.push(self.marker(COLLECTING));
+        }
+        if stack.is_empty() {
+            stack.push(self.marker(NO_PYTHON_CODE));
+        }
+    }
+}
+
+/// The garbage collector, called by whatever frame is before it.
+const COLLECTING: &str = "<gc>";
+/// Stands for a sample whose frames are all boundaries.
+const NO_PYTHON_CODE: &str = "<no Python code>";
+
+/// What stands at the root of a stack that does not reach the thread's start.
+fn outermost_marker(status: StackStatus) -> Option<&'static str> {
+    match status {
+        StackStatus::Complete => None,
+        StackStatus::NotInitialized => Some("<interpreter starting or stopping>"),
+        StackStatus::NoThreadState => Some("<native thread>"),
+        StackStatus::NoFrames => Some(NO_PYTHON_CODE),
+        StackStatus::FrameFault => Some("<unreadable frame>"),
+        StackStatus::Truncated => Some("<truncated>"),
+        StackStatus::StateFault => Some("<unreadable interpreter state>"),
+        StackStatus::ForeignThreadState => Some("<foreign thread state>"),
+        StackStatus::TooManyThreads => Some("<thread state not found>"),
+    }
+}

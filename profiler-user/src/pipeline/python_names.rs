@@ -1,0 +1,246 @@
+//! Raw Python frames to named ones, by the definitions of code objects that have arrived.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use profiler_common::contract::layout::Layout;
+use profiler_common::contract::records::{NO_INSTRUCTION, RawFrame};
+
+use super::interval::Interval;
+use super::questions::{Answer, PathKey, Question};
+use crate::ids::{FrameId, ProcessKey};
+use crate::language::python::code::source_path::shorten_by_name;
+use crate::language::python::code::store::{DEFAULT_LIMIT_BYTES, ResolvedId, Store, Unresolved};
+use crate::proc::root::RootId;
+use crate::profile::frames::{Frame, FrameKind};
+use crate::wire::assembly::Sample;
+use crate::wire::decode::CodeView;
+
+/// Short paths remembered; a container has some thousand source files.
+const MAX_PATHS: usize = 1 << 16;
+/// Questions that wait to be asked.
+const MAX_QUESTIONS: usize = 1 << 14;
+
+/// Frames that have no name, by reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnnamedFrames {
+    counts: [u64; Unresolved::ALL.len()],
+    named: u64,
+}
+
+impl UnnamedFrames {
+    /// Frames with a name.
+    #[must_use]
+    pub fn named(&self) -> u64 {
+        self.named
+    }
+
+    /// Reason and count, for those that occurred.
+    pub fn iter(&self) -> impl Iterator<Item = (Unresolved, u64)> {
+        Unresolved::ALL
+            .iter()
+            .copied()
+            .zip(self.counts)
+            .filter(|(_, count)| *count > 0)
+    }
+
+    fn count(&mut self, reason: Unresolved) {
+        if let Some(position) = Unresolved::ALL.iter().position(|known| *known == reason) {
+            self.counts[position] += 1;
+        }
+    }
+}
+
+/// The names of Python frames, as far as they are known.
+#[derive(Debug)]
+pub(super) struct PythonNames {
+    store: Store,
+    /// Short paths; `None` while they are asked about.
+    paths: HashMap<(RootId, Box<str>), Option<Box<str>>>,
+    questions: VecDeque<Question>,
+    /// Definitions that somebody was asked about.
+    awaited: HashSet<(ProcessKey, u64, u32)>,
+    unnamed: UnnamedFrames,
+}
+
+impl Default for PythonNames {
+    fn default() -> Self {
+        Self {
+            store: Store::new(DEFAULT_LIMIT_BYTES),
+            paths: HashMap::new(),
+            questions: VecDeque::new(),
+            awaited: HashSet::new(),
+            unnamed: UnnamedFrames::default(),
+        }
+    }
+}
+
+impl PythonNames {
+    /// Takes in a captured code object.
+    pub(super) fn define(&mut self, captured: &CodeView<'_>, layout: &Layout) {
+        self.store.insert(captured, layout);
+        while self.questions.len() < MAX_QUESTIONS
+            && let Some((of, known)) = self.store.next_incomplete()
+        {
+            self.awaited.insert((of.process, of.code.code, of.code.check));
+            self.questions.push_back(Question::Definition { of, known });
+        }
+    }
+
+    /// The next thing to find out.
+    pub(super) fn next_question(&mut self) -> Option<Question> {
+        self.questions.pop_front()
+    }
+
+    /// Takes in what was found out.
+    pub(super) fn answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Definition { of, completed } => {
+                self.awaited.remove(&(of.process, of.code.code, of.code.check));
+                if let Some(definition) = completed {
+                    self.store.complete(&of, definition);
+                }
+            }
+            Answer::ShortPath { of, short } => {
+                self.paths.insert((of.root, of.path), Some(short));
+            }
+        }
+    }
+
+    /// Names a sample's Python frames into `named`, which has as many elements afterwards: `None` for entry frames, which
+    /// are not shown; what has no name is a marker that says why.
+    ///
+    /// `root` is the process's root directory, if it was known while the process ran. With `may_wait` a frame that
+    /// something is missing for makes it give up and return `false`; nothing is counted then.
+    pub(super) fn name(
+        &mut self,
+        sample: &Sample,
+        root: Option<RootId>,
+        may_wait: bool,
+        interval: &mut Interval,
+        named: &mut Vec<Option<FrameId>>,
+    ) -> bool {
+        let counted = self.unnamed.clone();
+        named.clear();
+        for frame in &sample.frames {
+            let approximate = sample.compiled && frame.instr_offset == 0;
+            let frame = RawFrame {
+                instr_offset: if approximate {
+                    NO_INSTRUCTION
+                } else {
+                    frame.instr_offset
+                },
+                ..*frame
+            };
+            let frame = match self.resolve(sample.process, frame, may_wait) {
+                Ok(id) => {
+                    self.unnamed.named += 1;
+                    let id = ResolvedId { approximate, ..id };
+                    self.frame(sample.process, root, id, may_wait, interval).map(Some)
+                }
+                Err(Unresolved::EntryFrame) => Some(None),
+                Err(Unresolved::NotCaptured) if may_wait => None,
+                Err(reason) => {
+                    self.unnamed.count(reason);
+                    Some(Some(interval.marker(reason.text())))
+                }
+            };
+            let Some(frame) = frame else {
+                self.unnamed = counted;
+                return false;
+            };
+            named.push(frame);
+        }
+        true
+    }
+
+    /// A process is gone, and its samples have been named.
+    pub(super) fn forget(&mut self, process: ProcessKey) {
+        self.store.process_gone(process);
+        self.awaited.retain(|(of, ..)| *of != process);
+    }
+
+    /// To be called after each drain of the rings.
+    pub(super) fn end_drain(&mut self) {
+        self.store.collect();
+    }
+
+    /// Frames without a name so far.
+    pub(super) fn unnamed(&self) -> &UnnamedFrames {
+        &self.unnamed
+    }
+
+    fn resolve(
+        &mut self,
+        process: ProcessKey,
+        frame: RawFrame,
+        may_wait: bool,
+    ) -> Result<ResolvedId, Unresolved> {
+        if may_wait && self.awaited.contains(&(process, frame.code, frame.check)) {
+            return Err(Unresolved::NotCaptured);
+        }
+        self.store.resolve_id(process, frame)
+    }
+
+    /// `None` when something about it has been asked and may be waited for.
+    fn frame(
+        &mut self,
+        process: ProcessKey,
+        root: Option<RootId>,
+        id: ResolvedId,
+        may_wait: bool,
+        interval: &mut Interval,
+    ) -> Option<FrameId> {
+        if let Some(known) = interval.known(id) {
+            return Some(known);
+        }
+        let Some(resolved) = self.store.describe(id) else {
+            return Some(interval.marker(Unresolved::Evicted.text()));
+        };
+        let (name, first_line) = (resolved.name.into_owned(), resolved.first_line);
+        let file = resolved.filename.map(str::to_owned);
+        let short_file = match file.as_deref() {
+            Some(path) => Some(self.short_path(process, root, path, may_wait)?),
+            None => None,
+        };
+        let frame = Frame {
+            kind: FrameKind::Python,
+            name,
+            file,
+            short_file,
+            module: None,
+            line: id.line,
+            approximate: id.approximate,
+            first_line,
+        };
+        Some(interval.learn(id, frame))
+    }
+
+    fn short_path(
+        &mut self,
+        process: ProcessKey,
+        root: Option<RootId>,
+        path: &str,
+        may_wait: bool,
+    ) -> Option<String> {
+        let by_name = || shorten_by_name(path).to_owned();
+        let Some(root) = root else {
+            return Some(by_name());
+        };
+        let key = (root, Box::from(path));
+        match self.paths.get(&key) {
+            Some(Some(short)) => return Some(short.to_string()),
+            Some(None) if may_wait => return None,
+            None if may_wait && self.questions.len() < MAX_QUESTIONS => {}
+            _ => return Some(by_name()),
+        }
+        if self.paths.len() >= MAX_PATHS {
+            // What is still asked about must be found again by its answer.
+            self.paths.retain(|_, short| short.is_none());
+        }
+        let (root, path) = key.clone();
+        self.questions
+            .push_back(Question::ShortPath(PathKey { root, process, path }));
+        self.paths.insert(key, None);
+        None
+    }
+}

@@ -1,0 +1,325 @@
+//! Tests of the pipeline on hand-made samples: no kernel, no process.
+
+use std::collections::BTreeMap;
+
+use profiler_common::contract::layout::{Layout, line_table_format};
+use profiler_common::contract::reasons::GilState;
+use profiler_common::contract::records::{RawFrame, TextHeader};
+use profiler_common::contract::sources::Source;
+
+use super::questions::{Answer, Question};
+use super::{Pipeline, Surroundings};
+use crate::ids::ProcessKey;
+use crate::language::python::Interpreter;
+use crate::native::unwind::Located;
+use crate::proc::root::RootId;
+use crate::profile::timeline::Timeline;
+use crate::profile::{Process, Recording};
+use crate::wire::assembly::Sample;
+use crate::wire::decode::{CodeView, TextView};
+
+/// Processes without a root directory that is known: paths are shortened by their looks.
+#[derive(Default)]
+struct Nowhere {
+    described: u32,
+}
+
+impl Surroundings for Nowhere {
+    fn interpreter(&self, _process: ProcessKey) -> Option<&Interpreter> {
+        None
+    }
+
+    fn root(&self, _process: ProcessKey) -> Option<RootId> {
+        None
+    }
+
+    fn locate(&self, _process: ProcessKey, _address: u64) -> Option<Located<'_>> {
+        None
+    }
+
+    fn describe(&mut self, process: ProcessKey) -> Process {
+        self.described += 1;
+        Process {
+            pid: process.tgid,
+            ..Process::default()
+        }
+    }
+}
+
+fn process(tgid: u32) -> ProcessKey {
+    ProcessKey { tgid, incarnation: 1 }
+}
+
+fn sample(process: ProcessKey, time_ns: u64, code: u64) -> Sample {
+    Sample {
+        process,
+        tid: process.tgid,
+        time_ns,
+        weight: 10,
+        source: Source::OnCpu,
+        gil: GilState::Held,
+        frames: vec![RawFrame {
+            code,
+            instr_offset: 0,
+            check: 1,
+        }],
+        ends_invocation: vec![true],
+        ..Sample::default()
+    }
+}
+
+/// Defines a function without a line table.
+fn define(pipeline: &mut Pipeline, process: ProcessKey, code: u64, name: &str) {
+    let view = |data: &'_ str| TextHeader {
+        object: 0x1000,
+        length: u32::try_from(data.len()).expect("short"),
+        stored: u16::try_from(data.len()).expect("short"),
+        kind: 1,
+        pad: 0,
+    };
+    let file = "app.py";
+    let captured = CodeView {
+        tgid: process.tgid,
+        incarnation: process.incarnation,
+        code,
+        check: 1,
+        first_line: 7,
+        line_table_object: 0x2000,
+        line_table_length: 2,
+        layout: 0,
+        name: TextView {
+            header: view(name),
+            data: name.as_bytes(),
+        },
+        filename: TextView {
+            header: view(file),
+            data: file.as_bytes(),
+        },
+        class_object: 0,
+        class: &[],
+        line_table: &[0, 1],
+    };
+    let layout = Layout {
+        line_table: line_table_format::LNOTAB,
+        ..Layout::default()
+    };
+    pipeline.define(&captured, &layout);
+}
+
+/// Samples by the names of their frames.
+fn by_stack(recordings: &[Recording]) -> BTreeMap<String, u64> {
+    let mut stacks = BTreeMap::new();
+    for recording in recordings {
+        for count in recording.profiles.iter().flat_map(|profile| &profile.counts) {
+            let frames = recording.stack(count.stack).iter();
+            let names: Vec<&str> = frames.map(|frame| &*recording.frame(*frame).name).collect();
+            *stacks.entry(names.join(";")).or_default() += count.samples;
+        }
+    }
+    stacks
+}
+
+fn names(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    pairs
+        .iter()
+        .map(|(name, count)| ((*name).to_owned(), *count))
+        .collect()
+}
+
+fn finish(pipeline: &mut Pipeline) -> Vec<Recording> {
+    pipeline.settle();
+    pipeline.cut(u64::MAX, None);
+    std::iter::from_fn(|| pipeline.take_finished(true)).collect()
+}
+
+#[test]
+fn a_sample_waits_for_the_definition_that_comes_after_it() {
+    let mut pipeline = Pipeline::new(0, None, None);
+    let mut around = Nowhere::default();
+    pipeline.add(&sample(process(7), 1, 0xa), &mut around);
+    pipeline.end_drain();
+    assert!(pipeline.snapshot(1).is_empty());
+    define(&mut pipeline, process(7), 0xa, "late");
+    pipeline.end_drain();
+    assert_eq!(by_stack(&[pipeline.snapshot(2)]), names(&[("late", 1)]));
+}
+
+#[test]
+fn a_definition_that_never_comes_is_waited_for_during_two_drains() {
+    let mut pipeline = Pipeline::new(0, None, None);
+    pipeline.add(&sample(process(7), 1, 0xa), &mut Nowhere::default());
+    for _ in 0..2 {
+        assert!(pipeline.snapshot(1).is_empty());
+        pipeline.end_drain();
+    }
+    pipeline.end_drain();
+    assert_eq!(
+        by_stack(&[pipeline.snapshot(1)]),
+        names(&[("<function not captured>", 1)])
+    );
+}
+
+#[test]
+fn a_sample_that_waited_belongs_to_the_interval_in_which_it_was_taken() {
+    let mut pipeline = Pipeline::new(0, None, None);
+    let mut around = Nowhere::default();
+    pipeline.add(&sample(process(7), 1, 0xa), &mut around);
+    pipeline.cut(100, None);
+    assert!(pipeline.take_finished(false).is_none(), "it waits for a name");
+    pipeline.add(&sample(process(7), 101, 0xa), &mut around);
+    define(&mut pipeline, process(7), 0xa, "work");
+    pipeline.end_drain();
+    let first = pipeline.take_finished(false).expect("everything is there");
+    assert_eq!(by_stack(&[first]), names(&[("work", 1)]));
+    assert!(pipeline.take_finished(true).is_none(), "the second one lasts");
+    assert_eq!(by_stack(&finish(&mut pipeline)), names(&[("work", 1)]));
+}
+
+#[test]
+fn a_sample_that_is_read_after_the_cut_belongs_to_the_time_before_it() {
+    let mut pipeline = Pipeline::new(0, None, None);
+    define(&mut pipeline, process(7), 0xa, "work");
+    pipeline.cut(100, None);
+    pipeline.add(&sample(process(7), 99, 0xa), &mut Nowhere::default());
+    pipeline.add(&sample(process(7), 100, 0xa), &mut Nowhere::default());
+    let first = pipeline.take_finished(false).expect("nothing waits");
+    assert_eq!(first.samples(), 1);
+    assert_eq!(pipeline.snapshot(200).samples(), 1);
+}
+
+#[test]
+fn a_snapshot_changes_nothing() {
+    let mut pipeline = Pipeline::new(0, None, None);
+    define(&mut pipeline, process(7), 0xa, "work");
+    let mut around = Nowhere::default();
+    for time_ns in 0..10 {
+        pipeline.add(&sample(process(7), time_ns, 0xa), &mut around);
+        assert_eq!(pipeline.snapshot(time_ns).samples(), time_ns + 1);
+    }
+    assert_eq!(around.described, 1);
+    assert_eq!(by_stack(&finish(&mut pipeline)), names(&[("work", 10)]));
+}
+
+#[test]
+fn the_intervals_of_a_recording_add_up_to_what_it_would_be_in_one() {
+    let cut_after = |cuts: &[u64]| {
+        let timeline = || Some(Timeline::new().expect("a temporary file"));
+        let mut pipeline = Pipeline::new(0, None, timeline());
+        let mut around = Nowhere::default();
+        let mut parts = Vec::new();
+        for time_ns in 0..600u64 {
+            // Every seventh function is defined after its first sample.
+            let (of, code) = (process(1 + (time_ns % 3) as u32), time_ns % 50);
+            let name = format!("f{code}");
+            if code % 7 != 0 {
+                define(&mut pipeline, of, code + 1, &name);
+            }
+            pipeline.add(&sample(of, time_ns, code + 1), &mut around);
+            if code % 7 == 0 {
+                define(&mut pipeline, of, code + 1, &name);
+            }
+            if time_ns % 10 == 9 {
+                pipeline.end_drain();
+            }
+            if cuts.contains(&time_ns) {
+                pipeline.cut(time_ns + 1, timeline());
+            }
+            parts.extend(pipeline.take_finished(false));
+        }
+        parts.extend(finish(&mut pipeline));
+        parts
+    };
+    let whole = cut_after(&[]);
+    assert_eq!(whole.len(), 1);
+    let parts = cut_after(&[100, 101, 250, 599]);
+    assert_eq!(parts.len(), 5);
+    assert_eq!(by_stack(&parts), by_stack(&whole));
+    assert_eq!(by_stack(&whole).values().sum::<u64>(), 600);
+    let ticks: u64 = parts
+        .iter()
+        .filter_map(|part| part.timeline.as_ref())
+        .map(Timeline::len)
+        .sum();
+    // The last part is the one that `finish` begins, without a time line.
+    assert_eq!(ticks, 600);
+}
+
+#[test]
+fn names_of_threads_hold_in_every_interval() {
+    let mut pipeline = Pipeline::new(0, None, None);
+    let mut around = Nowhere::default();
+    define(&mut pipeline, process(7), 0xa, "work");
+    pipeline.name_thread(process(7), 7, "MainThread".to_owned());
+    let name = |recording: Recording| recording.threads[0].name.clone();
+    for time_ns in [10, 20] {
+        pipeline.add(&sample(process(7), time_ns, 0xa), &mut around);
+        pipeline.cut(time_ns + 5, None);
+        assert_eq!(name(pipeline.take_finished(false).expect("done")), "MainThread");
+    }
+    // The process ends: its name is kept until its last interval is done.
+    pipeline.add(&sample(process(7), 30, 0xa), &mut around);
+    pipeline.forget(process(7));
+    pipeline.cut(35, None);
+    assert_eq!(name(pipeline.take_finished(false).expect("done")), "MainThread");
+    assert!(pipeline.thread_names.processes.is_empty());
+}
+
+/// A process whose root directory is known: its paths are asked about.
+struct Somewhere(RootId);
+
+impl Surroundings for Somewhere {
+    fn interpreter(&self, _process: ProcessKey) -> Option<&Interpreter> {
+        None
+    }
+
+    fn root(&self, _process: ProcessKey) -> Option<RootId> {
+        Some(self.0)
+    }
+
+    fn locate(&self, _process: ProcessKey, _address: u64) -> Option<Located<'_>> {
+        None
+    }
+
+    fn describe(&mut self, _process: ProcessKey) -> Process {
+        Process::default()
+    }
+}
+
+#[test]
+fn a_path_is_asked_about_once_and_its_samples_wait_for_the_answer() {
+    let root = crate::proc::root::Root::own().expect("this process has one").id();
+    let mut pipeline = Pipeline::new(0, None, None);
+    let mut around = Somewhere(root);
+    for code in [0xa, 0xb] {
+        define(&mut pipeline, process(7), code, "work");
+        pipeline.add(&sample(process(7), 1, code), &mut around);
+    }
+    pipeline.end_drain();
+    assert!(pipeline.snapshot(1).is_empty());
+    let Some(Question::ShortPath(of)) = pipeline.next_question() else {
+        unreachable!("the path of both functions")
+    };
+    assert_eq!((&*of.path, of.process), ("app.py", process(7)));
+    assert!(pipeline.next_question().is_none());
+    pipeline.answer(Answer::ShortPath {
+        of,
+        short: "shop/app.py".into(),
+    });
+    pipeline.end_drain();
+    let recording = pipeline.snapshot(2);
+    assert_eq!(recording.samples(), 2);
+    let short: Vec<_> = recording.frames.iter().map(|frame| &frame.short_file).collect();
+    assert_eq!(short, [&Some("shop/app.py".to_owned())]);
+}
+
+#[test]
+fn a_path_that_nobody_answers_for_is_shortened_by_its_looks() {
+    let root = crate::proc::root::Root::own().expect("this process has one").id();
+    let mut pipeline = Pipeline::new(0, None, None);
+    define(&mut pipeline, process(7), 0xa, "work");
+    pipeline.add(&sample(process(7), 1, 0xa), &mut Somewhere(root));
+    for _ in 0..3 {
+        pipeline.end_drain();
+    }
+    assert_eq!(by_stack(&[pipeline.snapshot(2)]), names(&[("work", 1)]));
+}

@@ -1,0 +1,214 @@
+//! From the rings to the pipeline: first who lives, then what they did. Bounded, so that signals and deadlines are seen
+//! however fast the kernel half writes.
+
+use std::time::{Duration, Instant};
+
+use super::native::NativeTables;
+use crate::host::users::Users;
+use crate::ids::ProcessKey;
+use crate::kernel::{Kernel, Ring, Rings};
+use crate::language::python::Interpreter;
+use crate::language::python::threads::ThreadNames;
+use crate::native::unwind::Located;
+use crate::pipeline::{Pipeline, Surroundings};
+use crate::proc::root::RootId;
+use crate::processes::tracker::Tracker;
+use crate::profile::Process;
+use crate::sources::CpuSet;
+use crate::wire::assembly::{Assembly, Sample};
+use crate::wire::decode::{Event, decode};
+
+/// Records read at a time, and for how long.
+const AT_ONCE: usize = 1_024;
+const BUDGET: Duration = Duration::from_millis(25);
+
+/// What reads the rings.
+pub(super) struct Intake {
+    rings: Rings,
+    pub(super) assembly: Assembly,
+    pub(super) undecodable: u64,
+    gil_only: bool,
+    /// CPUs on which a profiled process was sampled since they were last asked for.
+    sampled: CpuSet,
+    users: Users,
+}
+
+/// What samples meet on their way.
+pub(super) struct Meets<'a> {
+    pub(super) kernel: &'a mut Kernel,
+    pub(super) tracker: &'a mut Tracker,
+    pub(super) tables: &'a mut Option<NativeTables>,
+    pub(super) threads: &'a mut Option<ThreadNames>,
+    pub(super) pipeline: &'a mut Pipeline,
+}
+
+impl Intake {
+    pub(super) fn new(rings: Rings, gil_only: bool) -> Self {
+        Self {
+            rings,
+            assembly: Assembly::default(),
+            undecodable: 0,
+            gil_only,
+            sampled: CpuSet::default(),
+            users: Users::of_host(),
+        }
+    }
+
+    pub(super) fn rings(&self) -> &Rings {
+        &self.rings
+    }
+
+    /// CPUs on which a profiled process was sampled since this was asked last.
+    pub(super) fn take_sampled(&mut self) -> CpuSet {
+        std::mem::take(&mut self.sampled)
+    }
+
+    /// Reads what waits; `true` when there is more.
+    pub(super) fn drain(&mut self, meets: &mut Meets<'_>) -> bool {
+        self.drain_events(meets);
+        let deadline = Instant::now() + BUDGET;
+        let Self {
+            rings,
+            assembly,
+            undecodable,
+            gil_only,
+            sampled,
+            users,
+        } = self;
+        let Rings { samples, events } = rings;
+        let mut has_more = true;
+        while has_more && Instant::now() < deadline {
+            has_more = samples.drain(AT_ONCE, |bytes| {
+                let Some(sample) = assemble(bytes, assembly, meets, undecodable) else {
+                    return;
+                };
+                sampled.insert(sample.cpu);
+                if *gil_only && !sample.holds_gil() {
+                    return;
+                }
+                // A child's first sample may be read before its fork: the event is in the other ring by then.
+                if meets.tracker.get(sample.process).is_none() {
+                    drain_events(events, meets, undecodable);
+                }
+                add(sample, meets, users);
+            });
+        }
+        has_more
+    }
+
+    /// Reads what waits of process life.
+    pub(super) fn drain_events(&mut self, meets: &mut Meets<'_>) {
+        drain_events(&mut self.rings.events, meets, &mut self.undecodable);
+    }
+
+    /// Adds the samples whose native frames never came: nothing comes any more.
+    pub(super) fn finish(&mut self, meets: &mut Meets<'_>) {
+        for sample in self.assembly.finish() {
+            if !self.gil_only || sample.holds_gil() {
+                add(&sample, meets, &self.users);
+            }
+        }
+    }
+}
+
+/// Puts a record where it belongs; the sample that it completes.
+fn assemble<'s>(
+    bytes: &[u8],
+    assembly: &'s mut Assembly,
+    meets: &mut Meets<'_>,
+    undecodable: &mut u64,
+) -> Option<&'s Sample> {
+    match decode(bytes) {
+        Ok(Event::Code(view)) => {
+            match meets.kernel.layout(view.layout) {
+                Some(layout) => meets.pipeline.define(&view, layout),
+                None => *undecodable += 1,
+            }
+            None
+        }
+        Ok(Event::Sample(view)) => assembly.add(&view),
+        Ok(Event::Native(view)) => assembly.add_native(&view),
+        Ok(Event::Kernel(view)) => {
+            assembly.add_kernel(&view);
+            None
+        }
+        Ok(Event::Process(_)) => {
+            *undecodable += 1;
+            None
+        }
+        Err(error) => {
+            log::debug!("sample ring: {error}");
+            *undecodable += 1;
+            None
+        }
+    }
+}
+
+fn add(sample: &Sample, meets: &mut Meets<'_>, users: &Users) {
+    if let Some(tables) = meets.tables.as_mut() {
+        tables.supply(meets.kernel, sample);
+    }
+    if let Some(threads) = meets.threads.as_mut() {
+        threads.note(sample);
+    }
+    let mut around = Around {
+        tracker: &mut *meets.tracker,
+        tables: meets.tables.as_ref(),
+        users,
+    };
+    meets.pipeline.add(sample, &mut around);
+    if let Some(tables) = meets.tables.as_mut() {
+        tables.touch(sample);
+    }
+}
+
+fn drain_events(events: &mut Ring, meets: &mut Meets<'_>, undecodable: &mut u64) {
+    // As much as fits into the ring twice: forks cannot keep this going for long.
+    events.drain(1 << 14, |bytes| match decode(bytes) {
+        Ok(Event::Process(view)) => meets.tracker.observe(meets.kernel, &view),
+        Ok(_) => *undecodable += 1,
+        Err(error) => {
+            log::debug!("event ring: {error}");
+            *undecodable += 1;
+        }
+    });
+    match meets.tables.as_mut() {
+        Some(tables) => tables.follow(meets.kernel, meets.tracker),
+        None => drop(meets.tracker.take_arrived()),
+    }
+}
+
+/// What the pipeline asks of a sample's process.
+struct Around<'a> {
+    tracker: &'a mut Tracker,
+    tables: Option<&'a NativeTables>,
+    users: &'a Users,
+}
+
+impl Surroundings for Around<'_> {
+    fn interpreter(&self, process: ProcessKey) -> Option<&Interpreter> {
+        Some(&*self.tracker.get(process)?.interpreter)
+    }
+
+    fn root(&self, process: ProcessKey) -> Option<RootId> {
+        self.tracker.get(process)?.root
+    }
+
+    fn locate(&self, process: ProcessKey, address: u64) -> Option<Located<'_>> {
+        self.tables?.tables.locate(process, address)
+    }
+
+    fn describe(&mut self, process: ProcessKey) -> Process {
+        let described = self.tracker.describe(process).map(|known| Process {
+            pid: process.tgid,
+            command_line: known.command_line.clone(),
+            user: self.users.name(known.identity.user),
+            script: known.identity.script.clone(),
+            container: known.identity.placement.container.clone(),
+        });
+        described.unwrap_or_else(|| Process {
+            pid: process.tgid,
+            ..Process::default()
+        })
+    }
+}

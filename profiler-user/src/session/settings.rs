@@ -1,0 +1,88 @@
+//! What to record, and how a recording can end.
+
+use std::time::Duration;
+
+use profiler_common::contract::sources::Source;
+
+use crate::kernel::{LoadError, PerfError};
+use crate::processes::filter::Filter;
+use crate::processes::tracker::Target;
+
+/// What the user wants to see of native code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NativeFrames {
+    /// The kernel's frames only.
+    Kernel,
+    /// Not the interpreter's own machinery.
+    Relevant,
+    /// Everything.
+    All,
+}
+
+/// What to record.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whose samples.
+    pub target: Target,
+    /// Which of the target's processes.
+    pub filter: Filter,
+    /// What is sampled; at least one.
+    pub sources: Vec<Source>,
+    /// Samples per second and CPU, for sources that measure time.
+    pub rate_hz: u32,
+    /// Events per sample, for sources that count.
+    pub period: u64,
+    /// Until Ctrl-C when absent.
+    pub duration: Option<Duration>,
+    /// Ends an interval so often; only at the end of the recording when absent.
+    pub every: Option<Duration>,
+    /// Only samples of threads that hold the GIL.
+    pub gil_only: bool,
+    /// Keep the order of samples (for formats that show time).
+    pub timeline: bool,
+    /// Native and kernel frames too, and which.
+    pub native: Option<NativeFrames>,
+    /// Look up the names that threads have in Python.
+    pub thread_names: bool,
+    /// Becomes `Recording::title`.
+    pub title: String,
+}
+
+/// Why a recording ended.
+#[derive(Debug)]
+pub enum StopReason {
+    /// The time was up.
+    Duration,
+    /// Ctrl-C, SIGTERM or SIGHUP.
+    Signal,
+    /// All processes asked for have ended.
+    ProcessExited,
+    /// The kernel half delivers nothing any more. What it had delivered is in the recording.
+    Failed(SessionError),
+}
+
+/// Why a recording failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The kernel half.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// No CPU has an event any more.
+    #[error("no CPU can be sampled any more: {0}")]
+    NoCpu(#[source] PerfError),
+    /// The event loop or a temporary file.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl SessionError {
+    /// For `map_err`.
+    pub(super) fn io(what: &'static str) -> impl Fn(std::io::Error) -> Self {
+        move |source| Self::Io { what, source }
+    }
+}
