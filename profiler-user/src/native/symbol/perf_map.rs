@@ -10,8 +10,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::name::{JIT, NativeName};
-use super::{NativeResult, NativeUnresolved};
+use super::name::{JIT, NativeName, NativeResult, NativeUnresolved};
 use crate::ids::ProcessKey;
 use crate::proc;
 use crate::proc::root::Root;
@@ -60,10 +59,6 @@ impl PerfMaps {
         };
         let answer = |address: &u64| map.functions.find(*address).ok_or(missing);
         addresses.iter().map(answer).collect()
-    }
-
-    pub(super) fn forget(&mut self, process: ProcessKey) {
-        self.processes.remove(&process);
     }
 }
 

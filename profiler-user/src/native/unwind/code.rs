@@ -13,7 +13,7 @@ use iced_x86::{
 };
 use profiler_common::contract::unwind::{Row, cfa_rule, fp_rule, ra_rule};
 
-use super::file::Piece;
+use super::piece::Piece;
 use super::rows::NO_RULE;
 
 /// Bytes of code that are followed, at most; musl has 400,000.

@@ -9,7 +9,6 @@ use profiler_common::memory::{Fault, Memory};
 
 use super::analysis::{Analysis, CPython, Implementation, Libc, VersionEvidence};
 use super::finding::Refused;
-use super::inspector::path_of;
 use super::interpreter::{Interpreter, Linkage};
 use super::loader;
 use super::refusal::{InterpreterName, Refusal};
@@ -31,7 +30,7 @@ pub(super) fn judge<M: Memory>(
     implementation: &Implementation,
     program: Option<&Analysis>,
 ) -> Result<Option<Interpreter>, Refused> {
-    let file = path_of(mapping);
+    let file = mapping.file_path();
     let Implementation::CPython(cpython) = implementation else {
         return Err(Refused {
             what: InterpreterName::PyPy,

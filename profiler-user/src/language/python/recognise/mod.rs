@@ -8,7 +8,6 @@
 
 pub mod analysis;
 pub mod anchors;
-mod cache;
 pub mod evaluation_loop;
 pub mod finding;
 mod inspector;

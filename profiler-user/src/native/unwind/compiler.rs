@@ -10,42 +10,27 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::error::TableError;
 use super::file::{CompiledBlock, FileTables};
 use super::files::FileNumber;
-use super::image::{Bytes, TableError};
-use crate::proc::file::{FileError, MappedFile, Stamp};
-use crate::proc::maps::Maps;
+use super::origin::{Lost, Origin};
 
 /// Blocks asked for and not answered, at most. Few, so that what a sample needs does not wait long.
 pub(super) const MAX_OUTSTANDING: usize = 4;
 /// Files kept open, at most.
 const MAX_OPEN: usize = 24;
 
-/// Where a file's bytes are found.
-#[derive(Clone, Debug)]
-pub(super) enum Place {
-    /// A process maps it.
-    Mapped {
-        pid: u32,
-        /// Its line of `/proc/PID/maps`.
-        line: Arc<[u8]>,
-        stamp: Stamp,
-    },
-    /// Read already.
-    Memory(Arc<[u8]>),
-}
-
 /// A block to compile.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct CompileRequest {
     pub(super) file: FileNumber,
     pub(super) block: u32,
-    pub(super) place: Place,
+    pub(super) origin: Origin,
 }
 
 /// Why a block could not be compiled.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum CompileFailure {
     /// Not by this way; another process may map the file too.
     Unreachable,
     /// Never.
@@ -54,25 +39,25 @@ pub(super) enum Failure {
 
 /// A compiled block.
 #[derive(Debug)]
-pub(super) struct Response {
+pub(super) struct CompileResponse {
     pub(super) file: FileNumber,
     pub(super) block: u32,
-    pub(super) result: Result<CompiledBlock, Failure>,
+    pub(super) result: Result<CompiledBlock, CompileFailure>,
     pub(super) elapsed: Duration,
 }
 
 /// The thread's other end.
 #[derive(Debug)]
-pub(super) struct Worker {
-    requests: Option<SyncSender<Request>>,
-    responses: Receiver<Response>,
+pub(super) struct Compiler {
+    requests: Option<SyncSender<CompileRequest>>,
+    responses: Receiver<CompileResponse>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Worker {
+impl Compiler {
     /// Starts the thread; `ready` is notified after each response.
     pub(super) fn start(ready: Arc<Notify>) -> std::io::Result<Self> {
-        let (requests, inbox) = sync_channel::<Request>(MAX_OUTSTANDING);
+        let (requests, inbox) = sync_channel::<CompileRequest>(MAX_OUTSTANDING);
         let (outbox, responses) = sync_channel(MAX_OUTSTANDING);
         let thread = std::thread::Builder::new()
             .name("unwind-tables".to_owned())
@@ -93,7 +78,7 @@ impl Worker {
     }
 
     /// Hands over a request; gives it back when there are too many, or the thread is gone.
-    pub(super) fn ask(&self, request: Request) -> Result<(), Request> {
+    pub(super) fn ask(&self, request: CompileRequest) -> Result<(), CompileRequest> {
         let Some(requests) = &self.requests else {
             return Err(request);
         };
@@ -103,12 +88,12 @@ impl Worker {
     }
 
     /// The next answer, if there is one.
-    pub(super) fn answer(&self) -> Option<Response> {
+    pub(super) fn answer(&self) -> Option<CompileResponse> {
         self.responses.try_recv().ok()
     }
 }
 
-impl Drop for Worker {
+impl Drop for Compiler {
     fn drop(&mut self) {
         self.requests = None;
         // The thread may be waiting for room.
@@ -128,12 +113,12 @@ struct OpenFiles {
 }
 
 impl OpenFiles {
-    fn answer(&mut self, request: &Request) -> Response {
+    fn answer(&mut self, request: &CompileRequest) -> CompileResponse {
         let begun = Instant::now();
         let result = self
             .find(request)
-            .and_then(|tables| tables.block(request.block).map_err(Failure::Hopeless));
-        Response {
+            .and_then(|tables| tables.block(request.block).map_err(CompileFailure::Hopeless));
+        CompileResponse {
             file: request.file,
             block: request.block,
             result,
@@ -141,41 +126,27 @@ impl OpenFiles {
         }
     }
 
-    fn find(&mut self, request: &Request) -> Result<&mut FileTables, Failure> {
+    fn find(&mut self, request: &CompileRequest) -> Result<&mut FileTables, CompileFailure> {
         let tables = match self.files.iter().position(|(file, _)| *file == request.file) {
             Some(at) => self.files.remove(at),
             None => {
-                let bytes = open(&request.place)?;
+                let bytes = request.origin.open().map_err(|lost| match lost {
+                    Lost::Unreachable => CompileFailure::Unreachable,
+                    Lost::NotRegular => CompileFailure::Hopeless(TableError::NotSupported),
+                })?;
                 if self.files.len() >= MAX_OPEN {
                     self.files.pop_front();
                 }
-                Some((request.file, FileTables::open(bytes).map_err(Failure::Hopeless)?))
+                Some((
+                    request.file,
+                    FileTables::open(bytes).map_err(CompileFailure::Hopeless)?,
+                ))
             }
         };
         self.files.extend(tables);
         match self.files.back_mut() {
             Some((_, tables)) => Ok(tables),
-            None => Err(Failure::Unreachable),
-        }
-    }
-}
-
-fn open(place: &Place) -> Result<Bytes, Failure> {
-    match place {
-        Place::Memory(bytes) => Ok(Bytes::Memory(bytes.clone())),
-        Place::Mapped { pid, line, stamp } => {
-            let maps = Maps::from_text(line.to_vec());
-            let mapping = maps.iter().next().ok_or(Failure::Unreachable)?;
-            let file = MappedFile::find(*pid, &mapping).map_err(|error| match error {
-                FileError::NotRegular => Failure::Hopeless(TableError::NotSupported),
-                _ => Failure::Unreachable,
-            })?;
-            // Written to since: not what the process's other pages were read from.
-            if file.stamp() != *stamp {
-                return Err(Failure::Unreachable);
-            }
-            let file = file.open().map_err(|_| Failure::Unreachable)?;
-            Ok(Bytes::File(Arc::new(file)))
+            None => Err(CompileFailure::Unreachable),
         }
     }
 }

@@ -2,22 +2,22 @@
 //! and samples must not wait for it.
 //!
 //! An address gets a number when a sample shows it, which stands in stacks until its names arrive. What files are needed for
-//! that is opened at once, because the process may be gone a moment later.
+//! that is found at once, because the process may be gone a moment later.
 //!
 //! Numbers are given back: [`NativeNames::forget_before`] drops the addresses that no sample has shown for a while.
 
+mod files;
+mod thread;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
 
-use super::interpreter_frames;
-use super::symbol::{CodeFile, NativeResult, NativeSymbolizer, NativeUnresolved, Place};
+use self::files::{CodeFiles, FileIndex, UsedFile, is_made_at_run_time};
+use self::thread::{Question, SymbolThread};
+use super::interpreter_frames::RunningCode;
+use super::symbol::{CodePosition, NativeResult, NativeUnresolved};
 use super::unwind::Located;
 use crate::ids::ProcessKey;
-use crate::proc::maps::{FileId, Maps};
-use crate::proc::root::Root;
-use crate::proc::visible_id;
 use crate::profile::frames::{Frame, FrameKind};
 
 /// Different addresses kept; further ones are [`NativeUnresolved::NotMapped`].
@@ -31,7 +31,7 @@ const BATCH: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Address {
     /// In a file.
-    File(FileIndex, Place),
+    File(FileIndex, CodePosition),
     /// In memory of a process that no file backs.
     Jit(ProcessKey, u64),
     /// In the kernel.
@@ -40,38 +40,20 @@ enum Address {
     Unmapped,
 }
 
-/// Index into [`NativeNames::files`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct FileIndex(u32);
-
-/// A file with machine code.
-#[derive(Debug)]
-struct File {
-    /// `None` when it could not be opened.
-    code: Option<Arc<CodeFile>>,
-    /// Base name of its path.
-    module: Arc<str>,
-    /// Whether it is the interpreter of the process that showed it first.
-    is_interpreter: bool,
-}
-
-/// What makes two mappings ones of the same file.
-type FileIdentity = (FileId, Arc<[u8]>, Option<Box<[u8]>>);
-
 /// An address that was sampled.
 #[derive(Clone, Debug)]
-struct Entry {
+struct SampledAddress {
     address: Address,
     /// Whether it is in the interpreter's evaluation loop.
     is_loop: bool,
-    state: State,
+    names: Names,
     /// The generation in which a sample showed it last.
     last_shown: u64,
 }
 
 /// What an address stands for.
 #[derive(Clone, Debug)]
-enum State {
+enum Names {
     /// Being asked for.
     Pending,
     /// Outermost function first; empty when its frame is not to be shown.
@@ -93,31 +75,20 @@ pub struct Site<'a> {
     pub is_loop: bool,
 }
 
-/// One question to the thread.
-#[derive(Debug)]
-enum Question {
-    File(u32, Arc<CodeFile>, Place),
-    Jit(u32, ProcessKey, u64),
-    Kernel(u32, u64),
-}
-
-/// See the module.
+/// Names of all native and kernel addresses of a recording.
 #[derive(Debug)]
 pub struct NativeNames {
     show_all: bool,
     /// Where in `entries` an address is.
     numbers: HashMap<Address, u32>,
-    entries: Vec<Option<Entry>>,
+    entries: Vec<Option<SampledAddress>>,
     /// Elements of `entries` that are empty.
     free: Vec<u32>,
     generation: u64,
-    files: Vec<File>,
-    by_identity: HashMap<FileIdentity, FileIndex>,
+    files: CodeFiles,
     questions: Vec<Question>,
     outstanding: usize,
-    asked: Option<Sender<Vec<Question>>>,
-    answered: Receiver<Vec<(u32, NativeResult)>>,
-    thread: Option<JoinHandle<()>>,
+    thread: SymbolThread,
     unnamed: HashMap<NativeUnresolved, u64>,
 }
 
@@ -131,24 +102,16 @@ impl NativeNames {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(show_all: bool) -> std::io::Result<Self> {
-        let (asked, questions) = channel();
-        let (answers, answered) = channel();
-        let thread = std::thread::Builder::new()
-            .name("symbols".to_owned())
-            .spawn(move || answer(&questions, &answers))?;
         Ok(Self {
             show_all,
             numbers: HashMap::new(),
             entries: Vec::new(),
             free: Vec::new(),
             generation: 0,
-            files: Vec::new(),
-            by_identity: HashMap::new(),
+            files: CodeFiles::default(),
             questions: Vec::new(),
             outstanding: 0,
-            asked: Some(asked),
-            answered,
-            thread: Some(thread),
+            thread: SymbolThread::start()?,
             unnamed: HashMap::new(),
         })
     }
@@ -167,9 +130,9 @@ impl NativeNames {
     /// What an address is called, outermost function first; `None` until the names have arrived.
     #[must_use]
     pub fn names(&self, address: AddressId) -> Option<&[Frame]> {
-        match self.entry(address.0)?.state {
-            State::Known(ref frames) => Some(frames),
-            State::Pending => None,
+        match self.entry(address.0)?.names {
+            Names::Known(ref frames) => Some(frames),
+            Names::Pending => None,
         }
     }
 
@@ -195,7 +158,7 @@ impl NativeNames {
         for (index, slot) in (0u32..).zip(&mut self.entries) {
             // An answer to what is pending would be taken for that of its successor.
             let is_old =
-                |entry: &Entry| entry.last_shown < generation && matches!(entry.state, State::Known(_));
+                |entry: &SampledAddress| entry.last_shown < generation && matches!(entry.names, Names::Known(_));
             if let Some(entry) = slot.take_if(|entry| is_old(entry)) {
                 self.numbers.remove(&entry.address);
                 self.free.push(index);
@@ -203,7 +166,7 @@ impl NativeNames {
         }
     }
 
-    fn entry(&self, index: u32) -> Option<&Entry> {
+    fn entry(&self, index: u32) -> Option<&SampledAddress> {
         self.entries.get(index as usize)?.as_ref()
     }
 
@@ -219,10 +182,10 @@ impl NativeNames {
             }
             return AddressId(index);
         }
-        let entry = Entry {
+        let entry = SampledAddress {
             address,
             is_loop,
-            state: State::Pending,
+            names: Names::Pending,
             last_shown: self.generation,
         };
         let index = self.free.pop().unwrap_or_else(|| {
@@ -237,9 +200,9 @@ impl NativeNames {
 
     fn ask(&mut self, index: u32, address: Address) {
         let question = match address {
-            Address::File(file, place) => {
-                let code = self.files.get(file.0 as usize).and_then(|file| file.code.clone());
-                code.map(|code| Question::File(index, code, place))
+            Address::File(file, position) => {
+                let code = self.files.get(file).and_then(|file| file.code.clone());
+                code.map(|code| Question::File(index, code, position))
             }
             Address::Jit(process, address) => Some(Question::Jit(index, process, address)),
             Address::Kernel(address) => Some(Question::Kernel(index, address)),
@@ -254,14 +217,13 @@ impl NativeNames {
 
     /// Sends what has been collected; to be called after each drain of the rings.
     pub fn flush(&mut self) {
+        self.files.let_go();
         if self.questions.is_empty() {
             return;
         }
         let questions = std::mem::take(&mut self.questions);
         self.outstanding += questions.len();
-        if let Some(asked) = &self.asked
-            && asked.send(questions).is_err()
-        {
+        if self.thread.ask(questions).is_err() {
             log::warn!("the symbol thread has ended");
             self.outstanding = 0;
         }
@@ -269,7 +231,7 @@ impl NativeNames {
 
     /// Takes in the names that have arrived.
     pub fn collect(&mut self) {
-        while let Ok(answers) = self.answered.try_recv() {
+        while let Some(answers) = self.thread.answers() {
             self.outstanding = self.outstanding.saturating_sub(answers.len());
             for (index, result) in answers {
                 self.settle(index, &result);
@@ -285,9 +247,9 @@ impl NativeNames {
 
     /// Settles what has no names, although answers may still come.
     pub fn settle_all(&mut self) {
-        let is_open = |slot: &Option<Entry>| {
+        let is_open = |slot: &Option<SampledAddress>| {
             slot.as_ref()
-                .is_some_and(|entry| matches!(entry.state, State::Pending))
+                .is_some_and(|entry| matches!(entry.names, Names::Pending))
         };
         let open: Vec<u32> = (0u32..)
             .zip(&self.entries)
@@ -307,8 +269,8 @@ impl NativeNames {
     /// Why an address has no names that nobody could be asked about.
     fn reason(&self, index: u32) -> NativeUnresolved {
         match self.entry(index).map(|entry| entry.address) {
-            Some(Address::File(file, _)) => match self.files.get(file.0 as usize) {
-                Some(File { code: None, .. }) => NativeUnresolved::FileUnreadable,
+            Some(Address::File(file, _)) => match self.files.get(file) {
+                Some(UsedFile { code: None, .. }) => NativeUnresolved::FileUnreadable,
                 _ => NativeUnresolved::SymbolizerFailed,
             },
             Some(Address::Unmapped) => NativeUnresolved::NotMapped,
@@ -323,19 +285,19 @@ impl NativeNames {
             *self.unnamed.entry(*reason).or_default() += 1;
         }
         if let Some(Some(entry)) = self.entries.get_mut(index as usize) {
-            entry.state = State::Known(shown.into());
+            entry.names = Names::Known(shown.into());
         }
     }
 
     /// The frames of an address, outermost function first.
-    fn shown(&self, entry: &Entry, result: &NativeResult) -> Vec<Frame> {
+    fn shown(&self, entry: &SampledAddress, result: &NativeResult) -> Vec<Frame> {
         let (kind, file) = match entry.address {
             Address::Kernel(_) => (FrameKind::Kernel, None),
-            Address::File(file, _) => (FrameKind::Native, self.files.get(file.0 as usize)),
+            Address::File(file, _) => (FrameKind::Native, self.files.get(file)),
             Address::Jit(..) | Address::Unmapped => (FrameKind::Native, None),
         };
         let is_plumbing = |symbol: Option<&str>| {
-            let frame = interpreter_frames::NativeName {
+            let frame = RunningCode {
                 symbol,
                 is_in_interpreter: file.is_some_and(|file| file.is_interpreter),
                 is_evaluation_loop: entry.is_loop,
@@ -374,109 +336,18 @@ impl NativeNames {
         if is_made_at_run_time(located) {
             return Address::Jit(site.process, site.address);
         }
-        let identity: FileIdentity = (mapping.id, mapping.path.clone(), located.build_id.map(Box::from));
-        let file = match self.by_identity.get(&identity) {
-            Some(file) => *file,
-            None => {
-                let index = FileIndex(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-                self.files.push(open(located, site.interpreter));
-                self.by_identity.insert(identity, index);
-                index
-            }
+        let file = self.files.of(located, site.interpreter);
+        let position = match located.static_address {
+            Some(_) => mapping.static_address(site.address).map(CodePosition::Address),
+            None => mapping.file_offset(site.address).map(CodePosition::Offset),
         };
-        let place = match located.static_address {
-            Some(_) => mapping.static_address(site.address).map(Place::Address),
-            None => mapping.file_offset(site.address).map(Place::Offset),
-        };
-        place.map_or(Address::Unmapped, |place| Address::File(file, place))
+        position.map_or(Address::Unmapped, |position| Address::File(file, position))
     }
-}
-
-const VDSO: &[u8] = b"[vdso]";
-/// How the paths of memory begin that programs share with themselves to write code into.
-const SHARED_MEMORY: &[&[u8]] = &[b"/memfd:", b"/dev/zero", b"/dev/shm/", b"/SYSV"];
-
-/// Memory without a file, or in one that is no program.
-fn is_made_at_run_time(located: &Located<'_>) -> bool {
-    let mapping = located.mapping;
-    let is_shared = SHARED_MEMORY.iter().any(|start| mapping.path.starts_with(start));
-    &*mapping.path != VDSO && (mapping.id.inode == 0 || (is_shared && located.static_address.is_none()))
 }
 
 impl Drop for NativeNames {
     fn drop(&mut self) {
-        self.asked = None;
         // One that still reads symbols is not waited for.
-        if let Some(thread) = self.thread.take()
-            && self.outstanding == 0
-            && thread.join().is_err()
-        {
-            log::warn!("the symbol thread panicked");
-        }
-    }
-}
-
-/// Opens the file while the process is there.
-fn open(located: &Located<'_>, interpreter: &std::path::Path) -> File {
-    let stretch = located.mapping;
-    let name = stretch
-        .path
-        .rsplit(|byte| *byte == b'/')
-        .next()
-        .unwrap_or_default();
-    let pid = visible_id(located.tgid);
-    let code = Maps::read(pid).ok().and_then(|maps| {
-        let mapping = maps
-            .iter()
-            .find(|mapping| mapping.contains(stretch.start) && mapping.file == stretch.id)?;
-        let opened = if &*stretch.path == VDSO {
-            CodeFile::vdso(pid, &mapping)
-        } else {
-            CodeFile::of_mapping(pid, Root::of_process(pid).ok().map(Arc::new), &mapping)
-        };
-        opened
-            .inspect_err(|error| log::debug!("symbols of {}: {error}", String::from_utf8_lossy(name)))
-            .ok()
-    });
-    File {
-        code: code.map(Arc::new),
-        module: String::from_utf8_lossy(name).into(),
-        is_interpreter: interpreter.as_os_str().as_encoded_bytes() == &*stretch.path,
-    }
-}
-
-/// The thread: names what it is asked about, file by file, until nobody asks any more.
-fn answer(questions: &Receiver<Vec<Question>>, answers: &Sender<Vec<(u32, NativeResult)>>) {
-    crate::priority::lower();
-    let mut symbolizer = NativeSymbolizer::default();
-    while let Ok(questions) = questions.recv() {
-        let mut results = Vec::with_capacity(questions.len());
-        let mut in_files = Vec::new();
-        for question in &questions {
-            match question {
-                Question::File(index, file, place) => in_files.push((*index, (&**file, *place))),
-                Question::Kernel(index, address) => {
-                    results.extend(
-                        symbolizer
-                            .resolve_kernel(&[*address])
-                            .pop()
-                            .map(|name| (*index, name)),
-                    );
-                }
-                Question::Jit(index, process, address) => {
-                    let named = match Root::of_process(visible_id(process.tgid)) {
-                        Ok(root) => symbolizer.resolve_perf_map(*process, &root, &[*address]).pop(),
-                        Err(_) => Some(Err(NativeUnresolved::JitWithoutMap)),
-                    };
-                    results.extend(named.map(|name| (*index, name)));
-                }
-            }
-        }
-        let requests: Vec<_> = in_files.iter().map(|(_, request)| *request).collect();
-        let named = symbolizer.resolve_user(&requests);
-        results.extend(in_files.iter().map(|(index, _)| *index).zip(named));
-        if answers.send(results).is_err() {
-            return;
-        }
+        self.thread.end(self.outstanding == 0);
     }
 }

@@ -1,4 +1,4 @@
-//! A bounded map that forgets what has not been used for long. Used by [`super::NativeSymbolizer`].
+//! A bounded map that forgets what has not been used for long.
 //!
 //! When the young generation is full it becomes the old one and the old one is dropped; what is used moves to the young
 //! one. So at most two generations exist, and nothing is counted per use.
@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// See the module.
+/// A map of two generations.
 #[derive(Debug)]
-pub(super) struct Cache<K, V> {
+pub struct Cache<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
     /// Weight of the young generation, and the most it may have.
@@ -16,9 +16,10 @@ pub(super) struct Cache<K, V> {
     limit: usize,
 }
 
-impl<K: Eq + Hash + Clone, V> Cache<K, V> {
+impl<K: Eq + Hash, V> Cache<K, V> {
     /// Each of both generations may weigh `limit`, in the unit that `insert` is given.
-    pub(super) fn new(limit: usize) -> Self {
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
         Self {
             young: HashMap::new(),
             old: HashMap::new(),
@@ -27,7 +28,8 @@ impl<K: Eq + Hash + Clone, V> Cache<K, V> {
         }
     }
 
-    pub(super) fn get(&mut self, key: &K, weight: impl FnOnce(&V) -> usize) -> Option<&V> {
+    /// What is remembered under this key; `weight` says what it weighs.
+    pub fn get(&mut self, key: &K, weight: impl FnOnce(&V) -> usize) -> Option<&V> {
         if let Some((key, value)) = self.old.remove_entry(key) {
             let weight = weight(&value);
             self.insert(key, value, weight);
@@ -35,13 +37,27 @@ impl<K: Eq + Hash + Clone, V> Cache<K, V> {
         self.young.get(key)
     }
 
-    pub(super) fn insert(&mut self, key: K, value: V, weight: usize) {
+    /// Remembers something.
+    pub fn insert(&mut self, key: K, value: V, weight: usize) {
         if self.weight >= self.limit {
             self.old = std::mem::take(&mut self.young);
             self.weight = 0;
         }
+        self.old.remove(&key);
         self.weight = self.weight.saturating_add(weight);
         self.young.insert(key, value);
+    }
+
+    /// How many are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
+    /// Whether nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
@@ -58,7 +74,7 @@ mod tests {
         for key in &keys {
             cache.insert(key, 3, 1);
             assert_eq!(cache.get(&"used", |_| 1), Some(&1));
-            assert!(cache.young.len() + cache.old.len() <= 22);
+            assert!(cache.len() <= 22);
         }
         assert_eq!(cache.get(&"unused", |_| 1), None);
     }

@@ -6,7 +6,6 @@
 
 use std::collections::hash_map::RandomState;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -15,14 +14,13 @@ use blazesym::symbolize::source::{Elf, Source};
 use blazesym::symbolize::{CodeInfo, Input, Reason, Sym, Symbolized, Symbolizer};
 
 use super::aliases::Aliases;
-use super::copy::Copy;
+use super::copy::{BUDGET_BYTES, SymbolCopy};
 use super::demangle::demangle;
-use super::headers::{CopyError, DebugReference};
+use super::messages::{CodePosition, FunctionName, MAX_NAMES};
 use super::plt::Plt;
-use super::protocol::{Place, WireName};
+use super::reference::DebugReference;
+use crate::elf::{ElfError, ElfFile, FileBytes};
 
-/// Inlined functions at one address, at most; the outermost ones are left out.
-const MAX_INLINED: usize = 64;
 /// Bytes of the path of a source file.
 const MAX_PATH: usize = 4096;
 /// How far a symbol without a size reaches. Only hand-written assembly has such; what follows it is often code whose own
@@ -32,19 +30,23 @@ const UNSIZED_REACH: u64 = 4096;
 /// Takes in a file as [`super::serve`] does, without looking up a symbol, and names the stubs of its linkage table; whether
 /// it could. All of it that is not a library's work: for the fuzz target.
 #[must_use]
-pub fn take_in(source: &File) -> bool {
-    let Ok(copy) = Copy::new(source, true, &RandomState::new()) else {
+pub fn take_in(bytes: impl Into<FileBytes>) -> bool {
+    let Ok(source) = ElfFile::open(bytes.into(), BUDGET_BYTES) else {
         return false;
     };
-    let (plt, aliases) = (Plt::read(source, &copy), Aliases::read(source, &copy.dynamic));
+    let Ok(copy) = SymbolCopy::new(&source, true, &RandomState::new()) else {
+        return false;
+    };
+    let (plt, aliases) = (Plt::read(&source, &copy), Aliases::read(&source));
     let plain = aliases.plain(0, "__name");
     assert!(plain == "__name" || plain == "name");
-    for section in &copy.code {
-        let last = section.address.saturating_add(section.size.min(64));
-        for address in section.address..last {
+    for code in &copy.code {
+        let start = code.section.address;
+        let last = start.saturating_add(code.section.size.min(64));
+        for address in start..last {
             assert!(
                 plt.name(address)
-                    .is_none_or(|name| !name.is_empty() || section.name.is_empty())
+                    .is_none_or(|name| !name.is_empty() || code.name.is_empty())
             );
         }
     }
@@ -53,24 +55,25 @@ pub fn take_in(source: &File) -> bool {
 
 /// One ELF file, ready to be asked.
 #[derive(Debug)]
-pub(super) struct Image {
-    copy: Copy,
+pub(super) struct SymbolFile {
+    copy: SymbolCopy,
     plt: Plt,
     aliases: Aliases,
     /// Holds no more than the copy; dropped with it.
     symbolizer: Symbolizer,
 }
 
-impl Image {
-    /// Copies and opens `source`.
+impl SymbolFile {
+    /// Copies and opens a file.
     pub(super) fn open(
-        source: &File,
+        bytes: FileBytes,
         with_debug_info: bool,
         hasher: &RandomState,
-    ) -> Result<Self, CopyError> {
-        let copy = Copy::new(source, with_debug_info, hasher)?;
-        let plt = Plt::read(source, &copy);
-        let aliases = Aliases::read(source, &copy.dynamic);
+    ) -> Result<Self, ElfError> {
+        let source = ElfFile::open(bytes, BUDGET_BYTES)?;
+        let copy = SymbolCopy::new(&source, with_debug_info, hasher)?;
+        let plt = Plt::read(&source, &copy);
+        let aliases = Aliases::read(&source);
         let symbolizer = Symbolizer::builder()
             .enable_demangling(false)
             .enable_auto_reload(false)
@@ -103,10 +106,10 @@ impl Image {
     }
 
     /// The address that the file itself gives to a place in it.
-    pub(super) fn address_of(&self, place: Place) -> Option<u64> {
-        match place {
-            Place::Address(address) => Some(address),
-            Place::Offset(offset) => self.copy.address_of(offset),
+    pub(super) fn address_of(&self, position: CodePosition) -> Option<u64> {
+        match position {
+            CodePosition::Address(address) => Some(address),
+            CodePosition::Offset(offset) => self.copy.address_of(offset),
         }
     }
 
@@ -116,9 +119,9 @@ impl Image {
     }
 
     /// Names at an address, innermost first; empty when no symbol covers it.
-    pub(super) fn names(&self, address: u64, aliases: &Aliases) -> Vec<WireName> {
+    pub(super) fn names(&self, address: u64, aliases: &Aliases) -> Vec<FunctionName> {
         if let Some(name) = self.plt.name(address) {
-            return vec![WireName::plain(name)];
+            return vec![FunctionName::plain(name)];
         }
         let with_lines = self
             .copy
@@ -130,7 +133,7 @@ impl Image {
             .unwrap_or_default()
     }
 
-    fn find(&self, address: u64, debug_info: bool, aliases: &Aliases) -> Option<Vec<WireName>> {
+    fn find(&self, address: u64, debug_info: bool, aliases: &Aliases) -> Option<Vec<FunctionName>> {
         let mut elf = Elf::new(format!("/proc/self/fd/{}", self.copy.file.as_raw_fd()));
         elf.debug_syms = debug_info;
         let source = Source::Elf(elf);
@@ -177,20 +180,21 @@ impl Image {
 }
 
 /// What `symbol` says, whose name is to be `function`; `None` when it has no name.
-fn names_of(symbol: &Sym<'_>, function: &str) -> Option<Vec<WireName>> {
+fn names_of(symbol: &Sym<'_>, function: &str) -> Option<Vec<FunctionName>> {
     if function.is_empty() {
         return None;
     }
     let function = name(function, symbol.code_info.as_deref(), false);
-    let inlined = symbol.inlined.iter().rev().take(MAX_INLINED);
+    // Of more than fit the outermost ones are left out.
+    let inlined = symbol.inlined.iter().rev().take(MAX_NAMES - 1);
     let inlined = inlined
         .filter(|inlined| !inlined.name.is_empty())
         .map(|inlined| name(&inlined.name, inlined.code_info.as_ref(), true));
     Some(inlined.chain([function]).collect())
 }
 
-fn name(symbol: &str, code: Option<&CodeInfo<'_>>, inlined: bool) -> WireName {
-    WireName {
+fn name(symbol: &str, code: Option<&CodeInfo<'_>>, inlined: bool) -> FunctionName {
+    FunctionName {
         symbol: demangle(symbol),
         file: code.map(path),
         line: code.and_then(|code| code.line).filter(|line| *line != 0),
