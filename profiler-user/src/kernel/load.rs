@@ -163,6 +163,7 @@ impl Kernel {
         }
         let all = u32::from(options.all_processes);
         let measure = u32::from(options.measure_self);
+        let ring_eighth = (options.sample_ring_bytes / 8).max(1).ilog2();
         let (native, room) = match options.native {
             Native::None => (native_mode::NONE, NO_TABLES),
             Native::Kernel => (native_mode::KERNEL, NO_TABLES),
@@ -178,6 +179,7 @@ impl Kernel {
             .override_global(Switch::ReportAllProcesses.global(), &all, true)
             .override_global(Switch::MeasureSelf.global(), &measure, true)
             .override_global(Switch::Native.global(), &native, true)
+            .override_global(Switch::RingEighth.global(), &ring_eighth, true)
             .map_max_entries("MAPPINGS", room.mappings)
             .map_max_entries("BLOCKS", room.blocks)
             .map_max_entries("ROWS", room.row_pages)
