@@ -157,8 +157,9 @@ impl NativeNames {
         }
         for (index, slot) in (0u32..).zip(&mut self.entries) {
             // An answer to what is pending would be taken for that of its successor.
-            let is_old =
-                |entry: &SampledAddress| entry.last_shown < generation && matches!(entry.names, Names::Known(_));
+            let is_old = |entry: &SampledAddress| {
+                entry.last_shown < generation && matches!(entry.names, Names::Known(_))
+            };
             if let Some(entry) = slot.take_if(|entry| is_old(entry)) {
                 self.numbers.remove(&entry.address);
                 self.free.push(index);
