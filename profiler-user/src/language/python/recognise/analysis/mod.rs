@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use super::version::Version;
 use super::{anchors, evaluation_loop};
 use crate::elf::{ElfError, ElfFile, FileBytes};
+use crate::language::python::layout::debug_fields::DEBUG_COOKIE;
 use crate::path::base_name_of_bytes;
 
 /// Bytes read of one file, all in all.
@@ -22,8 +23,6 @@ const BUDGET_BYTES: u64 = 64 << 20;
 const RUNTIME_BYTES: std::ops::RangeInclusive<u64> = 512..=4 << 20;
 /// Bytes of `_Py_DebugOffsets` kept; 888 in 3.15.
 const DEBUG_OFFSETS_BYTES: usize = 1024;
-/// First bytes of `_Py_DebugOffsets` (`Include/internal/pycore_runtime.h` of 3.13, `_Py_Debug_Cookie`).
-pub(crate) const DEBUG_COOKIE: &[u8; 8] = b"xdebugpy";
 /// Functions that only PyPy defines.
 const PYPY_FUNCTIONS: &[&[u8]] = &[b"pypy_main_startup", b"pypy_execute_source"];
 
