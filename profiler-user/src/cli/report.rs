@@ -44,12 +44,12 @@ pub(super) fn print(summary: &Summary) {
 
 /// `delivered + idle + not profiled + dropped = interrupts`.
 fn accounting(source: &SourceSummary) -> String {
-    let interrupts = match source.source {
-        Source::OnCpu => "interrupts".to_owned(),
-        counted => format!("samples of {}", counted.name()),
+    let event = match source.source {
+        Source::OnCpu => String::new(),
+        counted => format!("{}: ", counted.name()),
     };
     format!(
-        "{} {interrupts} = {} samples + {} other processes + {} idle + {} dropped",
+        "{event}{} interrupts = {} samples + {} other processes + {} idle + {} dropped",
         source.interrupts,
         source.of(Outcome::Delivered),
         source.of(Outcome::NotProfiled),
