@@ -5,7 +5,7 @@ use profiler_common::contract::layout::{LAYOUT_CODE_VERSION, Layout};
 use profiler_common::contract::process::ProcessEntry;
 use profiler_common::contract::programs::Stage;
 use profiler_common::contract::reasons::{Outcome, StackStatus};
-use profiler_common::contract::records::{BLOCK_LAST, FRAMES_PER_BLOCK, MAX_BLOCKS, SampleBlock};
+use profiler_common::contract::records::{BLOCK_LAST, FRAMES_PER_BLOCK, MAX_BLOCKS};
 use profiler_common::walker::python::{CodeSeen, FRAMES_PER_STRETCH, Scratch, begin_block, walk_stretch};
 
 use crate::chains::Chain;

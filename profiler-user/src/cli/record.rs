@@ -262,8 +262,10 @@ async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile)
         None => 0,
     };
     let ended = recorded.map_err(preflight::explain)?;
+    // One that pyebpf ended says nothing about itself.
+    let has_exited = matches!(ended.reason, StopReason::ProcessExited);
     write(args, &filter, format, output, ended, sink.parts).await?;
-    Ok(status)
+    Ok(if has_exited { status } else { 0 })
 }
 
 /// What parts of the recording are named after: a pipe takes only the last one.

@@ -1,7 +1,7 @@
 //! Loads the kernel half, attaches it, and gives typed access to its maps and rings.
 #![expect(
     unsafe_code,
-    reason = "`aya::Pod` vouches for records that consist of integers without padding"
+    reason = "`aya::Pod` is vouched for by `zerocopy`; a ring's descriptor is registered"
 )]
 
 use std::io;
@@ -22,9 +22,8 @@ use profiler_common::contract::programs::{
 };
 use profiler_common::contract::reasons::Outcome;
 use profiler_common::contract::sources::{Source, account, gap_account};
-use profiler_common::contract::unwind::{Block, Mapping};
-
 use tokio::io::unix::AsyncFd;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::ids::ProcessKey;
 
@@ -37,21 +36,13 @@ use super::unwind_maps::{NO_TABLES, UnwindMaps};
 /// The kernel half, compiled by `build.rs`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/pyebpf-bpf"));
 
-/// A record that may be copied byte by byte into a map.
+/// A value of the contract, as what a map holds.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(super) struct Plain<T>(pub(super) T);
 
-// SAFETY: `repr(C)`, integers only, no padding (asserted by size in profiler-common).
-unsafe impl aya::Pod for Plain<ProcessEntry> {}
-// SAFETY: as above.
-unsafe impl aya::Pod for Plain<Layout> {}
-// SAFETY: as above.
-unsafe impl aya::Pod for Plain<Mapping> {}
-// SAFETY: as above.
-unsafe impl aya::Pod for Plain<Block> {}
-// SAFETY: as above.
-unsafe impl aya::Pod for Plain<CpuPeriod> {}
+// SAFETY: the compiler has proved that `T` is nothing but bytes, without padding, and that any bytes are a `T`.
+unsafe impl<T: Copy + FromBytes + IntoBytes + Immutable + 'static> aya::Pod for Plain<T> {}
 
 /// Why the kernel half cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -163,6 +154,7 @@ impl Kernel {
         }
         let all = u32::from(options.all_processes);
         let measure = u32::from(options.measure_self);
+        let ring_eighth = (options.sample_ring_bytes / 8).max(1).ilog2();
         let (native, room) = match options.native {
             Native::None => (native_mode::NONE, NO_TABLES),
             Native::Kernel => (native_mode::KERNEL, NO_TABLES),
@@ -178,6 +170,7 @@ impl Kernel {
             .override_global(Switch::ReportAllProcesses.global(), &all, true)
             .override_global(Switch::MeasureSelf.global(), &measure, true)
             .override_global(Switch::Native.global(), &native, true)
+            .override_global(Switch::RingEighth.global(), &ring_eighth, true)
             .map_max_entries("MAPPINGS", room.mappings)
             .map_max_entries("BLOCKS", room.blocks)
             .map_max_entries("ROWS", room.row_pages)
