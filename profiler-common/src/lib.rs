@@ -1,6 +1,6 @@
 //! The contract between pyebpf's kernel and user halves, and the walkers that both of them run.
 //!
-//! Everything here is `no_std`, allocates nothing, depends on nothing and holds no `unsafe`: the same code is
+//! Everything here is `no_std`, allocates nothing, depends on nothing but `zerocopy` and holds no `unsafe`: the same code is
 //! compiled to BPF (`profiler-ebpf`), into the `pyebpf` binary (live processes) and into tests (recorded
 //! snapshots). One Rust definition of each record and table serves both sides of the kernel boundary.
 //!

@@ -1,9 +1,25 @@
 //! How target memory is reached: one trait, implemented by the kernel (`bpf_probe_read_user`), a live process
 //! and a recorded snapshot.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// An address in the target process. An allegation, never a pointer: nothing proves that anything is mapped there,
 /// that it is aligned, or that it still holds what it held a moment ago.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+)]
 #[repr(transparent)]
 pub struct RemoteAddr(pub u64);
 

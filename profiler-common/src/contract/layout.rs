@@ -4,6 +4,8 @@
 //! into the `LAYOUTS` map. A new *shape* (a structure that must be read differently) is a new code here, and an arm
 //! in the walker.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// `FrameShape`: how Python frames are linked and where a thread keeps its newest one.
 pub mod frame_shape {
     /// Heap `PyFrameObject`s, `tstate->frame` is the newest (CPython <= 3.10).
@@ -58,7 +60,7 @@ pub mod text_shape {
 }
 
 /// Fields of `PyThreadState`, bytes from its start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ThreadStateLayout {
     /// Bytes to read from the start so that every field below is covered; at most 512.
@@ -83,7 +85,7 @@ pub struct ThreadStateLayout {
 }
 
 /// Fields of `PyInterpreterState`, bytes from its start. Absent fields are 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct InterpreterLayout {
     /// `gc.collecting` (4 bytes, 3.9+; before it is global, see `ThreadLookup::collecting`).
@@ -93,7 +95,7 @@ pub struct InterpreterLayout {
 }
 
 /// Fields of a frame, bytes from its start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FrameLayout {
     /// Bytes to read from the start so that every field below is covered; at most 128.
@@ -116,7 +118,7 @@ pub struct FrameLayout {
 }
 
 /// Fields of `PyCodeObject`, bytes from its start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CodeLayout {
     /// First byte of a range of [`IDENTITY_WORDS`] words that never changes during a code object's life; a multiple of
@@ -142,7 +144,7 @@ pub struct CodeLayout {
 
 /// What it takes to tell the class of a method where code objects have no qualified name (up to 3.10): its first
 /// argument. All 0 from 3.11 on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct MethodLayout {
     /// `PyCodeObject.co_argcount` (4 bytes).
@@ -190,7 +192,7 @@ impl MethodLayout {
 }
 
 /// Fields of `str` and `bytes` objects, bytes from their start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct TextLayout {
     /// `PyASCIIObject.length`, characters.
@@ -233,7 +235,7 @@ pub const LAYOUT_CODE_VERSION: u8 = 1 << 0;
 pub const LAYOUT_IDENTITY_LOW_HALF: u8 = 1 << 1;
 
 /// Everything version-specific that the kernel half needs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Layout {
     /// `PyThreadState`.
@@ -272,5 +274,3 @@ pub struct Layout {
     /// (before 3.13).
     pub code_flags: u16,
 }
-
-const _: () = assert!(size_of::<Layout>() == 18 + 4 + 16 + 18 + 16 + 24 + 12);

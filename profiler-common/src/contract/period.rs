@@ -3,9 +3,11 @@
 //! What no period explains (the machine slept, the CPU was taken away, interrupts were held back) goes to an account of
 //! its own, never to the program that was found there.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// Which periods are possible on one CPU: element of the `PERIODS` map, written by user space whenever it sets a period.
 /// All in nanoseconds; times are of `CLOCK_MONOTONIC`. All zero until user space has set one: then nothing is explained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CpuPeriod {
     /// When the period in force was set.

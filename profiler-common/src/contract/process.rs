@@ -1,8 +1,10 @@
 //! What the kernel half knows about one profiled process: the value of the `PROCESSES` map, keyed by tgid.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// How to emulate `pthread_getspecific(key)` and `pthread_self()` from the thread pointer, for one C library on one
 /// architecture. Filled in by `profiler-user`'s `interpreter::thread_specific`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ThreadSpecific {
     /// From the thread pointer to the slot of key 0, bytes. With `indirect`, to a pointer to that slot.
@@ -27,7 +29,7 @@ pub struct ThreadSpecific {
 /// With `v` the word at `thread pointer + offset` and `m` the module's number (from 1): the thread has the module's
 /// variables if `m` is at most the word at `v + length_offset`, and the word `b` at `v + m * stride` is neither 0 nor
 /// -1; they begin at `b`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct DynamicThreadVector {
     /// From the thread pointer to the pointer to the vector, bytes.
@@ -56,7 +58,7 @@ pub mod thread_lookup {
 }
 
 /// How the `PyThreadState` of a thread is found, whether or not it holds the GIL. Addresses are the process's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ThreadLookup {
     /// Address of the pointer to the thread state that holds the GIL (up to 3.11); 0 where there is none.
@@ -92,7 +94,7 @@ pub const PROCESS_FOLLOW_CHILDREN: u32 = 1 << 1;
 pub const PROCESS_EXCLUDED: u32 = 1 << 2;
 
 /// One process, as the kernel half sees it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ProcessEntry {
     /// Tells one address space from another that had the same tgid: nanoseconds of the monotonic clock when this
@@ -114,8 +116,3 @@ pub struct ProcessEntry {
     /// Explicit padding.
     pub pad: u32,
 }
-
-const _: () = assert!(size_of::<ThreadSpecific>() == 16);
-const _: () = assert!(size_of::<DynamicThreadVector>() == 8);
-const _: () = assert!(size_of::<ThreadLookup>() == 72);
-const _: () = assert!(size_of::<ProcessEntry>() == 104);

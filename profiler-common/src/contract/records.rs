@@ -1,4 +1,7 @@
-//! What travels through the ring buffers, kernel to user. Fixed-width fields, explicit padding, little-endian.
+//! What travels through the ring buffers, kernel to user. Fixed-width fields; the compiler proves that
+//! there is no padding but what is spelled out (`IntoBytes`) and that any bytes are a record (`FromBytes`).
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// First field of every record.
 pub mod record_kind {
@@ -30,7 +33,7 @@ pub const MAX_BLOCKS: usize = 32;
 pub const MAX_FRAMES: usize = FRAMES_PER_BLOCK * MAX_BLOCKS;
 
 /// One Python frame.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct RawFrame {
     /// Address of the code object; 0 marks a frame that is not Python code: an entry frame of the C stack (a boundary,
@@ -87,7 +90,7 @@ pub const BLOCK_COMPILED: u8 = 1 << 2;
 pub const BLOCK_NATIVE: u8 = 1 << 3;
 
 /// Part of one sample: newest frame first. Sent with only the first `frame_count` frames.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct SampleBlock {
     /// [`record_kind::SAMPLE`].
@@ -137,7 +140,7 @@ pub const NATIVE_FRAMES_PER_BLOCK: usize = 64;
 pub const KERNEL_FRAMES: usize = 127;
 
 /// One native frame: a function of a program or library.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct NativeFrame {
     /// Newest frame: the instruction that was interrupted; others: where the callee will return to.
@@ -153,7 +156,7 @@ pub const NATIVE_IN_KERNEL: u8 = 1 << 1;
 
 /// Part of the native stack of the sample that this CPU has just sent: newest frame first. Sent with only the first
 /// `frame_count` frames.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct NativeBlock {
     /// [`record_kind::NATIVE`].
@@ -165,11 +168,11 @@ pub struct NativeBlock {
     /// `NATIVE_*` bits.
     pub flags: u8,
     /// A [`crate::contract::reasons::NativeStatus`] code; meaningful in the last block.
-    pub status: u8,
-    /// Explicit padding.
-    pub pad: u8,
+    pub status: u16,
     /// CPU number.
     pub cpu: u32,
+    /// Explicit padding.
+    pub pad: u32,
     /// `SampleBlock::time_ns` of the sample.
     pub time_ns: u64,
     /// Bit `n`: the frame at `n` was interrupted by a signal: its `pc` is an instruction, not a return address.
@@ -183,7 +186,7 @@ pub const NATIVE_HEADER_BYTES: usize =
     size_of::<NativeBlock>() - NATIVE_FRAMES_PER_BLOCK * size_of::<NativeFrame>();
 
 /// Kernel frames of the sample that this CPU has just sent: newest first. Sent with only the first `frame_count` frames.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct KernelStack {
     /// [`record_kind::KERNEL`].
@@ -214,7 +217,7 @@ pub const LINE_TABLE_BYTES: usize = 4096;
 pub const TEXT_OF_BYTES: u8 = 0xff;
 
 /// One `str` as captured: raw characters of 1, 2 or 4 bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct TextHeader {
     /// Address of the `str` object, for a second try.
@@ -231,7 +234,7 @@ pub struct TextHeader {
 
 /// A code object, captured in the kernel at first sight so that its name outlives the process. Sent with only the
 /// first `line_table_stored` bytes of the line table.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CodeDefinition {
     /// [`record_kind::CODE`].
@@ -275,6 +278,11 @@ pub struct CodeDefinition {
     pub line_table: [u8; LINE_TABLE_BYTES],
 }
 
+impl CodeDefinition {
+    /// All zero.
+    pub const EMPTY: Self = zerocopy::transmute!([0u8; size_of::<Self>()]);
+}
+
 /// Bytes of a [`CodeDefinition`] before its line table.
 pub const CODE_HEADER_BYTES: usize = size_of::<CodeDefinition>() - LINE_TABLE_BYTES;
 
@@ -282,7 +290,7 @@ pub const CODE_HEADER_BYTES: usize = size_of::<CodeDefinition>() - LINE_TABLE_BY
 pub const COMMAND_BYTES: usize = 512;
 
 /// A process appeared, changed its program, or went.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ProcessRecord {
     /// One of [`record_kind`].
@@ -308,7 +316,7 @@ pub struct ProcessRecord {
 
 /// A process that a sample met and nobody has described: a [`ProcessRecord`] of kind [`record_kind::UNKNOWN`] without a
 /// command, small enough for a program's stack.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct UnknownProcess {
     /// [`record_kind::UNKNOWN`].
@@ -330,11 +338,3 @@ pub struct UnknownProcess {
 }
 
 const _: () = assert!(size_of::<UnknownProcess>() == size_of::<ProcessRecord>() - COMMAND_BYTES);
-const _: () = assert!(size_of::<RawFrame>() == 16);
-const _: () = assert!(SAMPLE_HEADER_BYTES == 80);
-const _: () = assert!(size_of::<NativeFrame>() == 16);
-const _: () = assert!(NATIVE_HEADER_BYTES == 32);
-const _: () = assert!(KERNEL_HEADER_BYTES == 16);
-const _: () = assert!(size_of::<TextHeader>() == 16);
-const _: () = assert!(CODE_HEADER_BYTES == 96 + NAME_BYTES + FILENAME_BYTES + CLASS_BYTES);
-const _: () = assert!(size_of::<ProcessRecord>() == 48 + COMMAND_BYTES);

@@ -5,6 +5,8 @@
 //! address within the file; the file's directory has one [`Block`] for each [`BLOCK_BYTES`] of text, which says where the
 //! rows of this stretch are; they are sorted by offset (binary search). A block is the unit of loading and of eviction.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// Bytes of text that one [`Block`] covers.
 pub const BLOCK_BYTES: u64 = 1 << BLOCK_SHIFT;
 /// Binary logarithm of [`BLOCK_BYTES`].
@@ -29,7 +31,7 @@ pub mod mapping_kind {
 }
 
 /// One executable mapping of one process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Mapping {
     /// First address.
@@ -61,7 +63,7 @@ pub const BLOCK_FRAME_POINTERS: u16 = 1 << 1;
 pub const BLOCK_HOPELESS: u16 = 1 << 2;
 
 /// Where the rows of one stretch of text are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Block {
     /// Index of the first row; a multiple of [`ROWS_PER_PAGE`].
@@ -82,7 +84,9 @@ pub struct Block {
 /// | 24..28 | an [`ra_rule`] |
 /// | 28..44 | `fp_offset`, signed, in units of 8 bytes |
 /// | 44..64 | `cfa_offset`, signed, in units of 8 bytes |
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(transparent)]
 pub struct Row(pub u64);
 
@@ -199,9 +203,6 @@ impl Row {
         ((self.0.cast_signed() >> 44) << 3).cast_unsigned()
     }
 }
-
-const _: () = assert!(size_of::<Mapping>() == 48);
-const _: () = assert!(size_of::<Block>() == 8);
 
 #[cfg(test)]
 mod tests {

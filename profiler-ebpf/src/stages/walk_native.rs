@@ -35,7 +35,7 @@ pub(crate) fn run<C: Chain>(context: &C::Context) {
     benchmark::end(Timed::WalkNative, started_ns);
     block.frame_count = frames as u16;
     block.interrupted = scratch.interrupted;
-    block.status = scratch.status as u8;
+    block.status = scratch.status as u16;
     let done = scratch.done != 0;
     if done {
         block.flags |= NATIVE_LAST;
@@ -67,7 +67,7 @@ pub(crate) fn stretch<C: Chain>(first: u32) -> u32 {
 #[inline(always)]
 pub(crate) fn end<C: Chain>(block: &mut NativeBlock, status: NativeStatus) {
     block.frame_count = 0;
-    block.status = status.code() as u8;
+    block.status = status.code();
     block.flags |= NATIVE_LAST;
     send::<C>(block);
 }
@@ -76,8 +76,8 @@ pub(crate) fn end<C: Chain>(block: &mut NativeBlock, status: NativeStatus) {
 /// the next sample then finds it.
 #[inline(always)]
 fn send<C: Chain>(block: &mut NativeBlock) -> bool {
-    let status = u16::from(block.status);
-    let is_wanting = status == NativeStatus::NoTable.code() || status == NativeStatus::NoMapping.code();
+    let is_wanting =
+        block.status == NativeStatus::NoTable.code() || block.status == NativeStatus::NoMapping.code();
     let flags = if is_wanting && block.flags & NATIVE_LAST != 0 {
         0
     } else {

@@ -55,8 +55,20 @@ impl Root {
     /// # Errors
     /// As opening a file; `InvalidInput` for what is no regular file.
     pub fn find_file(&self, path: impl rustix::path::Arg) -> io::Result<MappedFile> {
+        self.find(path, OFlags::empty())
+    }
+
+    /// Finds a regular file beneath it that is no link, although the way to it may lead through links.
+    ///
+    /// # Errors
+    /// As [`Self::find_file`].
+    pub fn find_file_itself(&self, path: impl rustix::path::Arg) -> io::Result<MappedFile> {
+        self.find(path, OFlags::NOFOLLOW)
+    }
+
+    fn find(&self, path: impl rustix::path::Arg, extra: OFlags) -> io::Result<MappedFile> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let flags = OFlags::PATH | OFlags::CLOEXEC | extra;
         let found = rustix::fs::openat2(&self.handle, path, flags, Mode::empty(), resolve)?;
         let stat = rustix::fs::fstat(&found)?;
         MappedFile::of_handle(found, &stat).ok_or_else(|| io::ErrorKind::InvalidInput.into())
@@ -138,6 +150,8 @@ mod tests {
         ] {
             assert!(root.open_file(&*path).is_err(), "{path}");
         }
+        assert!(root.find_file_itself(at("file")).is_ok());
+        assert!(root.find_file_itself(at("link")).is_err());
         let inner = super::open(&at("")).expect("a directory");
         assert!(inner.open_file("/file").is_ok());
         assert!(inner.open_file("../../../etc/passwd").is_err());

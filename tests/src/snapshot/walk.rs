@@ -8,8 +8,7 @@ use profiler_common::contract::layout::{IDENTITY_BUFFER_WORDS, Layout};
 use profiler_common::contract::process::ThreadLookup;
 use profiler_common::contract::reasons::{GilState, StackStatus};
 use profiler_common::contract::records::{
-    CLASS_BYTES, CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES, MAX_BLOCKS, NAME_BYTES,
-    NO_INSTRUCTION, RawFrame, TextHeader,
+    CodeDefinition, FRAMES_PER_BLOCK, MAX_BLOCKS, NO_INSTRUCTION, RawFrame, TextHeader,
 };
 use profiler_common::memory::{Memory, RemoteAddr};
 use profiler_common::walker::python::{
@@ -139,7 +138,7 @@ pub fn name<M: Memory>(memory: &M, layout: &Layout, walked: &Walked) -> Vec<Opti
 fn define<M: Memory>(memory: &M, layout: &Layout, key: CodeKey, frame: u64) -> Definition {
     let mut words = [0; IDENTITY_BUFFER_WORDS];
     let mut header = [0u64; 16];
-    let mut captured = Box::new(EMPTY);
+    let mut captured = Box::new(CodeDefinition::EMPTY);
     let check = identity(memory, layout, key.code, &mut words);
     capture(
         memory,
@@ -175,36 +174,6 @@ fn define<M: Memory>(memory: &M, layout: &Layout, key: CodeKey, frame: u64) -> D
     let _ = definition.complete(key, memory, layout);
     definition
 }
-
-const EMPTY: CodeDefinition = CodeDefinition {
-    kind: 0,
-    line_table_stored: 0,
-    tgid: 0,
-    incarnation: 0,
-    code: 0,
-    check: 0,
-    first_line: 0,
-    line_table_object: 0,
-    line_table_length: 0,
-    layout: 0,
-    class_object: 0,
-    class_stored: 0,
-    pad: 0,
-    name: NO_TEXT,
-    filename: NO_TEXT,
-    name_data: [0; NAME_BYTES],
-    filename_data: [0; FILENAME_BYTES],
-    class_data: [0; CLASS_BYTES],
-    line_table: [0; LINE_TABLE_BYTES],
-};
-
-const NO_TEXT: TextHeader = TextHeader {
-    object: 0,
-    length: 0,
-    stored: 0,
-    kind: 0,
-    pad: 0,
-};
 
 /// Fails unless the walk is complete and its frames are those that the program reported, newest first.
 ///

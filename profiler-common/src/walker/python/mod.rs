@@ -14,6 +14,8 @@ pub use code::{capture, identity};
 pub use frames::{CodeSeen, FRAMES_PER_STRETCH, begin_block, walk_block, walk_stretch};
 pub use thread_state::locate;
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 use crate::contract::records::FRAMES_PER_BLOCK;
 use crate::memory::RemoteAddr;
 
@@ -28,7 +30,7 @@ pub const FRAME_WORDS: usize = 16;
 pub const WINDOW_WORDS: usize = BUFFER_WORDS - FRAME_WORDS;
 
 /// Working memory of one walk. 9 KiB: a per-CPU map value in the kernel.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Scratch {
     /// Frame to read next; 0 when the walk is over.
@@ -83,28 +85,5 @@ pub struct Scratch {
 
 impl Scratch {
     /// All zero.
-    pub const EMPTY: Self = Self {
-        cursor: RemoteAddr::NULL,
-        window_start: RemoteAddr::NULL,
-        window_slots: 0,
-        thread_state: RemoteAddr::NULL,
-        outer: RemoteAddr::NULL,
-        void: 0,
-        steady: 0,
-        seen_salt: 0,
-        salt: 0,
-        started_ns: 0,
-        unseen: 0,
-        status: 0,
-        gil: 0,
-        code_type: 0,
-        collecting: 0,
-        compiled: 0,
-        zero: 0,
-        entries: 0,
-        origins: [0; FRAMES_PER_BLOCK],
-        identity: [0; crate::contract::layout::IDENTITY_BUFFER_WORDS],
-        state: [0; THREAD_STATE_WORDS],
-        frames: [0; BUFFER_WORDS],
-    };
+    pub const EMPTY: Self = zerocopy::transmute!([0u8; size_of::<Self>()]);
 }

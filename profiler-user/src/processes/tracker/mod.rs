@@ -2,41 +2,31 @@
 //! in step with the host.
 //!
 //! Fork, exec and exit come as events; `/proc` is read once at start, and for a process when there is reason to look
-//! at it. Uses `interpreter` to judge a process, `identity` and `filter` to say whether it is wanted, `bpf` to enter
-//! it; reads no target memory itself.
+//! at it. Asks `language::python` what a process is, `identity` and `filter` whether it is wanted, and `kernel` to enter it
+//! (`entering`); reads no target memory itself.
 
 mod answers;
+mod entering;
 mod family;
 mod looks;
+mod refusals;
 mod tracked;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use profiler_common::contract::process::{
-    PROCESS_EXCLUDED, PROCESS_FOLLOW_CHILDREN, PROCESS_PYTHON, ProcessEntry,
-};
-
 use crate::ids::ProcessKey;
 use crate::kernel::Kernel;
-use crate::language::python::{Finding, Inspector, Interpreter};
-use crate::proc::root::Root;
+use crate::language::python::Inspector;
 use crate::proc::{self, is_alive};
 use crate::processes::filter::Filter;
-use crate::processes::identity::{Identities, Identity};
-use crate::processes::survey;
+use crate::processes::identity::Identities;
 use crate::wire::decode::{ProcessChange, ProcessView};
 
 use self::family::descendants;
 use self::looks::Looks;
+use self::refusals::Refusals;
 pub use self::tracked::{Arrival, RefusedProcess, TrackedProcess};
-
-/// Different reasons for refusals kept.
-const MAX_REFUSALS: usize = 256;
-/// Stands for those beyond.
-const MORE_REFUSALS: &str = "more different interpreters than are listed";
-/// A process whose interpreter lays out its memory unlike any of those known, of which the kernel half has no room for more.
-const TOO_MANY_LAYOUTS: &str = "there is no room for another layout of interpreter memory";
 
 /// What is profiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +42,7 @@ pub enum Target {
     },
 }
 
-/// See the module.
+/// The processes of a recording.
 pub struct Tracker {
     target: Target,
     filter: Filter,
@@ -66,7 +56,7 @@ pub struct Tracker {
     executed: HashMap<u32, (u64, String)>,
     followed: HashSet<u32>,
     looks: Looks,
-    refusals: HashMap<String, RefusedProcess>,
+    refusals: Refusals,
 }
 
 impl Tracker {
@@ -85,7 +75,7 @@ impl Tracker {
             executed: HashMap::new(),
             followed: HashSet::new(),
             looks: Looks::default(),
-            refusals: HashMap::new(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -198,18 +188,6 @@ impl Tracker {
         }
     }
 
-    /// Flags of every entry.
-    fn flags(&self) -> u32 {
-        match self.target {
-            Target::All
-            | Target::Processes {
-                follow_children: true,
-                ..
-            } => PROCESS_FOLLOW_CHILDREN,
-            Target::Processes { .. } => 0,
-        }
-    }
-
     /// A child is what its parent is; the kernel half has entered it already.
     fn forked(&mut self, kernel: &mut Kernel, key: ProcessKey, parent: u32) {
         self.end(key.tgid);
@@ -259,143 +237,6 @@ impl Tracker {
         self.executed.remove(&tgid);
     }
 
-    /// Judges one process and enters it, or arranges for another look.
-    fn look(&mut self, kernel: &mut Kernel, pid: u32, attempt: usize) {
-        if self.current.contains_key(&pid) {
-            return;
-        }
-        match survey::inspect(&mut self.inspector, pid) {
-            Ok(Finding::Python(interpreter)) => self.enter(kernel, pid, interpreter),
-            Ok(Finding::Refused(refused)) => {
-                if self
-                    .identities
-                    .of_process(pid)
-                    .is_ok_and(|identity| self.filter.admits(pid, &identity))
-                {
-                    self.refuse(pid, refused.to_string());
-                }
-                self.enter_foreign(kernel, pid);
-            }
-            Ok(Finding::NotPython { may_still_load: true }) if attempt + 1 < looks::LATE => {
-                if self.target != Target::All {
-                    // Its next exec may come before the next look.
-                    self.mark_foreign(kernel, pid);
-                }
-                self.looks.arrange(pid, attempt + 1);
-            }
-            Ok(Finding::NotPython { .. }) => {
-                self.enter_foreign(kernel, pid);
-                self.looks.arrange(pid, (attempt + 1).max(looks::LATE));
-            }
-            // Most often the process has ended.
-            Err(error) => {
-                log::debug!("process {pid}: {error}");
-                self.executed.remove(&pid);
-            }
-        }
-    }
-
-    fn enter(&mut self, kernel: &mut Kernel, pid: u32, interpreter: Box<Interpreter>) {
-        let Ok(identity) = self.identities.of_process(pid) else {
-            self.executed.remove(&pid);
-            return;
-        };
-        let admitted = self.filter.admits(pid, &identity);
-        let layout = match kernel.layout_index(&interpreter.layout) {
-            Ok(layout) => layout,
-            Err(error) => {
-                log::debug!("process {pid}: {error}");
-                self.refuse(pid, TOO_MANY_LAYOUTS.to_owned());
-                self.enter_foreign(kernel, pid);
-                return;
-            }
-        };
-        let (incarnation, command_line) = self.incarnation(pid, &identity);
-        let root = Root::of_process(proc::visible_id(pid)).ok().map(|root| root.id());
-        let entry = ProcessEntry {
-            incarnation,
-            lookup: interpreter.lookup,
-            layout,
-            flags: self.flags_of(admitted),
-            ..ProcessEntry::default()
-        };
-        let key = ProcessKey {
-            tgid: pid,
-            incarnation,
-        };
-        self.tracked.insert(
-            key,
-            TrackedProcess {
-                identity: Arc::new(identity),
-                is_inherited: false,
-                admitted,
-                command_line,
-                interpreter,
-                root,
-            },
-        );
-        self.current.insert(pid, key);
-        if admitted {
-            self.arrive(key, None);
-        }
-        if let Err(error) = kernel.set_process(pid, &entry) {
-            self.refuse(pid, format!("no room for another process ({error})"));
-            self.end(pid);
-        }
-        self.leave_if_gone(kernel, pid);
-    }
-
-    /// Remembers why a process is not profiled, once for each reason. Reasons contain what targets say of themselves, so
-    /// there may be any number of them.
-    fn refuse(&mut self, pid: u32, text: String) {
-        if self.refusals.len() < MAX_REFUSALS || self.refusals.contains_key(&text) {
-            self.refusals
-                .entry(text.clone())
-                .or_insert(RefusedProcess { pid, text });
-        } else {
-            let text = MORE_REFUSALS.to_owned();
-            self.refusals
-                .entry(text.clone())
-                .or_insert(RefusedProcess { pid, text });
-        }
-    }
-
-    fn enter_foreign(&mut self, kernel: &mut Kernel, pid: u32) {
-        self.executed.remove(&pid);
-        self.mark_foreign(kernel, pid);
-    }
-
-    /// Tells the kernel half not to ask about this process again, but to say when it executes another program.
-    fn mark_foreign(&mut self, kernel: &mut Kernel, pid: u32) {
-        let entry = ProcessEntry {
-            flags: self.flags(),
-            ..ProcessEntry::default()
-        };
-        match kernel.set_process(pid, &entry) {
-            Ok(()) => self.leave_if_gone(kernel, pid),
-            // It will be asked about again, once a second at most.
-            Err(error) => log::debug!("process {pid}: {error}"),
-        }
-    }
-
-    /// An exit between the look and the entry would leave the entry behind, for the next process of this id.
-    fn leave_if_gone(&mut self, kernel: &mut Kernel, pid: u32) {
-        if !is_alive(pid) {
-            kernel.remove_process(pid);
-            self.end(pid);
-        }
-    }
-
-    /// Flags of the entry of a supported interpreter.
-    fn flags_of(&self, admitted: bool) -> u32 {
-        self.flags()
-            | if admitted {
-                PROCESS_PYTHON
-            } else {
-                PROCESS_EXCLUDED
-            }
-    }
-
     /// Something that the filter looks at may have changed.
     fn judge_again(&mut self, kernel: &mut Kernel, pid: u32) {
         let Some(key) = self.current.get(&pid).copied() else {
@@ -417,20 +258,5 @@ impl Tracker {
             // The entry stays as it was; the next change tries again.
             log::debug!("process {pid}: {error}");
         }
-    }
-
-    /// Incarnation and command line: from the exec event, which outlives the process, or from `/proc`.
-    fn incarnation(&mut self, pid: u32, identity: &Identity) -> (u64, String) {
-        if let Some((incarnation, command_line)) = self.executed.remove(&pid)
-            && !command_line.is_empty()
-        {
-            return (incarnation, command_line);
-        }
-        let command_line = if identity.arguments.is_empty() {
-            identity.comm.clone()
-        } else {
-            identity.arguments.join(" ")
-        };
-        (crate::clock::monotonic_ns(), command_line)
     }
 }

@@ -1,6 +1,6 @@
 //! From ring-buffer bytes to typed events. Views borrow the bytes, so that a sample costs no allocation.
 //!
-//! Offsets come from the record types themselves, never from literals: a changed contract changes the decoder.
+//! A record is read as its own type ([`record`]), so a changed contract changes the decoder.
 //! Total: any input gives an event or a [`DecodeError`]. Touches neither `/proc` nor BPF.
 
 mod native;
@@ -16,6 +16,7 @@ use profiler_common::contract::records::{
 };
 use profiler_common::contract::sources::Source;
 use thiserror::Error;
+use zerocopy::{FromBytes, IntoBytes};
 
 pub use native::{KernelView, NativeFrames, NativeView};
 
@@ -73,7 +74,7 @@ pub enum DecodeError {
     Source(u16),
     /// Not a [`NativeStatus`] code.
     #[error("native stack status {0} is unknown")]
-    NativeStatus(u8),
+    NativeStatus(u16),
     /// Not a [`GilState`] code.
     #[error("lock state {0} is unknown")]
     GilState(u8),
@@ -154,7 +155,7 @@ impl Iterator for Frames<'_> {
     type Item = RawFrame;
 
     fn next(&mut self) -> Option<RawFrame> {
-        self.chunks.next().and_then(|bytes| raw_frame(bytes).ok())
+        RawFrame::read_from_bytes(self.chunks.next()?).ok()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -252,7 +253,11 @@ impl<'a> ProcessView<'a> {
 /// # Errors
 /// See [`DecodeError`].
 pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
-    match u16::read(bytes, 0)? {
+    let (kind, _) = u16::read_from_prefix(bytes).map_err(|_| DecodeError::TooShort {
+        needed: size_of::<u16>(),
+        found: bytes.len(),
+    })?;
+    match kind {
         record_kind::SAMPLE => sample(bytes).map(Event::Sample),
         record_kind::CODE => code(bytes).map(Event::Code),
         record_kind::NATIVE => native::native(bytes).map(Event::Native),
@@ -266,39 +271,15 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
     }
 }
 
-/// A little-endian integer of a record.
-trait Scalar: Sized {
-    fn read(bytes: &[u8], offset: usize) -> Result<Self, DecodeError>;
-}
-
-macro_rules! scalar {
-    ($($integer:ty)*) => {$(
-        impl Scalar for $integer {
-            fn read(bytes: &[u8], offset: usize) -> Result<Self, DecodeError> {
-                let field = part(bytes, offset, size_of::<Self>())?;
-                let mut array = [0; size_of::<Self>()];
-                array.copy_from_slice(field);
-                Ok(Self::from_le_bytes(array))
-            }
-        }
-    )*};
-}
-scalar!(u8 u16 u32 u64);
-
-/// Reads a field by its name; offset and width are the record type's.
-macro_rules! field {
-    ($bytes:expr, $record:ty, $name:ident) => {
-        $crate::wire::decode::field_of(
-            $bytes,
-            core::mem::offset_of!($record, $name),
-            |record: &$record| record.$name,
-        )
-    };
-}
-use field;
-
-fn field_of<R, T: Scalar>(bytes: &[u8], offset: usize, _gives_width: fn(&R) -> T) -> Result<T, DecodeError> {
-    T::read(bytes, offset)
+/// Reads a record of `T`, of which at least the first `head` bytes are there. It is sent without the end of its last array;
+/// what was not sent is zero.
+fn record<T: FromBytes + IntoBytes>(bytes: &[u8], head: usize) -> Result<T, DecodeError> {
+    part(bytes, 0, head)?;
+    let mut record = T::new_zeroed();
+    for (to, from) in record.as_mut_bytes().iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    Ok(record)
 }
 
 fn part(bytes: &[u8], offset: usize, length: usize) -> Result<&[u8], DecodeError> {
@@ -325,44 +306,39 @@ fn unpadded(name: &[u8]) -> &[u8] {
 }
 
 fn sample(bytes: &[u8]) -> Result<SampleView<'_>, DecodeError> {
-    let frame_count = field!(bytes, SampleBlock, frame_count)?;
-    if usize::from(frame_count) > FRAMES_PER_BLOCK {
-        return Err(DecodeError::FrameCount(frame_count));
+    let record: SampleBlock = record(bytes, SAMPLE_HEADER_BYTES)?;
+    let frame_count = usize::from(record.frame_count);
+    if frame_count > FRAMES_PER_BLOCK {
+        return Err(DecodeError::FrameCount(record.frame_count));
     }
-    let index = field!(bytes, SampleBlock, index)?;
-    if usize::from(index) >= MAX_BLOCKS {
-        return Err(DecodeError::BlockIndex(index));
+    if usize::from(record.index) >= MAX_BLOCKS {
+        return Err(DecodeError::BlockIndex(record.index));
     }
-    let frames = tail(
-        bytes,
-        SAMPLE_HEADER_BYTES,
-        usize::from(frame_count) * size_of::<RawFrame>(),
-    )?;
-    let flags = field!(bytes, SampleBlock, flags)?;
-    let last = flags & BLOCK_LAST != 0;
-    let void = usize::from(field!(bytes, SampleBlock, void)?).min(FRAMES_PER_BLOCK);
-    let source = field!(bytes, SampleBlock, source)?;
-    let status = field!(bytes, SampleBlock, status)?;
-    let gil = field!(bytes, SampleBlock, gil)?;
+    let frames = tail(bytes, SAMPLE_HEADER_BYTES, frame_count * size_of::<RawFrame>())?;
+    let last = record.flags & BLOCK_LAST != 0;
+    let void = usize::from(record.void).min(FRAMES_PER_BLOCK);
+    let status = StackStatus::from_code(record.status.into());
+    let status = status.ok_or(DecodeError::StackStatus(record.status));
     Ok(SampleView {
-        index,
-        status: if last { Some(stack_status(status)?) } else { None },
-        gil: GilState::from_code(gil.into()).ok_or(DecodeError::GilState(gil))?,
-        collecting: flags & BLOCK_COLLECTING != 0,
-        compiled: flags & BLOCK_COMPILED != 0,
-        tgid: field!(bytes, SampleBlock, tgid)?,
-        tid: field!(bytes, SampleBlock, tid)?,
-        incarnation: field!(bytes, SampleBlock, incarnation)?,
-        time_ns: field!(bytes, SampleBlock, time_ns)?,
-        thread_state: field!(bytes, SampleBlock, thread_state)?,
-        source: Source::from_code(source).ok_or(DecodeError::Source(source))?,
-        weight: field!(bytes, SampleBlock, weight)?,
-        cpu: field!(bytes, SampleBlock, cpu)?,
-        comm: unpadded(part(bytes, offset_of!(SampleBlock, comm), COMM_BYTES)?),
+        index: record.index,
+        status: if last { Some(status?) } else { None },
+        gil: GilState::from_code(record.gil.into()).ok_or(DecodeError::GilState(record.gil))?,
+        collecting: record.flags & BLOCK_COLLECTING != 0,
+        compiled: record.flags & BLOCK_COMPILED != 0,
+        tgid: record.tgid,
+        tid: record.tid,
+        incarnation: record.incarnation,
+        time_ns: record.time_ns,
+        thread_state: record.thread_state,
+        source: Source::from_code(record.source).ok_or(DecodeError::Source(record.source))?,
+        weight: record.weight,
+        cpu: record.cpu,
+        comm: unpadded(part(bytes, offset_of!(SampleBlock, comm), record.comm.len())?),
         restarts: void > 0,
-        native_follows: last && flags & BLOCK_NATIVE != 0,
-        entries: field!(bytes, SampleBlock, entries)?
-            .checked_shr(u32::try_from(void).unwrap_or(u32::MAX))
+        native_follows: last && record.flags & BLOCK_NATIVE != 0,
+        entries: u32::try_from(void)
+            .ok()
+            .and_then(|void| record.entries.checked_shr(void))
             .unwrap_or(0),
         frames: Frames {
             chunks: frames
@@ -373,63 +349,37 @@ fn sample(bytes: &[u8]) -> Result<SampleView<'_>, DecodeError> {
     })
 }
 
-/// `TASK_COMM_LEN`, the width of both records' `comm`.
-const COMM_BYTES: usize = 16;
-const _: fn(&SampleBlock, &ProcessRecord) -> [[u8; COMM_BYTES]; 2] =
-    |sample, process| [sample.comm, process.comm];
-
-fn stack_status(code: u8) -> Result<StackStatus, DecodeError> {
-    StackStatus::from_code(code.into()).ok_or(DecodeError::StackStatus(code))
-}
-
-fn raw_frame(bytes: &[u8]) -> Result<RawFrame, DecodeError> {
-    Ok(RawFrame {
-        code: field!(bytes, RawFrame, code)?,
-        instr_offset: field!(bytes, RawFrame, instr_offset)?,
-        check: field!(bytes, RawFrame, check)?,
-    })
-}
-
 fn code(bytes: &[u8]) -> Result<CodeView<'_>, DecodeError> {
-    let length = field!(bytes, CodeDefinition, line_table_length)?;
-    let stored = field!(bytes, CodeDefinition, line_table_stored)?;
+    let record: CodeDefinition = record(bytes, CODE_HEADER_BYTES)?;
+    let (length, stored) = (record.line_table_length, record.line_table_stored);
     if usize::from(stored) > LINE_TABLE_BYTES || u32::from(stored) > length {
         return Err(DecodeError::LineTable { length, stored });
     }
     let line_table = tail(bytes, CODE_HEADER_BYTES, stored.into())?;
     let name = part(bytes, offset_of!(CodeDefinition, name_data), NAME_BYTES)?;
     let filename = part(bytes, offset_of!(CodeDefinition, filename_data), FILENAME_BYTES)?;
-    let class_stored = field!(bytes, CodeDefinition, class_stored)?;
     let class = part(bytes, offset_of!(CodeDefinition, class_data), CLASS_BYTES)?
-        .get(..usize::try_from(class_stored).unwrap_or(usize::MAX))
-        .ok_or(DecodeError::Class(class_stored))?;
+        .get(..usize::try_from(record.class_stored).unwrap_or(usize::MAX))
+        .ok_or(DecodeError::Class(record.class_stored))?;
     Ok(CodeView {
-        tgid: field!(bytes, CodeDefinition, tgid)?,
-        incarnation: field!(bytes, CodeDefinition, incarnation)?,
-        code: field!(bytes, CodeDefinition, code)?,
-        check: field!(bytes, CodeDefinition, check)?,
-        first_line: field!(bytes, CodeDefinition, first_line)?,
-        line_table_object: field!(bytes, CodeDefinition, line_table_object)?,
+        tgid: record.tgid,
+        incarnation: record.incarnation,
+        code: record.code,
+        check: record.check,
+        first_line: record.first_line,
+        line_table_object: record.line_table_object,
         line_table_length: length,
-        layout: field!(bytes, CodeDefinition, layout)?,
-        name: text(bytes, offset_of!(CodeDefinition, name), name)?,
-        filename: text(bytes, offset_of!(CodeDefinition, filename), filename)?,
-        class_object: field!(bytes, CodeDefinition, class_object)?,
+        layout: record.layout,
+        name: text(record.name, name)?,
+        filename: text(record.filename, filename)?,
+        class_object: record.class_object,
         class,
         line_table,
     })
 }
 
-/// The string whose header is at `offset` and whose captured bytes begin `room`.
-fn text<'a>(bytes: &[u8], offset: usize, room: &'a [u8]) -> Result<TextView<'a>, DecodeError> {
-    let bytes = part(bytes, offset, size_of::<TextHeader>())?;
-    let header = TextHeader {
-        object: field!(bytes, TextHeader, object)?,
-        length: field!(bytes, TextHeader, length)?,
-        stored: field!(bytes, TextHeader, stored)?,
-        kind: field!(bytes, TextHeader, kind)?,
-        pad: 0,
-    };
+/// The string with this header, whose captured bytes begin `room`.
+fn text(header: TextHeader, room: &[u8]) -> Result<TextView<'_>, DecodeError> {
     let TextHeader {
         kind, length, stored, ..
     } = header;
@@ -443,18 +393,19 @@ fn text<'a>(bytes: &[u8], offset: usize, room: &'a [u8]) -> Result<TextView<'a>,
 }
 
 fn process(bytes: &[u8], change: ProcessChange) -> Result<ProcessView<'_>, DecodeError> {
-    let stored = field!(bytes, ProcessRecord, command_stored)?;
-    if usize::from(stored) > COMMAND_BYTES {
-        return Err(DecodeError::Command(stored));
+    let record: ProcessRecord = record(bytes, offset_of!(ProcessRecord, command))?;
+    let stored = usize::from(record.command_stored);
+    if stored > COMMAND_BYTES {
+        return Err(DecodeError::Command(record.command_stored));
     }
     Ok(ProcessView {
         change,
-        tgid: field!(bytes, ProcessRecord, tgid)?,
-        parent_tgid: field!(bytes, ProcessRecord, parent_tgid)?,
-        incarnation: field!(bytes, ProcessRecord, incarnation)?,
-        time_ns: field!(bytes, ProcessRecord, time_ns)?,
-        comm: unpadded(part(bytes, offset_of!(ProcessRecord, comm), COMM_BYTES)?),
-        command: tail(bytes, offset_of!(ProcessRecord, command), stored.into())?,
+        tgid: record.tgid,
+        parent_tgid: record.parent_tgid,
+        incarnation: record.incarnation,
+        time_ns: record.time_ns,
+        comm: unpadded(part(bytes, offset_of!(ProcessRecord, comm), record.comm.len())?),
+        command: tail(bytes, offset_of!(ProcessRecord, command), stored)?,
     })
 }
 

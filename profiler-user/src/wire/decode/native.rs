@@ -6,7 +6,9 @@ use profiler_common::contract::records::{
     NATIVE_LAST, NativeBlock, NativeFrame,
 };
 
-use super::{DecodeError, Scalar as _, field, tail};
+use zerocopy::FromBytes as _;
+
+use super::{DecodeError, record, tail};
 
 /// A [`NativeBlock`], checked.
 #[derive(Clone, Debug)]
@@ -33,11 +35,7 @@ impl Iterator for NativeFrames<'_> {
     type Item = NativeFrame;
 
     fn next(&mut self) -> Option<NativeFrame> {
-        let bytes = self.0.next()?;
-        Some(NativeFrame {
-            pc: field!(bytes, NativeFrame, pc).ok()?,
-            sp: field!(bytes, NativeFrame, sp).ok()?,
-        })
+        NativeFrame::read_from_bytes(self.0.next()?).ok()
     }
 }
 
@@ -56,43 +54,43 @@ impl KernelView<'_> {
     pub fn addresses(&self) -> impl Iterator<Item = u64> {
         self.addresses
             .chunks_exact(8)
-            .filter_map(|bytes| u64::read(bytes, 0).ok())
+            .filter_map(|bytes| u64::read_from_bytes(bytes).ok())
     }
 }
 
 pub(super) fn native(bytes: &[u8]) -> Result<NativeView<'_>, DecodeError> {
-    let frame_count = field!(bytes, NativeBlock, frame_count)?;
-    if usize::from(frame_count) > NATIVE_FRAMES_PER_BLOCK {
-        return Err(DecodeError::FrameCount(frame_count));
+    let record: NativeBlock = record(bytes, NATIVE_HEADER_BYTES)?;
+    let frame_count = usize::from(record.frame_count);
+    if frame_count > NATIVE_FRAMES_PER_BLOCK {
+        return Err(DecodeError::FrameCount(record.frame_count));
     }
     let width = size_of::<NativeFrame>();
-    let frames = tail(bytes, NATIVE_HEADER_BYTES, usize::from(frame_count) * width)?;
-    let flags = field!(bytes, NativeBlock, flags)?;
-    let status = field!(bytes, NativeBlock, status)?;
-    let status = (flags & NATIVE_LAST != 0).then_some(status);
+    let frames = tail(bytes, NATIVE_HEADER_BYTES, frame_count * width)?;
+    let status = NativeStatus::from_code(record.status).ok_or(DecodeError::NativeStatus(record.status));
     Ok(NativeView {
-        index: field!(bytes, NativeBlock, index)?,
-        status: status.map(native_status).transpose()?,
-        cpu: field!(bytes, NativeBlock, cpu)?,
-        time_ns: field!(bytes, NativeBlock, time_ns)?,
-        interrupted: field!(bytes, NativeBlock, interrupted)?,
+        index: record.index,
+        status: if record.flags & NATIVE_LAST != 0 {
+            Some(status?)
+        } else {
+            None
+        },
+        cpu: record.cpu,
+        time_ns: record.time_ns,
+        interrupted: record.interrupted,
         frames: NativeFrames(frames.chunks_exact(width)),
     })
 }
 
-fn native_status(code: u8) -> Result<NativeStatus, DecodeError> {
-    NativeStatus::from_code(code.into()).ok_or(DecodeError::NativeStatus(code))
-}
-
 pub(super) fn kernel(bytes: &[u8]) -> Result<KernelView<'_>, DecodeError> {
-    let frame_count = field!(bytes, KernelStack, frame_count)?;
-    if usize::from(frame_count) > KERNEL_FRAMES {
-        return Err(DecodeError::FrameCount(frame_count));
+    let record: KernelStack = record(bytes, KERNEL_HEADER_BYTES)?;
+    let frame_count = usize::from(record.frame_count);
+    if frame_count > KERNEL_FRAMES {
+        return Err(DecodeError::FrameCount(record.frame_count));
     }
     Ok(KernelView {
-        cpu: field!(bytes, KernelStack, cpu)?,
-        time_ns: field!(bytes, KernelStack, time_ns)?,
-        addresses: tail(bytes, KERNEL_HEADER_BYTES, usize::from(frame_count) * 8)?,
+        cpu: record.cpu,
+        time_ns: record.time_ns,
+        addresses: tail(bytes, KERNEL_HEADER_BYTES, frame_count * 8)?,
     })
 }
 
@@ -112,7 +110,7 @@ mod tests {
             frame_count: 2,
             index: 3,
             flags: NATIVE_LAST | NATIVE_IN_KERNEL,
-            status: u8::try_from(NativeStatus::NoTable.code()).expect("small"),
+            status: NativeStatus::NoTable.code(),
             cpu: 0x0102_0304,
             time_ns: 0x2122_2324_2526_2728,
             interrupted: 0b10,
@@ -133,7 +131,7 @@ mod tests {
     fn a_block_that_another_follows_has_no_status() {
         let record = NativeBlock {
             flags: 0,
-            status: 0xff,
+            status: 0xffff,
             ..encode::NO_NATIVE
         };
         let bytes = encode::native(&record);

@@ -8,8 +8,7 @@ use std::process::{Child, Command, Stdio};
 use profiler_common::contract::layout::{IDENTITY_BUFFER_WORDS, Layout};
 use profiler_common::contract::reasons::{GilState, StackStatus};
 use profiler_common::contract::records::{
-    CLASS_BYTES, CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES, MAX_BLOCKS, NAME_BYTES,
-    RawFrame, TextHeader,
+    CodeDefinition, FRAMES_PER_BLOCK, MAX_BLOCKS, RawFrame, TextHeader,
 };
 use profiler_common::walker::python::{CodeSeen, Scratch, capture, identity, locate, walk_block};
 use serde::Deserialize;
@@ -195,7 +194,7 @@ pub(super) fn define(pid: u32, layout: &Layout, code: u64) -> (Code, u32) {
     let memory = ProcMemory::open(pid).expect("the program runs");
     let mut words = [0; IDENTITY_BUFFER_WORDS];
     let check = identity(&memory, layout, code, &mut words);
-    let mut definition = empty_definition();
+    let mut definition = Box::new(CodeDefinition::EMPTY);
     capture(
         &memory,
         layout,
@@ -237,28 +236,4 @@ fn text(header: &TextHeader, data: &[u8]) -> String {
         .chunks(header.kind.into())
         .map(|chunk| char::from_u32(unit(chunk)).expect("a character"))
         .collect()
-}
-
-fn empty_definition() -> Box<CodeDefinition> {
-    Box::new(CodeDefinition {
-        kind: 0,
-        line_table_stored: 0,
-        tgid: 0,
-        incarnation: 0,
-        code: 0,
-        check: 0,
-        first_line: 0,
-        line_table_object: 0,
-        line_table_length: 0,
-        layout: 0,
-        class_object: 0,
-        class_stored: 0,
-        pad: 0,
-        name: TextHeader::default(),
-        filename: TextHeader::default(),
-        name_data: [0; NAME_BYTES],
-        filename_data: [0; FILENAME_BYTES],
-        class_data: [0; CLASS_BYTES],
-        line_table: [0; LINE_TABLE_BYTES],
-    })
 }
