@@ -7,20 +7,23 @@ use tests::live::{Plan, alone, cpu_by_function, judge};
 use tests::profiler::Recording;
 use tests::workload::{Workload, script};
 
-/// Page faults by innermost function, as recorded.
+/// Page faults by function.
+type Faults = BTreeMap<String, u64>;
+
+/// Page faults of a function, as recorded by innermost frame.
 fn by_function(leaves: &BTreeMap<&str, u64>, name: &str) -> u64 {
     leaves.get(name).copied().unwrap_or(0)
 }
 
 /// Records one run with three events at once; the program's own counts, and what was recorded of each event.
-fn record_faults() -> anyhow::Result<(BTreeMap<String, u64>, Vec<BTreeMap<String, u64>>)> {
+fn record_faults() -> anyhow::Result<(Faults, Vec<Faults>)> {
     let python = tests::python::newest();
     let mut workload = Workload::start(python, &script("faults"), &[] as &[&str])?;
     let pid = workload.pid().to_string();
     let recordings = ["page-faults", "minor-faults", "major-faults"]
         .map(|event| Recording::start(["-F", "--event", event, "-p", &pid]));
     workload.release()?;
-    let truth: BTreeMap<String, u64> = workload.finish()?.get("faults")?;
+    let truth: Faults = workload.finish()?.get("faults")?;
     let mut recorded = Vec::new();
     for recording in recordings {
         let recorded_event = recording?.stop()?;

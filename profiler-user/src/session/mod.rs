@@ -286,17 +286,17 @@ impl Session {
 
     /// Reads what waits; `true` when there is more.
     fn drain(&mut self) -> bool {
-        let has_more = self.with_meets(|intake, meets| intake.drain(meets));
+        let has_more = self.with_meets(Intake::drain);
         self.settle_drain(false);
         has_more
     }
 
     /// Reads everything: the kernel half writes no more samples.
     fn drain_to_the_end(&mut self) {
-        while self.with_meets(|intake, meets| intake.drain(meets)) {
+        while self.with_meets(Intake::drain) {
             self.settle_drain(false);
         }
-        self.with_meets(|intake, meets| intake.finish(meets));
+        self.with_meets(Intake::finish);
         self.settle_drain(true);
     }
 
@@ -324,7 +324,7 @@ impl Session {
 
     /// Reads process events, and looks at whoever has just come.
     fn follow(&mut self) {
-        self.with_meets(|intake, meets| intake.drain_events(meets));
+        self.with_meets(Intake::drain_events);
     }
 
     fn pump(&mut self) {

@@ -7,6 +7,7 @@ use profiler_common::contract::reasons::{Outcome, StackStatus};
 use profiler_common::contract::sources::{Source, Unit};
 
 use super::Session;
+use super::native::NativeTables;
 use crate::kernel::Kernel;
 use crate::native::symbol::NativeUnresolved;
 use crate::native::unwind::Statistics;
@@ -134,7 +135,7 @@ impl Session {
             refusals: self.tracker.refusals().cloned().collect(),
             native: self.pipeline.native_counts().map(|counts| NativeSummary {
                 counts: counts.clone(),
-                tables: self.tables.as_ref().map(|tables| tables.statistics()),
+                tables: self.tables.as_ref().map(NativeTables::statistics),
                 refused_writes: self.tables.as_ref().map_or(0, |tables| tables.refused_writes),
                 unnamed: self.pipeline.unnamed_addresses().collect(),
             }),

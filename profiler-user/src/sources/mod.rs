@@ -21,8 +21,10 @@ pub struct EventSource {
     pub source: Source,
     /// What a sample means, for `--help`.
     pub about: &'static str,
-    start: fn(Source, &mut Kernel, Rate) -> Result<Box<dyn Sampling>, LoadError>,
+    start: Start,
 }
+
+type Start = fn(Source, &mut Kernel, Rate) -> Result<Box<dyn Sampling>, LoadError>;
 
 /// Every source. The first is the default.
 pub const ALL: &[EventSource] = &[
