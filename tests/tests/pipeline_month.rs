@@ -9,7 +9,7 @@ use pyebpf::language::python::Interpreter;
 use pyebpf::native::unwind::Located;
 use pyebpf::pipeline::{Pipeline, Surroundings};
 use pyebpf::proc::root::RootId;
-use pyebpf::profile::{Process, Recording};
+use pyebpf::profile::{Process, Profile, Recording};
 use pyebpf::wire::assembly::Sample;
 use pyebpf::wire::decode::{CodeView, TextView};
 
@@ -92,7 +92,7 @@ impl Totals {
     fn add(&mut self, part: &Recording) {
         self.parts += 1;
         self.samples += part.samples();
-        self.weight += part.profiles.iter().map(|profile| profile.weight()).sum::<u64>();
+        self.weight += part.profiles.iter().map(Profile::weight).sum::<u64>();
         let is_named = |frame: &pyebpf::profile::Frame| frame.name.starts_with('f');
         self.unnamed += part.frames.iter().filter(|frame| !is_named(frame)).count() as u64;
     }
@@ -174,7 +174,7 @@ fn resident_bytes() -> i64 {
         .nth(1)
         .and_then(|pages| pages.parse().ok())
         .expect("two numbers");
-    pages * rustix::param::page_size() as i64
+    pages * i64::try_from(rustix::param::page_size()).expect("a page is small")
 }
 
 fn check(cuts: u64) {
