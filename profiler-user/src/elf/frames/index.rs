@@ -112,7 +112,7 @@ impl FrameIndex {
         }
     }
 
-    /// The entry at a position, and the bytes that reading it took; `None` for what is none, or cannot be read.
+    /// The entry at a position, and the bytes that reading it took; `None` for what is not an entry, or cannot be read.
     ///
     /// # Errors
     /// [`ElfError`].

@@ -94,7 +94,7 @@ impl Records {
         Ok(length.filter(|&length| length != 0 || self.is_debug_frame))
     }
 
-    /// The entry at a position, and the bytes that it and its CIE have; `None` for what is none, or cannot be read.
+    /// The entry at a position, and the bytes that it and its CIE have; `None` for what is not an entry, or cannot be read.
     pub(super) fn entry(
         &mut self,
         file: &ElfFile,

@@ -376,7 +376,7 @@ mod tests {
         assert!(!is_open);
         std::fs::write(&process.path, "1000 10 one\n2000 10 unfinished\n").expect("writable");
         assert_eq!(find(&mut maps, 0x2008), Ok("unfinished".to_owned()));
-        // A program that begins anew replaces the file.
+        // A program that begins again replaces the file.
         std::fs::remove_file(&process.path).expect("own file");
         std::fs::write(
             &process.path,
