@@ -23,7 +23,10 @@ fuzz_target!(|bytes: &[u8]| {
     for segment in file.segments().iter().take(MANY) {
         let held = segment.offset.saturating_add(segment.file_bytes);
         assert!(segment.file_bytes == 0 || held <= length);
-        for address in [segment.address, segment.address.wrapping_add(segment.file_bytes / 2)] {
+        for address in [
+            segment.address,
+            segment.address.wrapping_add(segment.file_bytes / 2),
+        ] {
             if let Some((offset, left)) = file.file_extent(address) {
                 assert!(left > 0 && offset < length && left <= length - offset);
             }
@@ -38,12 +41,19 @@ fuzz_target!(|bytes: &[u8]| {
             if section.has_content() && !name.is_empty() {
                 assert!(sections.find(name).is_some());
             }
-            let content = file.reader().range(section.range(), 1 << 20);
-            assert!(content.is_ok_and(|content| content.len() as u64 == section.size) || section.size > 0);
+            // A section's range may be anything; what is read of it is the whole of it.
+            if let Ok(content) = file.reader().range(section.range(), 1 << 20) {
+                assert_eq!(content.len() as u64, section.size);
+            }
         }
     }
     assert!(file.build_id().is_none_or(|id| (2..=64).contains(&id.len())));
-    let _ = (file.has_abi_note(), file.is_program(), file.debug_slot(), file.needs(|name| name == b"x"));
+    let _ = (
+        file.has_abi_note(),
+        file.is_program(),
+        file.debug_slot(),
+        file.needs(|name| name == b"x"),
+    );
     for text in [file.loader(), file.soname()].into_iter().flatten() {
         assert!(text.len() <= 256 && !text.contains(&0));
     }
@@ -62,7 +72,8 @@ fuzz_target!(|bytes: &[u8]| {
     let functions = file.functions();
     assert!(functions.windows(2).all(|pair| pair[0] < pair[1]));
     let kind = object::elf::STT_FUNC;
-    let [one, other] = file.static_symbols([&b"main"[..], b"main"].map(|name| Wanted { name, kind, size: 0 }));
+    let [one, other] =
+        file.static_symbols([&b"main"[..], b"main"].map(|name| Wanted { name, kind, size: 0 }));
     assert_eq!(one, other);
     let Ok(Some(mut index)) = FrameIndex::new(&file, 16 << 20) else {
         return;
@@ -70,10 +81,15 @@ fuzz_target!(|bytes: &[u8]| {
     let code = file.segments().iter().filter(|segment| segment.executable);
     for segment in code.take(4) {
         let range = segment.address..segment.address.saturating_add(1 << 16);
-        for at in index.entries(&file, &range).unwrap_or_default().into_iter().take(MANY) {
+        for at in index
+            .entries(&file, &range)
+            .unwrap_or_default()
+            .into_iter()
+            .take(MANY)
+        {
             if let Ok(Some((entry, read))) = index.entry(&file, at) {
                 assert!(read <= bytes.len() * 2 + 8);
-                assert!(entry.end() >= entry.start() || entry.end() < entry.start());
+                let _ = (entry.start(), entry.end());
             }
         }
         let _ = index.next_start(&file, range.end);

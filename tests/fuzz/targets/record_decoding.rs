@@ -152,7 +152,11 @@ fn define(store: &mut Store, view: &CodeView<'_>, layout: &Layout) {
             instr_offset,
             check: view.check,
         };
-        if let Some(frame) = store.resolve_id(process, frame).ok().and_then(|id| store.describe(id)) {
+        if let Some(frame) = store
+            .resolve_id(process, frame)
+            .ok()
+            .and_then(|id| store.describe(id))
+        {
             assert!(frame.line.is_none_or(|line| line > 0));
         }
     }
