@@ -64,7 +64,7 @@ impl ElfFile {
         };
         let alignment: u64 = if alignment == 8 { 8 } else { 4 };
         // Both classes have the same.
-        let notes = NoteIterator::<FileHeader64<LittleEndian>>::new(LE, alignment.into(), &bytes);
+        let notes = NoteIterator::<FileHeader64<LittleEndian>>::new(LE, alignment, &bytes);
         let Ok(mut notes) = notes else { return };
         for _ in 0..MAX_NOTES {
             let Ok(Some(note)) = notes.next() else { return };

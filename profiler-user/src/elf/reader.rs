@@ -278,7 +278,7 @@ mod tests {
         for reader in [of(b"short".to_vec()), on_disk] {
             assert!(reader.range(3..12, u64::MAX).is_err());
             assert!(reader.range(u64::MAX - 9..u64::MAX, u64::MAX).is_err());
-            assert!(reader.range(9..3, u64::MAX).is_err());
+            assert!(reader.range(Range { start: 9, end: 3 }, u64::MAX).is_err());
             for offset in [3, u64::MAX - 3, u64::MAX, 1 << 63] {
                 assert!(reader.read_into(&mut [0; 9], offset).is_err());
             }
@@ -332,7 +332,7 @@ mod tests {
         let whole = bytes.len() / 24 * 24;
         assert_eq!(collect(0..bytes.len() as u64), (true, whole));
         assert_eq!(collect(5..5), (true, 0));
-        assert_eq!(collect(9..5), (true, 0));
+        assert_eq!(collect(Range { start: 9, end: 5 }), (true, 0));
         let (complete, count) = collect(0..bytes.len() as u64 + 100);
         assert!(!complete && count > ENTRIES_STEP && bytes.starts_with(&joined));
     }

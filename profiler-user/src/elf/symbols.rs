@@ -17,7 +17,7 @@ use object::read::elf::{FileHeader, Sym as _};
 use super::class::{Class, LE};
 use super::error::ElfError;
 use super::file::ElfFile;
-use super::sections::Section;
+use super::sections::{Section, Sections};
 
 /// Bytes of `.symtab`, and of its names, looked at for several names: 350,000 symbols.
 const MAX_TABLE_BYTES: u64 = 8 << 20;
@@ -249,7 +249,7 @@ impl ElfFile {
     #[must_use]
     pub fn functions(&self) -> Vec<u64> {
         let mut found = Vec::new();
-        let tables = self.sections().into_iter().flat_map(|sections| sections.all());
+        let tables = self.sections().into_iter().flat_map(Sections::all);
         for table in tables.filter(|section| matches!(section.kind, SHT_SYMTAB | SHT_DYNSYM)) {
             let read = self.each_symbols(table, MAX_FUNCTIONS_TABLE_BYTES, |symbols| {
                 let functions = symbols.iter().filter(|entry| entry.kind == STT_FUNC);

@@ -4,7 +4,7 @@
 //! information only the former. People know the latter.
 
 use super::tables::{string, table};
-use crate::elf::ElfFile;
+use crate::elf::{ElfFile, SymbolEntry};
 
 /// Bytes of a name that is kept; those of C libraries are short.
 const MAX_NAME: usize = 64;
@@ -24,7 +24,7 @@ impl Aliases {
         let mut exported: Vec<(u64, u32)> = source
             .symbols(&symbols)
             .iter()
-            .filter(|entry| entry.is_function())
+            .filter(SymbolEntry::is_function)
             .filter_map(|entry| Some((entry.definition?.address, entry.name_at)))
             .collect();
         exported.sort_unstable();
