@@ -4,13 +4,16 @@ use std::fs;
 
 use anyhow::Context as _;
 
-use super::tier::Tier;
+use super::tier::{Tier, is_live};
 use crate::hint::hinted;
 use crate::plan::Step;
 use crate::workspace;
 
 /// Arguments of every call. The same packages each time, so that nothing is compiled twice with other features.
 pub(super) const EVERYTHING: &[&str] = &["--workspace", "--exclude", "profiler-ebpf"];
+
+/// The part of everything that is not live.
+const UNIT: &str = "unit";
 
 /// One call.
 pub(super) struct Part {
@@ -45,62 +48,70 @@ impl Part {
 
 /// All tests in one call, for a choice of them by name. In the quick tier those of its parts.
 pub(super) fn everything(tier: Tier) -> anyhow::Result<Part> {
-    let mut targets = Vec::new();
-    if tier == Tier::Quick {
-        targets.extend(["--lib", "--bins"].map(str::to_owned));
-        for name in targets_of_tests()?
-            .into_iter()
-            .filter(|name| !is_live(name) || tier.has(name))
-        {
-            targets.extend(["--test".to_owned(), name]);
-        }
-    }
-    let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    let names = targets_of(tier)?;
+    let targets = match tier {
+        Tier::Quick => targets(names.iter().map(String::as_str)),
+        Tier::Usual | Tier::Full => Vec::new(),
+    };
     Ok(Part::new("chosen", "the chosen tests", &targets, true))
 }
 
 /// The parts of a tier: what needs nothing, then each file of live tests.
 pub(super) fn of(tier: Tier) -> anyhow::Result<Vec<Part>> {
-    let names = targets_of_tests()?;
-    let (live, rest): (Vec<&str>, Vec<&str>) =
-        names.iter().map(String::as_str).partition(|name| is_live(name));
-    let rest = rest.iter().flat_map(|name| ["--test", name]);
-    let targets: Vec<&str> = ["--lib", "--bins"].into_iter().chain(rest).collect();
-    // As root more of the unit tests can look at other processes.
-    let is_root = tier != Tier::Quick;
-    let mut parts = vec![Part::new(
-        "unit",
-        "the unit tests and snapshots",
-        &targets,
-        is_root,
-    )];
-    let live = live.into_iter().filter(|name| tier.has(name));
-    parts.extend(live.map(|name| Part::new(name, name, &["--test", name], true)));
-    Ok(parts)
+    let names = targets_of(tier)?;
+    let live = names.iter().filter(|name| is_live(name));
+    Ok([unit(tier, &names)]
+        .into_iter()
+        .chain(live.map(|name| live_part(name)))
+        .collect())
 }
 
 /// Some parts, also those that are not of this tier.
-pub(super) fn named(tier: Tier, names: &[String]) -> anyhow::Result<Vec<Part>> {
-    let mut parts = of(tier)?;
-    if tier == Tier::Quick {
-        parts.extend(of(Tier::Usual)?);
-    }
-    let known: Vec<String> = parts.iter().map(|part| part.name.clone()).collect();
-    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
-        return Err(hinted(
-            format!("there is no part {unknown}, only: {}", known.join(", ")),
-            format!("by the name of a test: {} -- {unknown}", tier.verb()),
-        ));
-    }
-    let named = names.iter().filter_map(|name| {
-        let position = parts.iter().position(|part| part.name == *name)?;
-        Some(parts.swap_remove(position))
+pub(super) fn named(tier: Tier, wanted: &[String]) -> anyhow::Result<Vec<Part>> {
+    let live: Vec<String> = targets_of(Tier::Full)?
+        .into_iter()
+        .filter(|name| is_live(name))
+        .collect();
+    let named = wanted.iter().map(|name| {
+        if name == UNIT {
+            Ok(unit(tier, &targets_of(tier)?))
+        } else if live.contains(name) {
+            Ok(live_part(name))
+        } else {
+            Err(hinted(
+                format!("there is no part {name}, only: {UNIT}, {}", live.join(", ")),
+                format!("by the name of a test: {} -- {name}", tier.verb()),
+            ))
+        }
     });
-    Ok(named.collect())
+    named.collect()
 }
 
-fn is_live(target: &str) -> bool {
-    target.starts_with("live")
+fn unit(tier: Tier, names: &[String]) -> Part {
+    let rest = names.iter().map(String::as_str).filter(|name| !is_live(name));
+    // As root more of them can look at other processes.
+    Part::new(
+        UNIT,
+        "the unit tests and snapshots",
+        &targets(rest),
+        tier != Tier::Quick,
+    )
+}
+
+fn live_part(name: &str) -> Part {
+    Part::new(name, name, &["--test", name], true)
+}
+
+/// Arguments of `cargo test`: the unit tests, and these files.
+fn targets<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let files = names.flat_map(|name| ["--test", name]);
+    ["--lib", "--bins"].into_iter().chain(files).collect()
+}
+
+fn targets_of(tier: Tier) -> anyhow::Result<Vec<String>> {
+    let mut names = targets_of_tests()?;
+    names.retain(|name| tier.has(name));
+    Ok(names)
 }
 
 /// The files of `tests/tests`, each a test program.

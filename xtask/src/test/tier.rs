@@ -18,6 +18,9 @@ const QUICK: &[&str] = &[
     "live_stacks",
 ];
 
+/// Of the tests that need no root, the file that [`Tier::Quick`] leaves out: it compiles the headers of every CPython here.
+const NOT_QUICK: &str = "layouts";
+
 /// After the build.
 const QUICK_BUDGET: Duration = Duration::from_secs(180);
 
@@ -58,9 +61,13 @@ impl Tier {
         }
     }
 
-    /// Whether this file of live tests belongs to it.
-    pub(super) fn has(self, live: &str) -> bool {
-        self != Self::Quick || QUICK.contains(&live)
+    /// Whether this file of `tests/tests` belongs to it.
+    pub(super) fn has(self, file: &str) -> bool {
+        match self {
+            Self::Quick if is_live(file) => QUICK.contains(&file),
+            Self::Quick => file != NOT_QUICK,
+            Self::Usual | Self::Full => true,
+        }
     }
 
     /// Whether it runs all tests of which the README's table is made.
@@ -80,14 +87,19 @@ impl Tier {
     }
 }
 
+/// Whether a file of `tests/tests` has live tests.
+pub(super) fn is_live(file: &str) -> bool {
+    file.starts_with("live")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_quick_live_tests_are_files_that_exist() {
+    fn the_files_that_quick_has_and_leaves_out_exist() {
         let folder = crate::workspace::root().join("tests/tests");
-        for name in QUICK {
+        for name in QUICK.iter().chain([&NOT_QUICK]) {
             assert!(folder.join(name).with_extension("rs").is_file(), "{name}");
         }
     }
