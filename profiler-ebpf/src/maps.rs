@@ -1,23 +1,16 @@
 //! The maps that all programs share: who writes each, who reads it, and why it has its size. The working memory of the
-//! stages is in [`crate::chains`].
+//! stages is in [`crate::working`], processes are in [`crate::processes`].
 
-use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::helpers::generated::bpf_ringbuf_output;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
 use profiler_common::contract::benchmark::{BUCKETS, Timed};
 use profiler_common::contract::layout::Layout;
 use profiler_common::contract::losses::LOSS_ACCOUNTS;
 use profiler_common::contract::period::CpuPeriod;
-use profiler_common::contract::process::ProcessEntry;
 use profiler_common::contract::records::ProcessRecord;
 use profiler_common::contract::sources::{ACCOUNTS, Source};
 use profiler_common::contract::unwind::{Block, Mapping, ROWS_PER_PAGE};
-
-/// tgid -> process. Written by user space, and here in fork, exec and exit (process context, never in an
-/// interrupt); read by every sample, lock-free. User space sets the size: `MAX_PROCESSES` in its `recorder`.
-#[map]
-pub(crate) static PROCESSES: HashMap<u32, ProcessEntry> = HashMap::with_max_entries(32_768, 0);
 
 /// Layout index -> layout. Written by user space only, before an entry that uses the index.
 #[map]
@@ -55,7 +48,7 @@ pub(crate) static PERIODS: Array<CpuPeriod> = Array::with_max_entries(1, 0);
 #[map]
 pub(crate) static PREVIOUS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-/// The process record being filled on this CPU.
+/// The process record being filled on this CPU, see [`crate::working`].
 #[map]
 pub(crate) static PROCESS_RECORD: PerCpuArray<ProcessRecord> = PerCpuArray::with_max_entries(1, 0);
 
@@ -98,37 +91,26 @@ pub(crate) fn count(counters: &'static PerCpuArray<u64>, index: u32) {
 /// Adds to slot `index` of a per-CPU counter.
 #[inline(always)]
 pub(crate) fn add(counters: &'static PerCpuArray<u64>, index: u32, amount: u64) {
-    if let Some(slot) = slot(counters, index) {
-        *slot = slot.wrapping_add(amount);
+    if let Some(slot) = counters.get_ptr_mut(index) {
+        // SAFETY: the kernel returned a live value; no other reference to it exists, here or elsewhere.
+        unsafe { *slot = (*slot).wrapping_add(amount) };
     }
 }
 
-/// This CPU's value in slot `index`.
-///
-/// Exclusive because each map is used by one event source only: a program is not interrupted on its CPU by another
-/// run of the same source, and the stages of one sample follow each other.
+/// Puts `value` into slot `index` on this CPU and returns what was there; `None` when there is no such slot.
 #[inline(always)]
-#[expect(
-    clippy::mut_from_ref,
-    reason = "a map is shared with the kernel; see above for exclusiveness"
-)]
-pub(crate) fn slot<T>(map: &'static PerCpuArray<T>, index: u32) -> Option<&'static mut T> {
-    let value = map.get_ptr_mut(index)?;
-    // SAFETY: the kernel returned a live value of this type and size; see above for exclusiveness.
-    Some(unsafe { &mut *value })
+pub(crate) fn replace(words: &'static PerCpuArray<u64>, index: u32, value: u64) -> Option<u64> {
+    let slot = words.get_ptr_mut(index)?;
+    // SAFETY: the kernel returned a live value; no other reference to it exists, here or elsewhere.
+    Some(unsafe { slot.replace(value) })
 }
 
-/// The entry of a process.
+/// Slot `index` on this CPU.
 #[inline(always)]
-pub(crate) fn process(tgid: u32) -> Option<&'static ProcessEntry> {
-    // SAFETY: entries are only ever replaced whole, and their memory outlives the program run (RCU).
-    unsafe { PROCESSES.get(tgid) }
-}
-
-/// Enters or replaces a process; `false` when the map is full.
-#[inline(always)]
-pub(crate) fn insert_process(tgid: u32, entry: &ProcessEntry) -> bool {
-    PROCESSES.insert(tgid, entry, u64::from(BPF_ANY)).is_ok()
+pub(crate) fn word(words: &'static PerCpuArray<u64>, index: u32) -> Option<u64> {
+    let slot = words.get_ptr(index)?;
+    // SAFETY: the kernel returned a live value; no other reference to it exists, here or elsewhere.
+    Some(unsafe { slot.read() })
 }
 
 /// Copies the first `bytes` bytes of `record` into a ring; `false` when it is full. The verifier proves that `bytes`

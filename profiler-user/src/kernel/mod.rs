@@ -1,11 +1,13 @@
 //! The kernel half as user space sees it: loading, attaching, maps, rings. Nothing else touches BPF.
 
+mod accounts;
 pub mod btf;
 pub mod kernel_fields;
 mod load;
 mod mmap_events;
 mod options;
 mod perf_event;
+mod processes;
 mod unwind_maps;
 
 pub use load::{Kernel, LoadError, ProgramCost, Ring, Rings};

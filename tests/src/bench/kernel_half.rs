@@ -135,6 +135,7 @@ pub(super) fn options(measure_self: bool) -> Options {
         all_processes: false,
         sample_ring_bytes: 16 << 20,
         max_processes: 1024,
+        max_interpreters: 1024,
         watch_cgroups: false,
         watch_names: false,
         measure_self,

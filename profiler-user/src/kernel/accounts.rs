@@ -1,0 +1,90 @@
+//! What the kernel half counts: events by what became of them, records lost, its own run times.
+
+use aya::Ebpf;
+use aya::maps::{MapData, PerCpuArray};
+use profiler_common::contract::benchmark::{BUCKETS, Timed};
+use profiler_common::contract::losses::{Loss, LossWriter, loss_account};
+use profiler_common::contract::reasons::Outcome;
+use profiler_common::contract::sources::{Source, account, gap_account};
+
+use super::load::{Kernel, LoadError, take};
+
+/// The maps of counters.
+pub(super) struct Accounts {
+    outcomes: PerCpuArray<MapData, u64>,
+    weights: PerCpuArray<MapData, u64>,
+    losses: PerCpuArray<MapData, u64>,
+    interrupts: PerCpuArray<MapData, u64>,
+    self_time: PerCpuArray<MapData, u64>,
+}
+
+impl Accounts {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, LoadError> {
+        Ok(Self {
+            outcomes: take(ebpf, "OUTCOMES")?,
+            weights: take(ebpf, "WEIGHTS")?,
+            losses: take(ebpf, "LOSSES")?,
+            interrupts: take(ebpf, "INTERRUPTS")?,
+            self_time: take(ebpf, "SELF_TIME")?,
+        })
+    }
+}
+
+impl Kernel {
+    /// Interrupts of a source taken so far: runs of its program.
+    #[must_use]
+    pub fn interrupts(&self, source: Source) -> u64 {
+        sum(&self.accounts.interrupts, source.code().into())
+    }
+
+    /// Interrupts of a source by outcome, in the order of [`Outcome::ALL`]; they add up to [`Self::interrupts`].
+    #[must_use]
+    pub fn outcomes(&self, source: Source) -> Vec<(Outcome, u64)> {
+        by_outcome(&self.accounts.outcomes, source)
+    }
+
+    /// What those interrupts weighed, in the unit of the source, in the order of [`Outcome::ALL`].
+    #[must_use]
+    pub fn weights(&self, source: Source) -> Vec<(Outcome, u64)> {
+        by_outcome(&self.accounts.weights, source)
+    }
+
+    /// Time that interrupts of a source found passed but that no program is charged with, nanoseconds: with
+    /// [`Self::weights`] all the time from the first period set on each CPU to its last interrupt.
+    #[must_use]
+    pub fn gaps_ns(&self, source: Source) -> u64 {
+        sum(&self.accounts.weights, gap_account(source.code()))
+    }
+
+    /// Records lost, in the order of [`Loss::ALL`].
+    #[must_use]
+    pub fn losses(&self) -> Vec<(Loss, u64)> {
+        let of = |loss| {
+            let writers = LossWriter::ALL.iter();
+            writers
+                .map(|writer| sum(&self.accounts.losses, loss_account(*writer, loss)))
+                .sum()
+        };
+        Loss::ALL.iter().map(|loss| (*loss, of(*loss))).collect()
+    }
+
+    /// Run times that the programs measured of themselves, summed over CPUs: bucket `n` counts runs of `n` to `n + 1`
+    /// times [`profiler_common::contract::benchmark::BUCKET_NS`] nanoseconds. All zero unless loaded with `measure_self`.
+    #[must_use]
+    pub fn self_time(&self, row: Timed) -> Vec<u64> {
+        (0..BUCKETS)
+            .map(|bucket| sum(&self.accounts.self_time, row as u32 * BUCKETS + bucket))
+            .collect()
+    }
+}
+
+fn by_outcome(accounts: &PerCpuArray<MapData, u64>, source: Source) -> Vec<(Outcome, u64)> {
+    Outcome::ALL
+        .iter()
+        .map(|outcome| (*outcome, sum(accounts, account(source.code(), *outcome))))
+        .collect()
+}
+
+fn sum(counters: &PerCpuArray<MapData, u64>, index: u32) -> u64 {
+    counters.get(&index, 0).map_or(0, |values| values.iter().sum())
+}
