@@ -2,7 +2,7 @@
 
 use aya_ebpf::macros::{perf_event, raw_tracepoint};
 use aya_ebpf::programs::{PerfEventContext, RawTracePointContext};
-use profiler_common::contract::benchmark::{BUCKET_NS, BUCKETS, Timed};
+use profiler_common::contract::benchmark::{BUCKET_NS, BUCKETS, Timed, Walks};
 use profiler_common::contract::process::ProcessId;
 use profiler_common::contract::programs::{FLOOR, RAW_SAMPLE, is_same};
 use profiler_common::contract::records::FRAMES_PER_BLOCK;
@@ -13,7 +13,7 @@ use profiler_common::walker::python::{FRAME_WORDS, WINDOW_WORDS, locate};
 use crate::chains::{PerfEventChain, RawTracepointChain};
 use crate::globals::{MEASURE_SELF, TASK_THREAD_POINTER};
 use crate::kernel::{current_ids, current_task, now_ns};
-use crate::maps::{LAYOUTS, SELF_TIME, count};
+use crate::maps::{LAYOUTS, SELF_TIME, WALKS, count};
 use crate::memory::{CurrentTask, kernel_field};
 use crate::processes::{incarnation, process};
 use crate::sources::{Occurrence, sample};
@@ -38,6 +38,20 @@ pub(crate) fn end(row: Timed, started_ns: u64) {
         BUCKETS - 1
     };
     count(&SELF_TIME, row as u32 * BUCKETS + bucket);
+}
+
+/// Counts a walked block, and whether no code object's identity was read for it.
+#[inline(always)]
+pub(crate) fn count_walk(identified: u32) {
+    if MEASURE_SELF.load() == 0 {
+        return;
+    }
+    let row = if identified == 0 {
+        Walks::Short
+    } else {
+        Walks::Long
+    };
+    count(&WALKS, row as u32);
 }
 
 /// The yardstick for the walk: follows the same frames with one 80-byte read each. Loaded by benchmarks only.

@@ -4,7 +4,7 @@
 use aya_ebpf::helpers::generated::bpf_ringbuf_output;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
-use profiler_common::contract::benchmark::{BUCKETS, Timed};
+use profiler_common::contract::benchmark::{BUCKETS, Timed, Walks};
 use profiler_common::contract::layout::Layout;
 use profiler_common::contract::losses::LOSS_ACCOUNTS;
 use profiler_common::contract::period::CpuPeriod;
@@ -60,6 +60,15 @@ pub(crate) const SEEN_SLOTS: u32 = 16_384;
 #[map]
 pub(crate) static SEEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(SEEN_SLOTS, 0);
 
+/// Slots of [`IDENTITIES`]; 64 KiB on each CPU.
+pub(crate) const IDENTITY_SLOTS: u32 = 4_096;
+
+/// Identities of code objects that this CPU has read, each with a fingerprint of its address and context, folded with the
+/// identity: one word that is written without the other fits nothing, so no lock is needed among programs that interrupt
+/// each other. Direct-mapped; a collision costs one more read.
+#[map]
+pub(crate) static IDENTITIES: PerCpuArray<[u64; 2]> = PerCpuArray::with_max_entries(IDENTITY_SLOTS, 0);
+
 /// Fingerprints of unknown processes already reported by this CPU.
 #[map]
 pub(crate) static ASKED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1_024, 0);
@@ -82,6 +91,10 @@ pub(crate) static ROWS: Array<[u64; ROWS_PER_PAGE]> = Array::with_max_entries(1,
 pub(crate) static SELF_TIME: PerCpuArray<u64> =
     PerCpuArray::with_max_entries(BUCKETS * Timed::ALL.len() as u32, 0);
 
+/// Walked blocks, see [`Walks`]; by benchmarks only.
+#[map]
+pub(crate) static WALKS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Walks::ALL.len() as u32, 0);
+
 /// Adds one to slot `index` of a per-CPU counter.
 #[inline(always)]
 pub(crate) fn count(counters: &'static PerCpuArray<u64>, index: u32) {
@@ -99,16 +112,16 @@ pub(crate) fn add(counters: &'static PerCpuArray<u64>, index: u32, amount: u64) 
 
 /// Puts `value` into slot `index` on this CPU and returns what was there; `None` when there is no such slot.
 #[inline(always)]
-pub(crate) fn replace(words: &'static PerCpuArray<u64>, index: u32, value: u64) -> Option<u64> {
-    let slot = words.get_ptr_mut(index)?;
+pub(crate) fn replace<T: Copy>(values: &'static PerCpuArray<T>, index: u32, value: T) -> Option<T> {
+    let slot = values.get_ptr_mut(index)?;
     // SAFETY: the kernel returned a live value; no other reference to it exists, here or elsewhere.
     Some(unsafe { slot.replace(value) })
 }
 
 /// Slot `index` on this CPU.
 #[inline(always)]
-pub(crate) fn word(words: &'static PerCpuArray<u64>, index: u32) -> Option<u64> {
-    let slot = words.get_ptr(index)?;
+pub(crate) fn read<T: Copy>(values: &'static PerCpuArray<T>, index: u32) -> Option<T> {
+    let slot = values.get_ptr(index)?;
     // SAFETY: the kernel returned a live value; no other reference to it exists, here or elsewhere.
     Some(unsafe { slot.read() })
 }

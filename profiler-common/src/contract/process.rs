@@ -86,8 +86,11 @@ pub struct ThreadLookup {
     pub module: u32,
     /// A [`thread_lookup`] code.
     pub how: u8,
+    /// 1: this process initialises its interpreter once, so that `InterpreterLayout::code_generation` of one interpreter
+    /// only ever grows. A program that embeds an interpreter may start another at the same place, which counts from 0.
+    pub initialises_once: u8,
     /// Explicit padding.
-    pub pad: [u8; 3],
+    pub pad: [u8; 2],
 }
 
 /// `Incarnation::flags`: forked children are profiled too.

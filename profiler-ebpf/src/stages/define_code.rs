@@ -13,7 +13,7 @@ use crate::chains::Chain;
 use crate::maps::{LAYOUTS, SAMPLES, output};
 use crate::memory::{CurrentTask, bounded};
 use crate::stages::finish_block;
-use crate::stages::walk_python::SeenCache;
+use crate::stages::seen::SeenCache;
 use crate::working::{Run, Sample};
 use crate::{accounts, benchmark};
 

@@ -1,6 +1,7 @@
 //! From a thread state to frames in the ring buffer: the text of the stages, which [`crate::chains`] makes programs.
 
 pub(crate) mod define_code;
+mod seen;
 pub(crate) mod start_native;
 mod tables;
 pub(crate) mod walk_native;

@@ -2,7 +2,7 @@
 
 use aya::Ebpf;
 use aya::maps::{MapData, PerCpuArray};
-use profiler_common::contract::benchmark::{BUCKETS, Timed};
+use profiler_common::contract::benchmark::{BUCKETS, Timed, Walks};
 use profiler_common::contract::losses::{Loss, LossWriter, loss_account};
 use profiler_common::contract::reasons::Outcome;
 use profiler_common::contract::sources::{Source, account, gap_account};
@@ -16,6 +16,7 @@ pub(super) struct Accounts {
     losses: PerCpuArray<MapData, u64>,
     interrupts: PerCpuArray<MapData, u64>,
     self_time: PerCpuArray<MapData, u64>,
+    walks: PerCpuArray<MapData, u64>,
 }
 
 impl Accounts {
@@ -26,6 +27,7 @@ impl Accounts {
             losses: take(ebpf, "LOSSES")?,
             interrupts: take(ebpf, "INTERRUPTS")?,
             self_time: take(ebpf, "SELF_TIME")?,
+            walks: take(ebpf, "WALKS")?,
         })
     }
 }
@@ -75,6 +77,12 @@ impl Kernel {
         (0..BUCKETS)
             .map(|bucket| sum(&self.accounts.self_time, row as u32 * BUCKETS + bucket))
             .collect()
+    }
+
+    /// Blocks of Python frames that were walked so. All zero unless loaded with `measure_self`.
+    #[must_use]
+    pub fn walks(&self, how: Walks) -> u64 {
+        sum(&self.accounts.walks, how as u32)
     }
 }
 

@@ -75,6 +75,10 @@ pub struct DebugFields {
     pub modules: u16,
     /// `gc.collecting`
     pub gc_collecting: u16,
+    /// `interpreter_state.id` (3.14+, where it is of use); else 0.
+    pub interpreter_id: u16,
+    /// `interpreter_state.code_object_generation` (3.14+); 0 where the table has no such number.
+    pub code_generation: u16,
 }
 
 /// Why a `_Py_DebugOffsets` is not believed.
@@ -175,6 +179,8 @@ impl DebugFields {
             code.thread_bytecode = get_or(self.co_tlbc, 0)?;
         }
         layout.interpreter.collecting = get(self.interpreter_gc)?.saturating_add(get(self.gc_collecting)?);
+        layout.interpreter.id = get_or(self.interpreter_id, 0)?;
+        layout.interpreter.code_generation = get_or(self.code_generation, 0)?;
 
         let text = &mut layout.text;
         // Up to 3.14 there is no `sizeof(PyCompactUnicodeObject)`: the two fields it adds keep their size.
@@ -242,6 +248,8 @@ mod tests {
             (fields.co_tlbc, code.thread_bytecode),
             (fields.compact_size, text.compact_data),
             (fields.gc_collecting, interpreter.collecting),
+            (fields.interpreter_id, interpreter.id),
+            (fields.code_generation, interpreter.code_generation),
             (fields.modules, entry.objects.modules),
             (fields.next_interpreter, entry.objects.next),
             (fields.interp, state.interp),
