@@ -22,6 +22,7 @@ mod benchmark;
 mod chains;
 mod globals;
 mod kernel;
+mod log;
 mod maps;
 mod memory;
 mod process_life;

@@ -24,7 +24,7 @@ use crate::process_life::unknown::report_unknown;
 use crate::processes::{incarnation, process};
 use crate::stages::{continue_native, emit_block};
 use crate::working::Run;
-use crate::{accounts, benchmark};
+use crate::{accounts, benchmark, log};
 
 /// One event.
 pub(crate) struct Occurrence {
@@ -41,6 +41,10 @@ pub(crate) struct Occurrence {
 pub(crate) fn sample<C: Chain>(context: &C::Context, occurrence: &Occurrence) {
     accounts::open(occurrence.source);
     if let Some(outcome) = begin::<C>(&mut Run::begin(), context, occurrence) {
+        if !matches!(outcome, Outcome::Idle | Outcome::NotProfiled | Outcome::Delivered) {
+            let (tgid, tid) = current_ids();
+            log::sample(tgid, tid, outcome.code());
+        }
         accounts::close(occurrence.source.code(), outcome, occurrence.weight);
     }
 }
@@ -97,6 +101,7 @@ fn begin<C: Chain>(run: &mut Run<C>, context: &C::Context, occurrence: &Occurren
         C::tail_call(context, Stage::WalkPython);
         return Some(Outcome::NoTailCall);
     }
+    log::python(tgid, tid, status.code(), 0, thread_pointer);
     sample.block.status = status.code() as u8;
     sample.block.flags |= BLOCK_LAST;
     let outcome = emit_block(&mut sample.block);

@@ -17,6 +17,7 @@ use profiler_common::contract::records::{
 
 use crate::chains::Chain;
 use crate::globals::NATIVE;
+use crate::log;
 use crate::maps::{SAMPLES, output};
 use crate::memory::bounded;
 use crate::working::{Run, Sample};
@@ -49,6 +50,7 @@ pub(crate) fn finish_block<C: Chain>(run: &mut Run<C>, context: &C::Context) -> 
     }
     block.index += 1;
     C::tail_call(context, Stage::WalkPython);
+    log::tail_call(block.tgid, Stage::WalkPython.slot(), block.index.into());
     // The chain is as long as the kernel allows: close the sample so that what was sent is not lost.
     block.frame_count = 0;
     block.void = 0;
@@ -71,6 +73,7 @@ pub(crate) fn continue_native<C: Chain>(
 ) -> Option<Outcome> {
     if NATIVE.load() != native_mode::NONE && matches!(outcome, Outcome::Delivered) {
         C::tail_call(context, Stage::StartNative);
+        log::tail_call(0, Stage::StartNative.slot(), 0);
         start_native::refuse(run);
     }
     Some(outcome)

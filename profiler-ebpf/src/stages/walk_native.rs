@@ -12,6 +12,8 @@ use profiler_common::walker::native::{NATIVE_FRAMES_PER_STRETCH, begin_native_bl
 
 use crate::benchmark;
 use crate::chains::Chain;
+use crate::kernel::current_ids;
+use crate::log;
 use crate::maps::{SAMPLES, output};
 use crate::memory::{CurrentTask, bounded};
 use crate::registers::Host;
@@ -44,6 +46,10 @@ pub(crate) fn run<C: Chain>(run: &mut Run<C>, context: &C::Context) {
     let done = scratch.done != 0;
     if done {
         block.flags |= NATIVE_LAST;
+        if block.status != NativeStatus::Complete.code() {
+            let (tgid, _) = current_ids();
+            log::native(tgid, block.status, scratch.registers.pc, scratch.registers.sp);
+        }
     }
     if !send::<C>(block) {
         return;

@@ -12,7 +12,7 @@ use crate::memory::CurrentTask;
 use crate::stages::finish_block;
 use crate::stages::seen::SeenCache;
 use crate::working::{Run, Sample};
-use crate::{accounts, benchmark};
+use crate::{accounts, benchmark, log};
 
 /// Walks one block, sends it, and continues with the next stage.
 #[inline(always)]
@@ -63,6 +63,9 @@ fn walk<C: Chain>(run: &mut Run<C>, context: &C::Context) -> Option<Outcome> {
         scratch.status = StackStatus::Truncated.code();
     }
     block.status = scratch.status as u8;
+    if scratch.status != StackStatus::Complete.code() {
+        log::python(block.tgid, block.tid, scratch.status, walked, scratch.cursor.0);
+    }
     if done || cut {
         block.flags |= BLOCK_LAST;
     }
@@ -70,6 +73,7 @@ fn walk<C: Chain>(run: &mut Run<C>, context: &C::Context) -> Option<Outcome> {
     if scratch.unseen != 0 {
         // Definitions go first, so that user space can name the frames when they arrive.
         C::tail_call(context, Stage::DefineCode);
+        log::tail_call(block.tgid, Stage::DefineCode.slot(), block.index.into());
         // The chain is as long as the kernel allows: they are asked about again at the next sample.
         scratch.seen_salt = 0;
     }

@@ -18,6 +18,7 @@ use profiler_common::contract::programs::{
     CGROUP, EXEC, EXIT, FLOOR, FORK, ProgramType, RAW_SAMPLE, RENAME, Stage,
 };
 use profiler_common::contract::sources::Source;
+use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -71,6 +72,10 @@ pub enum LoadError {
     /// Sampling could not be started.
     #[error(transparent)]
     Perf(#[from] PerfError),
+    /// The kernel half's log lines cannot be read.
+    #[cfg(feature = "debug-bpf")]
+    #[error("log lines of the BPF programs: {0}")]
+    Log(#[from] aya_log::Error),
 }
 
 impl LoadError {
@@ -80,7 +85,7 @@ impl LoadError {
         let mut source: Option<&(dyn std::error::Error + 'static)> = Some(self);
         while let Some(error) = source {
             if let Some(io) = error.downcast_ref::<io::Error>()
-                && matches!(io.raw_os_error(), Some(libc::EPERM | libc::EACCES))
+                && matches!(Errno::from_io_error(io), Some(Errno::PERM | Errno::ACCESS))
             {
                 return true;
             }
@@ -189,6 +194,8 @@ impl Kernel {
             load_program(&mut ebpf, RAW_SAMPLE, RawTracePoint::load)?;
         }
         attach_tracepoints(&mut ebpf, options)?;
+        #[cfg(feature = "debug-bpf")]
+        super::log::print(&mut ebpf)?;
         let rings = Rings {
             samples: Ring(take(&mut ebpf, "SAMPLES")?),
             events: Ring(take(&mut ebpf, "EVENTS")?),

@@ -4,6 +4,8 @@ mod accounts;
 pub mod btf;
 pub mod kernel_fields;
 mod load;
+#[cfg(feature = "debug-bpf")]
+mod log;
 mod mmap_events;
 mod options;
 mod perf_event;

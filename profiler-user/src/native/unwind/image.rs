@@ -14,6 +14,7 @@ use object::LittleEndian as LE;
 use object::elf::{self, FileHeader64, ProgramHeader64, SectionHeader64};
 use object::pod::{from_bytes, slice_from_bytes};
 use profiler_common::contract::unwind::{BLOCK_BYTES, BLOCK_SHIFT};
+use rustix::io::Errno;
 
 /// Program headers looked at; real files have about a dozen.
 const MAX_SEGMENTS: usize = 256;
@@ -73,7 +74,7 @@ impl Bytes {
                         Ok(0) => break,
                         Ok(bytes) => filled += bytes,
                         Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => break,
+                        Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => break,
                         Err(error) => return Err(error.into()),
                     }
                 }
