@@ -48,5 +48,6 @@ switches! {
     REPORT_UNKNOWN = ReportUnknown;
     REPORT_ALL_PROCESSES = ReportAllProcesses;
     NATIVE = Native;
+    RING_EIGHTH = RingEighth;
     MEASURE_SELF = MeasureSelf;
 }

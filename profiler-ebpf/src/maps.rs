@@ -1,7 +1,8 @@
 //! The maps that all programs share: who writes each, who reads it, and why it has its size. The working memory of the
 //! stages is in [`crate::working`], processes are in [`crate::processes`].
 
-use aya_ebpf::helpers::generated::bpf_ringbuf_output;
+use aya_ebpf::bindings::BPF_RB_AVAIL_DATA;
+use aya_ebpf::helpers::generated::{bpf_ringbuf_output, bpf_ringbuf_query};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
 use profiler_common::contract::benchmark::{BUCKETS, Timed, Walks};
@@ -135,4 +136,12 @@ pub(crate) fn output<T>(ring: &'static RingBuf, record: &mut T, bytes: u64, flag
     let status =
         unsafe { bpf_ringbuf_output(ring, core::ptr::from_mut(record).cast(), bytes, u64::from(flags)) };
     status == 0
+}
+
+/// Bytes in a ring that user space has not read.
+#[inline(always)]
+pub(crate) fn unread_bytes(ring: &'static RingBuf) -> u64 {
+    let ring = core::ptr::from_ref(ring).cast_mut().cast();
+    // SAFETY: the ring is live for as long as the program.
+    unsafe { bpf_ringbuf_query(ring, u64::from(BPF_RB_AVAIL_DATA)) }
 }

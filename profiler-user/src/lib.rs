@@ -1,5 +1,6 @@
 //! The user half of pyebpf: finds interpreters, loads the kernel half, names what it delivers, writes profiles.
 
+pub mod cache;
 pub mod cli;
 pub mod clock;
 pub mod container;
@@ -10,6 +11,7 @@ pub mod kernel;
 pub mod language;
 pub mod native;
 pub mod output;
+pub mod path;
 pub mod pipeline;
 pub mod priority;
 pub mod proc;

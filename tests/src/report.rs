@@ -15,7 +15,7 @@ pub struct Report {
     pub idle: u64,
     /// Samples lost.
     pub dropped: u64,
-    /// Interrupts per second and CPU.
+    /// Interrupts per second and CPU; not a number where something else than the CPU clock was sampled.
     pub rate_hz: f64,
     /// Sampled CPUs.
     pub cpus: u32,
@@ -32,7 +32,7 @@ impl Report {
     /// When it is missing or incomplete.
     pub fn parse(stderr: &str) -> anyhow::Result<Self> {
         let accounting = line(stderr, " interrupts = ")?;
-        let cost = line(stderr, " samples/s on each of ")?;
+        let cost = line(stderr, " s; own CPU time ")?;
         let number =
             |text, after| number_before(text, after).with_context(|| format!("no {after:?} in {text:?}"));
         Ok(Self {
@@ -41,7 +41,7 @@ impl Report {
             others: number(accounting, " other processes")? as u64,
             idle: number(accounting, " idle")? as u64,
             dropped: number(accounting, " dropped")? as u64,
-            rate_hz: number(cost, " samples/s")?,
+            rate_hz: number_before(cost, " samples/s").unwrap_or(f64::NAN),
             cpus: number(cost, " CPUs")? as u32,
             seconds: number(cost, " s; own CPU time")?,
             own_cpu: number(cost, " s (")?,

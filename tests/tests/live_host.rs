@@ -177,11 +177,11 @@ fn the_accounting_of_a_busy_host_adds_up() {
 fn samples_lost_while_the_profiler_cannot_run_are_counted() {
     let _alone = alone();
     let mut workload =
-        Workload::start(python::newest(), &script("recursion"), &["3", "1500"]).expect("it starts");
+        Workload::start(python::newest(), &script("recursion"), &["4", "1500"]).expect("it starts");
     let recording =
-        Recording::start(["-p", &workload.pid().to_string(), "-r", "4999"]).expect("the recording starts");
+        Recording::start(["-p", &workload.pid().to_string(), "-r", "999"]).expect("the recording starts");
     workload.release().expect("the workload waits");
-    // 24 KiB a sample: the ring is full long before the profiler may go on.
+    // 24 KiB a sample, 96 MB in all: three times what the ring has room for at this rate.
     recording.signal(Signal::STOP).expect("it runs");
     workload.finish().expect("the workload works");
     recording.signal(Signal::CONT).expect("it is stopped");

@@ -23,6 +23,9 @@ switches! {
     ReportAllProcesses, "REPORT_ALL_PROCESSES";
     /// A [`native_mode`].
     Native, "NATIVE";
+    /// Log2 of an eighth of the sample ring's bytes: user space is woken each time that another eighth beyond the half is
+    /// full.
+    RingEighth, "RING_EIGHTH";
     /// 1: measure the time each program spends, into the `SELF_TIME` map (benchmarks only).
     MeasureSelf, "MEASURE_SELF";
 }

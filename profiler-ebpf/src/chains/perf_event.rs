@@ -7,7 +7,8 @@ use profiler_common::contract::losses::LossWriter;
 use profiler_common::contract::programs::{ProgramType, Stage, is_same};
 use profiler_common::contract::records::CodeDefinition;
 
-use crate::chains::{Chain, chain};
+use crate::chains::Chain;
+use crate::chains::instance::chain;
 use crate::registers::{self, Interrupted};
 use crate::stages;
 use crate::working::{Native, Run, Sample};

@@ -7,7 +7,7 @@ mod tables;
 pub(crate) mod walk_native;
 pub(crate) mod walk_python;
 
-use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
+use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use profiler_common::contract::modes::native_mode;
 use profiler_common::contract::programs::Stage;
 use profiler_common::contract::reasons::{Outcome, StackStatus};
@@ -16,22 +16,35 @@ use profiler_common::contract::records::{
 };
 
 use crate::chains::Chain;
-use crate::globals::NATIVE;
+use crate::globals::{NATIVE, RING_EIGHTH};
 use crate::log;
-use crate::maps::{SAMPLES, output};
+use crate::maps::{SAMPLES, output, unread_bytes};
 use crate::memory::bounded;
 use crate::working::{Run, Sample};
 
-/// Sends the filled part of a block. Without waking user space: a wake-up costs fifteen times the copy, and user
-/// space polls.
+/// Sends the filled part of a block. Without waking user space, unless the ring fills up: a wake-up costs fifteen times the
+/// copy, and user space polls.
 #[inline(always)]
 pub(crate) fn emit_block(block: &mut SampleBlock) -> Outcome {
     let frames = bounded(u32::from(block.frame_count), FRAMES_PER_BLOCK as u32);
     let bytes = SAMPLE_HEADER_BYTES as u64 + u64::from(frames) * size_of::<RawFrame>() as u64;
-    if output(&SAMPLES, block, bytes, BPF_RB_NO_WAKEUP) {
+    if output(&SAMPLES, block, bytes, wake_up(bytes)) {
         Outcome::Delivered
     } else {
         Outcome::RingFull
+    }
+}
+
+/// Whether a record of so many bytes wakes user space: when with it another eighth of the ring beyond the half is full.
+#[inline(always)]
+fn wake_up(bytes: u64) -> u32 {
+    let eighth = RING_EIGHTH.load() & 31;
+    let before = unread_bytes(&SAMPLES);
+    let eighths = before.wrapping_add(bytes) >> eighth;
+    if eighths >= 4 && eighths != before >> eighth {
+        BPF_RB_FORCE_WAKEUP
+    } else {
+        BPF_RB_NO_WAKEUP
     }
 }
 

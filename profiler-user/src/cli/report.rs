@@ -22,6 +22,12 @@ pub(super) fn print(summary: &Summary) {
     for (what, count) in shortcomings(summary) {
         status(&format!("  {count} {what}"));
     }
+    if let Some(time) = summary.not_sampled() {
+        status(&format!(
+            "  {:.3} s of CPU time not sampled: the machine was suspended, or the hypervisor had taken the CPU away",
+            time.as_secs_f64()
+        ));
+    }
     for source in &summary.sources {
         print_gaps(source);
     }
@@ -38,12 +44,12 @@ pub(super) fn print(summary: &Summary) {
 
 /// `delivered + idle + not profiled + dropped = interrupts`.
 fn accounting(source: &SourceSummary) -> String {
-    let interrupts = match source.source {
-        Source::OnCpu => "interrupts".to_owned(),
-        counted => format!("samples of {}", counted.name()),
+    let event = match source.source {
+        Source::OnCpu => String::new(),
+        counted => format!("{}: ", counted.name()),
     };
     format!(
-        "{} {interrupts} = {} samples + {} other processes + {} idle + {} dropped",
+        "{event}{} interrupts = {} samples + {} other processes + {} idle + {} dropped",
         source.interrupts,
         source.of(Outcome::Delivered),
         source.of(Outcome::NotProfiled),
@@ -52,15 +58,8 @@ fn accounting(source: &SourceSummary) -> String {
     )
 }
 
-/// Time and events that are in no sample.
+/// Events and CPUs that are in no sample.
 fn print_gaps(source: &SourceSummary) {
-    // A millisecond is less than one sample at any rate that is usual.
-    if source.gap_ns >= 1_000_000 {
-        let seconds = source.gap_ns as f64 / 1e9;
-        status(&format!(
-            "  {seconds:.3} s of CPUs not sampled: suspended, taken away by the hypervisor, or interrupts held back"
-        ));
-    }
     if source.skipped > 0 {
         status(&format!(
             "  {} {} not sampled: the kernel was busy with another sample on that CPU",

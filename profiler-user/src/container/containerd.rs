@@ -2,8 +2,9 @@
 //! cgroup of a pod, `ID` (cgroupfs).
 
 use super::cgroup::{Component, id_after, is_hexadecimal_id};
+use super::kubernetes;
+use super::runtime::{Labels, Runtime};
 use super::state::{OciConfig, StateFiles};
-use super::{Labels, Runtime, kubernetes};
 
 /// One directory for each containerd namespace (`k8s.io`, `default`, `moby`), in it one for each container.
 const TASKS: &str = "run/containerd/io.containerd.runtime.v2.task";

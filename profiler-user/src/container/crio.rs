@@ -1,8 +1,9 @@
 //! CRI-O: `crio-ID.scope` (systemd's cgroup driver) or `crio-ID` (cgroupfs), in the cgroup of a pod.
 
 use super::cgroup::{Component, id_after};
+use super::kubernetes;
+use super::runtime::{Labels, Runtime};
 use super::state::{OciConfig, StateFiles};
-use super::{Labels, Runtime, kubernetes};
 
 /// The runtime.
 pub(super) struct Crio;

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::cgroup::{Component, id_after, is_hexadecimal_id};
+use super::kubernetes;
+use super::runtime::{Labels, Runtime};
 use super::state::{StateFiles, name};
-use super::{Labels, Runtime, kubernetes};
 
 const CONTAINERS: &str = "var/lib/docker/containers";
 

@@ -10,17 +10,20 @@ mod crio;
 mod docker;
 pub mod hierarchy;
 mod kubernetes;
+mod placement;
 mod podman;
 mod runc;
+mod runtime;
 mod state;
 mod systemd;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+pub use self::placement::{Container, Placement, Pod};
 
 use self::cgroup::{Cgroups, Component};
+use self::runtime::Runtime;
 use self::state::StateFiles;
 use crate::proc::{self, ProcessError};
 
@@ -35,74 +38,6 @@ const RUNTIMES: &[&dyn Runtime] = &[
 
 /// Containers remembered; a host has some hundred.
 const MAX_KNOWN: usize = 16_384;
-
-/// How one container runtime names cgroups, and where it keeps names.
-trait Runtime: Sync {
-    /// As people call it.
-    fn name(&self) -> &'static str;
-
-    /// The id of the container whose cgroup is called so.
-    fn container_id<'p>(&self, component: Component<'p>, state: &StateFiles) -> Option<&'p str>;
-
-    /// What people call that container, as far as this runtime's files tell.
-    fn labels(&self, id: &str, state: &StateFiles) -> Labels {
-        let _ = (id, state);
-        Labels::default()
-    }
-}
-
-/// Names of a container.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Labels {
-    name: Option<String>,
-    pod: Option<String>,
-    namespace: Option<String>,
-}
-
-/// A container, or the service that systemd runs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct Container {
-    /// The runtime's id; the unit's name for a service.
-    pub id: String,
-    /// `docker`, `containerd`, `cri-o`, `podman`, `runc` or `systemd`.
-    pub runtime: &'static str,
-    /// What people call it, where the runtime's files tell.
-    pub name: Option<String>,
-    /// Kubernetes.
-    pub pod: Option<Pod>,
-}
-
-/// A Kubernetes pod.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct Pod {
-    /// As the API server knows it.
-    pub uid: String,
-    /// Where the runtime's files tell.
-    pub name: Option<String>,
-    /// As above.
-    pub namespace: Option<String>,
-}
-
-impl Container {
-    /// Its name, else the twelve characters of the id that runtimes show.
-    #[must_use]
-    pub fn short_name(&self) -> &str {
-        match &self.name {
-            Some(name) => name,
-            None if cgroup::is_hexadecimal_id(&self.id) => self.id.get(..12).unwrap_or(&self.id),
-            None => &self.id,
-        }
-    }
-}
-
-/// Where a process is.
-#[derive(Clone, Debug, Default)]
-pub struct Placement {
-    /// Its cgroups.
-    pub cgroups: Cgroups,
-    /// The innermost container, else the systemd unit.
-    pub container: Option<Container>,
-}
 
 /// Finds containers; remembers them.
 #[derive(Debug)]

@@ -5,8 +5,8 @@
 use serde::Deserialize;
 
 use super::cgroup::{Component, id_after};
+use super::runtime::{Labels, Runtime};
 use super::state::{StateFiles, name};
-use super::{Labels, Runtime};
 
 /// For each storage driver a file of all containers, and one of those that go when they end (`--rm`, from 4.4 on).
 const STORAGE: &[&str] = &[

@@ -1,8 +1,8 @@
 //! runc on its own: `runc-ID.scope` (systemd's cgroup driver), or a cgroup called like a container that runc knows. The
 //! ids are chosen by people, so they are the names.
 
-use super::Runtime;
 use super::cgroup::Component;
+use super::runtime::Runtime;
 use super::state::StateFiles;
 
 /// The runtime.

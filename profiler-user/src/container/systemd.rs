@@ -1,7 +1,7 @@
 //! Services and scopes of systemd: what a process belongs to that is in no container.
 
-use super::Container;
 use super::cgroup;
+use super::placement::Container;
 
 /// The innermost unit of a cgroup path.
 pub(super) fn unit(path: &str) -> Option<Container> {

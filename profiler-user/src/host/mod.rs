@@ -1,5 +1,6 @@
 //! What this host offers: kernel, BTF, privileges, cgroups. Read once, for `doctor` and for hints.
 
+mod namespaces;
 pub mod root;
 pub mod users;
 
@@ -94,7 +95,7 @@ impl Host {
             cgroups: cgroups(),
             pmu: Path::new("/sys/bus/event_source/devices/cpu").exists()
                 || Path::new("/sys/bus/event_source/devices/armv8_pmuv3_0").exists(),
-            initial_pid_namespace: initial_pid_namespace(),
+            initial_pid_namespace: namespaces::initial_pid_namespace(),
         }
     }
 
@@ -131,11 +132,6 @@ pub fn busy_time() -> Duration {
     let busy: u64 = [0, 1, 2, 5, 6].iter().filter_map(|field| ticks.get(*field)).sum();
     let per_second = rustix::param::clock_ticks_per_second().max(1);
     Duration::from_millis(busy.saturating_mul(1_000) / per_second)
-}
-
-/// The initial pid namespace has this fixed inode number (`PROC_PID_INIT_INO`, include/linux/proc_ns.h).
-fn initial_pid_namespace() -> bool {
-    fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == "pid:[4026531836]")
 }
 
 fn cgroups() -> CgroupMounts {

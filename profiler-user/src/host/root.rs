@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::namespaces::initial_pid_namespace;
 use crate::proc;
 
 /// The initial cgroup namespace has this fixed inode number (`PROC_CGROUP_INIT_INO`, include/linux/proc_ns.h).
@@ -53,7 +54,7 @@ pub fn see_whole_cgroup_paths() -> io::Result<()> {
     let Ok(own) = fs::read_link("/proc/self/ns/cgroup") else {
         return Ok(()); // A kernel without cgroups.
     };
-    if own.as_os_str() == INITIAL_CGROUP_NAMESPACE || !super::initial_pid_namespace() {
+    if own.as_os_str() == INITIAL_CGROUP_NAMESPACE || !initial_pid_namespace() {
         return Ok(());
     }
     // Process 2 starts the kernel's threads, all in the initial namespaces.

@@ -7,7 +7,9 @@ use profiler_common::contract::losses::{Loss, LossWriter, loss_account};
 use profiler_common::contract::reasons::Outcome;
 use profiler_common::contract::sources::{Source, account, gap_account};
 
-use super::load::{Kernel, LoadError, take};
+use super::error::LoadError;
+use super::load::Kernel;
+use super::maps::take;
 
 /// The maps of counters.
 pub(super) struct Accounts {

@@ -97,9 +97,13 @@ impl PerfEvent {
             ..Default::default()
         };
         attributes.__bindgen_anon_1.sample_period = period;
+        // What is counted before the program is there would be missing from its accounts.
+        attributes.set_disabled(1);
         let descriptor =
             open_event(&mut attributes, cpu).map_err(|source| PerfError::Open { cpu, source })?;
-        attach(&descriptor, program).map_err(|source| PerfError::Attach { cpu, source })?;
+        attach(&descriptor, program)
+            .and_then(|()| enable(&descriptor))
+            .map_err(|source| PerfError::Attach { cpu, source })?;
         Ok(Self {
             cpu,
             descriptor: descriptor.into(),
@@ -149,6 +153,17 @@ fn attach(event: &OwnedFd, program: BorrowedFd<'_>) -> io::Result<()> {
     let program = u32::try_from(program.as_raw_fd()).map_err(|_| io::Error::from(Errno::BADF))?;
     // SAFETY: both descriptors are open.
     let status = unsafe { sys::ioctls::SET_BPF(event.as_raw_fd(), program) };
+    if status < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Starts counting.
+fn enable(event: &OwnedFd) -> io::Result<()> {
+    // SAFETY: the descriptor is open.
+    let status = unsafe { sys::ioctls::ENABLE(event.as_raw_fd(), 0) };
     if status < 0 {
         Err(io::Error::last_os_error())
     } else {

@@ -10,7 +10,9 @@ use aya::sys::SyscallError;
 use profiler_common::contract::process::{Incarnation, ProcessEntry, ProcessId};
 use rustix::io::Errno;
 
-use super::load::{Kernel, LoadError, Plain, take};
+use super::error::LoadError;
+use super::load::Kernel;
+use super::maps::{Plain, take};
 use crate::clock::monotonic_ns;
 use crate::ids::ProcessKey;
 

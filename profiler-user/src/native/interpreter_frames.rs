@@ -8,7 +8,7 @@
 
 /// One native frame, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NativeName<'a> {
+pub struct RunningCode<'a> {
     /// The function, as the file spells it: suffixes such as `.constprop.0` are ignored. `None` where nothing names it.
     pub symbol: Option<&'a str>,
     /// Whether its file is the one with the interpreter.
@@ -17,7 +17,7 @@ pub struct NativeName<'a> {
     pub is_evaluation_loop: bool,
 }
 
-impl NativeName<'_> {
+impl RunningCode<'_> {
     /// Whether the frame only serves to run Python. What the interpreter's file does not name is taken for that: such a
     /// frame would show a number.
     #[must_use]
@@ -243,7 +243,7 @@ mod tests {
     use crate::language::python::test_support::{installed, not_tested};
 
     fn in_interpreter(symbol: &str) -> bool {
-        NativeName {
+        RunningCode {
             symbol: Some(symbol),
             is_in_interpreter: true,
             is_evaluation_loop: false,
@@ -252,7 +252,7 @@ mod tests {
     }
 
     fn elsewhere(symbol: &str) -> bool {
-        NativeName {
+        RunningCode {
             symbol: Some(symbol),
             is_in_interpreter: false,
             is_evaluation_loop: false,
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_frame_without_a_name_is_hidden_only_in_the_interpreter() {
-        let unnamed = |is_in_interpreter, is_evaluation_loop| NativeName {
+        let unnamed = |is_in_interpreter, is_evaluation_loop| RunningCode {
             symbol: None,
             is_in_interpreter,
             is_evaluation_loop,

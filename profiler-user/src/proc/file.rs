@@ -7,8 +7,10 @@
 //! memory-mapped (a file that shrinks would kill the reader).
 
 use std::fs::File;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::OnceLock;
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -42,20 +44,95 @@ pub enum FileError {
 }
 
 /// The state of a file that changes when its content does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Stamp {
     /// Bytes.
     pub size: u64,
-    /// Last modification, seconds since 1970.
+    /// Last modification, seconds since 1970. Whoever may write to the file can set it.
     pub modified_s: i64,
     /// Last modification, nanoseconds within the second.
     pub modified_ns: u64,
+    /// Last change of content, name or owner, seconds since 1970. Nobody can set it, but the file system's own server.
+    pub changed_s: i64,
+    /// Last change, nanoseconds within the second.
+    pub changed_ns: u64,
+}
+
+impl Stamp {
+    fn of(stat: &Stat) -> Self {
+        Self {
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            modified_s: stat.st_mtime,
+            modified_ns: stat.st_mtime_nsec,
+            changed_s: stat.st_ctime,
+            changed_ns: stat.st_ctime_nsec,
+        }
+    }
+
+    /// Whether nothing was written in between, as far as the writers are honest; names and owners may have changed.
+    #[must_use]
+    pub fn has_content_of(&self, other: &Self) -> bool {
+        let content = |stamp: &Self| (stamp.size, stamp.modified_s, stamp.modified_ns);
+        content(self) == content(other)
+    }
+}
+
+/// A file as processes name it: device, inode and path. (Overlay file systems may show one device and inode for two files,
+/// so the path belongs to it.) Another file may have the same name later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileName {
+    file: FileId,
+    path: u64,
+}
+
+impl FileName {
+    /// Of the file behind a mapping.
+    #[must_use]
+    pub fn of_mapping(mapping: &Mapping<'_>) -> Self {
+        Self {
+            file: mapping.file,
+            path: secret_hash(&mapping.path()),
+        }
+    }
+
+    /// Of bytes that no file holds.
+    #[must_use]
+    pub fn of_memory(bytes: &[u8]) -> Self {
+        Self {
+            file: FileId::default(),
+            path: secret_hash(bytes),
+        }
+    }
+}
+
+/// A hash that nobody outside can aim at.
+fn secret_hash(bytes: &[u8]) -> u64 {
+    static SECRET: OnceLock<RandomState> = OnceLock::new();
+    SECRET.get_or_init(RandomState::new).hash_one(bytes)
+}
+
+/// What tells files apart, and their states: equal keys mean the same content. (A file system whose server lies, as FUSE
+/// lets anybody write one, can only mislead about its own files.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileKey {
+    /// Which file.
+    pub name: FileName,
+    /// In which state.
+    pub stamp: Stamp,
+}
+
+/// Device and inode as `stat` reports them: not always what `maps` shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileIdentity {
+    device: u64,
+    inode: u64,
 }
 
 /// A regular file that is mapped by another process: found, not opened for reading yet.
 #[derive(Debug)]
 pub struct MappedFile {
     handle: OwnedFd,
+    identity: FileIdentity,
     stamp: Stamp,
 }
 
@@ -78,18 +155,28 @@ impl MappedFile {
             // Not permitted; or the mapping was split or replaced since `maps` was read.
             Err(_) => by_path(pid, mapping)?,
         };
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(FileError::NotRegular);
-        }
-        let stamp = Stamp {
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-            modified_s: stat.st_mtime,
-            modified_ns: stat.st_mtime_nsec,
-        };
-        Ok(Self { handle, stamp })
+        Self::of_handle(handle, &stat).ok_or(FileError::NotRegular)
     }
 
-    /// Size and time of last modification.
+    /// A file that was found and is described by `stat`; `None` when it is not a regular one.
+    pub(super) fn of_handle(handle: OwnedFd, stat: &Stat) -> Option<Self> {
+        (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then(|| Self {
+            handle,
+            identity: FileIdentity {
+                device: stat.st_dev,
+                inode: stat.st_ino,
+            },
+            stamp: Stamp::of(stat),
+        })
+    }
+
+    /// Which file it is, among those that exist.
+    #[must_use]
+    pub fn identity(&self) -> FileIdentity {
+        self.identity
+    }
+
+    /// Its state when it was found.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
         self.stamp

@@ -5,14 +5,21 @@
 //! parse is skipped, never trusted. Nothing here opens the files: see [`super::file`].
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use super::ProcessError;
+use crate::path::base_name_of_bytes;
 
 /// Bytes read of one process's maps, at most: about 150,000 lines, twice the kernel's default limit of
 /// mappings.
 const MAX_BYTES: u64 = 16 << 20;
+
+/// What the kernel writes behind a path that no longer names the file.
+const DELETED: &[u8] = b" (deleted)";
 
 /// A block device, or the anonymous number of a file system without one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,15 +97,38 @@ impl Mapping<'_> {
         Cow::Owned(path)
     }
 
+    /// The path, to be shown or opened.
+    #[must_use]
+    pub fn file_path(&self) -> PathBuf {
+        PathBuf::from(OsStr::from_bytes(&self.path()))
+    }
+
     /// What follows the last `/` of the path.
     #[must_use]
     pub fn file_name(&self) -> &[u8] {
-        let start = self
-            .escaped_path
-            .iter()
-            .rposition(|&byte| byte == b'/')
-            .map_or(0, |slash| slash + 1);
-        &self.escaped_path[start..]
+        base_name_of_bytes(self.escaped_path)
+    }
+
+    /// The line that it is, without the line break.
+    #[must_use]
+    pub fn line(&self) -> Vec<u8> {
+        let flag = |is_set, letter| if is_set { letter } else { '-' };
+        let (read, write, execute) = (
+            flag(self.readable, 'r'),
+            flag(self.writable, 'w'),
+            flag(self.executable, 'x'),
+        );
+        let FileId { device, inode } = self.file;
+        let mut line = format!(
+            "{:x}-{:x} {read}{write}{execute}p {:08x} {:02x}:{:02x} {inode} ",
+            self.start, self.end, self.offset, device.major, device.minor
+        )
+        .into_bytes();
+        line.extend_from_slice(self.escaped_path);
+        if self.deleted {
+            line.extend_from_slice(DELETED);
+        }
+        line
     }
 
     /// Whether a file is behind it.
@@ -176,7 +206,7 @@ fn parse_line(line: &[u8]) -> Option<Mapping<'_>> {
     if start >= end {
         return None;
     }
-    let intact = path.strip_suffix(b" (deleted)");
+    let intact = path.strip_suffix(DELETED);
     Some(Mapping {
         start,
         end,
@@ -226,6 +256,18 @@ mod tests {
 
     fn one(line: &[u8]) -> Option<Mapping<'_>> {
         parse_line(line)
+    }
+
+    #[test]
+    fn a_mapping_is_its_line() {
+        for line in [
+            &b"7f0a1c000000-7f0a1c021000 r-xp 00026000 fe:01 1966083 /usr/lib/a b.so"[..],
+            b"1000-2000 rw-p 00000000 00:00 0 ",
+            b"1000-2000 --xp 00000000 00:1c 7 /a\\012b (deleted)",
+        ] {
+            let mapping = one(line).expect("the documented format");
+            assert_eq!(one(&mapping.line()), Some(mapping));
+        }
     }
 
     #[test]

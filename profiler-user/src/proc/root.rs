@@ -1,12 +1,14 @@
 //! The file system that a process sees, for questions about paths in it.
 
 use std::fs::File;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::ProcessError;
+use super::file::MappedFile;
 
 /// Device and inode of a root directory: processes that share it see the same files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,7 +37,7 @@ impl Root {
     ///
     /// # Errors
     /// As opening a directory.
-    pub fn own() -> std::io::Result<Self> {
+    pub fn own() -> io::Result<Self> {
         Ok(open("/")?)
     }
 
@@ -45,30 +47,39 @@ impl Root {
         self.id
     }
 
-    /// Opens a regular file beneath it for reading.
+    /// Finds a regular file beneath it.
     ///
     /// Links are followed as the process would follow them, magic links of `/proc` not at all; what is no regular file is
     /// not opened (opening a device can act on it, opening a FIFO can block).
     ///
     /// # Errors
     /// As opening a file; `InvalidInput` for what is no regular file.
-    pub fn open_file(&self, path: impl rustix::path::Arg) -> std::io::Result<File> {
+    pub fn find_file(&self, path: impl rustix::path::Arg) -> io::Result<MappedFile> {
+        self.find(path, OFlags::empty())
+    }
+
+    /// Finds a regular file beneath it that is no link, although the way to it may lead through links.
+    ///
+    /// # Errors
+    /// As [`Self::find_file`].
+    pub fn find_file_itself(&self, path: impl rustix::path::Arg) -> io::Result<MappedFile> {
+        self.find(path, OFlags::NOFOLLOW)
+    }
+
+    fn find(&self, path: impl rustix::path::Arg, extra: OFlags) -> io::Result<MappedFile> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        let found = rustix::fs::openat2(
-            &self.handle,
-            path,
-            OFlags::PATH | OFlags::CLOEXEC,
-            Mode::empty(),
-            resolve,
-        )?;
+        let flags = OFlags::PATH | OFlags::CLOEXEC | extra;
+        let found = rustix::fs::openat2(&self.handle, path, flags, Mode::empty(), resolve)?;
         let stat = rustix::fs::fstat(&found)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(std::io::ErrorKind::InvalidInput.into());
-        }
-        // What was just looked at, whatever the path leads to by now.
-        let path = format!("/proc/self/fd/{}", found.as_raw_fd());
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-        Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+        MappedFile::of_handle(found, &stat).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    }
+
+    /// Opens a regular file beneath it for reading: what [`Self::find_file`] finds.
+    ///
+    /// # Errors
+    /// As [`Self::find_file`].
+    pub fn open_file(&self, path: impl rustix::path::Arg) -> io::Result<File> {
+        self.find_file(path)?.open()
     }
 
     /// Whether `directory` (absolute) holds an entry `name`; `None` when that cannot be told.
@@ -139,6 +150,8 @@ mod tests {
         ] {
             assert!(root.open_file(&*path).is_err(), "{path}");
         }
+        assert!(root.find_file_itself(at("file")).is_ok());
+        assert!(root.find_file_itself(at("link")).is_err());
         let inner = super::open(&at("")).expect("a directory");
         assert!(inner.open_file("/file").is_ok());
         assert!(inner.open_file("../../../etc/passwd").is_err());

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::path::base_name;
+
 /// Options that take the next argument when nothing follows in their own: `-W error`, `-Werror`.
 const WITH_VALUE: &[char] = &['W', 'X', 'Q'];
 
@@ -47,7 +49,7 @@ impl fmt::Display for Script {
 
 /// `python`, `python3`, `python3.13`, `python3.13t`, with or without a directory.
 fn is_python(program: &str) -> bool {
-    let name = program.rsplit('/').next().unwrap_or(program);
+    let name = base_name(program);
     let name = name.strip_prefix('-').unwrap_or(name);
     name.strip_prefix("python").is_some_and(|version| {
         version

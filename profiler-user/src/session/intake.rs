@@ -149,7 +149,7 @@ fn add(sample: &Sample, meets: &mut Meets<'_>, users: &Users) {
         tables.supply(meets.kernel, sample);
     }
     if let Some(threads) = meets.threads.as_mut() {
-        threads.note(sample);
+        threads.note(sample.process, sample.tid, sample.thread_state, sample.status);
     }
     let mut around = Around {
         tracker: &mut *meets.tracker,

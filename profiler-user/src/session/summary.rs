@@ -58,8 +58,8 @@ pub struct SourceSummary {
     pub outcomes: Vec<(Outcome, u64)>,
     /// What they stand for, in the unit of the source, by outcome.
     pub weights: Vec<(Outcome, u64)>,
-    /// Time of all CPUs that no period explains and nobody is charged with: the machine slept, or a CPU was taken away.
-    /// Nanoseconds; 0 for sources that count.
+    /// Time of all CPUs that no period explains and nobody is charged with: the CPU was idle (then it takes no interrupts on
+    /// many machines), the machine slept, or the hypervisor had taken the CPU away. Nanoseconds; 0 for sources that count.
     pub gap_ns: u64,
     /// Interrupts that the kernel skipped, because another program was running on the CPU; known for sources that count.
     pub skipped: u64,
@@ -189,6 +189,20 @@ impl Summary {
             .map(|source| source.of(Outcome::Delivered))
             .sum();
         self.sources.iter().all(all) && delivered == self.samples
+    }
+
+    /// Time of all CPUs in which something ran that was not sampled: what gaps there are beyond the time that CPUs were
+    /// idle. `None` when it is less than the kernel's accounts of idle time can tell, 10 ms a CPU.
+    #[must_use]
+    pub fn not_sampled(&self) -> Option<Duration> {
+        let of_time = |source: &&SourceSummary| source.source.unit() == Unit::Nanoseconds;
+        let source = self.sources.iter().find(of_time)?;
+        let cpus = u32::try_from(source.cpus).unwrap_or(u32::MAX);
+        let idle = (self.duration * cpus).saturating_sub(self.busy);
+        let seen_idle = Duration::from_nanos(count(&source.weights, |outcome| outcome == Outcome::Idle));
+        let gaps = Duration::from_nanos(source.gap_ns);
+        let not_sampled = gaps.saturating_sub(idle.saturating_sub(seen_idle));
+        (not_sampled > MEASURABLE * cpus).then_some(not_sampled)
     }
 
     /// Samples whose stack is cut off or unreadable.

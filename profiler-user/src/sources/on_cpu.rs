@@ -142,8 +142,8 @@ impl Periods {
     /// second, too, has the rate asked for.
     fn redraw(&mut self, cpu: u32, wake: Wake) -> Option<(u64, CpuPeriod)> {
         let before = *self.cpus.get(&cpu)?;
-        let mean_ns = 1_000_000_000 / u64::from(self.rate_hz);
-        if wake.now_ns.saturating_sub(before.at_ns) < mean_ns * u64::from(PERIODS_PER_DRAW) {
+        let least = Duration::from_secs(1) * PERIODS_PER_DRAW / self.rate_hz;
+        if Duration::from_nanos(wake.now_ns.saturating_sub(before.at_ns)) < least {
             return None;
         }
         let is_mirror = wake.is_second && before.is_free;
@@ -158,7 +158,7 @@ impl Periods {
             })
         };
         // A new period starts from zero, which loses half a period on average at each draw.
-        let lost_millihz = 500.0 / wake.interval.as_secs_f64().max(0.001);
+        let lost_millihz = 500.0 / wake.interval.max(least).as_secs_f64().max(0.001);
         let mean_millihz = u64::from(self.rate_hz) * 1_000 + lost_millihz as u64;
         let period_ns = period_ns(mean_millihz, rate_permille);
         let drawn = Drawn {

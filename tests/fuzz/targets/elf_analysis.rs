@@ -2,11 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pyebpf::language::python::recognise::analysis::{Implementation, analyze_bytes};
+use pyebpf::language::python::recognise::analysis::{Implementation, analyze};
 use pyebpf::language::python::recognise::anchors::TlsVariable;
 
 fuzz_target!(|bytes: &[u8]| {
-    let analysis = match analyze_bytes(bytes) {
+    let analysis = match analyze(bytes) {
         Ok(analysis) => analysis,
         Err(error) => {
             assert!(!error.to_string().is_empty());

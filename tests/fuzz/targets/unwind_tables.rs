@@ -2,27 +2,25 @@
 //! order, within their block and no more than a block can have.
 #![no_main]
 
-use std::sync::Arc;
-
 use libfuzzer_sys::fuzz_target;
 use profiler_common::contract::unwind::{BLOCK_BYTES, MAX_BLOCK_ROWS};
-use pyebpf::native::unwind::{Bytes, FileTables};
+use pyebpf::native::unwind::FileTables;
 
 /// Blocks compiled of one input.
 const BLOCKS: u32 = 4;
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut tables = match FileTables::open(Bytes::Memory(Arc::from(bytes))) {
+    let mut tables = match FileTables::open(bytes) {
         Ok(tables) => tables,
         Err(error) => {
             assert!(!error.to_string().is_empty());
             return;
         }
     };
-    let image = tables.image();
-    let count = image.block_count();
-    assert!(image.text_bytes() <= u64::from(count) * BLOCK_BYTES);
-    assert!(u64::from(count) * BLOCK_BYTES <= image.text_bytes() + 2 * BLOCK_BYTES);
+    let text = tables.text();
+    let count = text.block_count();
+    assert!(text.text_bytes() <= u64::from(count) * BLOCK_BYTES);
+    assert!(u64::from(count) * BLOCK_BYTES <= text.text_bytes() + 2 * BLOCK_BYTES);
     for block in (0..count).take(BLOCKS as usize) {
         let Ok(compiled) = tables.block(block) else {
             continue;

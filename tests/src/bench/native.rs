@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use profiler_common::contract::benchmark::Timed;
 use pyebpf::kernel::{Kernel, Native};
-use pyebpf::native::unwind::{Bytes, Capacity, FileTables, Tables};
+use pyebpf::native::unwind::{Capacity, FileTables, Tables};
 use pyebpf::processes::filter::Filter;
 use pyebpf::processes::tracker::{Target, Tracker};
 
@@ -188,10 +188,10 @@ fn tables() -> anyhow::Result<()> {
     for file in files() {
         let bytes = fs::metadata(&file)?.len();
         let started = Instant::now();
-        let mut tables = FileTables::open(Bytes::File(fs::File::open(&file)?.into()))?;
-        let text_mb = tables.image().text_bytes() as f64 / 1e6;
+        let mut tables = FileTables::open(fs::File::open(&file)?)?;
+        let text_mb = tables.text().text_bytes() as f64 / 1e6;
         let (mut rows, mut pages) = (0, 0);
-        for block in 0..tables.image().block_count() {
+        for block in 0..tables.text().block_count() {
             let count = tables.block(block)?.rows.len();
             rows += count;
             pages += count.div_ceil(64);

@@ -3,13 +3,8 @@
 //! C libraries define `__libc_malloc` and export `malloc` for the same code; a symbol table has both, in any order, and debug
 //! information only the former. People know the latter.
 
-use std::fs::File;
-
-use object::LittleEndian as LE;
-use object::elf::{STT_FUNC, STT_GNU_IFUNC, Sym64};
-
-use super::headers::DynamicTables;
-use super::plt::{items, string, table};
+use super::tables::{string, table};
+use crate::elf::{ElfFile, SymbolEntry};
 
 /// Bytes of a name that is kept; those of C libraries are short.
 const MAX_NAME: usize = 64;
@@ -23,13 +18,14 @@ pub(super) struct Aliases {
 
 impl Aliases {
     /// Reads what `source` exports. What cannot be read has no other names.
-    pub(super) fn read(source: &File, tables: &DynamicTables) -> Self {
-        let symbols = table(source, tables.symbols).unwrap_or_default();
-        let strings = table(source, tables.strings).unwrap_or_default();
-        let mut exported: Vec<(u64, u32)> = items::<Sym64<LE>>(&symbols)
-            .filter(|symbol| symbol.st_shndx.get(LE).0 != 0)
-            .filter(|symbol| [STT_FUNC.0, STT_GNU_IFUNC.0].contains(&(symbol.st_info.0 & 15)))
-            .map(|symbol| (symbol.st_value.get(LE), symbol.st_name.get(LE)))
+    pub(super) fn read(source: &ElfFile) -> Self {
+        let symbols = table(source, b".dynsym").unwrap_or_default();
+        let strings = table(source, b".dynstr").unwrap_or_default();
+        let mut exported: Vec<(u64, u32)> = source
+            .symbols(&symbols)
+            .iter()
+            .filter(SymbolEntry::is_function)
+            .filter_map(|entry| Some((entry.definition?.address, entry.name_at)))
             .collect();
         exported.sort_unstable();
         let names = exported.iter().filter_map(|(address, name)| {

@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::protocol::{Reply, Request, receive, send};
+use super::channel::{receive, send};
+use super::messages::{Reply, Request};
 
-/// Addresses in one request.
-pub(super) const CHUNK: usize = 256;
 /// How long one request may take: the largest debug information that is read (256 MB) takes a few seconds.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// So many workers may fail ...

@@ -8,8 +8,7 @@ use std::io::{BufRead, BufReader, Read as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::name::KERNEL;
-use super::{NativeName, NativeResult, NativeUnresolved};
+use super::name::{KERNEL, NativeName, NativeResult, NativeUnresolved};
 
 /// Bytes that are read; a kernel with many modules has 20 MB.
 const MAX_BYTES: u64 = 128 << 20;

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::path::base_name;
 use crate::profile::{Frame, FrameKind};
+
+/// What one address is called, innermost function first; never empty.
+pub type NativeResult = Result<Arc<[NativeName]>, NativeUnresolved>;
 
 /// One name for one address. Functions that were inlined at the address come as several, innermost first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -121,11 +125,6 @@ fn bracketed(module: &str) -> String {
     } else {
         format!("[{module}]")
     }
-}
-
-/// What follows the last `/`.
-pub(super) fn base_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]

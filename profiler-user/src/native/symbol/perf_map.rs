@@ -1,8 +1,9 @@
 //! Names of code that a program made at run time, from the map it writes for profilers: `/tmp/perf-PID.map`
 //! (`tools/perf/Documentation/jit-interface.txt` of Linux). Used by [`super::NativeSymbolizer`].
 //!
-//! The program writes what it likes: the file must be its own, is read by position and within limits, and a line that is
-//! not understood is skipped. Programs append to it, so only what is new is read, at most once a second.
+//! The program writes what it likes: the file must be its own and no link, is read by position and within limits that hold
+//! for all programs together, and a line that is not understood is skipped. Programs append to it, so only what is new is
+//! read, at most once a second. Between readings no file is open.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -10,8 +11,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::name::{JIT, NativeName};
-use super::{NativeResult, NativeUnresolved};
+use super::name::{JIT, NativeName, NativeResult, NativeUnresolved};
 use crate::ids::ProcessKey;
 use crate::proc;
 use crate::proc::root::Root;
@@ -20,11 +20,15 @@ use crate::proc::root::Root;
 const MAX_BYTES: u64 = 64 << 20;
 /// Bytes read at once.
 const STEP: usize = 1 << 20;
+/// Bytes by which it is seen that a map is still the one that was read.
+const TAIL_BYTES: usize = 256;
 /// Functions of one process that are kept.
 const MAX_FUNCTIONS: usize = 1 << 18;
 /// Bytes of a name; the rest is cut off.
 const MAX_NAME: usize = 512;
-/// Processes whose maps are kept; beyond them all are read anew.
+/// Bytes of all maps that are kept, about.
+const MAX_HELD_BYTES: usize = 128 << 20;
+/// Processes whose maps are kept.
 const MAX_PROCESSES: usize = 256;
 /// A map is looked at again when so much time has passed.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -32,7 +36,9 @@ const REFRESH: Duration = Duration::from_secs(1);
 /// The maps of all processes that were asked for.
 #[derive(Debug, Default)]
 pub(super) struct PerfMaps {
-    processes: HashMap<ProcessKey, OpenMap>,
+    processes: HashMap<ProcessKey, ReadMap>,
+    /// Counts questions.
+    clock: u64,
 }
 
 impl PerfMaps {
@@ -43,15 +49,17 @@ impl PerfMaps {
         root: &Root,
         addresses: &[u64],
     ) -> Vec<NativeResult> {
-        if self.processes.len() >= MAX_PROCESSES && !self.processes.contains_key(&process) {
-            self.processes.clear();
-        }
+        self.make_room(process);
+        self.clock += 1;
+        let held = self.held_bytes();
         let map = self.processes.entry(process).or_default();
+        map.used = self.clock;
         if addresses
             .iter()
             .any(|address| map.functions.find(*address).is_none())
         {
-            map.refresh(process.tgid, root);
+            let others = held.saturating_sub(map.functions.bytes);
+            map.refresh(process.tgid, root, MAX_HELD_BYTES.saturating_sub(others));
         }
         let missing = if map.read == 0 {
             NativeUnresolved::JitWithoutMap
@@ -62,81 +70,129 @@ impl PerfMaps {
         addresses.iter().map(answer).collect()
     }
 
-    pub(super) fn forget(&mut self, process: ProcessKey) {
-        self.processes.remove(&process);
+    fn held_bytes(&self) -> usize {
+        self.processes.values().map(|map| map.functions.bytes).sum()
+    }
+
+    /// Drops the maps that were asked for least recently, until another one fits.
+    fn make_room(&mut self, process: ProcessKey) {
+        while self.processes.len() >= MAX_PROCESSES || self.held_bytes() > MAX_HELD_BYTES / 2 {
+            let others = self.processes.iter().filter(|(key, _)| **key != process);
+            let Some((oldest, _)) = others.min_by_key(|(_, map)| map.used) else {
+                return;
+            };
+            let oldest = *oldest;
+            self.processes.remove(&oldest);
+        }
     }
 }
 
 /// The map of one process, as far as it was read.
 #[derive(Debug, Default)]
-struct OpenMap {
+struct ReadMap {
     functions: PerfMap,
-    file: Option<File>,
     /// Bytes read so far.
     read: u64,
+    /// The last of them: another file of this name has others there.
+    tail: Vec<u8>,
     looked_at: Option<Instant>,
+    /// When it was asked for last, in questions.
+    used: u64,
 }
 
-impl OpenMap {
-    fn refresh(&mut self, pid: u32, root: &Root) {
+impl ReadMap {
+    /// Reads what is new; keeps `max_bytes` bytes at most.
+    fn refresh(&mut self, pid: u32, root: &Root, max_bytes: usize) {
         if self.looked_at.is_some_and(|at| at.elapsed() < REFRESH) {
             return;
         }
         self.looked_at = Some(Instant::now());
-        if self.file.is_none() {
-            self.file = open(pid, root);
-        }
-        let Some(file) = &self.file else { return };
+        let Some(file) = open(pid, root) else { return };
         let length = file.metadata().map_or(0, |data| data.len());
-        if length < self.read {
-            // Begun anew, as after an exec of a program that keeps its process id.
+        if !self.is_continued_by(&file) {
+            // Begun again, as after an exec of a program that keeps its process id.
             self.functions = PerfMap::default();
             self.read = 0;
         }
-        if let Err(error) = self.read_on(length.min(MAX_BYTES)) {
+        self.functions.max_bytes = max_bytes;
+        if let Err(error) = self.read_on(&file, length.min(MAX_BYTES)) {
             log::debug!("perf map of {pid}: {error}");
         }
     }
 
+    /// Whether the file begins with what was read.
+    fn is_continued_by(&self, file: &File) -> bool {
+        let mut tail = vec![0; self.tail.len()];
+        let start = self.read.checked_sub(tail.len() as u64);
+        start.is_some_and(|start| file.read_exact_at(&mut tail, start).is_ok()) && tail == self.tail
+    }
+
     /// Whole lines only: the last one may still be written.
-    fn read_on(&mut self, end: u64) -> std::io::Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
+    fn read_on(&mut self, file: &File, end: u64) -> std::io::Result<()> {
         let mut buffer = vec![0; STEP];
         while self.read < end {
             let bytes = usize::try_from(end - self.read).unwrap_or(STEP).min(STEP);
             file.read_exact_at(&mut buffer[..bytes], self.read)?;
             let Some(last) = buffer[..bytes].iter().rposition(|&byte| byte == b'\n') else {
                 // A line longer than a step is none.
-                self.read += if bytes == STEP { STEP as u64 } else { 0 };
+                if bytes == STEP {
+                    self.read += STEP as u64;
+                    self.tail.clear();
+                }
                 return Ok(());
             };
-            self.functions.add(&buffer[..=last]);
-            self.read += last as u64 + 1;
+            let lines = &buffer[..=last];
+            self.functions.add(lines);
+            self.read += lines.len() as u64;
+            self.tail = lines[lines.len().saturating_sub(TAIL_BYTES)..].to_vec();
         }
         Ok(())
     }
 }
 
-/// The map is named by the process id in the process's own pid namespace, and is read only if the process could have
-/// written it: `/tmp` is everybody's.
+/// The map is named by the process id in the process's own pid namespace, and is read only if it is the process's own:
+/// `/tmp` is everybody's, and a link in it leads anywhere.
 fn open(pid: u32, root: &Root) -> Option<File> {
     let inner = proc::innermost_id(pid).ok()?;
-    let file = root.open_file(format!("/tmp/perf-{inner}.map")).ok()?;
+    let found = root.find_file_itself(format!("/tmp/perf-{inner}.map")).ok()?;
+    let file = found.open().ok()?;
     let owner = file.metadata().ok()?.uid();
-    let user = proc::user(pid).ok()?;
-    (owner == user || owner == 0).then_some(file)
+    (owner == proc::user(pid).ok()?).then_some(file)
 }
 
 /// Functions by address.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PerfMap {
     functions: BTreeMap<u64, Function>,
+    /// Bytes that they occupy, about, and the most they may.
+    bytes: usize,
+    max_bytes: usize,
+}
+
+impl Default for PerfMap {
+    fn default() -> Self {
+        Self {
+            functions: BTreeMap::new(),
+            bytes: 0,
+            max_bytes: MAX_HELD_BYTES,
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Function {
     end: u64,
     name: Arc<[NativeName]>,
+}
+
+impl Function {
+    /// Bytes that it occupies, about: itself, its entry, and the texts with their counters.
+    fn bytes(&self) -> usize {
+        const ENTRY: usize = 96;
+        let texts = |name: &NativeName| name.symbol.len() + name.file.as_ref().map_or(0, |file| file.len());
+        let of_name = |name: &NativeName| size_of::<NativeName>() + texts(name);
+        ENTRY + self.name.iter().map(of_name).sum::<usize>()
+    }
 }
 
 impl PerfMap {
@@ -159,11 +215,18 @@ impl PerfMap {
             .collect();
         overlapped.extend(self.functions.range(start..end).map(|(start, _)| *start));
         for start in overlapped {
-            self.functions.remove(&start);
+            if let Some(function) = self.functions.remove(&start) {
+                self.bytes -= function.bytes();
+            }
         }
-        if self.functions.len() < MAX_FUNCTIONS {
-            let name = Arc::from([described(name)]);
-            self.functions.insert(start, Function { end, name });
+        let function = Function {
+            end,
+            name: Arc::from([described(name)]),
+        };
+        let bytes = self.bytes + function.bytes();
+        if self.functions.len() < MAX_FUNCTIONS && bytes <= self.max_bytes {
+            self.bytes = bytes;
+            self.functions.insert(start, function);
         }
     }
 
@@ -211,5 +274,120 @@ fn described(name: &str) -> NativeName {
         file,
         line: None,
         inlined: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn own() -> ProcessKey {
+        ProcessKey {
+            tgid: std::process::id(),
+            incarnation: 1,
+        }
+    }
+
+    /// A process with a map of its own.
+    struct Mapped {
+        child: std::process::Child,
+        path: String,
+    }
+
+    impl Mapped {
+        fn start() -> Self {
+            let child = std::process::Command::new("sleep")
+                .arg("1000")
+                .spawn()
+                .expect("coreutils are installed");
+            let path = format!("/tmp/perf-{}.map", child.id());
+            Self { child, path }
+        }
+
+        fn key(&self) -> ProcessKey {
+            ProcessKey {
+                tgid: self.child.id(),
+                incarnation: 1,
+            }
+        }
+    }
+
+    impl Drop for Mapped {
+        fn drop(&mut self) {
+            self.child.kill().expect("own child");
+            self.child.wait().expect("own child");
+            // It may never have been written.
+            drop(std::fs::remove_file(&self.path));
+        }
+    }
+
+    #[test]
+    fn the_maps_of_all_processes_have_one_budget() {
+        let root = Root::own().expect("there is one");
+        let text: String = (0..MAX_FUNCTIONS / 4)
+            .map(|number| format!("{:x} 10 {}\n", 0x1000 + 0x10 * number, "n".repeat(400)))
+            .collect();
+        let processes = [(); 6].map(|()| Mapped::start());
+        let mut maps = PerfMaps::default();
+        for process in &processes {
+            std::fs::write(&process.path, &text).expect("writable");
+            let named = maps.resolve(process.key(), &root, &[0x1008]);
+            assert!(named[0].is_ok(), "{named:?}");
+            assert!(maps.held_bytes() <= MAX_HELD_BYTES, "{}", maps.held_bytes());
+        }
+        assert!(maps.processes.len() < processes.len());
+        let again = maps.resolve(processes[0].key(), &root, &[0x1008]);
+        assert!(again[0].is_ok(), "what was dropped is read again");
+    }
+
+    #[test]
+    fn a_link_in_place_of_a_map_is_not_followed() {
+        let root = Root::own().expect("there is one");
+        let folder = tempfile::tempdir().expect("a writable temporary directory");
+        let target = folder.path().join("secret");
+        std::fs::write(&target, "1000 10 secret\n").expect("writable");
+        let process = Mapped::start();
+        symlink(&target, &process.path).expect("writable");
+        let named = PerfMaps::default().resolve(process.key(), &root, &[0x1008]);
+        assert_eq!(named, [Err(NativeUnresolved::JitWithoutMap)]);
+    }
+
+    #[test]
+    fn no_file_stays_open_and_what_is_appended_is_read() {
+        let root = Root::own().expect("there is one");
+        let process = Mapped::start();
+        std::fs::write(&process.path, "1000 10 one\n2000 10 unfini").expect("writable");
+        let mut maps = PerfMaps::default();
+        let find = |maps: &mut PerfMaps, address| {
+            if let Some(map) = maps.processes.get_mut(&process.key()) {
+                map.looked_at = None;
+            }
+            let named = maps.resolve(process.key(), &root, &[address]).remove(0);
+            named.map(|names| names[0].symbol.to_string())
+        };
+        assert_eq!(find(&mut maps, 0x1008), Ok("one".to_owned()));
+        assert_eq!(find(&mut maps, 0x2008), Err(NativeUnresolved::NotInPerfMap));
+        let is_open = std::fs::read_dir("/proc/self/fd")
+            .expect("this process")
+            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+            .any(|target| target.as_os_str() == process.path.as_str());
+        assert!(!is_open);
+        std::fs::write(&process.path, "1000 10 one\n2000 10 unfinished\n").expect("writable");
+        assert_eq!(find(&mut maps, 0x2008), Ok("unfinished".to_owned()));
+        // A program that begins anew replaces the file.
+        std::fs::remove_file(&process.path).expect("own file");
+        std::fs::write(
+            &process.path,
+            "3000 10 other program, longer than the map before it\n",
+        )
+        .expect("writable");
+        assert!(find(&mut maps, 0x3008).is_ok());
+        assert_eq!(find(&mut maps, 0x1008), Err(NativeUnresolved::NotInPerfMap));
+        assert_eq!(
+            PerfMaps::default().resolve(own(), &root, &[1]),
+            [Err(NativeUnresolved::JitWithoutMap)]
+        );
     }
 }

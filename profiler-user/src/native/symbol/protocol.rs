@@ -1,158 +1,422 @@
-//! What [`super::client`] and [`super::worker`] say to each other: JSON with its length before it, over a Unix socket; a file
-//! travels beside the request that is about it.
+//! Messages as bytes: a tag, then the fields, numbers little-endian, texts and lists with their length before them.
+//!
+//! The worker reads hostile files, so its answers are as foreign as they are: decoding is total, and what it allocates is in
+//! proportion to the bytes that are there.
 
-use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use bytes::{Buf, BufMut};
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags,
+use super::messages::{
+    CodePosition, FunctionName, LoadedSymbols, MAX_NAMES, MAX_POSITIONS, NotLoaded, Reply, Request, Unknown,
 };
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
-/// Bytes of a message: [`CHUNK`](super::client::CHUNK) addresses with the most and longest names.
-const MAX_MESSAGE: usize = 64 << 20;
-
-/// Which loaded file; the client gives the numbers.
-pub(super) type Slot = u32;
-
-/// A place in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Place {
-    /// The address that the file itself gives to it: what its symbol table has.
-    Address(u64),
-    /// The byte of the file.
-    Offset(u64),
+/// Whether these bytes are an answer of the worker that says of itself what it was decoded from. For the fuzz target.
+#[must_use]
+pub fn is_answer(bytes: &[u8]) -> bool {
+    let Some(reply) = decode::<Reply>(bytes) else {
+        return false;
+    };
+    assert_eq!(encode(&reply), bytes, "one message, one way to write it");
+    true
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Request {
-    /// Take in the file that comes with it.
-    Load { slot: Slot, debug_info: bool },
-    /// The file that comes with it may hold the debug information of that one.
-    Attach { slot: Slot },
-    /// Names, please.
-    Resolve { slot: Slot, places: Vec<Place> },
-    /// Not needed any more.
-    Drop { slot: Slot },
+/// What travels between the processes.
+pub(super) trait Message: Sized {
+    /// How many of them a list may have; nobody sends more.
+    const MAX_IN_LIST: usize = MAX_POSITIONS;
+    /// Appends its bytes.
+    fn put(&self, out: &mut Vec<u8>);
+    /// Takes its bytes; `None` when they are no such message.
+    fn take(input: &mut &[u8]) -> Option<Self>;
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Reply {
-    Loaded(Loaded),
-    NotLoaded(LoadError),
-    /// The content of the debug file, if it belongs to the file and was taken.
-    Attached {
-        content: Option<u64>,
-        bytes: u64,
-    },
-    /// One for each place.
-    Resolved(Vec<Result<Vec<WireName>, Unknown>>),
-    Dropped,
+/// A message as bytes.
+pub(super) fn encode(message: &impl Message) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    message.put(&mut bytes);
+    bytes
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Loaded {
-    pub(super) content: u64,
-    pub(super) bytes: u64,
-    pub(super) has_debug_info: bool,
-    pub(super) build_id: Option<String>,
-    /// Name and CRC-32 of a debug file.
-    pub(super) debug_link: Option<(String, u32)>,
+/// The message that these bytes are, to the last one.
+pub(super) fn decode<T: Message>(mut bytes: &[u8]) -> Option<T> {
+    let message = T::take(&mut bytes)?;
+    bytes.is_empty().then_some(message)
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum LoadError {
-    Unreadable,
-    NotElf,
-    TooLarge,
+impl Message for u32 {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.put_u32_le(*self);
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        input.try_get_u32_le().ok()
+    }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Unknown {
-    NoSymbol,
-    NotCode,
+impl Message for u64 {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.put_u64_le(*self);
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        input.try_get_u64_le().ok()
+    }
 }
 
-/// A [`NativeName`](super::NativeName) without its module.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct WireName {
-    pub(super) symbol: String,
-    pub(super) file: Option<String>,
-    pub(super) line: Option<u32>,
-    pub(super) inlined: bool,
-}
+impl Message for bool {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.put_u8((*self).into());
+    }
 
-impl WireName {
-    /// A name without a source line.
-    pub(super) fn plain(symbol: String) -> Self {
-        Self {
-            symbol,
-            file: None,
-            line: None,
-            inlined: false,
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        match input.try_get_u8().ok()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
         }
     }
 }
 
-/// Sends a message, and a file with it.
-pub(super) fn send(
-    mut stream: &UnixStream,
-    message: &impl Serialize,
-    file: Option<BorrowedFd<'_>>,
-) -> io::Result<()> {
-    let text = serde_json::to_vec(message)?;
-    let length = u32::try_from(text.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
-    let header = length.to_le_bytes();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let files: Vec<BorrowedFd<'_>> = file.into_iter().collect();
-    if !files.is_empty() {
-        ancillary.push(SendAncillaryMessage::ScmRights(&files));
+impl Message for String {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_length(self.len(), out);
+        out.put_slice(self.as_bytes());
     }
-    // Four bytes into an empty socket: all or nothing.
-    let sent = rustix::net::sendmsg(
-        stream.as_fd(),
-        &[IoSlice::new(&header)],
-        &mut ancillary,
-        SendFlags::NOSIGNAL,
-    )?;
-    if sent != header.len() {
-        return Err(io::ErrorKind::WriteZero.into());
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        let length = usize::try_from(u32::take(input)?).ok()?;
+        let (text, rest) = input.split_at_checked(length)?;
+        *input = rest;
+        std::str::from_utf8(text).ok().map(str::to_owned)
     }
-    stream.write_all(&text)
 }
 
-/// Receives a message, and the file that came with it; `None` at the end of the stream.
-pub(super) fn receive<T: DeserializeOwned>(
-    mut stream: &UnixStream,
-) -> io::Result<Option<(T, Option<OwnedFd>)>> {
-    let mut header = [0; 4];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let received = rustix::net::recvmsg(
-        stream.as_fd(),
-        &mut [IoSliceMut::new(&mut header)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC,
-    )?;
-    match received.bytes {
-        0 => return Ok(None),
-        4 => {}
-        _ => return Err(io::ErrorKind::UnexpectedEof.into()),
+impl<T: Message> Message for Option<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.is_some().put(out);
+        if let Some(value) = self {
+            value.put(out);
+        }
     }
-    let file = ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut files) => files.next(),
-        _ => None,
-    });
-    let length = u32::from_le_bytes(header) as usize;
-    if length > MAX_MESSAGE {
-        return Err(io::ErrorKind::FileTooLarge.into());
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        match bool::take(input)? {
+            true => T::take(input).map(Some),
+            false => Some(None),
+        }
     }
-    let mut text = vec![0; length];
-    stream.read_exact(&mut text)?;
-    Ok(Some((serde_json::from_slice(&text)?, file)))
+}
+
+impl<T: Message> Message for Vec<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_length(self.len(), out);
+        for item in self {
+            item.put(out);
+        }
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        let length = usize::try_from(u32::take(input)?).ok()?;
+        if length > T::MAX_IN_LIST {
+            return None;
+        }
+        (0..length).map(|_| T::take(input)).collect()
+    }
+}
+
+impl<T: Message, U: Message> Message for (T, U) {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+        self.1.put(out);
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        Some((T::take(input)?, U::take(input)?))
+    }
+}
+
+impl<T: Message, E: Message> Message for Result<T, E> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.is_ok().put(out);
+        match self {
+            Ok(value) => value.put(out),
+            Err(error) => error.put(out),
+        }
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        Some(match bool::take(input)? {
+            true => Ok(T::take(input)?),
+            false => Err(E::take(input)?),
+        })
+    }
+}
+
+/// Longer lists are not sent: a message has an end (see [`super::channel`]).
+fn put_length(length: usize, out: &mut Vec<u8>) {
+    out.put_u32_le(u32::try_from(length).unwrap_or(u32::MAX));
+}
+
+impl Message for CodePosition {
+    fn put(&self, out: &mut Vec<u8>) {
+        let (tag, value) = match self {
+            Self::Address(address) => (0, address),
+            Self::Offset(offset) => (1, offset),
+        };
+        out.put_u8(tag);
+        value.put(out);
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        match input.try_get_u8().ok()? {
+            0 => u64::take(input).map(Self::Address),
+            1 => u64::take(input).map(Self::Offset),
+            _ => None,
+        }
+    }
+}
+
+impl Message for NotLoaded {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.put_u8(match self {
+            Self::Unreadable => 0,
+            Self::NotElf => 1,
+            Self::TooLarge => 2,
+        });
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        Some(match input.try_get_u8().ok()? {
+            0 => Self::Unreadable,
+            1 => Self::NotElf,
+            2 => Self::TooLarge,
+            _ => return None,
+        })
+    }
+}
+
+impl Message for Unknown {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.put_u8(match self {
+            Self::NoSymbol => 0,
+            Self::NotCode => 1,
+        });
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        Some(match input.try_get_u8().ok()? {
+            0 => Self::NoSymbol,
+            1 => Self::NotCode,
+            _ => return None,
+        })
+    }
+}
+
+impl Message for FunctionName {
+    const MAX_IN_LIST: usize = MAX_NAMES;
+
+    fn put(&self, out: &mut Vec<u8>) {
+        self.symbol.put(out);
+        self.file.put(out);
+        self.line.put(out);
+        self.inlined.put(out);
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            symbol: Message::take(input)?,
+            file: Message::take(input)?,
+            line: Message::take(input)?,
+            inlined: Message::take(input)?,
+        })
+    }
+}
+
+impl Message for LoadedSymbols {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.content.put(out);
+        self.bytes.put(out);
+        self.has_debug_info.put(out);
+        self.build_id.put(out);
+        self.debug_link.put(out);
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            content: Message::take(input)?,
+            bytes: Message::take(input)?,
+            has_debug_info: Message::take(input)?,
+            build_id: Message::take(input)?,
+            debug_link: Message::take(input)?,
+        })
+    }
+}
+
+impl Message for Request {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Load { slot, debug_info } => {
+                out.put_u8(0);
+                slot.put(out);
+                debug_info.put(out);
+            }
+            Self::Attach { slot } => {
+                out.put_u8(1);
+                slot.put(out);
+            }
+            Self::Resolve { slot, positions } => {
+                out.put_u8(2);
+                slot.put(out);
+                positions.put(out);
+            }
+            Self::Drop { slot } => {
+                out.put_u8(3);
+                slot.put(out);
+            }
+        }
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        let tag = input.try_get_u8().ok()?;
+        let slot = Message::take(input)?;
+        Some(match tag {
+            0 => Self::Load {
+                slot,
+                debug_info: Message::take(input)?,
+            },
+            1 => Self::Attach { slot },
+            2 => Self::Resolve {
+                slot,
+                positions: Message::take(input)?,
+            },
+            3 => Self::Drop { slot },
+            _ => return None,
+        })
+    }
+}
+
+impl Message for Reply {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Loaded(loaded) => {
+                out.put_u8(0);
+                loaded.put(out);
+            }
+            Self::NotLoaded(reason) => {
+                out.put_u8(1);
+                reason.put(out);
+            }
+            Self::Attached { content, bytes } => {
+                out.put_u8(2);
+                content.put(out);
+                bytes.put(out);
+            }
+            Self::Resolved(answers) => {
+                out.put_u8(3);
+                answers.put(out);
+            }
+            Self::Dropped => out.put_u8(4),
+        }
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        Some(match input.try_get_u8().ok()? {
+            0 => Self::Loaded(Message::take(input)?),
+            1 => Self::NotLoaded(Message::take(input)?),
+            2 => Self::Attached {
+                content: Message::take(input)?,
+                bytes: Message::take(input)?,
+            },
+            3 => Self::Resolved(Message::take(input)?),
+            4 => Self::Dropped,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use proptest::prelude::{any, prop_assert_eq, proptest};
+
+    use super::*;
+
+    fn check<T: Message + PartialEq + Debug>(message: &T) {
+        let bytes = encode(message);
+        assert_eq!(decode::<T>(&bytes).as_ref(), Some(message));
+        for end in 0..bytes.len() {
+            assert_eq!(decode::<T>(&bytes[..end]), None, "{message:?} cut at {end}");
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        assert_eq!(decode::<T>(&longer), None, "{message:?} and a byte more");
+    }
+
+    fn name() -> FunctionName {
+        FunctionName {
+            file: Some("/src/ü.c".to_owned()),
+            line: Some(7),
+            inlined: true,
+            ..FunctionName::plain("f<int>".to_owned())
+        }
+    }
+
+    #[test]
+    fn every_message_arrives_as_it_was_and_no_part_of_it_is_one() {
+        let slot = 7;
+        for request in [
+            Request::Load {
+                slot,
+                debug_info: true,
+            },
+            Request::Attach { slot },
+            Request::Resolve {
+                slot,
+                positions: vec![CodePosition::Address(u64::MAX), CodePosition::Offset(3)],
+            },
+            Request::Drop { slot },
+        ] {
+            check(&request);
+        }
+        for reply in [
+            Reply::Loaded(LoadedSymbols {
+                content: 1,
+                bytes: 2,
+                has_debug_info: false,
+                build_id: Some("c0ffee".to_owned()),
+                debug_link: Some(("x.debug".to_owned(), 3)),
+            }),
+            Reply::NotLoaded(NotLoaded::TooLarge),
+            Reply::Attached {
+                content: Some(9),
+                bytes: 8,
+            },
+            Reply::Resolved(vec![
+                Ok(vec![name(), FunctionName::plain("main".to_owned())]),
+                Err(Unknown::NotCode),
+                Ok(Vec::new()),
+            ]),
+            Reply::Dropped,
+        ] {
+            check(&reply);
+        }
+    }
+
+    #[test]
+    fn lengths_that_lie_cost_nothing() {
+        let mut bytes = vec![3];
+        bytes.extend_from_slice(&u32::MAX.to_le_bytes());
+        assert_eq!(decode::<Reply>(&bytes), None);
+        bytes.extend_from_slice(&[1, 255, 255, 255, 255, 255, 255, 255, 255]);
+        assert_eq!(decode::<Reply>(&bytes), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_message_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = is_answer(&bytes);
+            if let Some(request) = decode::<Request>(&bytes) {
+                prop_assert_eq!(encode(&request), bytes);
+            }
+        }
+    }
 }

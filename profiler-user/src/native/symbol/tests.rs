@@ -1,12 +1,19 @@
 //! Names of the functions of real programs, through a real worker. The programs say themselves where they are.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::process::Command;
 
+mod descriptors;
 mod program;
 
 use self::program::{Program, Running, text};
+use super::client::Client;
+use super::symbolizer::FILES;
 use super::*;
+use crate::cache::Cache;
+use crate::ids::ProcessKey;
+use crate::proc::root::Root;
 
 /// Started again by a test, this program is the worker.
 const WORKER_TEST: &str = "native::symbol::tests::this_program_is_the_worker_when_a_test_asks_for_it";
@@ -133,11 +140,11 @@ fn a_place_outside_of_the_file_is_not_code() {
     let program = Program::compile(INLINES, &[]);
     let running = program.start();
     let (file, _) = running.place(running.address);
-    for place in [Place::Offset(u64::MAX), Place::Offset(1 << 40)] {
+    for place in [CodePosition::Offset(u64::MAX), CodePosition::Offset(1 << 40)] {
         let result = symbolizer().resolve_user(&[(&file, place)]);
         assert_eq!(result, [Err(NativeUnresolved::NotCode)]);
     }
-    for place in [Place::Address(u64::MAX), Place::Address(0)] {
+    for place in [CodePosition::Address(u64::MAX), CodePosition::Address(0)] {
         let result = symbolizer().resolve_user(&[(&file, place)]);
         assert_eq!(result, [Err(NativeUnresolved::NoSymbol)]);
     }
@@ -246,7 +253,7 @@ fn the_image_that_the_kernel_maps_has_names() {
     // Every function of it, one by one: their addresses are their offsets.
     let places: Vec<_> = (0..vdso.end - vdso.start)
         .step_by(16)
-        .map(|at| (&file, Place::Offset(at)))
+        .map(|at| (&file, CodePosition::Offset(at)))
         .collect();
     let results = symbolizer().resolve_user(&places);
     let found: HashSet<String> = results.iter().filter(|result| result.is_ok()).map(text).collect();
@@ -300,8 +307,8 @@ fn debug_information_that_kills_its_reader_costs_only_the_lines() {
     let main = running.address - 1;
     let (file, place) = running.place(main);
     let step = |by: u64| match place {
-        Place::Offset(offset) => Place::Offset(offset + by),
-        Place::Address(address) => Place::Address(address + by),
+        CodePosition::Offset(offset) => CodePosition::Offset(offset + by),
+        CodePosition::Address(address) => CodePosition::Address(address + by),
     };
     let places: Vec<_> = (0..64).map(|by| (&file, step(by))).collect();
     let results = symbolizer.resolve_user(&places);
@@ -410,9 +417,9 @@ fn damaged_files_have_names_or_reasons() {
             let at = next(bytes.len());
             bytes[at] = u8::try_from(next(256)).expect("below 256");
         }
-        let file = CodeFile::for_test(&bytes);
+        let file = CodeFile::of_bytes("test", &bytes);
         let places: Vec<_> = (0..64)
-            .map(|_| (&file, Place::Offset(next(bytes.len()) as u64)))
+            .map(|_| (&file, CodePosition::Offset(next(bytes.len()) as u64)))
             .collect();
         assert_eq!(symbolizer.resolve_user(&places).len(), places.len());
     }
@@ -458,8 +465,11 @@ fn a_file_that_is_no_elf_file_is_refused_once_and_for_all() {
         (b"", NativeUnresolved::NotElf),
         (b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0", NativeUnresolved::NotElf),
     ] {
-        let file = CodeFile::for_test(content);
-        let result = symbolizer.resolve_user(&[(&file, Place::Address(1)), (&file, Place::Offset(1))]);
+        let file = CodeFile::of_bytes("test", content);
+        let result = symbolizer.resolve_user(&[
+            (&file, CodePosition::Address(1)),
+            (&file, CodePosition::Offset(1)),
+        ]);
         assert_eq!(result, [Err(reason), Err(reason)]);
     }
     drop(maps);

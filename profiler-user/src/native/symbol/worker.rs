@@ -16,10 +16,13 @@ use std::rc::{Rc, Weak};
 
 use rustix::process::{Resource, Rlimit, Signal};
 
+use super::channel::{receive, send};
 use super::copy::crc_of;
-use super::headers::CopyError;
-use super::image::Image;
-use super::protocol::{LoadError, Loaded, Place, Reply, Request, Slot, Unknown, WireName, receive, send};
+use super::messages::{
+    CodePosition, FileSlot, FunctionName, LoadedSymbols, NotLoaded, Reply, Request, Unknown,
+};
+use super::symbol_file::SymbolFile;
+use crate::elf::{ElfError, FileBytes};
 
 /// Bytes of heap that this process may have; a library that asks for more ends it.
 const MAX_HEAP: u64 = 2 << 30;
@@ -70,25 +73,25 @@ fn limit_this_process() {
 /// What is loaded.
 #[derive(Debug, Default)]
 pub(super) struct Worker {
-    slots: HashMap<Slot, Entry>,
+    slots: HashMap<FileSlot, LoadedFile>,
     /// By content: containers that bring the same library share it.
-    images: HashMap<(u64, bool), Weak<Image>>,
+    images: HashMap<(u64, bool), Weak<SymbolFile>>,
     hasher: RandomState,
 }
 
 #[derive(Debug)]
-struct Entry {
-    code: Rc<Image>,
-    debug: Option<Rc<Image>>,
+struct LoadedFile {
+    code: Rc<SymbolFile>,
+    debug: Option<Rc<SymbolFile>>,
 }
 
 impl Worker {
     pub(super) fn answer(&mut self, request: Request, file: Option<OwnedFd>) -> Reply {
-        match (request, file.map(File::from)) {
-            (Request::Load { slot, debug_info }, Some(file)) => self.load(slot, &file, debug_info),
-            (Request::Load { .. }, None) => Reply::NotLoaded(LoadError::Unreadable),
-            (Request::Attach { slot }, file) => self.attach(slot, file.as_ref()),
-            (Request::Resolve { slot, places }, _) => Reply::Resolved(self.resolve(slot, &places)),
+        match (request, file.map(|file| FileBytes::from(File::from(file)))) {
+            (Request::Load { slot, debug_info }, Some(file)) => self.load(slot, file, debug_info),
+            (Request::Load { .. }, None) => Reply::NotLoaded(NotLoaded::Unreadable),
+            (Request::Attach { slot }, file) => self.attach(slot, file),
+            (Request::Resolve { slot, positions }, _) => Reply::Resolved(self.resolve(slot, &positions)),
             (Request::Drop { slot }, _) => {
                 self.slots.remove(&slot);
                 self.images.retain(|_, image| image.strong_count() > 0);
@@ -97,28 +100,32 @@ impl Worker {
         }
     }
 
-    fn load(&mut self, slot: Slot, file: &File, debug_info: bool) -> Reply {
+    fn load(&mut self, slot: FileSlot, file: FileBytes, debug_info: bool) -> Reply {
         let code = match self.open(file, debug_info) {
             Ok(code) => code,
-            Err(CopyError::Unreadable) => return Reply::NotLoaded(LoadError::Unreadable),
-            Err(CopyError::NotElf) => return Reply::NotLoaded(LoadError::NotElf),
-            Err(CopyError::TooLarge) => return Reply::NotLoaded(LoadError::TooLarge),
+            Err(error) => {
+                return Reply::NotLoaded(match error {
+                    ElfError::Io(_) => NotLoaded::Unreadable,
+                    ElfError::TooLarge => NotLoaded::TooLarge,
+                    ElfError::NotElf | ElfError::BigEndian | ElfError::Malformed(_) => NotLoaded::NotElf,
+                });
+            }
         };
         let reference = code.reference();
-        let reply = Reply::Loaded(Loaded {
+        let reply = Reply::Loaded(LoadedSymbols {
             content: code.content(),
             bytes: code.bytes(),
             has_debug_info: code.has_debug_info(),
             build_id: reference.build_id.clone(),
             debug_link: reference.link.clone(),
         });
-        self.slots.insert(slot, Entry { code, debug: None });
+        self.slots.insert(slot, LoadedFile { code, debug: None });
         reply
     }
 
     /// The image of a file, shared with others that have the same content.
-    fn open(&mut self, file: &File, debug_info: bool) -> Result<Rc<Image>, CopyError> {
-        let image = Image::open(file, debug_info, &self.hasher)?;
+    fn open(&mut self, file: FileBytes, debug_info: bool) -> Result<Rc<SymbolFile>, ElfError> {
+        let image = SymbolFile::open(file, debug_info, &self.hasher)?;
         let key = (image.content(), image.has_debug_info());
         if let Some(known) = self.images.get(&key).and_then(Weak::upgrade) {
             return Ok(known);
@@ -128,7 +135,7 @@ impl Worker {
         Ok(image)
     }
 
-    fn attach(&mut self, slot: Slot, file: Option<&File>) -> Reply {
+    fn attach(&mut self, slot: FileSlot, file: Option<FileBytes>) -> Reply {
         const REFUSED: Reply = Reply::Attached {
             content: None,
             bytes: 0,
@@ -141,10 +148,10 @@ impl Worker {
         else {
             return REFUSED;
         };
-        let Ok(debug) = self.open(file, true) else {
+        let Ok(debug) = self.open(file.clone(), true) else {
             return REFUSED;
         };
-        if !belongs(&code, &debug, file) {
+        if !belongs(&code, &debug, &file) {
             return REFUSED;
         }
         let reply = Reply::Attached {
@@ -157,17 +164,17 @@ impl Worker {
         reply
     }
 
-    fn resolve(&self, slot: Slot, places: &[Place]) -> Vec<Result<Vec<WireName>, Unknown>> {
+    fn resolve(&self, slot: FileSlot, positions: &[CodePosition]) -> Vec<Result<Vec<FunctionName>, Unknown>> {
         let entry = self.slots.get(&slot);
-        places
+        positions
             .iter()
-            .map(|place| entry.ok_or(Unknown::NoSymbol)?.resolve(*place))
+            .map(|position| entry.ok_or(Unknown::NoSymbol)?.resolve(*position))
             .collect()
     }
 }
 
 /// A debug file names the file it was split from by build-id; from before there were any, the file names it by checksum.
-fn belongs(code: &Image, debug: &Image, file: &File) -> bool {
+fn belongs(code: &SymbolFile, debug: &SymbolFile, file: &FileBytes) -> bool {
     match (&code.reference().build_id, &debug.reference().build_id) {
         (Some(code), Some(debug)) => code == debug,
         _ => {
@@ -177,10 +184,10 @@ fn belongs(code: &Image, debug: &Image, file: &File) -> bool {
     }
 }
 
-impl Entry {
-    fn resolve(&self, place: Place) -> Result<Vec<WireName>, Unknown> {
+impl LoadedFile {
+    fn resolve(&self, position: CodePosition) -> Result<Vec<FunctionName>, Unknown> {
         // A debug file has the addresses of the file it belongs to, but not its offsets.
-        let address = self.code.address_of(place).ok_or(Unknown::NotCode)?;
+        let address = self.code.address_of(position).ok_or(Unknown::NotCode)?;
         let images = self.debug.iter().chain([&self.code]);
         images
             .map(|image| image.names(address, self.code.aliases()))

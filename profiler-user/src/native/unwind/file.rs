@@ -8,27 +8,25 @@ use std::ops::Range;
 use gimli::{FrameDescriptionEntry, UnwindContext, UnwindSection};
 use profiler_common::contract::unwind::{MAX_BLOCK_ROWS, Row};
 
+use super::error::TableError;
 use super::frame_pointers;
 use super::gaps::{Gaps, Undescribed};
-use super::image::{Bytes, Image, TableError};
-use super::index::{Entry, Index, Slice};
+use super::piece::{BlockText, Piece, Processor};
 use super::rows::{NO_RULE, Rules};
+use super::text_blocks::TextBlocks;
+use crate::elf::frames::{FrameEntry, FrameIndex, Slice};
+use crate::elf::{ElfFile, FileBytes};
 
+/// Bytes of call frame information gone through where there is no sorted table of it, at most.
+const MAX_LISTED_BYTES: u64 = 256 << 20;
+/// Bytes read to take a file, at most.
+const OPEN_BUDGET_BYTES: u64 = MAX_LISTED_BYTES + (64 << 20);
+/// Bytes read for one block, at most; real ones take some 100 KB.
+const BLOCK_BUDGET_BYTES: u64 = 32 << 20;
+/// Bytes of entries evaluated for one block, at most; real ones have some 10 KB.
+const MAX_EVALUATED_BYTES: usize = 8 << 20;
 /// Rows evaluated for one block, at most.
 const MAX_EVALUATED: usize = 1 << 18;
-/// Bytes of text read before a block, to begin to decode at the first byte of an instruction.
-pub(super) const TEXT_BEFORE: u64 = 4096;
-
-/// A stretch of text that is unwound by one rule. It may begin before the block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Piece {
-    /// Static address of its first byte.
-    pub(super) start: u64,
-    /// Static address behind its last byte.
-    pub(super) end: u64,
-    /// The rule, starting at 0.
-    pub(super) row: Row,
-}
 
 /// One block, ready for the kernel half.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,8 +42,10 @@ pub struct CompiledBlock {
 /// A file and its call frame information.
 #[derive(Debug)]
 pub struct FileTables {
-    image: Image,
-    index: Option<Index>,
+    file: ElfFile,
+    processor: Processor,
+    text: TextBlocks,
+    index: Option<FrameIndex>,
     context: UnwindContext<usize>,
     undescribed: Undescribed,
 }
@@ -55,21 +55,32 @@ impl FileTables {
     ///
     /// # Errors
     /// [`TableError`].
-    pub fn open(bytes: Bytes) -> Result<Self, TableError> {
-        let image = Image::open(bytes)?;
-        let index = Index::new(&image)?;
+    pub fn open(bytes: impl Into<FileBytes>) -> Result<Self, TableError> {
+        let file = ElfFile::open(bytes.into(), OPEN_BUDGET_BYTES)?;
+        let processor = Processor::of(&file).filter(|_| file.is_64_bit());
+        let processor = processor.ok_or(TableError::NotSupported)?;
+        let text = TextBlocks::of(&file)?;
+        let index = FrameIndex::new(&file, MAX_LISTED_BYTES)?;
         Ok(Self {
-            image,
+            file,
+            processor,
+            text,
             index,
             context: UnwindContext::new(),
             undescribed: Undescribed::default(),
         })
     }
 
-    /// The file's headers.
+    /// The blocks that it has.
     #[must_use]
-    pub fn image(&self) -> &Image {
-        &self.image
+    pub fn text(&self) -> &TextBlocks {
+        &self.text
+    }
+
+    /// The processor that it is for.
+    #[must_use]
+    pub fn processor(&self) -> Processor {
+        self.processor
     }
 
     /// Compiles a block, counted from the file's first one.
@@ -77,15 +88,17 @@ impl FileTables {
     /// # Errors
     /// [`TableError`]; code without a rule is none.
     pub fn block(&mut self, block: u32) -> Result<CompiledBlock, TableError> {
-        let range = self.image.block_range(block).ok_or(TableError::Malformed)?;
+        let range = self.text.block_range(block).ok_or(TableError::NoBlock)?;
+        self.file.reader().refill(BLOCK_BUDGET_BYTES);
         let described = self.described(&range)?;
-        let text = Text::read(&self.image, &range)?;
+        let text = BlockText::read(&self.file, &range)?;
         let next = match &mut self.index {
-            Some(index) => index.next_start(&self.image, range.end)?,
+            Some(index) => index.next_start(&self.file, range.end)?,
             None => None,
         };
         let mut gaps = Gaps {
-            image: &self.image,
+            file: &self.file,
+            processor: self.processor,
             range: range.clone(),
             text: &text,
             undescribed: &mut self.undescribed,
@@ -94,7 +107,7 @@ impl FileTables {
         gaps.fill(described, next)?;
         let pieces = gaps.pieces;
         let mut compiled = rows(&pieces, &range);
-        compiled.frame_pointers = frame_pointers::at_every_call(self.image.machine, &pieces, &range, &text);
+        compiled.frame_pointers = frame_pointers::at_every_call(self.processor, &pieces, &range, &text);
         Ok(compiled)
     }
 
@@ -108,17 +121,21 @@ impl FileTables {
         let Some(index) = &mut self.index else {
             return Ok(pieces.found);
         };
-        for at in index.entries(&self.image, range)? {
-            match index.entry(&self.image, at)? {
-                Some(Entry::Eh(section, entry, bases)) => {
-                    pieces.evaluate(&self.image, &section, &entry, &bases, &mut self.context);
+        let mut evaluated_bytes = 0;
+        for at in index.entries(&self.file, range)? {
+            let Some((entry, bytes)) = index.entry(&self.file, at)? else {
+                continue;
+            };
+            evaluated_bytes += bytes;
+            match entry {
+                FrameEntry::Eh(section, entry, bases) => {
+                    pieces.evaluate(self.processor, &section, &entry, &bases, &mut self.context);
                 }
-                Some(Entry::Debug(section, entry, bases)) => {
-                    pieces.evaluate(&self.image, &section, &entry, &bases, &mut self.context);
+                FrameEntry::Debug(section, entry, bases) => {
+                    pieces.evaluate(self.processor, &section, &entry, &bases, &mut self.context);
                 }
-                None => {}
             }
-            if pieces.evaluated >= MAX_EVALUATED {
+            if pieces.evaluated >= MAX_EVALUATED || evaluated_bytes >= MAX_EVALUATED_BYTES {
                 return Err(TableError::TooLarge);
             }
         }
@@ -136,7 +153,7 @@ impl Pieces {
     /// Adds the rows of one entry; from the first that is malformed on there is no rule.
     fn evaluate<'a, S: UnwindSection<Slice<'a>>>(
         &mut self,
-        image: &Image,
+        processor: Processor,
         section: &S,
         entry: &FrameDescriptionEntry<Slice<'a>>,
         bases: &gimli::BaseAddresses,
@@ -147,7 +164,7 @@ impl Pieces {
             return;
         }
         let rules = Rules {
-            machine: image.machine,
+            processor,
             section,
             encoding: entry.cie().encoding(),
             return_column: entry.cie().return_address_register(),
@@ -176,52 +193,6 @@ impl Pieces {
             Some(last) if last.end == start && last.row == row => last.end = end,
             _ => self.found.push(Piece { start, end, row }),
         }
-    }
-}
-
-/// A block's text, with some before it.
-#[derive(Debug)]
-pub(super) struct Text {
-    /// Static address of the first byte.
-    pub(super) start: u64,
-    /// As far as the file goes.
-    pub(super) bytes: Vec<u8>,
-    /// There is no code before the first byte, so it is that of an instruction.
-    pub(super) is_whole: bool,
-}
-
-impl Text {
-    fn read(image: &Image, range: &Range<u64>) -> Result<Self, TableError> {
-        for segment in image.segments.iter().filter(|segment| segment.executable) {
-            let end = segment.address.saturating_add(segment.file_bytes).min(range.end);
-            let start = segment.address.max(range.start.saturating_sub(TEXT_BEFORE));
-            // More than one segment of code in a block: only the first is looked at.
-            if start < end && end > range.start {
-                let count = usize::try_from(end - start).unwrap_or(0);
-                return Ok(Self {
-                    start,
-                    bytes: image.loaded(start, count)?,
-                    is_whole: start == segment.address,
-                });
-            }
-        }
-        Ok(Self {
-            start: range.start,
-            bytes: Vec::new(),
-            is_whole: true,
-        })
-    }
-
-    /// The bytes of a range of static addresses; `None` when they are not all here.
-    pub(super) fn get(&self, range: Range<u64>) -> Option<&[u8]> {
-        let from = usize::try_from(range.start.checked_sub(self.start)?).ok()?;
-        let to = usize::try_from(range.end.checked_sub(self.start)?).ok()?;
-        self.bytes.get(from..to)
-    }
-
-    /// Static address behind the last byte.
-    pub(super) fn end(&self) -> u64 {
-        self.start.saturating_add(self.bytes.len() as u64)
     }
 }
 

@@ -1,21 +1,26 @@
-//! The files that processes execute: each once, whoever maps it, by build id where there is one.
+//! The files that processes execute: each once, whoever maps it.
 //!
 //! Used by [`super::tables`]. A file that nobody maps any more is kept: the next process of its kind finds its tables
-//! loaded. It goes when room is needed.
+//! loaded. It goes when room is needed. Copies of a file are files of their own, whatever build id they claim; what is equal
+//! in their tables is shared (see [`super::blocks`]).
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::error::TableError;
 use super::extents::Extents;
-use super::image::{Bytes, Image, TableError};
-use super::worker::Place;
-use crate::proc::file::{FileError, MappedFile, Stamp};
-use crate::proc::maps::{FileId, Mapping};
+use super::origin::Origin;
+use super::piece::Processor;
+use super::text_blocks::TextBlocks;
+use crate::elf::{ElfFile, FileBytes};
+use crate::proc::file::{FileError, FileKey, FileName, MappedFile, Stamp};
+use crate::proc::maps::Mapping;
 
+/// Bytes read of a new file's headers, at most; real ones have a few kilobytes.
+const HEADERS_BUDGET_BYTES: u64 = 4 << 20;
 /// Ways to a file that are remembered: as many processes that map it.
-const MAX_PLACES: usize = 4;
+const MAX_ORIGINS: usize = 4;
 /// Files remembered, at most; a busy host maps a few thousand.
 const MAX_FILES: usize = 16_384;
 /// Files that have nothing to unwind by that are remembered, at most.
@@ -25,24 +30,6 @@ const MAX_PLAIN: usize = 16_384;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileNumber(pub(super) u32);
 
-/// A file as processes name it. (Overlay file systems may show one device and inode for two files, so the path belongs
-/// to the key.)
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct FileKey {
-    file: FileId,
-    path: u64,
-    size: u64,
-    modified_s: i64,
-    modified_ns: u64,
-}
-
-/// Files that have this in common have the same code at the same addresses.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct ContentKey {
-    id: Box<[u8]>,
-    digest: u64,
-}
-
 /// What is in a block's place in the kernel's directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BlockState {
@@ -50,7 +37,7 @@ pub(super) enum BlockState {
     Absent,
     /// Nothing yet.
     Asked,
-    /// Rows: the index among the loaded ones.
+    /// Rows: their index among the loaded ones.
     Loaded(u32),
     /// `BLOCK_HOPELESS`.
     Hopeless,
@@ -59,27 +46,26 @@ pub(super) enum BlockState {
 /// A file with unwind tables.
 #[derive(Debug)]
 pub(super) struct FileEntry {
-    pub(super) image: Image,
+    pub(super) text: TextBlocks,
     pub(super) first_block: u32,
     pub(super) blocks: Box<[BlockState]>,
     /// The background loads it, or has.
     pub(super) is_whole: bool,
-    places: VecDeque<Place>,
+    origins: VecDeque<Origin>,
     users: u32,
     left: u64,
-    keys: Vec<FileKey>,
-    content: Option<ContentKey>,
+    key: FileKey,
 }
 
 impl FileEntry {
     /// How to read it.
-    pub(super) fn place(&self) -> Option<&Place> {
-        self.places.back()
+    pub(super) fn origin(&self) -> Option<&Origin> {
+        self.origins.back()
     }
 
     /// Forgets a way that led nowhere.
-    pub(super) fn forget_place(&mut self) {
-        self.places.pop_back();
+    pub(super) fn forget_origin(&mut self) {
+        self.origins.pop_back();
     }
 }
 
@@ -99,10 +85,8 @@ pub(super) enum Kind {
 pub(super) struct Files {
     by_number: HashMap<FileNumber, FileEntry>,
     by_key: HashMap<FileKey, FileNumber>,
-    by_content: HashMap<ContentKey, FileNumber>,
     plain: HashMap<FileKey, Kind>,
     directory: Extents,
-    hasher: RandomState,
     next_number: u32,
     clock: u64,
 }
@@ -113,10 +97,8 @@ impl Files {
         Self {
             by_number: HashMap::new(),
             by_key: HashMap::new(),
-            by_content: HashMap::new(),
             plain: HashMap::new(),
             directory: Extents::new(blocks),
-            hasher: RandomState::new(),
             next_number: 0,
             clock: 0,
         }
@@ -130,6 +112,11 @@ impl Files {
         self.by_number.get_mut(&file)
     }
 
+    /// What is in a block's place.
+    pub(super) fn block_mut(&mut self, (file, block): (FileNumber, u32)) -> Option<&mut BlockState> {
+        self.by_number.get_mut(&file)?.blocks.get_mut(block as usize)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_number.len()
     }
@@ -139,127 +126,100 @@ impl Files {
         self.directory.capacity() - self.directory.free() - self.directory.resting()
     }
 
-    /// What the file behind a mapping is; reads its headers when it is new.
-    pub(super) fn of_mapping(&mut self, pid: u32, line: &[u8], mapping: &Mapping<'_>, now: Instant) -> Kind {
+    /// What the file behind a mapping is, and its key; reads its headers when it is new.
+    pub(super) fn of_mapping(
+        &mut self,
+        pid: u32,
+        line: &Arc<[u8]>,
+        mapping: &Mapping<'_>,
+        now: Instant,
+    ) -> (Kind, Option<FileKey>) {
         let found = match MappedFile::find(pid, mapping) {
             Ok(found) => found,
-            Err(FileError::NotRegular) => return Kind::Plain,
-            Err(_) => return Kind::Refused,
+            Err(FileError::NotRegular) => return (Kind::Plain, None),
+            Err(_) => return (Kind::Refused, None),
         };
-        let stamp = found.stamp();
-        let key = self.key(mapping, stamp);
+        let key = FileKey {
+            name: FileName::of_mapping(mapping),
+            stamp: found.stamp(),
+        };
         if let Some(&kind) = self.plain.get(&key) {
-            return kind;
+            return (kind, Some(key));
         }
-        let place = || Place::Mapped {
+        let origin = Origin::Mapped {
             pid,
-            line: line.into(),
-            stamp,
+            line: line.clone(),
+            stamp: found.stamp(),
         };
         if let Some(&number) = self.by_key.get(&key) {
-            self.add_place(number, place());
-            return Kind::Tables(number);
+            self.add_origin(number, origin);
+            return (Kind::Tables(number), Some(key));
         }
-        let Ok(file) = found.open() else {
-            return Kind::Refused;
+        let kind = match found.open() {
+            Ok(file) => self.add(file.into(), key, origin, now),
+            Err(_) => return (Kind::Refused, Some(key)),
         };
-        let image = Image::open(Bytes::File(Arc::new(file)));
-        let kind = self.of_image(image, Some(key), place(), now);
         if !matches!(kind, Kind::Tables(_)) {
             if self.plain.len() >= MAX_PLAIN {
                 self.plain.clear();
             }
             self.plain.insert(key, kind);
         }
-        kind
+        (kind, Some(key))
     }
 
     /// What an ELF file in memory is: the vDSO.
-    pub(super) fn of_memory(&mut self, bytes: &[u8], now: Instant) -> Kind {
-        let bytes: Arc<[u8]> = bytes.into();
+    pub(super) fn of_memory(&mut self, bytes: &[u8], now: Instant) -> (Kind, Option<FileKey>) {
         let key = FileKey {
-            file: FileId::default(),
-            path: self.hasher.hash_one(&bytes),
-            size: bytes.len() as u64,
-            modified_s: 0,
-            modified_ns: 0,
+            name: FileName::of_memory(bytes),
+            stamp: Stamp::default(),
         };
         if let Some(&number) = self.by_key.get(&key) {
-            return Kind::Tables(number);
+            return (Kind::Tables(number), Some(key));
         }
-        let image = Image::open(Bytes::Memory(bytes.clone()));
-        self.of_image(image, Some(key), Place::Memory(bytes), now)
+        let bytes: Arc<[u8]> = bytes.into();
+        let kind = self.add(FileBytes::Memory(bytes.clone()), key, Origin::Memory(bytes), now);
+        (kind, Some(key))
     }
 
-    fn of_image(
-        &mut self,
-        image: Result<Image, TableError>,
-        key: Option<FileKey>,
-        place: Place,
-        now: Instant,
-    ) -> Kind {
-        let image = match image {
-            Ok(image) if image.has_frame_information() && image.block_count() > 0 => image.closed(),
-            Ok(_) | Err(TableError::NotSupported) => return Kind::Plain,
+    fn add(&mut self, bytes: FileBytes, key: FileKey, origin: Origin, now: Instant) -> Kind {
+        let text = match executed_text(bytes) {
+            Ok(Some(text)) => text,
+            Ok(None) | Err(TableError::NotSupported) => return Kind::Plain,
             Err(_) => return Kind::Refused,
         };
-        let content = image.build_id().map(|id| ContentKey {
-            id: id.into(),
-            digest: image.digest(),
-        });
-        if let Some(&number) = content.as_ref().and_then(|content| self.by_content.get(content)) {
-            self.by_key.extend(key.map(|key| (key, number)));
-            if let Some(entry) = self.by_number.get_mut(&number) {
-                entry.keys.extend(key);
-            }
-            self.add_place(number, place);
-            return Kind::Tables(number);
-        }
-        let Some(first_block) = self.directory.take(image.block_count(), now) else {
+        let Some(first_block) = self.directory.take(text.block_count(), now) else {
             return Kind::Refused;
         };
         let number = FileNumber(self.next_number);
         self.next_number = self.next_number.wrapping_add(1);
-        self.by_key.extend(key.map(|key| (key, number)));
-        self.by_content
-            .extend(content.clone().map(|content| (content, number)));
-        let blocks = vec![BlockState::Absent; image.block_count() as usize].into_boxed_slice();
+        self.by_key.insert(key, number);
+        let blocks = vec![BlockState::Absent; text.block_count() as usize].into_boxed_slice();
         let entry = FileEntry {
-            image,
+            text,
             first_block,
             blocks,
             is_whole: false,
-            places: VecDeque::from([place]),
+            origins: VecDeque::from([origin]),
             users: 0,
             left: self.clock,
-            keys: key.into_iter().collect(),
-            content,
+            key,
         };
         self.by_number.insert(number, entry);
         Kind::Tables(number)
     }
 
-    fn key(&self, mapping: &Mapping<'_>, stamp: Stamp) -> FileKey {
-        FileKey {
-            file: mapping.file,
-            path: self.hasher.hash_one(mapping.path()),
-            size: stamp.size,
-            modified_s: stamp.modified_s,
-            modified_ns: stamp.modified_ns,
-        }
-    }
-
-    fn add_place(&mut self, number: FileNumber, place: Place) {
+    fn add_origin(&mut self, number: FileNumber, origin: Origin) {
         let Some(entry) = self.by_number.get_mut(&number) else {
             return;
         };
-        if matches!(entry.places.back(), Some(Place::Memory(_))) {
+        if matches!(entry.origins.back(), Some(Origin::Memory(_))) {
             return;
         }
-        if entry.places.len() >= MAX_PLACES {
-            entry.places.pop_front();
+        if entry.origins.len() >= MAX_ORIGINS {
+            entry.origins.pop_front();
         }
-        entry.places.push_back(place);
+        entry.origins.push_back(origin);
     }
 
     /// A list of mappings names it.
@@ -298,13 +258,18 @@ impl Files {
         let Some(entry) = self.by_number.remove(&file) else {
             return;
         };
-        for key in &entry.keys {
-            self.by_key.remove(key);
-        }
-        if let Some(content) = &entry.content {
-            self.by_content.remove(content);
-        }
+        self.by_key.remove(&entry.key);
         let count = u32::try_from(entry.blocks.len()).unwrap_or(0);
         self.directory.give(entry.first_block, count, now);
     }
+}
+
+/// Where the code of a file with call frame information is; `None` for a file without.
+fn executed_text(bytes: FileBytes) -> Result<Option<TextBlocks>, TableError> {
+    let file = ElfFile::open(bytes, HEADERS_BUDGET_BYTES)?;
+    if !file.is_64_bit() || Processor::of(&file).is_none() {
+        return Err(TableError::NotSupported);
+    }
+    let text = TextBlocks::of(&file)?;
+    Ok((file.frame_section().is_some() && text.block_count() > 0).then_some(text))
 }

@@ -9,15 +9,19 @@ use std::ops::Range;
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
 use profiler_common::contract::unwind::Row;
 
-use super::file::{Piece, Text};
-use super::image::Machine;
+use super::piece::{BlockText, Piece, Processor};
 
 /// The share of text without the rule from which on a look is not worth it: code without frame pointers.
 const MAX_SHARE_PERCENT: u64 = 60;
 
 /// Whether every call in the block is made under [`Row::FRAME_POINTER`].
-pub(super) fn at_every_call(machine: Machine, pieces: &[Piece], range: &Range<u64>, text: &Text) -> bool {
-    if machine != Machine::X86_64 {
+pub(super) fn at_every_call(
+    processor: Processor,
+    pieces: &[Piece],
+    range: &Range<u64>,
+    text: &BlockText,
+) -> bool {
+    if processor != Processor::X86_64 {
         return false;
     }
     let others = || {
@@ -37,7 +41,7 @@ pub(super) fn at_every_call(machine: Machine, pieces: &[Piece], range: &Range<u6
 }
 
 /// Whether code of this piece calls, as far as the block goes; also when it cannot be decoded.
-fn calls(piece: &Piece, range: &Range<u64>, text: &Text) -> bool {
+fn calls(piece: &Piece, range: &Range<u64>, text: &BlockText) -> bool {
     let start = if text.is_whole {
         piece.start.max(text.start)
     } else {

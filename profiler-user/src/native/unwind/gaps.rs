@@ -11,10 +11,10 @@ use memchr::memmem;
 use profiler_common::contract::unwind::Row;
 
 use super::code::{self, MAX_CODE_BYTES};
-use super::file::{Piece, Text};
-use super::image::{Image, Machine, TableError};
+use super::error::TableError;
+use super::piece::{BlockText, Piece, Processor};
 use super::rows::{END, NO_RULE, signal};
-use super::symbols;
+use crate::elf::ElfFile;
 
 /// Padding between two functions, at most.
 const MAX_PADDING: u64 = 256;
@@ -46,16 +46,21 @@ pub(super) struct Undescribed {
 
 impl Undescribed {
     /// The rules of code in `range`, which nothing describes.
-    fn rules(&mut self, image: &Image, range: &Range<u64>) -> Result<&[Piece], TableError> {
+    fn rules(
+        &mut self,
+        file: &ElfFile,
+        processor: Processor,
+        range: &Range<u64>,
+    ) -> Result<&[Piece], TableError> {
         if self.range != *range {
             self.range = range.clone();
             self.pieces.clear();
             let bytes = range.end - range.start;
             let is_affordable = bytes <= MAX_CODE_BYTES && self.followed + bytes <= MAX_FOLLOWED_BYTES;
-            if image.machine == Machine::X86_64 && is_affordable {
+            if processor == Processor::X86_64 && is_affordable {
                 self.followed += bytes;
-                let code = image.loaded(range.start, usize::try_from(bytes).unwrap_or(0))?;
-                let symbols = self.symbols.get_or_insert_with(|| symbols::functions(image));
+                let code = file.loaded(range.start, usize::try_from(bytes).unwrap_or(0))?;
+                let symbols = self.symbols.get_or_insert_with(|| file.functions());
                 let from = symbols.partition_point(|&symbol| symbol < range.start);
                 let inside = symbols[from..].iter().copied();
                 self.pieces = code::rules(range.start, &code, inside.take_while(|at| range.contains(at)));
@@ -67,9 +72,10 @@ impl Undescribed {
 
 /// Fills one block.
 pub(super) struct Gaps<'a> {
-    pub(super) image: &'a Image,
+    pub(super) file: &'a ElfFile,
+    pub(super) processor: Processor,
     pub(super) range: Range<u64>,
-    pub(super) text: &'a Text,
+    pub(super) text: &'a BlockText,
     pub(super) undescribed: &'a mut Undescribed,
     pub(super) pieces: Vec<Piece>,
 }
@@ -101,7 +107,7 @@ impl Gaps<'_> {
 
     /// The segment of code that the block's text is in.
     fn segment(&self) -> Range<u64> {
-        let segments = self.image.segments.iter().filter(|segment| segment.executable);
+        let segments = self.file.segments().iter().filter(|segment| segment.executable);
         segments
             .map(|segment| segment.address..segment.address.saturating_add(segment.file_bytes))
             .find(|segment| segment.start < self.range.end && segment.end > self.range.start)
@@ -121,13 +127,13 @@ impl Gaps<'_> {
         if let Some(last) = self.pieces.last_mut()
             && seen == gap
             && gap.end - gap.start <= MAX_PADDING
-            && is_padding(self.image.machine, bytes)
+            && is_padding(self.processor, bytes)
         {
             last.end = gap.end;
             return Ok(());
         }
-        let known = known(self.image, &gap, seen.start, bytes);
-        let followed = self.undescribed.rules(self.image, &gap)?.to_vec();
+        let known = known(self.processor, self.file.entry(), &gap, seen.start, bytes);
+        let followed = self.undescribed.rules(self.file, self.processor, &gap)?.to_vec();
         let mut at = gap.start;
         for piece in known {
             if piece.start >= at {
@@ -164,10 +170,10 @@ impl Gaps<'_> {
 }
 
 /// Known code in a gap, in order.
-fn known(image: &Image, gap: &Range<u64>, start: u64, bytes: &[u8]) -> Vec<Piece> {
-    let (from_signal, thread_start) = match image.machine {
-        Machine::X86_64 => (RETURN_FROM_SIGNAL_X86_64, THREAD_START_X86_64),
-        Machine::Aarch64 => (RETURN_FROM_SIGNAL_AARCH64, THREAD_START_AARCH64),
+fn known(processor: Processor, entry: u64, gap: &Range<u64>, start: u64, bytes: &[u8]) -> Vec<Piece> {
+    let (from_signal, thread_start) = match processor {
+        Processor::X86_64 => (RETURN_FROM_SIGNAL_X86_64, THREAD_START_X86_64),
+        Processor::Aarch64 => (RETURN_FROM_SIGNAL_AARCH64, THREAD_START_AARCH64),
     };
     let mut known: Vec<Piece> = Vec::new();
     let mut add = |at: u64, end: u64, row: Row| {
@@ -177,8 +183,8 @@ fn known(image: &Image, gap: &Range<u64>, start: u64, bytes: &[u8]) -> Vec<Piece
             row,
         });
     };
-    if gap.contains(&image.entry) {
-        add(image.entry, image.entry.saturating_add(START_BYTES), END);
+    if gap.contains(&entry) {
+        add(entry, entry.saturating_add(START_BYTES), END);
     }
     for at in memmem::find_iter(bytes, from_signal) {
         let at = start.saturating_add(at as u64);
@@ -186,7 +192,7 @@ fn known(image: &Image, gap: &Range<u64>, start: u64, bytes: &[u8]) -> Vec<Piece
         add(
             at.saturating_sub(1),
             at.saturating_add(from_signal.len() as u64),
-            signal(image.machine),
+            signal(processor),
         );
     }
     for at in memmem::find_iter(bytes, thread_start) {
@@ -198,9 +204,9 @@ fn known(image: &Image, gap: &Range<u64>, start: u64, bytes: &[u8]) -> Vec<Piece
 }
 
 /// Whether this is what compilers put between functions.
-fn is_padding(machine: Machine, bytes: &[u8]) -> bool {
-    match machine {
-        Machine::X86_64 => {
+fn is_padding(processor: Processor, bytes: &[u8]) -> bool {
+    match processor {
+        Processor::X86_64 => {
             if bytes.iter().all(|&byte| byte == 0xcc || byte == 0) {
                 return true;
             }
@@ -212,7 +218,7 @@ fn is_padding(machine: Machine, bytes: &[u8]) -> bool {
             }
             true
         }
-        Machine::Aarch64 => bytes
+        Processor::Aarch64 => bytes
             .chunks(4)
             .all(|word| word == [0x1f, 0x20, 0x03, 0xd5] || word.iter().all(|&byte| byte == 0)),
     }

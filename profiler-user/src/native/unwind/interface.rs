@@ -36,8 +36,6 @@ pub struct Located<'a> {
     pub mapping: &'a Stretch,
     /// The address in the file's own terms (its link-time virtual address); `None` for memory without tables.
     pub static_address: Option<u64>,
-    /// The file's build id.
-    pub build_id: Option<&'a [u8]>,
 }
 
 /// What has been done so far, for the end report.

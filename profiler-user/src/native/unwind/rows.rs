@@ -10,7 +10,7 @@ use gimli::{
 };
 use profiler_common::contract::unwind::{Row, cfa_rule, fp_rule, ra_rule};
 
-use super::image::Machine;
+use super::piece::Processor;
 
 /// Operations of an expression looked at; the longest known has ten.
 const MAX_OPERATIONS: usize = 12;
@@ -27,10 +27,10 @@ pub(super) const NO_RULE: Row = Row::new(0, cfa_rule::NONE, 0, fp_rule::SAME, 0,
 pub(super) const END: Row = Row::new(0, cfa_rule::END, 0, fp_rule::SAME, 0, ra_rule::BELOW_CFA);
 
 /// The row of code that a signal handler returns to.
-pub(super) fn signal(machine: Machine) -> Row {
-    let context = match machine {
-        Machine::X86_64 => 0,
-        Machine::Aarch64 => AARCH64_CONTEXT,
+pub(super) fn signal(processor: Processor) -> Row {
+    let context = match processor {
+        Processor::X86_64 => 0,
+        Processor::Aarch64 => AARCH64_CONTEXT,
     };
     signal_at(context).unwrap_or(NO_RULE)
 }
@@ -48,30 +48,30 @@ fn signal_at(context: i64) -> Option<Row> {
     ))
 }
 
-fn stack_pointer(machine: Machine) -> Register {
-    match machine {
-        Machine::X86_64 => gimli::X86_64::RSP,
-        Machine::Aarch64 => gimli::AArch64::SP,
+fn stack_pointer(processor: Processor) -> Register {
+    match processor {
+        Processor::X86_64 => gimli::X86_64::RSP,
+        Processor::Aarch64 => gimli::AArch64::SP,
     }
 }
 
-fn frame_pointer(machine: Machine) -> Register {
-    match machine {
-        Machine::X86_64 => gimli::X86_64::RBP,
-        Machine::Aarch64 => gimli::AArch64::X29,
+fn frame_pointer(processor: Processor) -> Register {
+    match processor {
+        Processor::X86_64 => gimli::X86_64::RBP,
+        Processor::Aarch64 => gimli::AArch64::X29,
     }
 }
 
-fn return_address(machine: Machine) -> Register {
-    match machine {
-        Machine::X86_64 => gimli::X86_64::RA,
-        Machine::Aarch64 => gimli::AArch64::X30,
+fn return_address(processor: Processor) -> Register {
+    match processor {
+        Processor::X86_64 => gimli::X86_64::RA,
+        Processor::Aarch64 => gimli::AArch64::X30,
     }
 }
 
 /// What a row's expressions are read from.
 pub(super) struct Rules<'a, S> {
-    pub(super) machine: Machine,
+    pub(super) processor: Processor,
     pub(super) section: &'a S,
     pub(super) encoding: Encoding,
     /// The column of the return address.
@@ -97,7 +97,7 @@ impl<S> Rules<'_, S> {
     where
         S: UnwindSection<R>,
     {
-        if self.return_column != return_address(self.machine) {
+        if self.return_column != return_address(self.processor) {
             return NO_RULE;
         }
         let cfa = self.cfa::<R>(row.cfa());
@@ -111,13 +111,13 @@ impl<S> Rules<'_, S> {
     }
 
     fn signal(&self, cfa: Option<Cfa>) -> Row {
-        match (self.machine, cfa) {
-            (Machine::X86_64, Some(Cfa::AtSp(at))) => at
+        match (self.processor, cfa) {
+            (Processor::X86_64, Some(Cfa::AtSp(at))) => at
                 .checked_sub(X86_64_CONTEXT_SP)
                 .and_then(signal_at)
                 .unwrap_or(NO_RULE),
-            (Machine::X86_64, _) => NO_RULE,
-            (Machine::Aarch64, _) => signal(self.machine),
+            (Processor::X86_64, _) => NO_RULE,
+            (Processor::Aarch64, _) => signal(self.processor),
         }
     }
 
@@ -125,7 +125,7 @@ impl<S> Rules<'_, S> {
     where
         S: UnwindSection<R>,
     {
-        let (fp, fp_offset) = self.fp::<R>(cfa, row.register(frame_pointer(self.machine)).as_ref())?;
+        let (fp, fp_offset) = self.fp::<R>(cfa, row.register(frame_pointer(self.processor)).as_ref())?;
         let (ra, fp_offset) = self.ra(row, fp, fp_offset)?;
         let (rule, offset) = match cfa {
             Cfa::Sp(offset) => (cfa_rule::SP, offset),
@@ -158,11 +158,11 @@ impl<S> Rules<'_, S> {
             Some(RegisterRule::Offset(offset)) => Some((fp_rule::AT_CFA, *offset)),
             Some(RegisterRule::Expression(expression)) => {
                 match (self.operations::<R>(expression)?.as_slice(), cfa) {
-                    (&[Step::Register(register, offset)], _) if register == frame_pointer(self.machine) => {
+                    (&[Step::Register(register, offset)], _) if register == frame_pointer(self.processor) => {
                         Some((fp_rule::AT_FP, offset))
                     }
                     (&[Step::Register(register, offset)], Cfa::Sp(cfa))
-                        if register == stack_pointer(self.machine) =>
+                        if register == stack_pointer(self.processor) =>
                     {
                         Some((fp_rule::AT_CFA, offset.checked_sub(cfa)?))
                     }
@@ -175,20 +175,20 @@ impl<S> Rules<'_, S> {
 
     /// The rule, and `fp_offset` anew: where the frame pointer has none, the return address may use it.
     fn ra(&self, row: &UnwindTableRow<usize>, fp: u8, fp_offset: i64) -> Option<(u8, i64)> {
-        match (self.machine, row.register(self.return_column)) {
-            (Machine::X86_64, Some(RegisterRule::Offset(-8))) => Some((ra_rule::BELOW_CFA, fp_offset)),
-            (Machine::X86_64, _) => None,
-            (Machine::Aarch64, None | Some(RegisterRule::SameValue)) => {
+        match (self.processor, row.register(self.return_column)) {
+            (Processor::X86_64, Some(RegisterRule::Offset(-8))) => Some((ra_rule::BELOW_CFA, fp_offset)),
+            (Processor::X86_64, _) => None,
+            (Processor::Aarch64, None | Some(RegisterRule::SameValue)) => {
                 Some((ra_rule::LINK_REGISTER, fp_offset))
             }
-            (Machine::Aarch64, Some(RegisterRule::Offset(offset))) => match fp {
+            (Processor::Aarch64, Some(RegisterRule::Offset(offset))) => match fp {
                 fp_rule::AT_CFA if offset == fp_offset.checked_add(8)? => {
                     Some((ra_rule::ABOVE_FP, fp_offset))
                 }
                 fp_rule::SAME => Some((ra_rule::AT_CFA, offset)),
                 _ => None,
             },
-            (Machine::Aarch64, _) => None,
+            (Processor::Aarch64, _) => None,
         }
     }
 
@@ -196,7 +196,7 @@ impl<S> Rules<'_, S> {
     where
         S: UnwindSection<R>,
     {
-        let (sp, fp) = (stack_pointer(self.machine), frame_pointer(self.machine));
+        let (sp, fp) = (stack_pointer(self.processor), frame_pointer(self.processor));
         match rule {
             CfaRule::RegisterAndOffset { register, offset } if *register == sp => Some(Cfa::Sp(*offset)),
             CfaRule::RegisterAndOffset { register, offset } if *register == fp => Some(Cfa::Fp(*offset)),
@@ -217,7 +217,7 @@ impl<S> Rules<'_, S> {
                     Step::Constant(3),
                     Step::Shl,
                     Step::Plus,
-                ] if register == sp && pc == return_address(self.machine) => {
+                ] if register == sp && pc == return_address(self.processor) => {
                     i64::try_from(pushed_from).ok().map(Cfa::Plt)
                 }
                 _ => None,

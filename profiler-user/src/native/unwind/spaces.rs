@@ -13,6 +13,7 @@ use profiler_common::memory::RemoteAddr;
 
 use super::files::{FileNumber, Files, Kind};
 use crate::proc::ProcessError;
+use crate::proc::file::FileKey;
 use crate::proc::maps::{self, FileId, Maps};
 use crate::proc::memory::ProcMemory;
 
@@ -42,6 +43,10 @@ pub struct Stretch {
     pub bias: u64,
     /// The file with tables.
     pub file: Option<FileNumber>,
+    /// Its line of `/proc/PID/maps`.
+    pub line: Arc<[u8]>,
+    /// Which file in which state; `None` for memory without one (but the vDSO), and for a file that was not found.
+    pub key: Option<FileKey>,
     /// Device and inode; inode 0 for memory without a file.
     pub id: FileId,
     /// As in `/proc/PID/maps`, without ` (deleted)`: seen from this process's root where it can be.
@@ -107,20 +112,23 @@ impl List {
                 kind: mapping_kind::OPAQUE,
                 bias: 0,
                 file: None,
+                line: line.into(),
+                key: None,
                 id: mapping.file,
                 path: mapping.path().as_ref().into(),
                 deleted: mapping.deleted,
             };
-            let kind = if mapping.is_file() {
-                files.of_mapping(pid, line, &mapping, now)
+            let (kind, key) = if mapping.is_file() {
+                files.of_mapping(pid, &stretch.line, &mapping, now)
             } else if &*stretch.path == b"[vdso]" {
                 match read_vdso(memory_of(&mut memory, pid)?, &mapping) {
                     Some(bytes) => files.of_memory(&bytes, now),
-                    None => Kind::Refused,
+                    None => (Kind::Refused, None),
                 }
             } else {
-                Kind::Plain
+                (Kind::Plain, None)
             };
+            let stretch = Stretch { key, ..stretch };
             let stretch = list.judge(stretch, kind, files, || memory_of(&mut memory, pid).ok());
             list.stretches.push(stretch);
         }
@@ -139,7 +147,7 @@ impl List {
                 let bytes = stretch.end - stretch.start;
                 let bias = files
                     .get(number)
-                    .and_then(|entry| entry.image.bias(stretch.start, stretch.offset, bytes));
+                    .and_then(|entry| entry.text.bias(stretch.start, stretch.offset, bytes));
                 match bias {
                     Some(bias) => Stretch {
                         kind: mapping_kind::TABLE,
@@ -194,8 +202,8 @@ impl Stretch {
                 .map_or((0, 0, 0), |entry| {
                     (
                         entry.first_block,
-                        entry.image.block_count(),
-                        entry.image.text_block(),
+                        entry.text.block_count(),
+                        entry.text.text_block(),
                     )
                 });
         Mapping {

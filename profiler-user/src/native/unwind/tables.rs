@@ -14,12 +14,13 @@ use profiler_common::contract::unwind::{BLOCK_SHIFT, ROWS_PER_PAGE, mapping_kind
 use tokio::sync::Notify;
 
 use super::blocks::Blocks;
+use super::compiler::Compiler;
 use super::extents::Extents;
 use super::file::CompiledBlock;
 use super::files::{BlockState, FileNumber, Files};
 use super::interface::{Located, Space, SpaceError, Statistics};
 use super::spaces::{List, executable_lines};
-use super::worker::Worker;
+
 use crate::ids::ProcessKey;
 use crate::proc::maps::Maps;
 use crate::proc::visible_id;
@@ -32,8 +33,9 @@ const MAX_NEEDED: usize = 4096;
 /// Entries of the cache from pages of code to blocks; a power of two.
 const TOUCHED: usize = 4096;
 
+/// A process with a list.
 #[derive(Debug)]
-struct Process {
+struct Member {
     space: u32,
     looked: Option<Instant>,
 }
@@ -53,12 +55,12 @@ pub struct Tables {
     files: Files,
     blocks: Blocks,
     mappings: Extents,
-    processes: HashMap<ProcessKey, Process>,
+    processes: HashMap<ProcessKey, Member>,
     spaces: HashMap<u32, SpaceEntry>,
     /// Lists that are the same in every process that has these lines.
     by_lines: HashMap<u64, u32>,
     next_space: u32,
-    worker: Worker,
+    compiler: Compiler,
     ready: Arc<Notify>,
     outstanding: usize,
     needed: VecDeque<(FileNumber, u32)>,
@@ -91,7 +93,7 @@ impl Tables {
             spaces: HashMap::new(),
             by_lines: HashMap::new(),
             next_space: 0,
-            worker: Worker::start(ready.clone())?,
+            compiler: Compiler::start(ready.clone())?,
             ready,
             outstanding: 0,
             needed: VecDeque::new(),
@@ -218,7 +220,7 @@ impl Tables {
     }
 
     fn move_to(&mut self, key: ProcessKey, space: u32, now: Instant) {
-        let process = Process { space, looked: None };
+        let process = Member { space, looked: None };
         if let Some(old) = self.processes.insert(key, process) {
             self.release(old.space, now);
         }
@@ -336,7 +338,7 @@ impl Tables {
         }
         let file = stretch.file?;
         let block = (pc.wrapping_sub(stretch.bias) >> BLOCK_SHIFT)
-            .checked_sub(self.files.get(file)?.image.text_block().into())?;
+            .checked_sub(self.files.get(file)?.text.text_block().into())?;
         Some((file, u32::try_from(block).ok()?))
     }
 
@@ -371,12 +373,10 @@ impl Tables {
     pub fn locate(&self, key: ProcessKey, pc: u64) -> Option<Located<'_>> {
         let process = self.processes.get(&key)?;
         let mapping = self.spaces.get(&process.space)?.list.find(pc)?;
-        let entry = mapping.file.and_then(|file| self.files.get(file));
         Some(Located {
             tgid: key.tgid,
             mapping,
             static_address: mapping.static_address(pc),
-            build_id: entry.and_then(|entry| entry.image.build_id()),
         })
     }
 

@@ -79,6 +79,6 @@ impl Tracker {
 
     /// Interpreters found but not profiled.
     pub fn refusals(&self) -> impl Iterator<Item = &RefusedProcess> {
-        self.refusals.values()
+        self.refusals.iter()
     }
 }

@@ -2,41 +2,32 @@
 //! knows of processes in step with the host.
 //!
 //! Fork, exec and exit come as events; `/proc` is read once at start, and for a process when there is reason to look
-//! at it. Uses `interpreter` to judge a process, `identity` and `filter` to say whether it is wanted, `bpf` to enter
-//! it; reads no target memory itself.
+//! at it. Asks `language::python` what a process is, `identity` and `filter` whether it is wanted, and `kernel` to enter it
+//! (`entering`); reads no target memory itself.
 
 mod answers;
+mod entering;
 mod family;
 mod looks;
+mod refusals;
 mod tracked;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use profiler_common::contract::process::{
-    PROCESS_EXCLUDED, PROCESS_FOLLOW_CHILDREN, PROCESS_PYTHON, ProcessEntry,
-};
-
 use crate::ids::ProcessKey;
-use crate::kernel::{Kernel, LoadError};
-use crate::language::python::{Finding, Inspector, Interpreter};
-use crate::proc::root::Root;
+use crate::kernel::Kernel;
+use crate::language::python::Inspector;
 use crate::proc::{self, is_alive};
 use crate::processes::filter::Filter;
-use crate::processes::identity::{Identities, Identity};
-use crate::processes::survey;
+use crate::processes::identity::Identities;
 use crate::wire::decode::{ProcessChange, ProcessView};
 
+use self::entering::flags_of;
 use self::family::descendants;
 use self::looks::Looks;
+use self::refusals::Refusals;
 pub use self::tracked::{Arrival, RefusedProcess, TrackedProcess};
-
-/// Different reasons for refusals kept.
-const MAX_REFUSALS: usize = 256;
-/// Stands for those beyond.
-const MORE_REFUSALS: &str = "more different interpreters than are listed";
-/// A process whose interpreter lays out its memory unlike any of those known, of which the kernel half has no room for more.
-const TOO_MANY_LAYOUTS: &str = "there is no room for another layout of interpreter memory";
 
 /// What is profiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +43,7 @@ pub enum Target {
     },
 }
 
-/// See the module.
+/// The processes of a recording.
 pub struct Tracker {
     target: Target,
     filter: Filter,
@@ -66,7 +57,7 @@ pub struct Tracker {
     executed: HashMap<u32, (u64, String)>,
     followed: HashSet<u32>,
     looks: Looks,
-    refusals: HashMap<String, RefusedProcess>,
+    refusals: Refusals,
 }
 
 impl Tracker {
@@ -85,7 +76,7 @@ impl Tracker {
             executed: HashMap::new(),
             followed: HashSet::new(),
             looks: Looks::default(),
-            refusals: HashMap::new(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -198,18 +189,6 @@ impl Tracker {
         }
     }
 
-    /// Flags of a process that is claimed.
-    fn flags(&self) -> u32 {
-        match self.target {
-            Target::All
-            | Target::Processes {
-                follow_children: true,
-                ..
-            } => PROCESS_FOLLOW_CHILDREN,
-            Target::Processes { .. } => 0,
-        }
-    }
-
     /// A child is what its parent is; the kernel half has entered it already.
     fn forked(&mut self, kernel: &mut Kernel, key: ProcessKey, parent: u32) {
         self.end(key.tgid);
@@ -257,119 +236,6 @@ impl Tracker {
         self.executed.remove(&tgid);
     }
 
-    /// Judges one process and enters it, or arranges for another look.
-    fn look(&mut self, kernel: &mut Kernel, pid: u32, attempt: usize) {
-        if self.current.contains_key(&pid) {
-            return;
-        }
-        // Before it is looked at, so that what is found out is of no effect once it has executed another program; and the
-        // kernel half need not ask about it, but says when it does.
-        let claimed = kernel.claim_process(pid, self.flags());
-        match survey::inspect(&mut self.inspector, pid) {
-            Ok(Finding::Python(interpreter)) => match &claimed {
-                Ok(key) => self.enter(kernel, *key, interpreter),
-                Err(error) => self.refuse(pid, no_room(error)),
-            },
-            Ok(Finding::Refused(refused)) => {
-                if self
-                    .identities
-                    .of_process(pid)
-                    .is_ok_and(|identity| self.filter.admits(pid, &identity))
-                {
-                    self.refuse(pid, refused.to_string());
-                }
-                self.executed.remove(&pid);
-            }
-            Ok(Finding::NotPython { may_still_load: true }) if attempt + 1 < looks::LATE => {
-                self.looks.arrange(pid, attempt + 1);
-            }
-            Ok(Finding::NotPython { .. }) => {
-                self.executed.remove(&pid);
-                self.looks.arrange(pid, (attempt + 1).max(looks::LATE));
-            }
-            // Most often the process has ended.
-            Err(error) => {
-                log::debug!("process {pid}: {error}");
-                self.executed.remove(&pid);
-            }
-        }
-        match claimed {
-            Ok(key) => self.leave_if_gone(kernel, key),
-            // The kernel half will ask about it again, once a second at most.
-            Err(error) => log::debug!("process {pid}: {error}"),
-        }
-    }
-
-    fn enter(&mut self, kernel: &mut Kernel, key: ProcessKey, interpreter: Box<Interpreter>) {
-        let pid = key.tgid;
-        let Ok(identity) = self.identities.of_process(pid) else {
-            self.executed.remove(&pid);
-            return;
-        };
-        let admitted = self.filter.admits(pid, &identity);
-        let layout = match kernel.layout_index(&interpreter.layout) {
-            Ok(layout) => layout,
-            Err(error) => {
-                log::debug!("process {pid}: {error}");
-                self.refuse(pid, TOO_MANY_LAYOUTS.to_owned());
-                self.executed.remove(&pid);
-                return;
-            }
-        };
-        let command_line = self.command_line(key, &identity);
-        let root = Root::of_process(proc::visible_id(pid)).ok().map(|root| root.id());
-        let entry = ProcessEntry {
-            incarnation: key.incarnation,
-            tgid: key.tgid,
-            lookup: interpreter.lookup,
-            layout,
-            flags: flags_of(admitted),
-            ..ProcessEntry::default()
-        };
-        self.tracked.insert(
-            key,
-            TrackedProcess {
-                identity: Arc::new(identity),
-                is_inherited: false,
-                admitted,
-                command_line,
-                interpreter,
-                root,
-            },
-        );
-        self.current.insert(pid, key);
-        if admitted {
-            self.arrive(key, None);
-        }
-        if let Err(error) = kernel.set_process(&entry) {
-            self.refuse(pid, no_room(&error));
-            self.end(pid);
-        }
-    }
-
-    /// Remembers why a process is not profiled, once for each reason. Reasons contain what targets say of themselves, so
-    /// there may be any number of them.
-    fn refuse(&mut self, pid: u32, text: String) {
-        if self.refusals.len() < MAX_REFUSALS || self.refusals.contains_key(&text) {
-            self.refusals
-                .entry(text.clone())
-                .or_insert(RefusedProcess { pid, text });
-        } else {
-            let text = MORE_REFUSALS.to_owned();
-            self.refusals
-                .entry(text.clone())
-                .or_insert(RefusedProcess { pid, text });
-        }
-    }
-
-    /// An exit between the claim and now would leave the claim behind, for the next process of this id.
-    fn leave_if_gone(&mut self, kernel: &mut Kernel, key: ProcessKey) {
-        if !is_alive(key.tgid) {
-            kernel.remove_process(key);
-            self.end(key.tgid);
-        }
-    }
-
     /// Something that the filter looks at may have changed.
     fn judge_again(&mut self, kernel: &mut Kernel, pid: u32) {
         let Some(key) = self.current.get(&pid).copied() else {
@@ -392,32 +258,4 @@ impl Tracker {
             log::debug!("process {pid}: {error}");
         }
     }
-
-    /// Arguments: from the exec event, which outlives the process, or from `/proc`.
-    fn command_line(&mut self, key: ProcessKey, identity: &Identity) -> String {
-        if let Some((incarnation, command_line)) = self.executed.remove(&key.tgid)
-            && incarnation == key.incarnation
-            && !command_line.is_empty()
-        {
-            return command_line;
-        }
-        if identity.arguments.is_empty() {
-            identity.comm.clone()
-        } else {
-            identity.arguments.join(" ")
-        }
-    }
-}
-
-/// Flags of the entry of a supported interpreter.
-fn flags_of(admitted: bool) -> u32 {
-    if admitted {
-        PROCESS_PYTHON
-    } else {
-        PROCESS_EXCLUDED
-    }
-}
-
-fn no_room(error: &LoadError) -> String {
-    format!("no room for another process ({error})")
 }

@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use crate::path::base_name;
+
 /// Longer paths cannot be opened (`PATH_MAX`), so they are not asked about.
 const MAX_PATH_BYTES: usize = 4096;
 /// Packages within packages, at most; real ones reach about ten.
@@ -110,7 +112,7 @@ fn parent(path: &str) -> &str {
 
 /// The root, the working directory and `..` have no package name of their own.
 fn may_be_package(directory: &str) -> bool {
-    let name = directory.rsplit('/').next().unwrap_or_default();
+    let name = base_name(directory);
     !matches!(name, "" | "." | "..")
 }
 

@@ -1,102 +1,19 @@
 //! `_Py_DebugOffsets` (3.13+): the interpreter's own table of offsets, checked as CPython's remote debugging
 //! checks it.
 //!
-//! Used by [`super::find`]. It lies at the start of `_PyRuntime`, statically initialised, so it is read from
+//! Used where a layout is chosen. It lies at the start of `_PyRuntime`, statically initialised, so it is read from
 //! the file. It has no thread key, no bit layouts and no owner codes: those stay in the version's data file.
 
 use profiler_common::contract::layout::Layout;
 
-use super::VersionEntry;
-use crate::language::python::recognise::analysis::DEBUG_COOKIE;
+use super::debug_fields::{DEBUG_COOKIE, DebugFields, DebugOffsetsError, word};
+use super::entry::VersionEntry;
 
 /// Largest offset or size that any build has, in bytes (`sizeof(PyInterpreterState)` is about 220 KB in 3.13).
 const PLAUSIBLE: u64 = 1 << 20;
 
-/// Where one version's `_Py_DebugOffsets` has the fields that a [`Layout`] needs, in bytes from its start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DebugFields {
-    /// `sizeof(_Py_DebugOffsets)`; every field is 8 bytes.
-    pub bytes: u16,
-    /// `thread_state.current_frame`
-    pub current_frame: u16,
-    /// `thread_state.thread_id`
-    pub thread_id: u16,
-    /// `thread_state.datastack_chunk`
-    pub datastack_chunk: u16,
-    /// `thread_state.status` (3.13) or `thread_state.holds_gil` (3.15); 0 where the table has no such number.
-    pub gil: u16,
-    /// `thread_state.gil_requested` (3.15); 0 where the table has no such number.
-    pub gil_requested: u16,
-    /// `thread_state.interp`
-    pub interp: u16,
-    /// `interpreter_frame.previous`
-    pub previous: u16,
-    /// `interpreter_frame.executable`
-    pub executable: u16,
-    /// `interpreter_frame.instr_ptr`
-    pub instr_ptr: u16,
-    /// `interpreter_frame.owner`
-    pub owner: u16,
-    /// `interpreter_frame.tlbc_index` (3.14+), in free-threaded builds.
-    pub tlbc_index: u16,
-    /// `code_object.filename`
-    pub filename: u16,
-    /// `code_object.name`
-    pub name: u16,
-    /// `code_object.qualname`
-    pub qualname: u16,
-    /// `code_object.linetable`
-    pub linetable: u16,
-    /// `code_object.firstlineno`
-    pub firstlineno: u16,
-    /// `code_object.co_code_adaptive`
-    pub co_code_adaptive: u16,
-    /// `code_object.co_tlbc` (3.14+), in free-threaded builds.
-    pub co_tlbc: u16,
-    /// `pyobject.ob_type`
-    pub ob_type: u16,
-    /// `bytes_object.ob_size`
-    pub bytes_size: u16,
-    /// `bytes_object.ob_sval`
-    pub bytes_data: u16,
-    /// `unicode_object.state`
-    pub str_state: u16,
-    /// `unicode_object.length`
-    pub str_length: u16,
-    /// `unicode_object.asciiobject_size`
-    pub ascii_size: u16,
-    /// `unicode_object.compactunicodeobject_size` (3.15); 0 where the table has no such number.
-    pub compact_size: u16,
-    /// `interpreter_state.gc`
-    pub interpreter_gc: u16,
-    /// `interpreter_state.next`
-    pub next_interpreter: u16,
-    /// `interpreter_state.imports_modules`
-    pub modules: u16,
-    /// `gc.collecting`
-    pub gc_collecting: u16,
-    /// `interpreter_state.id` (3.14+, where it is of use); else 0.
-    pub interpreter_id: u16,
-    /// `interpreter_state.code_object_generation` (3.14+); 0 where the table has no such number.
-    pub code_generation: u16,
-}
-
-/// Why a `_Py_DebugOffsets` is not believed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DebugOffsetsError {
-    /// The cookie is missing.
-    #[error("its _Py_DebugOffsets is missing")]
-    Absent,
-    /// The file ends inside it.
-    #[error("its _Py_DebugOffsets is cut off")]
-    Short,
-    /// A value that no build has.
-    #[error("its _Py_DebugOffsets has an implausible {0}")]
-    Implausible(&'static str),
-}
-
 /// Whether the table at the start of `bytes` says that the build is free-threaded.
-pub(super) fn is_free_threaded(bytes: &[u8]) -> bool {
+pub(crate) fn is_free_threaded(bytes: &[u8]) -> bool {
     word(bytes, 16).is_ok_and(|flag| flag != 0)
 }
 
@@ -105,7 +22,7 @@ impl DebugFields {
     ///
     /// # Errors
     /// When `bytes` is no such table. The result still needs the check that every table gets.
-    pub(super) fn apply(&self, bytes: &[u8], entry: &VersionEntry) -> Result<Layout, DebugOffsetsError> {
+    pub(crate) fn apply(&self, bytes: &[u8], entry: &VersionEntry) -> Result<Layout, DebugOffsetsError> {
         if !bytes.starts_with(DEBUG_COOKIE) {
             return Err(DebugOffsetsError::Absent);
         }
@@ -193,11 +110,6 @@ impl DebugFields {
         text.bytes_data = get(self.bytes_data)?;
         Ok(layout)
     }
-
-    /// The offset at `field` of the table.
-    pub(super) fn get(&self, bytes: &[u8], field: u16) -> Result<u16, DebugOffsetsError> {
-        u16::try_from(word(bytes, field)?).map_err(|_| DebugOffsetsError::Implausible("offset"))
-    }
 }
 
 /// Bytes to read so that an 8-byte field at each of these offsets is covered; a multiple of 8.
@@ -206,19 +118,11 @@ fn cover(fields: &[u16]) -> u16 {
     (last & !7).saturating_add(8)
 }
 
-fn word(bytes: &[u8], at: u16) -> Result<u64, DebugOffsetsError> {
-    let at = usize::from(at);
-    let word = bytes
-        .get(at..at + 8)
-        .and_then(|word| word.try_into().ok())
-        .ok_or(DebugOffsetsError::Short)?;
-    Ok(u64::from_le_bytes(word))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::python::layout::{LAYOUTS, check};
+    use crate::language::python::layout::LAYOUTS;
+    use crate::language::python::layout::check::check;
 
     fn with_debug_offsets() -> impl Iterator<Item = (DebugFields, &'static VersionEntry)> {
         LAYOUTS

@@ -9,7 +9,7 @@
 //! `Include/longintrepr.h`, `Objects/dict-common.h` (up to 3.10), `Include/internal/pycore_dict.h`,
 //! `Include/internal/pycore_object.h`, `Include/internal/pycore_moduleobject.h`.
 
-use super::debug_offsets::{DebugFields, DebugOffsetsError};
+use super::debug_fields::{DebugFields, DebugOffsetsError};
 
 /// `PyTypeObject.tp_basicsize`.
 pub const TYPE_BASIC_SIZE: u16 = 16;
@@ -148,7 +148,7 @@ impl ThreadAttributes {
 
 impl ObjectFields {
     /// For a build whose objects begin with `bytes`.
-    pub(super) fn with_header(self, bytes: u64) -> Self {
+    pub(crate) fn with_header(self, bytes: u64) -> Self {
         Self {
             header_bytes: u16::try_from(bytes).unwrap_or(self.header_bytes),
             ..self
@@ -159,7 +159,7 @@ impl ObjectFields {
     ///
     /// # Errors
     /// When one of them is implausible.
-    pub(super) fn with_table(self, fields: &DebugFields, bytes: &[u8]) -> Result<Self, DebugOffsetsError> {
+    pub(crate) fn with_table(self, fields: &DebugFields, bytes: &[u8]) -> Result<Self, DebugOffsetsError> {
         let get = |at| fields.get(bytes, at);
         Ok(Self {
             modules: get(fields.modules)?,

@@ -9,8 +9,8 @@ use profiler_common::contract::layout::{
 };
 use profiler_common::contract::process::thread_lookup;
 
+use super::entry::{GIL_HELD, RuntimeFields, VersionEntry};
 use super::objects::{DictionaryShape, InstanceShape, IntegerShape, ObjectFields, ThreadAttributes};
-use super::{GIL_HELD, RuntimeFields, VersionEntry};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
     major: 3,

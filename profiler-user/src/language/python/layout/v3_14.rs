@@ -9,8 +9,9 @@ use profiler_common::contract::layout::{
 };
 use profiler_common::contract::process::thread_lookup;
 
+use super::debug_fields::DebugFields;
+use super::entry::{GIL_ABSENT, GIL_HELD, RuntimeFields, VersionEntry};
 use super::objects::{DictionaryShape, InstanceShape, IntegerShape, ObjectFields, ThreadAttributes};
-use super::{DebugFields, GIL_ABSENT, GIL_HELD, RuntimeFields, VersionEntry};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
     major: 3,

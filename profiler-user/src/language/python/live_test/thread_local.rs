@@ -12,7 +12,7 @@ use super::target::Target;
 use crate::elf::Architecture;
 use crate::language::python::lookup::thread_local::{ThreadLocal, resolve};
 use crate::language::python::lookup::thread_specific::dynamic_thread_vector;
-use crate::language::python::recognise::analysis::{Implementation, Libc, analyze_file};
+use crate::language::python::recognise::analysis::{Implementation, Libc, analyze};
 use crate::language::python::recognise::anchors::TlsVariable;
 use crate::language::python::recognise::loader::load_bias;
 use crate::language::python::test_support::{not_tested, unpacked_files};
@@ -24,7 +24,7 @@ type Truth = (u64, u64);
 
 /// The variable of the file that `target` has mapped, and where it is in the process.
 fn locate(target: &Target, file: &Path) -> (TlsVariable, ThreadLocal) {
-    let analysis = analyze_file(&std::fs::File::open(file).expect("it runs")).expect("it runs");
+    let analysis = analyze(std::fs::File::open(file).expect("it runs")).expect("it runs");
     let Some(Implementation::CPython(python)) = analysis.interpreter else {
         unreachable!("{} is no CPython", file.display());
     };
@@ -214,7 +214,7 @@ const REPORT: &str = "import ctypes, sys, threading, time\n\
 fn real_interpreters_have_the_thread_state_that_they_report() {
     let mut compared = 0;
     for file in unpacked_files() {
-        let Ok(analysis) = analyze_file(&std::fs::File::open(&file).expect("just listed")) else {
+        let Ok(analysis) = analyze(std::fs::File::open(&file).expect("just listed")) else {
             continue;
         };
         let is_new = |python: &Implementation| match python {

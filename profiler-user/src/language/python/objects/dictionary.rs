@@ -2,7 +2,7 @@
 
 use profiler_common::memory::{Memory, RemoteAddr};
 
-use super::{pointer, word};
+use super::words::{self, pointer, word};
 use crate::language::python::layout::objects::{
     DICT_KEYS, DICT_MASK, DICT_TABLE, DICT_VALUES, DictionaryShape, keys,
 };
@@ -139,7 +139,7 @@ fn collect<M: Memory>(memory: &M, table: &Table, most: u64) -> Vec<Entry> {
             };
             let key = word(entry_words - 2).unwrap_or(0);
             let value = match table.values {
-                Some(values) if key != 0 => super::word(memory, values.offset(8 * index)),
+                Some(values) if key != 0 => words::word(memory, values.offset(8 * index)),
                 Some(_) => None,
                 None => word(entry_words - 1),
             };

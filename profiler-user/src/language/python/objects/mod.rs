@@ -5,6 +5,7 @@
 //! what is not as expected is `None`.
 
 pub mod dictionary;
+mod words;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use profiler_common::contract::records::TEXT_OF_BYTES;
 use profiler_common::memory::{Memory, RemoteAddr};
 
 use self::dictionary::Entry;
+pub use self::words::{pointer, word};
 use crate::language::python::layout::objects::{
     DIGIT_BITS, DIGITS, FLAG_DICT, FLAG_INLINE_VALUES, FLAG_INT, FLAG_LONG, FLAG_MANAGED_DICT, FLAG_STRING,
     FLAG_UNICODE, InstanceShape, IntegerShape, MODULE_DICT, ObjectFields, TAG_BITS, TYPE_BASIC_SIZE,
@@ -260,16 +262,4 @@ impl<'a, M: Memory> Objects<'a, M> {
             .offset(self.fields.header_bytes.into())
             .offset(field.into())
     }
-}
-
-/// The word at `address`.
-pub fn word<M: Memory>(memory: &M, address: RemoteAddr) -> Option<u64> {
-    let mut word = [0u64; 1];
-    memory.read_words(address, &mut word).ok()?;
-    Some(word[0])
-}
-
-/// The pointer at `address`; `None` when it is null or unreadable.
-pub fn pointer<M: Memory>(memory: &M, address: RemoteAddr) -> Option<RemoteAddr> {
-    word(memory, address).filter(|word| *word != 0).map(RemoteAddr)
 }

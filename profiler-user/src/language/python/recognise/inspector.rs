@@ -6,23 +6,21 @@
 //! notice that they were replaced. Where no interpreter is found it costs two words of its memory and the
 //! maps once more, to know whether one may still come.
 
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use memchr::memmem;
 
 use super::analysis::{self, Analysis};
-use super::cache::{FileCache, Known};
 use super::finding::{Finding, InspectError, Refused};
 use super::judgement::judge;
 use super::launcher::is_launcher;
 use super::loader;
 use super::refusal::Refusal;
+use crate::cache::Cache;
 use crate::elf::ElfError;
-use crate::proc::file::{FileError, MappedFile};
+use crate::proc::file::{FileError, FileName, MappedFile, Stamp};
 use crate::proc::maps::{Mapping, Maps};
 use crate::proc::memory::ProcMemory;
 use crate::proc::{self, ProcessError};
@@ -33,11 +31,33 @@ const MAX_FILES: usize = 4096;
 /// from there. A hostile process can map any number of files that take long to analyse.
 const ANALYSIS_TIME: Duration = Duration::from_secs(1);
 
-/// Finds interpreters; remembers what files are.
-#[derive(Debug, Default)]
+/// Files remembered, in each of two generations; a busy host maps a few thousand.
+const REMEMBERED_FILES: usize = 8192;
+
+/// What a file is.
+#[derive(Clone, Debug)]
+enum Known {
+    /// Neither an interpreter nor a program: most libraries. Also what is not ELF, or malformed.
+    Plain,
+    /// An interpreter or a program.
+    Notable(Arc<Analysis>),
+}
+
+/// Finds interpreters; remembers what files are, so that a storm of processes running known files costs no file access.
+#[derive(Debug)]
 pub struct Inspector {
-    cache: FileCache,
+    /// What was learnt about a file holds while its state stays the same.
+    files: Cache<FileName, (Stamp, Known)>,
     analyses: u64,
+}
+
+impl Default for Inspector {
+    fn default() -> Self {
+        Self {
+            files: Cache::new(REMEMBERED_FILES),
+            analyses: 0,
+        }
+    }
 }
 
 /// One call of [`Inspector::inspect`].
@@ -120,10 +140,14 @@ impl Inspector {
             Ok(None) => return Ok(None),
             Err(FileError::Process(gone @ ProcessError::Gone { .. })) => return Err(gone.into()),
             Err(source) => {
-                log::debug!("process {}: {}: {source}", search.pid, path_of(mapping).display());
+                log::debug!(
+                    "process {}: {}: {source}",
+                    search.pid,
+                    mapping.file_path().display()
+                );
                 if candidate.rank < Rank::Other {
                     search.unreadable.get_or_insert(InspectError::File {
-                        path: path_of(mapping),
+                        path: mapping.file_path(),
                         source,
                     });
                 }
@@ -165,8 +189,8 @@ impl Inspector {
         candidate: &Candidate<'_>,
         search: &mut Search<'_>,
     ) -> Result<Option<Arc<Analysis>>, FileError> {
-        let key = self.cache.key(&candidate.mapping);
-        let known = self.cache.get(&key);
+        let name = FileName::of_mapping(&candidate.mapping);
+        let known = self.files.get(&name, |_| 1);
         // Most files of most processes end here.
         if candidate.rank == Rank::Other && matches!(known, Some((_, Known::Plain))) {
             return Ok(None);
@@ -182,7 +206,7 @@ impl Inspector {
             _ => {
                 self.analyses += 1;
                 let known = analyze(&file)?;
-                self.cache.insert(key, file.stamp(), known.clone());
+                self.files.insert(name, (file.stamp(), known.clone()), 1);
                 known
             }
         };
@@ -217,7 +241,7 @@ impl Search<'_> {
 }
 
 fn analyze(file: &MappedFile) -> Result<Known, FileError> {
-    match analysis::analyze_file(&file.open()?) {
+    match analysis::analyze(file.open()?) {
         Ok(analysis) if analysis.interpreter.is_some() || analysis.debug_slot.is_some() => {
             Ok(Known::Notable(Arc::new(analysis)))
         }
@@ -292,10 +316,6 @@ fn rank(mapping: &Mapping<'_>, program: &[u8]) -> Rank {
         return Rank::NamedPython;
     }
     Rank::Other
-}
-
-pub(super) fn path_of(mapping: &Mapping<'_>) -> PathBuf {
-    PathBuf::from(OsStr::from_bytes(&mapping.path()))
 }
 
 #[cfg(test)]

@@ -8,14 +8,14 @@ use profiler_common::contract::process::{DynamicThreadVector, ThreadSpecific};
 use profiler_common::memory::{Fault, Memory};
 
 use super::analysis::{Analysis, CPython, Implementation, Libc, VersionEvidence};
+use super::choice::{self, ChosenLayout};
 use super::finding::Refused;
-use super::inspector::path_of;
 use super::interpreter::{Interpreter, Linkage};
 use super::loader;
 use super::refusal::{InterpreterName, Refusal};
 use super::version::Version;
 use crate::language::python::layout::objects::ObjectFields;
-use crate::language::python::layout::{self, Found, VersionEntry};
+use crate::language::python::layout::{self, VersionEntry};
 use crate::language::python::lookup::Target;
 use crate::language::python::lookup::thread_local;
 use crate::language::python::lookup::thread_specific::{dynamic_thread_vector, thread_specific};
@@ -31,7 +31,7 @@ pub(super) fn judge<M: Memory>(
     implementation: &Implementation,
     program: Option<&Analysis>,
 ) -> Result<Option<Interpreter>, Refused> {
-    let file = path_of(mapping);
+    let file = mapping.file_path();
     let Implementation::CPython(cpython) = implementation else {
         return Err(Refused {
             what: InterpreterName::PyPy,
@@ -118,11 +118,11 @@ fn usable(analysis: &Analysis, cpython: &CPython, program_libc: Option<Libc>) ->
     if analysis.architecture != layout::ARCHITECTURE {
         return Err(Refusal::Architecture(analysis.architecture));
     }
-    let Found {
+    let ChosenLayout {
         entry,
         layout,
         objects,
-    } = layout::find(version, cpython)?;
+    } = choice::find(version, cpython)?;
     let libc = analysis.libc.or(program_libc).ok_or(Refusal::UnknownLibc)?;
     let specific = thread_specific(analysis.architecture, libc).ok_or(Refusal::UnknownLibc)?;
     let vector = dynamic_thread_vector(analysis.architecture, libc).ok_or(Refusal::UnknownLibc)?;

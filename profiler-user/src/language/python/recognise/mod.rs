@@ -4,11 +4,11 @@
 //! - [`Inspector`]: from a process id to a [`Finding`](finding::Finding), with a cache that makes known files free.
 //! - [`analysis`]: what one file contains; [`anchors`]: where its interpreter keeps what leads to a thread's state;
 //!   [`evaluation_loop`]: which of its code runs Python.
-//! - `judgement`, `refusal`: what it comes to for one process, or why it comes to nothing.
+//! - `choice`, `judgement`, `refusal`: what it comes to for one process, or why it comes to nothing.
 
 pub mod analysis;
 pub mod anchors;
-mod cache;
+mod choice;
 pub mod evaluation_loop;
 pub mod finding;
 mod inspector;

@@ -19,7 +19,6 @@ use crate::ids::ProcessKey;
 use crate::language::python::Interpreter;
 use crate::language::python::objects::{Objects, word};
 use crate::proc::{self, memory::ProcMemory};
-use crate::wire::assembly::Sample;
 
 /// Time between two looks at a thread whose name is known.
 const RENAMED_AFTER: Duration = Duration::from_secs(5);
@@ -42,10 +41,10 @@ const MAX_THREADS: usize = 1 << 16;
 /// See [`MAX_PROCESSES`].
 const MAX_INTERPRETERS: usize = 64;
 
-/// See the module.
+/// Finds names of threads, some at a time.
 #[derive(Debug, Default)]
 pub struct ThreadNames {
-    processes: HashMap<ProcessKey, Process>,
+    processes: HashMap<ProcessKey, KnownThreads>,
     waiting: VecDeque<Sampled>,
 }
 
@@ -58,7 +57,7 @@ struct Sampled {
 }
 
 #[derive(Debug, Default)]
-struct Process {
+struct KnownThreads {
     threads: HashMap<u32, Known>,
     /// By the address of the interpreter.
     registries: HashMap<RemoteAddr, Registry>,
@@ -80,19 +79,21 @@ struct Registry {
 }
 
 impl ThreadNames {
-    /// Arranges for a look at the thread of a sample, unless there was one a moment ago.
-    pub fn note(&mut self, sample: &Sample) {
-        if !has_state(sample) || self.waiting.len() >= MAX_WAITING {
+    /// Arranges for a look at a thread that was sampled, unless there was one a moment ago. `thread_state` is the address of
+    /// its state, if the sample knows it.
+    pub fn note(&mut self, process: ProcessKey, tid: u32, thread_state: u64, status: StackStatus) {
+        let thread_state = RemoteAddr(thread_state);
+        if !has_state(status) || thread_state.is_null() || self.waiting.len() >= MAX_WAITING {
             return;
         }
         if self.processes.len() >= MAX_PROCESSES {
             self.processes.clear();
         }
-        let threads = &mut self.processes.entry(sample.process).or_default().threads;
+        let threads = &mut self.processes.entry(process).or_default().threads;
         if threads.len() >= MAX_THREADS {
             threads.clear();
         }
-        match threads.get_mut(&sample.tid) {
+        match threads.get_mut(&tid) {
             Some(known) => {
                 let is_due = |time: Instant| Instant::now() >= time;
                 if !known.look_again.is_some_and(is_due) {
@@ -101,13 +102,13 @@ impl ThreadNames {
                 known.look_again = None;
             }
             None => {
-                threads.insert(sample.tid, Known::default());
+                threads.insert(tid, Known::default());
             }
         }
         self.waiting.push_back(Sampled {
-            process: sample.process,
-            tid: sample.tid,
-            thread_state: RemoteAddr(sample.thread_state),
+            process,
+            tid,
+            thread_state,
         });
     }
 
@@ -149,11 +150,11 @@ impl ThreadNames {
     }
 }
 
-/// Whether the sample's thread state is known to be that of its thread.
-fn has_state(sample: &Sample) -> bool {
-    match sample.status {
+/// Whether the thread state of a sample is known to be that of its thread.
+fn has_state(status: StackStatus) -> bool {
+    match status {
         StackStatus::Complete | StackStatus::NoFrames | StackStatus::FrameFault | StackStatus::Truncated => {
-            sample.thread_state != 0
+            true
         }
         StackStatus::NotInitialized
         | StackStatus::NoThreadState
@@ -172,7 +173,7 @@ impl Default for Known {
     }
 }
 
-impl Process {
+impl KnownThreads {
     /// The name of a thread: by the process's first interpreter, or by the one that the thread
     /// runs, where that has started it.
     fn find<M: Memory>(

@@ -7,7 +7,7 @@ use profiler_common::memory::{Fault, Memory, RemoteAddr};
 use proptest::prelude::{ProptestConfig, any};
 use proptest::{prop_assert, proptest};
 
-use super::{FIRST_PATIENCE, Known, Process, RENAMED_AFTER, registry};
+use super::{FIRST_PATIENCE, Known, KnownThreads, RENAMED_AFTER, registry};
 use crate::language::python::layout::LAYOUTS;
 use crate::language::python::layout::objects::FLAG_DICT;
 use crate::language::python::objects::Objects;
@@ -93,7 +93,7 @@ proptest! {
 
 #[test]
 fn a_thread_without_a_name_is_looked_up_ever_more_rarely() {
-    let mut process = Process::default();
+    let mut process = KnownThreads::default();
     process.threads.insert(7, Known::default());
     let start = Instant::now();
     let mut wait = |is_named| {

@@ -6,9 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use crate::ids::ProcessKey;
-use crate::native::symbol::{CodeFile, NativeResult, NativeSymbolizer, Place};
+use crate::native::symbol::{CodeFile, CodePosition, HeldFiles, NativeResult, NativeSymbolizer};
 use crate::proc::maps::{Mapping, Maps};
-use crate::proc::root::Root;
 
 /// A folder with a program in it.
 pub(super) struct Program {
@@ -81,19 +80,18 @@ impl Running {
     }
 
     pub(super) fn file_at(&self, mapping: &Mapping<'_>) -> CodeFile {
-        let pid = self.child.id();
-        let root = Root::of_process(pid).expect("it runs");
-        CodeFile::of_mapping(pid, Some(Arc::new(root)), mapping).expect("a file")
+        let held = Arc::new(HeldFiles::default());
+        CodeFile::of_mapping(&held, self.child.id(), mapping).expect("a file")
     }
 
     /// The file at an address, and the place in it.
-    pub(super) fn place(&self, address: u64) -> (CodeFile, Place) {
+    pub(super) fn place(&self, address: u64) -> (CodeFile, CodePosition) {
         let maps = self.maps();
         let mapping = maps
             .iter()
             .find(|mapping| mapping.contains(address))
             .expect("mapped");
-        let place = Place::Offset(address - mapping.start + mapping.offset);
+        let place = CodePosition::Offset(address - mapping.start + mapping.offset);
         (self.file_at(&mapping), place)
     }
 

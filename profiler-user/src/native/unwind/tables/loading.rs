@@ -9,10 +9,12 @@ use profiler_common::contract::unwind::ROWS_PER_PAGE;
 
 use super::Tables;
 use crate::native::unwind::blocks::{Blocks, Written};
+use crate::native::unwind::compiler::{CompileFailure, CompileRequest, CompileResponse, MAX_OUTSTANDING};
 use crate::native::unwind::file::CompiledBlock;
 use crate::native::unwind::files::{BlockState, FileNumber};
 use crate::native::unwind::spaces::List;
-use crate::native::unwind::worker::{Failure, MAX_OUTSTANDING, Request, Response};
+
+use crate::path::base_name_of_bytes;
 use crate::table_maps::TableMaps;
 
 /// Files up to this many bytes of text are loaded whole, in the background.
@@ -37,15 +39,11 @@ impl Tables {
             let Some(entry) = self.files.get_mut(file) else {
                 continue;
             };
-            if entry.is_whole || entry.image.text_bytes() > WHOLE_FILE_BYTES {
+            if entry.is_whole || entry.text.text_bytes() > WHOLE_FILE_BYTES {
                 continue;
             }
             entry.is_whole = true;
-            let name = stretch
-                .path
-                .rsplit(|&byte| byte == b'/')
-                .next()
-                .unwrap_or_default();
+            let name = base_name_of_bytes(&stretch.path);
             let is_program = stretch.start == list.stretches.first().map_or(0, |first| first.start);
             if is_program || FIRST.iter().any(|first| name.starts_with(first)) {
                 self.background.push_front((file, 0));
@@ -61,13 +59,13 @@ impl Tables {
             let Some((file, block)) = self.needed.pop_front().or_else(|| self.next_in_background()) else {
                 return;
             };
-            let Some(place) = self.files.get(file).and_then(|entry| entry.place().cloned()) else {
+            let Some(origin) = self.files.get(file).and_then(|entry| entry.origin().cloned()) else {
                 self.statistics.unreachable += 1;
                 self.unask(file, block);
                 continue;
             };
-            let request = Request { file, block, place };
-            match self.worker.ask(request) {
+            let request = CompileRequest { file, block, origin };
+            match self.compiler.ask(request) {
                 Ok(()) => self.outstanding += 1,
                 Err(request) => {
                     self.needed.push_front((request.file, request.block));
@@ -116,7 +114,7 @@ impl Tables {
         for _ in 0..budget {
             let (file, block, compiled) = match self.waiting.pop_front() {
                 Some(waiting) => waiting,
-                None => match self.worker.answer() {
+                None => match self.compiler.answer() {
                     Some(response) => match self.take(maps, response)? {
                         Some(compiled) => compiled,
                         None => continue,
@@ -147,9 +145,9 @@ impl Tables {
     fn take<M: TableMaps>(
         &mut self,
         maps: &mut M,
-        response: Response,
+        response: CompileResponse,
     ) -> Result<Option<(FileNumber, u32, CompiledBlock)>, M::Error> {
-        let Response {
+        let CompileResponse {
             file,
             block,
             result,
@@ -163,15 +161,15 @@ impl Tables {
                 self.statistics.cut_blocks += u64::from(compiled.is_cut);
                 Ok(Some((file, block, compiled)))
             }
-            Err(Failure::Hopeless(error)) => {
+            Err(CompileFailure::Hopeless(error)) => {
                 log::debug!("unwind table: {error}");
                 self.statistics.hopeless += 1;
                 Blocks::give_up(maps, &mut self.files, (file, block))?;
                 Ok(None)
             }
-            Err(Failure::Unreachable) => {
+            Err(CompileFailure::Unreachable) => {
                 if let Some(entry) = self.files.get_mut(file) {
-                    entry.forget_place();
+                    entry.forget_origin();
                     self.needed.push_back((file, block));
                 }
                 Ok(None)

@@ -2,21 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use profiler_common::contract::unwind::{BLOCK_SHIFT, Row, cfa_rule, fp_rule};
 
 use super::files::libraries;
+use crate::native::unwind::FileTables;
 use crate::native::unwind::code::rules;
-use crate::native::unwind::{Bytes, FileTables};
 
 /// Bytes of text for which both have the same rule, and all that both have one for.
 fn agreement(bytes: &[u8]) -> (u64, u64, u64) {
     let file = object::File::parse(bytes).expect("valid");
     let text = file.section_by_name(".text").expect("it has one");
     let code = text.data().expect("it is in the file");
-    let mut tables = FileTables::open(Bytes::Memory(Arc::from(bytes))).expect("supported");
+    let mut tables = FileTables::open(bytes).expect("supported");
     let functions = file
         .dynamic_symbols()
         .filter(|symbol| symbol.kind() == object::SymbolKind::Text && symbol.is_definition())
@@ -28,7 +27,7 @@ fn agreement(bytes: &[u8]) -> (u64, u64, u64) {
     for piece in &pieces {
         let mut differs = false;
         for address in piece.start..piece.end {
-            let block = u32::try_from(address >> BLOCK_SHIFT).expect("small") - tables.image().text_block();
+            let block = u32::try_from(address >> BLOCK_SHIFT).expect("small") - tables.text().text_block();
             let rows = blocks
                 .entry(block)
                 .or_insert_with(|| tables.block(block).expect("readable").rows);

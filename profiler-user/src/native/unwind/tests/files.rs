@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EndianSlice, Evaluation, EvaluationResult, LittleEndian, Location,
@@ -14,7 +13,7 @@ use object::{Object as _, ObjectSection as _};
 use profiler_common::contract::unwind::{BLOCK_SHIFT, Row, cfa_rule, fp_rule, ra_rule};
 
 use crate::language::python::test_support::installed;
-use crate::native::unwind::{Bytes, FileTables, Machine};
+use crate::native::unwind::{FileTables, Processor};
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
@@ -70,7 +69,7 @@ fn outcome(row: Row, pc: u64) -> Outcome {
 
 /// An independent evaluation of one row.
 struct Truth<'a> {
-    machine: Machine,
+    machine: Processor,
     section: EhFrame<Slice<'a>>,
     encoding: gimli::Encoding,
     ra: Register,
@@ -80,8 +79,8 @@ struct Truth<'a> {
 impl Truth<'_> {
     fn registers(&self) -> (Register, Register) {
         match self.machine {
-            Machine::X86_64 => (Register(7), Register(6)),
-            Machine::Aarch64 => (Register(31), Register(29)),
+            Processor::X86_64 => (Register(7), Register(6)),
+            Processor::Aarch64 => (Register(31), Register(29)),
         }
     }
 
@@ -149,8 +148,8 @@ impl Truth<'_> {
             return ra_at.map_or(Outcome::None(true), |at| Outcome::Signal(at - 168));
         }
         let can_be_expressed = match self.machine {
-            Machine::X86_64 => ra_at == Some(cfa - 8),
-            Machine::Aarch64 => ra_at.is_none() || fp_at.is_none() || ra_at == fp_at.map(|at| at + 8),
+            Processor::X86_64 => ra_at == Some(cfa - 8),
+            Processor::Aarch64 => ra_at.is_none() || fp_at.is_none() || ra_at == fp_at.map(|at| at + 8),
         };
         if can_be_expressed {
             Outcome::Frame { cfa, fp_at, ra_at }
@@ -175,12 +174,12 @@ pub(super) fn compare(bytes: &[u8], tables: &mut FileTables, every: usize) -> (u
     let bases = BaseAddresses::default().set_eh_frame(section.address());
     let data = section.data().expect("it is in the file");
     let mut eh_frame = EhFrame::new(data, LittleEndian);
-    if tables.image().machine() == Machine::Aarch64 {
+    if tables.processor() == Processor::Aarch64 {
         eh_frame.set_vendor(gimli::Vendor::AArch64);
     }
     let mut blocks = std::collections::HashMap::new();
     let mut row_at = |address: u64| {
-        let block = (address >> BLOCK_SHIFT) as u32 - tables.image().text_block();
+        let block = (address >> BLOCK_SHIFT) as u32 - tables.text().text_block();
         let rows: &Vec<Row> = blocks
             .entry(block)
             .or_insert_with(|| tables.block(block).expect("readable").rows);
@@ -188,9 +187,9 @@ pub(super) fn compare(bytes: &[u8], tables: &mut FileTables, every: usize) -> (u
         rows[behind - 1].with_start(0)
     };
     let machine = if elf.elf_header().e_machine.get(LittleEndianObject) == object::elf::EM_X86_64 {
-        Machine::X86_64
+        Processor::X86_64
     } else {
-        Machine::Aarch64
+        Processor::Aarch64
     };
     let mut tally = Tally::default();
     let mut context = UnwindContext::new();
@@ -255,7 +254,7 @@ fn every_row_of_every_library_here_is_what_its_call_frame_information_says() {
     for path in libraries {
         let bytes = std::fs::read(&path).expect("readable");
         let file = File::open(&path).expect("readable");
-        let mut tables = FileTables::open(Bytes::File(Arc::new(file))).expect("supported");
+        let mut tables = FileTables::open(file).expect("supported");
         let every = 1 + bytes.len() / (8 << 20);
         let (described, without_rule, rows) = compare(&bytes, &mut tables, every);
         println!(
@@ -294,8 +293,8 @@ fn call_frame_information_is_found_with_and_without_its_header_and_in_debug_sect
             .expect("there is a C compiler");
         assert!(status.success());
         let bytes = std::fs::read(&path).expect("readable");
-        let mut tables = FileTables::open(Bytes::Memory(bytes.into())).expect("supported");
-        let count = tables.image().block_count();
+        let mut tables = FileTables::open(bytes).expect("supported");
+        let count = tables.text().block_count();
         assert!(count >= 2, "more than one block");
         let blocks = (0..count).map(|block| tables.block(block).expect("readable"));
         blocks.collect::<Vec<_>>()
@@ -317,12 +316,12 @@ fn measures_and_compares_files_by_name() {
         let bytes = std::fs::read(path).expect("readable");
         let begun = std::time::Instant::now();
         let file = File::open(path).expect("readable");
-        let mut tables = FileTables::open(Bytes::File(Arc::new(file))).expect("supported");
+        let mut tables = FileTables::open(file).expect("supported");
         let opened = begun.elapsed();
         let (mut rows, mut cut, mut frame_pointers) = (0, 0, 0);
         let mut slowest = std::time::Duration::ZERO;
         let (mut words, mut none) = (0, 0);
-        let count = tables.image().block_count();
+        let count = tables.text().block_count();
         for block in 0..count {
             let begun = std::time::Instant::now();
             let compiled = tables.block(block).expect("readable");
@@ -338,7 +337,7 @@ fn measures_and_compares_files_by_name() {
             frame_pointers += usize::from(compiled.frame_pointers);
         }
         let took = begun.elapsed();
-        let text = tables.image().text_bytes() as f64 / f64::from(1 << 20);
+        let text = tables.text().text_bytes() as f64 / f64::from(1 << 20);
         println!(
             "{path}: {} MB, text {text:.1} MiB, {count} blocks, {rows} rows ({none} without a rule, {cut} blocks cut), {:.2} bytes per row in pages, \
              {} KiB, {:.1} KiB per MiB of text, open {:.2} ms, all {:.1} ms, {:.2} ms per MiB of text, slowest block {:.2} ms, \

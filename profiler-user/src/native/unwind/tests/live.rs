@@ -11,10 +11,10 @@ use profiler_common::contract::unwind::{BLOCK_LOADED, Row, mapping_kind};
 
 use super::maps::{FakeMaps, Registers, find, load, unwind};
 use crate::ids::ProcessKey;
-use crate::native::unwind::{Bytes, Capacity, FileTables, Tables};
+use crate::native::unwind::{Capacity, FileTables, Tables};
 use crate::proc::memory::ProcMemory;
 
-const CAPACITY: Capacity = Capacity {
+pub(super) const CAPACITY: Capacity = Capacity {
     mappings: 4096,
     blocks: 16_384,
     row_pages: 8192,
@@ -95,10 +95,10 @@ int main(int argc, char **argv) {
 }
 "#;
 
-struct Program {
-    child: Child,
+pub(super) struct Program {
+    pub(super) child: Child,
     output: BufReader<ChildStdout>,
-    path: PathBuf,
+    pub(super) path: PathBuf,
     thread: u32,
     _directory: tempfile::TempDir,
 }
@@ -111,7 +111,7 @@ impl Drop for Program {
 }
 
 impl Program {
-    fn start(compiler: &str, options: &[&str], argument: &str) -> Self {
+    pub(super) fn start(compiler: &str, options: &[&str], argument: &str) -> Self {
         let directory = tempfile::tempdir().expect("temporary files");
         let source = directory.path().join("program.c");
         let path = directory.path().join("program");
@@ -124,6 +124,11 @@ impl Program {
             .status()
             .expect("there is a C compiler");
         assert!(status.success());
+        Self::run(directory, path, argument)
+    }
+
+    /// Runs a program that is there already.
+    pub(super) fn run(directory: tempfile::TempDir, path: PathBuf, argument: &str) -> Self {
         let mut child = Command::new(&path)
             .arg(argument)
             .stdin(Stdio::piped())
@@ -149,7 +154,7 @@ impl Program {
 
     /// The registers of a thread that is in a system call. Its frame pointer is not told; `leaf` has cleared it, and
     /// `pause` does not touch it.
-    fn registers(&self) -> Registers {
+    pub(super) fn registers(&self) -> Registers {
         let path = format!("/proc/{}/task/{}/syscall", self.child.id(), self.thread);
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
@@ -180,7 +185,7 @@ impl Program {
     }
 
     /// The program's own functions among these addresses.
-    fn names(&self, tables: &Tables, key: ProcessKey, pcs: &[u64]) -> Vec<String> {
+    pub(super) fn names(&self, tables: &Tables, key: ProcessKey, pcs: &[u64]) -> Vec<String> {
         let bytes = std::fs::read(&self.path).expect("readable");
         let file = object::File::parse(&*bytes).expect("valid");
         let name = |pc: &u64| {
@@ -209,7 +214,7 @@ fn unwound(program: &Program) -> (Vec<String>, bool) {
     (program.names(&tables, key, &pcs), is_complete)
 }
 
-const CHAIN: [&str; 4] = ["leaf", "realigned", "with_alloca", "with_frame"];
+pub(super) const CHAIN: [&str; 4] = ["leaf", "realigned", "with_alloca", "with_frame"];
 
 #[test]
 fn the_stack_of_a_program_without_frame_pointers_is_its_call_chain() {
@@ -282,7 +287,7 @@ fn own() -> ProcessKey {
 }
 
 /// Waits until nothing is left to be done.
-fn settle(maps: &mut FakeMaps, tables: &mut Tables) {
+pub(super) fn settle(maps: &mut FakeMaps, tables: &mut Tables) {
     let mut idle = 0;
     while idle < 100 {
         let before = tables.statistics().compiled;
@@ -357,29 +362,6 @@ fn a_list_that_has_not_changed_costs_no_new_one_and_children_share_it() {
 }
 
 #[test]
-fn two_copies_of_a_library_with_one_build_id_share_their_tables() {
-    let mut maps = FakeMaps::new(CAPACITY);
-    let mut tables = Tables::new(CAPACITY).expect("a thread can be started");
-    let [one, other] = [(); 2].map(|()| Program::start("cc", &["-Wl,--build-id"], "plain"));
-    let [first, second] = [&one, &other].map(|program| {
-        let tgid = program.child.id();
-        let key = ProcessKey { tgid, incarnation: 1 };
-        let space = tables.enter(&mut maps, key, tgid).expect("it lives");
-        let list = &maps.mappings[space.first_mapping as usize..][..space.mapping_count as usize];
-        let path = program.path.as_os_str().as_encoded_bytes();
-        let mapping = list.iter().find(|mapping| {
-            let located = tables.locate(key, mapping.start).expect("in the list");
-            &*located.mapping.path == path && located.build_id.is_some_and(|id| id.len() == 20)
-        });
-        *mapping.expect("the program is mapped")
-    });
-    assert_eq!(
-        (first.first_block, first.block_count),
-        (second.first_block, second.block_count)
-    );
-}
-
-#[test]
 fn code_that_was_mapped_later_is_found_when_a_sample_is_there() {
     let mut maps = FakeMaps::new(CAPACITY);
     let mut tables = Tables::new(CAPACITY).expect("a thread can be started");
@@ -436,7 +418,7 @@ fn with_few_pages_blocks_make_room_for_each_other_and_none_is_read_while_overwri
         String::from_utf8(located.mapping.path.to_vec()).expect("UTF-8")
     };
     let bytes = std::fs::read(path).expect("readable");
-    let mut truth = FileTables::open(Bytes::Memory(bytes.into())).expect("supported");
+    let mut truth = FileTables::open(bytes).expect("supported");
     // `FakeMaps` panics when rows are written that can still be read.
     for pc in (libc.start..libc.end).step_by(0x8000) {
         let row = load(&mut maps, &mut tables, key, pc, false);
@@ -483,7 +465,7 @@ fn a_library_with_frame_pointers_is_known_by_its_code() {
             .expect("there is a C compiler");
         assert!(status.success());
         let bytes = std::fs::read(&path).expect("readable");
-        let mut tables = FileTables::open(Bytes::Memory(bytes.into())).expect("supported");
+        let mut tables = FileTables::open(bytes).expect("supported");
         let block = tables.block(0).expect("readable");
         assert_eq!(block.frame_pointers, expected, "{option}");
         assert!(block.rows.len() > 400);

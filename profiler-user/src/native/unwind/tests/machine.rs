@@ -2,33 +2,33 @@
 
 use profiler_common::contract::unwind::{BLOCK_BYTES, Row, cfa_rule, fp_rule, ra_rule};
 
-use crate::native::unwind::{Bytes, CompiledBlock, FileTables, Machine};
+use crate::native::unwind::{CompiledBlock, FileTables, Processor};
 
 /// Static address of the text.
 const TEXT: u64 = 0x10_0000;
 
 /// A file with one function of `text_bytes` zeros at [`TEXT`] that has these instructions.
 fn compile(
-    machine: Machine,
+    processor: Processor,
     augmentation: &[u8],
     initial: &[u8],
     instructions: &[u8],
     text: &[u8],
 ) -> CompiledBlock {
-    tables(machine, augmentation, initial, instructions, text)
+    tables(processor, augmentation, initial, instructions, text)
         .block(0)
         .expect("it is all there")
 }
 
 fn tables(
-    machine: Machine,
+    processor: Processor,
     augmentation: &[u8],
     initial: &[u8],
     instructions: &[u8],
     text: &[u8],
 ) -> FileTables {
-    let bytes = elf(machine, augmentation, initial, instructions, text);
-    FileTables::open(Bytes::Memory(bytes.into())).expect("valid")
+    let bytes = elf(processor, augmentation, initial, instructions, text);
+    FileTables::open(bytes).expect("valid")
 }
 
 fn record(id: u32, body: &[u8]) -> Vec<u8> {
@@ -42,23 +42,23 @@ fn record(id: u32, body: &[u8]) -> Vec<u8> {
 
 /// ELF header, two program headers, text, `.eh_frame_hdr`, `.eh_frame`; addresses are 0x10_0000 above offsets.
 pub(super) fn elf(
-    machine: Machine,
+    processor: Processor,
     augmentation: &[u8],
     initial: &[u8],
     instructions: &[u8],
     text: &[u8],
 ) -> Vec<u8> {
     const TEXT_AT: usize = 0x1000;
-    let (number, return_column) = match machine {
-        Machine::X86_64 => (62u16, 16u8),
-        Machine::Aarch64 => (183, 30),
+    let (number, return_column) = match processor {
+        Processor::X86_64 => (62u16, 16u8),
+        Processor::Aarch64 => (183, 30),
     };
     let mut body = vec![1];
     body.extend_from_slice(augmentation);
     // No terminator of the string yet, code alignment 1 or 4, data alignment -8; `DW_EH_PE_absptr`.
     body.extend([
         0,
-        if machine == Machine::X86_64 { 1 } else { 4 },
+        if processor == Processor::X86_64 { 1 } else { 4 },
         0x78,
         return_column,
         1,
@@ -141,7 +141,7 @@ fn rows_follow_remembered_and_restored_states() {
         0x41, 0x0b, // +15: as before
         0x45, 0x2e, 16, // +20: the size of arguments changes nothing
     ];
-    let block = compile(Machine::X86_64, b"zR", INITIAL_X86_64, &instructions, &CODE);
+    let block = compile(Processor::X86_64, b"zR", INITIAL_X86_64, &instructions, &CODE);
     let pushed = Row::new(0, cfa_rule::SP, 2, fp_rule::AT_CFA, -2, ra_rule::BELOW_CFA);
     assert_eq!(
         function(&block),
@@ -168,7 +168,7 @@ fn what_no_row_can_express_has_no_rule() {
         ("the return address elsewhere", &[0x90, 2]),
         ("malformed instructions", &[0x3f]),
     ] {
-        let block = compile(Machine::X86_64, b"zR", INITIAL_X86_64, instructions, &CODE);
+        let block = compile(Processor::X86_64, b"zR", INITIAL_X86_64, instructions, &CODE);
         let rows = function(&block);
         assert!(rows.iter().all(|(_, row)| row.cfa() == none), "{what}: {rows:?}");
     }
@@ -180,26 +180,26 @@ fn known_expressions_become_rules() {
     let plt = [
         0x0f, 11, 0x77, 8, 0x80, 0, 0x3f, 0x1a, 0x3b, 0x2a, 0x33, 0x24, 0x22,
     ];
-    let block = compile(Machine::X86_64, b"zR", INITIAL_X86_64, &plt, &CODE);
+    let block = compile(Processor::X86_64, b"zR", INITIAL_X86_64, &plt, &CODE);
     let (_, row) = function(&block)[0];
     assert_eq!((row.cfa(), row.cfa_offset()), (cfa_rule::PLT, 88));
     // A function that re-aligns its stack: breg6 -8; deref, and rbp at breg6 0.
     let realigned = [0x0f, 3, 0x76, 0x78, 0x06, 0x10, 6, 2, 0x76, 0];
-    let block = compile(Machine::X86_64, b"zR", INITIAL_X86_64, &realigned, &CODE);
+    let block = compile(Processor::X86_64, b"zR", INITIAL_X86_64, &realigned, &CODE);
     let expected = Row::new(0, cfa_rule::AT_FP, -1, fp_rule::AT_FP, 0, ra_rule::BELOW_CFA);
     assert_eq!(function(&block)[0].1, expected);
     // The same in an entry of a signal frame: the context's `rsp` is 160 bytes into it.
     let signal = [0x0f, 4, 0x77, 0xa0, 0x01, 0x06];
-    let block = compile(Machine::X86_64, b"zRS", INITIAL_X86_64, &signal, &CODE);
+    let block = compile(Processor::X86_64, b"zRS", INITIAL_X86_64, &signal, &CODE);
     let (_, row) = function(&block)[0];
     assert_eq!((row.cfa(), row.cfa_offset()), (cfa_rule::SIGNAL, 0));
 }
 
 #[test]
 fn an_undefined_return_address_is_the_end() {
-    let block = compile(Machine::X86_64, b"zR", INITIAL_X86_64, &[0x07, 16], &CODE);
+    let block = compile(Processor::X86_64, b"zR", INITIAL_X86_64, &[0x07, 16], &CODE);
     assert_eq!(function(&block)[0].1.cfa(), cfa_rule::END);
-    let block = compile(Machine::Aarch64, b"zR", INITIAL_AARCH64, &[0x07, 30], &CODE);
+    let block = compile(Processor::Aarch64, b"zR", INITIAL_AARCH64, &[0x07, 30], &CODE);
     assert_eq!(function(&block)[0].1.cfa(), cfa_rule::END);
 }
 
@@ -213,7 +213,7 @@ fn functions_of_aarch64_keep_their_return_address_in_three_places() {
         0x41, 0x2d, // +32: autiasp
         0x41, 0x0e, 16, 0x9e, 2, // +36: str x30, [sp, -16]!
     ];
-    let block = compile(Machine::Aarch64, b"zR", INITIAL_AARCH64, &instructions, &CODE);
+    let block = compile(Processor::Aarch64, b"zR", INITIAL_AARCH64, &instructions, &CODE);
     let leaf = Row::new(0, cfa_rule::SP, 0, fp_rule::SAME, 0, ra_rule::LINK_REGISTER);
     assert_eq!(
         function(&block)[..5],
@@ -239,10 +239,10 @@ fn functions_of_aarch64_keep_their_return_address_in_three_places() {
 #[test]
 fn where_signal_handlers_return_to_is_known_without_information() {
     // musl's: nop; mov $15, %rax; syscall. It follows the function, whose entry ends before it.
-    let mut bytes = elf(Machine::X86_64, b"zR", INITIAL_X86_64, &[], &CODE);
+    let mut bytes = elf(Processor::X86_64, b"zR", INITIAL_X86_64, &[], &CODE);
     let code = [0x90, 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
     bytes[0x200..0x20a].copy_from_slice(&code);
-    let mut tables = FileTables::open(Bytes::Memory(bytes.into())).expect("valid");
+    let mut tables = FileTables::open(bytes).expect("valid");
     let block = tables.block(0).expect("it is all there");
     let signal: Vec<_> = block
         .rows
@@ -254,9 +254,9 @@ fn where_signal_handlers_return_to_is_known_without_information() {
     assert_eq!(signal, [(0x200, 0)]);
     assert_eq!(block.rows[2].start(), 0x20a);
 
-    let mut bytes = elf(Machine::Aarch64, b"zR", INITIAL_AARCH64, &[], &CODE);
+    let mut bytes = elf(Processor::Aarch64, b"zR", INITIAL_AARCH64, &[], &CODE);
     bytes[0x200..0x208].copy_from_slice(&[0x68, 0x11, 0x80, 0xd2, 0x01, 0, 0, 0xd4]);
-    let mut tables = FileTables::open(Bytes::Memory(bytes.into())).expect("valid");
+    let mut tables = FileTables::open(bytes).expect("valid");
     let block = tables.block(0).expect("it is all there");
     let signal = block.rows.iter().find(|row| row.cfa() == cfa_rule::SIGNAL);
     assert_eq!(
@@ -270,16 +270,16 @@ fn every_damaged_file_is_compiled_or_refused() {
     let plt = [
         0x0f, 11, 0x77, 8, 0x80, 0, 0x3f, 0x1a, 0x3b, 0x2a, 0x33, 0x24, 0x22,
     ];
-    let whole = elf(Machine::X86_64, b"zR", INITIAL_X86_64, &plt, &CODE);
+    let whole = elf(Processor::X86_64, b"zR", INITIAL_X86_64, &plt, &CODE);
     let interesting = (0..0xb0).chain(0x1000..whole.len());
     for at in interesting {
         for value in [0, 1, 0x7f, 0x80, 0xff] {
             let mut bytes = whole.clone();
             bytes[at] = value;
-            let Ok(mut tables) = FileTables::open(Bytes::Memory(bytes.into())) else {
+            let Ok(mut tables) = FileTables::open(bytes) else {
                 continue;
             };
-            let blocks = tables.image().block_count();
+            let blocks = tables.text().block_count();
             assert!(u64::from(blocks) * BLOCK_BYTES <= 1 << 31);
             for block in 0..blocks.min(3) {
                 if let Ok(block) = tables.block(block) {

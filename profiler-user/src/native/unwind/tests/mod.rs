@@ -2,6 +2,7 @@
 //! and programs whose call chain is known.
 
 mod code;
+mod copies;
 mod files;
 mod live;
 mod machine;

@@ -6,7 +6,7 @@ use core::ops::ControlFlow;
 
 use profiler_common::contract::layout::line_table_format;
 
-use super::{Entry, Format, Location, Visit};
+use super::format::{Format, LineEntry, Location, Visit};
 
 pub(super) const FORMAT: Format = Format {
     code: line_table_format::LNOTAB,
@@ -26,7 +26,7 @@ fn entries(first_line: i64, bytes: &[u8], line_step: fn(u8) -> i64, visit: Visit
     for pair in bytes.chunks_exact(2) {
         let end = start.saturating_add(pair[0].into());
         if end > start {
-            visit(Entry {
+            visit(LineEntry {
                 start,
                 end,
                 location: Location::line(line),
@@ -35,7 +35,7 @@ fn entries(first_line: i64, bytes: &[u8], line_step: fn(u8) -> i64, visit: Visit
         }
         line = line.saturating_add(line_step(pair[1]));
     }
-    visit(Entry {
+    visit(LineEntry {
         start,
         end: u32::MAX,
         location: Location::line(line),

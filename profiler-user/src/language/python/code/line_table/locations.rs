@@ -7,7 +7,7 @@ use core::ops::ControlFlow;
 
 use profiler_common::contract::layout::line_table_format;
 
-use super::{Entry, Format, Location, Visit, line_number};
+use super::format::{Format, LineEntry, Location, Visit, line_number};
 
 pub(super) const FORMAT: Format = Format {
     code: line_table_format::LOCATIONS,
@@ -48,7 +48,7 @@ fn entries(first_line: i64, bytes: &[u8], visit: Visit<'_>) -> ControlFlow<()> {
         let units = u32::from(head & 7) + 1;
         let end = start.saturating_add(units * UNIT_BYTES);
         let location = location((head >> 3) & 15, &mut line, Payload(payload.iter()));
-        visit(Entry { start, end, location })?;
+        visit(LineEntry { start, end, location })?;
         start = end;
     }
     ControlFlow::Continue(())

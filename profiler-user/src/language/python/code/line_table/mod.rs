@@ -4,6 +4,7 @@
 //! (`Objects/codeobject.c`), proven against real interpreters in `interpreters.rs`. Total: tables come from target
 //! memory, so any bytes give some lines in time and space proportional to their number.
 
+mod format;
 mod lnotab;
 mod locations;
 mod ranges;
@@ -17,6 +18,9 @@ use core::ops::ControlFlow;
 
 use profiler_common::contract::records::NO_INSTRUCTION;
 
+pub use self::format::{Format, Location};
+use self::format::{LineEntry, Visit, line_number};
+
 /// Every format, indexed by its [`profiler_common::contract::layout::line_table_format`] code.
 pub const ALL: &[Format] = &[
     lnotab::FORMAT,
@@ -24,57 +28,6 @@ pub const ALL: &[Format] = &[
     locations::FORMAT,
     lnotab::UNSIGNED_FORMAT,
 ];
-
-/// One format.
-#[derive(Clone, Copy, Debug)]
-pub struct Format {
-    /// A [`profiler_common::contract::layout::line_table_format`] code.
-    pub code: u8,
-    /// The attribute of a code object that has it, and since which version.
-    pub name: &'static str,
-    entries: fn(first_line: i64, bytes: &[u8], visit: Visit<'_>) -> ControlFlow<()>,
-}
-
-/// Receives entries in the order of their offsets, without gaps.
-type Visit<'a> = &'a mut dyn FnMut(Entry) -> ControlFlow<()>;
-
-/// Instructions that share a location.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
-    /// Bytecode offset of the first, bytes.
-    start: u32,
-    /// Bytecode offset behind the last, bytes.
-    end: u32,
-    location: Location,
-}
-
-/// A place in a source file. `None` where the table has nothing to say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Location {
-    /// 1-based; 0 for the first instruction of a module (3.11+).
-    pub line: Option<u32>,
-    /// 1-based (3.11+).
-    pub end_line: Option<u32>,
-    /// UTF-8 bytes from the start of `line`, 0-based (3.11+).
-    pub column: Option<u32>,
-    /// UTF-8 bytes from the start of `end_line`, 0-based (3.11+).
-    pub end_column: Option<u32>,
-}
-
-impl Location {
-    /// A line without columns; outside of `int`'s non-negative range there is no such line.
-    fn line(line: i64) -> Self {
-        Self {
-            line: line_number(line),
-            ..Self::default()
-        }
-    }
-}
-
-/// CPython counts lines in an `int`, and a negative one means none.
-fn line_number(line: i64) -> Option<u32> {
-    i32::try_from(line).ok().and_then(|line| u32::try_from(line).ok())
-}
 
 /// `co_firstlineno` is an `int`, carried as its bits.
 fn first_line_number(first_line: u32) -> i64 {
@@ -144,7 +97,7 @@ impl LineTable {
     #[must_use]
     pub fn decode_prefix(format: u8, first_line: u32, bytes: &[u8]) -> Self {
         let mut runs = Runs::default();
-        let mut held_back: Option<Entry> = None;
+        let mut held_back: Option<LineEntry> = None;
         each_entry(format, first_line_number(first_line), bytes, &mut |entry| {
             held_back
                 .replace(entry)
@@ -195,7 +148,7 @@ struct Runs {
 }
 
 impl Runs {
-    fn push(&mut self, entry: Entry) -> ControlFlow<()> {
+    fn push(&mut self, entry: LineEntry) -> ControlFlow<()> {
         let line = entry.location.line.unwrap_or(NO_LINE);
         self.end = entry.end;
         if entry.start < entry.end && self.runs.last().is_none_or(|last| last.line != line) {

@@ -6,7 +6,7 @@ use core::ops::ControlFlow;
 
 use profiler_common::contract::layout::line_table_format;
 
-use super::{Entry, Format, Location, Visit};
+use super::format::{Format, LineEntry, Location, Visit};
 
 pub(super) const FORMAT: Format = Format {
     code: line_table_format::RANGES,
@@ -32,7 +32,7 @@ fn entries(first_line: i64, bytes: &[u8], visit: Visit<'_>) -> ControlFlow<()> {
             Location::line(line)
         };
         if end > start {
-            visit(Entry { start, end, location })?;
+            visit(LineEntry { start, end, location })?;
         }
         start = end;
     }

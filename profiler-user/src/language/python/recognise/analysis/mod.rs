@@ -7,192 +7,142 @@
 mod facts;
 mod version_texts;
 
-use std::collections::BTreeSet;
-use std::fs::File;
-
-use object::LittleEndian;
-use object::elf::{FileHeader32, FileHeader64};
-use object::read::ReadRef as _;
-use object::read::elf::FileHeader;
-
 pub use self::facts::{Analysis, CPython, Implementation, Libc, VersionEvidence};
+use std::collections::BTreeSet;
 
 use super::version::Version;
 use super::{anchors, evaluation_loop};
-use crate::elf::image::Image;
-use crate::elf::source::{self, Bounded, Budget, Source};
-use crate::elf::{ElfError, Segment, architecture};
+use crate::elf::{ElfError, ElfFile, FileBytes};
+use crate::language::python::layout::debug_fields::DEBUG_COOKIE;
+use crate::path::base_name_of_bytes;
 
+/// Bytes read of one file, all in all.
+const BUDGET_BYTES: u64 = 64 << 20;
 /// `_PyRuntime` before 3.13 has 656 bytes (3.9.18) or more, 460 KB at most (3.12); a generous range around
 /// that.
 const RUNTIME_BYTES: std::ops::RangeInclusive<u64> = 512..=4 << 20;
 /// Bytes of `_Py_DebugOffsets` kept; 888 in 3.15.
 const DEBUG_OFFSETS_BYTES: usize = 1024;
-/// First bytes of `_Py_DebugOffsets` (`Include/internal/pycore_runtime.h` of 3.13, `_Py_Debug_Cookie`).
-pub(crate) const DEBUG_COOKIE: &[u8; 8] = b"xdebugpy";
 /// Functions that only PyPy defines.
 const PYPY_FUNCTIONS: &[&[u8]] = &[b"pypy_main_startup", b"pypy_execute_source"];
 
 /// Exported by builds with `Py_STACKREF_DEBUG` only (`Include/internal/pycore_stackref.h` of 3.14).
 const STACKREF_DEBUG_FUNCTION: &[u8] = b"_Py_stackref_get_object";
 
-/// Analyses an open file with positioned reads.
+/// Says what a file is.
 ///
 /// # Errors
 /// [`ElfError`]; only [`ElfError::Io`] can be different at the next try.
-pub fn analyze_file(file: &File) -> Result<Analysis, ElfError> {
-    analyze(file)
-}
-
-/// Analyses a file's bytes.
-///
-/// # Errors
-/// As [`analyze_file`], but never [`ElfError::Io`].
-pub fn analyze_bytes(bytes: &[u8]) -> Result<Analysis, ElfError> {
-    analyze(bytes)
-}
-
-fn analyze<S: Source>(source: S) -> Result<Analysis, ElfError> {
-    let budget = Budget::new();
-    let cache = source::cache(source, &budget)?;
-    let data = Bounded::new(&cache, source, &budget);
-    let ident = data.read_bytes_at(0, 16).unwrap_or_default();
-    let result = match ident {
-        [0x7f, b'E', b'L', b'F', 1, 1, ..] => analyze_class::<FileHeader32<LittleEndian>, S>(data),
-        [0x7f, b'E', b'L', b'F', 2, 1, ..] => analyze_class::<FileHeader64<LittleEndian>, S>(data),
-        [0x7f, b'E', b'L', b'F', 1 | 2, 2, ..] => Err(ElfError::BigEndian),
-        [0x7f, b'E', b'L', b'F', ..] => Err(ElfError::Malformed("no such class or byte order".to_owned())),
-        _ => Err(ElfError::NotElf),
+pub fn analyze(bytes: impl Into<FileBytes>) -> Result<Analysis, ElfError> {
+    let file = ElfFile::open(bytes.into(), BUDGET_BYTES)?;
+    let analysis = Analysis {
+        interpreter: find_interpreter(&file),
+        architecture: file.architecture(),
+        is_64_bit: file.is_64_bit(),
+        is_program: file.is_program(),
+        libc: find_libc(&file),
+        debug_slot: file.debug_slot(),
+        has_code_type: code_type(&file).is_some(),
+        segments: file.segments().into(),
     };
-    // What failed below may have failed because of the disk or the budget; then nothing can be said about the
+    // What was not found may not have been found because of the disk or the budget; then nothing can be said about the
     // file.
-    budget.failure().map_or(result, Err)
+    file.reader().failure().map_or(Ok(analysis), Err)
 }
 
-fn analyze_class<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
-    data: Bounded<'_, S>,
-) -> Result<Analysis, ElfError> {
-    let image: Image<'_, Elf, S> = Image::parse(data)?;
-    Ok(Analysis {
-        interpreter: find_interpreter(&image),
-        architecture: architecture(image.header.e_machine(LittleEndian)),
-        is_64_bit: image.header.is_type_64(),
-        is_program: image.is_program(),
-        libc: find_libc(&image),
-        debug_slot: image.debug_slot(),
-        has_code_type: code_type(&image).is_some(),
-        segments: image.segments.as_slice().into(),
-    })
-}
-
-fn find_interpreter<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
-    image: &Image<'_, Elf, S>,
-) -> Option<Implementation> {
+fn find_interpreter(file: &ElfFile) -> Option<Implementation> {
     if PYPY_FUNCTIONS
         .iter()
-        .any(|name| image.dynamic_symbol(name).is_some())
+        .any(|name| file.dynamic_symbol(name).is_some())
     {
         return Some(Implementation::PyPy);
     }
-    let object_header_bytes = image.dynamic_symbol(b"_Py_NoneStruct").map(|symbol| symbol.size);
-    if let Some(runtime) = find_runtime(image) {
-        let debug_offsets = read_debug_offsets(image, runtime);
-        let version = find_version(image, debug_offsets.as_deref());
+    let object_header_bytes = file.dynamic_symbol(b"_Py_NoneStruct").map(|symbol| symbol.size);
+    if let Some(runtime) = find_runtime(file) {
+        let debug_offsets = read_debug_offsets(file, runtime);
+        let version = find_version(file, debug_offsets.as_deref());
         let runtime = Some(runtime);
         return Some(Implementation::CPython(Box::new(CPython {
             runtime,
             version,
             debug_offsets,
             object_header_bytes,
-            code_type: code_type(image),
-            has_stackref_debug: image.dynamic_symbol(STACKREF_DEBUG_FUNCTION).is_some(),
-            anchors: anchors::find(image, runtime),
-            evaluation_loop: evaluation_loop::find(image),
+            code_type: code_type(file),
+            has_stackref_debug: file.dynamic_symbol(STACKREF_DEBUG_FUNCTION).is_some(),
+            anchors: anchors::find(file, runtime),
+            evaluation_loop: evaluation_loop::find(file),
         })));
     }
     // Up to 3.6 there is no `_PyRuntime`; this is the state of the thread that holds the GIL.
-    image.dynamic_symbol(b"_PyThreadState_Current")?;
-    let version = find_version(image, None);
+    file.dynamic_symbol(b"_PyThreadState_Current")?;
+    let version = find_version(file, None);
     Some(Implementation::CPython(Box::new(CPython {
         runtime: None,
         version,
         debug_offsets: None,
         object_header_bytes,
-        code_type: code_type(image),
+        code_type: code_type(file),
         has_stackref_debug: false,
-        anchors: anchors::find(image, None),
-        evaluation_loop: evaluation_loop::find(image),
+        anchors: anchors::find(file, None),
+        evaluation_loop: evaluation_loop::find(file),
     })))
 }
 
-fn code_type<Elf: FileHeader<Endian = LittleEndian>, S: Source>(image: &Image<'_, Elf, S>) -> Option<u64> {
-    image.dynamic_symbol(b"PyCode_Type").map(|symbol| symbol.address)
+fn code_type(file: &ElfFile) -> Option<u64> {
+    file.dynamic_symbol(b"PyCode_Type").map(|symbol| symbol.address)
 }
 
 /// The dynamic symbol survives stripping; the section (3.10+) survives hidden visibility; the static symbol
 /// is the last resort.
-fn find_runtime<Elf: FileHeader<Endian = LittleEndian>, S: Source>(image: &Image<'_, Elf, S>) -> Option<u64> {
-    let address = image
+fn find_runtime(file: &ElfFile) -> Option<u64> {
+    let address = file
         .dynamic_symbol(b"_PyRuntime")
         .map(|symbol| symbol.address)
-        .or_else(|| image.section(b".PyRuntime").map(|section| section.address))
+        .or_else(|| file.loaded_section(b".PyRuntime").map(|section| section.address))
         .or_else(|| {
-            image
-                .static_symbol(b"_PyRuntime", RUNTIME_BYTES)
+            file.static_symbol(b"_PyRuntime", RUNTIME_BYTES)
                 .map(|symbol| symbol.address)
         })?;
     // An address that is not loaded is no definition.
-    let is_loaded = |segment: &Segment| {
-        address
-            .checked_sub(segment.address)
-            .is_some_and(|distance| distance < segment.memory_bytes)
-    };
-    image.segments.iter().any(is_loaded).then_some(address)
+    let is_loaded = file.segments().iter().any(|segment| segment.contains(address));
+    is_loaded.then_some(address)
 }
 
-fn read_debug_offsets<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
-    image: &Image<'_, Elf, S>,
-    runtime: u64,
-) -> Option<Box<[u8]>> {
+fn read_debug_offsets(file: &ElfFile, runtime: u64) -> Option<Box<[u8]>> {
     let mut bytes = vec![0; DEBUG_OFFSETS_BYTES];
-    image.read_address(runtime, &mut bytes)?;
+    file.read_address(runtime, &mut bytes)?;
     bytes.starts_with(DEBUG_COOKIE).then(|| bytes.into_boxed_slice())
 }
 
 /// 3.13+: `_Py_DebugOffsets.version`. 3.11+: `Py_Version`. Before: soname and cache tag, which must agree.
-fn find_version<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
-    image: &Image<'_, Elf, S>,
-    debug_offsets: Option<&[u8]>,
-) -> VersionEvidence {
+fn find_version(file: &ElfFile, debug_offsets: Option<&[u8]>) -> VersionEvidence {
     let mut numbers = BTreeSet::new();
     numbers.extend(
         debug_offsets
             .and_then(|bytes| le_u32(bytes.get(8..12)?))
             .and_then(Version::from_hex),
     );
-    numbers.extend(exported_version(image));
+    numbers.extend(exported_version(file));
     let version = match only(numbers) {
         VersionEvidence::Absent => {
-            let mut texts = image.cache_tags();
-            texts.extend(image.soname().and_then(Version::from_soname));
+            let mut texts = version_texts::cache_tags(file);
+            texts.extend(file.soname().as_deref().and_then(Version::from_soname));
             only(texts)
         }
         evidence => evidence,
     };
     match version {
         VersionEvidence::Known(version) if version.micro.is_none() => {
-            VersionEvidence::Known(image.full_version(version).unwrap_or(version))
+            VersionEvidence::Known(version_texts::full_version(file, version).unwrap_or(version))
         }
         evidence => evidence,
     }
 }
 
 /// `const unsigned long Py_Version` (`Include/pylifecycle.h` of 3.11).
-fn exported_version<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
-    image: &Image<'_, Elf, S>,
-) -> Option<Version> {
+fn exported_version(file: &ElfFile) -> Option<Version> {
     let mut bytes = [0; 4];
-    image.read_address(image.dynamic_symbol(b"Py_Version")?.address, &mut bytes)?;
+    file.read_address(file.dynamic_symbol(b"Py_Version")?.address, &mut bytes)?;
     Version::from_hex(u32::from_le_bytes(bytes))
 }
 
@@ -207,26 +157,26 @@ fn only(versions: BTreeSet<Version>) -> VersionEvidence {
 }
 
 /// By the loader a program asks for; a library by the C library it needs; a static program by glibc's ABI note.
-fn find_libc<Elf: FileHeader<Endian = LittleEndian>, S: Source>(image: &Image<'_, Elf, S>) -> Option<Libc> {
-    if let Some(loader) = &image.loader {
-        let name = loader.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+fn find_libc(file: &ElfFile) -> Option<Libc> {
+    if let Some(loader) = file.loader() {
+        let name = base_name_of_bytes(&loader);
         return Some(if name.starts_with(b"ld-musl") {
             Libc::Musl
         } else {
             Libc::Glibc
         });
     }
-    if image.needs(|name| name == b"libc.so.6") {
+    if file.needs(|name| name == b"libc.so.6") {
         return Some(Libc::Glibc);
     }
     // Alpine's soname, and that of musl built by hand.
-    if image.needs(|name| name.starts_with(b"libc.musl-") || name == b"libc.so") {
+    if file.needs(|name| name.starts_with(b"libc.musl-") || name == b"libc.so") {
         return Some(Libc::Musl);
     }
-    if image.is_dynamic() && !image.is_program() {
+    if file.is_dynamic() && !file.is_program() {
         return None;
     }
-    Some(if image.has_abi_note {
+    Some(if file.has_abi_note() {
         Libc::Glibc
     } else {
         Libc::Musl

@@ -1,5 +1,7 @@
 //! ELF analysis of every real interpreter of this machine, and of files that lie.
 
+use std::fs::File;
+
 use super::*;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
@@ -19,8 +21,7 @@ fn every_installed_interpreter_tells_its_full_version() {
     let pythons = installed();
     assert!(!pythons.is_empty(), "/usr/bin/python3 is not installed");
     for python in &pythons {
-        let analysis =
-            analyze_file(&File::open(&python.file).expect("installed")).expect("a working library");
+        let analysis = analyze(File::open(&python.file).expect("installed")).expect("a working library");
         let found = cpython_in(&analysis).expect("a CPython");
         assert_eq!(
             found.version,
@@ -38,13 +39,10 @@ fn every_installed_interpreter_tells_its_full_version() {
 fn the_minor_version_before_3_11_needs_no_soname() {
     // What a static build, which has no soname, would have to go by.
     for python in installed().iter().filter(|python| python.minor() >= (3, 6)) {
-        let bytes = std::fs::read(&python.file).expect("installed");
-        let budget = Budget::new();
-        let cache = source::cache(&bytes[..], &budget).expect("memory");
-        let data = Bounded::new(&cache, &bytes[..], &budget);
-        let image: Image<'_, FileHeader64<LittleEndian>, _> = Image::parse(data).expect("a working library");
+        let file = File::open(&python.file).expect("installed");
+        let file = ElfFile::open(file.into(), BUDGET_BYTES).expect("a working library");
         let (major, minor) = python.minor();
-        let tags: Vec<_> = image.cache_tags().into_iter().collect();
+        let tags: Vec<_> = version_texts::cache_tags(&file).into_iter().collect();
         assert_eq!(
             tags,
             [Version::minor_only(major, minor)],
@@ -59,7 +57,7 @@ fn launchers_and_extension_modules_that_only_refer_to_the_runtime_are_no_interpr
     let mut checked = 0;
     for python in installed() {
         if python.is_shared {
-            let launcher = analyze_file(&File::open(&python.program).expect("installed")).expect("a program");
+            let launcher = analyze(File::open(&python.program).expect("installed")).expect("a program");
             assert_eq!(launcher.interpreter, None, "{}", python.program.display());
             assert!(launcher.is_program && launcher.debug_slot.is_some());
             assert_eq!(launcher.libc, Some(Libc::Glibc));
@@ -79,7 +77,7 @@ fn launchers_and_extension_modules_that_only_refer_to_the_runtime_are_no_interpr
             {
                 let file = File::open(module.path()).expect("installed");
                 assert_eq!(
-                    analyze_file(&file).expect("a library").interpreter,
+                    analyze(file).expect("a library").interpreter,
                     None,
                     "{:?}",
                     module.path()
@@ -94,8 +92,8 @@ fn launchers_and_extension_modules_that_only_refer_to_the_runtime_are_no_interpr
 #[test]
 fn a_file_analysed_from_memory_and_from_disk_is_the_same() {
     for python in installed() {
-        let from_memory = analyze_bytes(&std::fs::read(&python.file).expect("installed")).expect("valid");
-        let from_disk = analyze_file(&File::open(&python.file).expect("installed")).expect("valid");
+        let from_memory = analyze(std::fs::read(&python.file).expect("installed")).expect("valid");
+        let from_disk = analyze(File::open(&python.file).expect("installed")).expect("valid");
         assert_eq!(from_memory, from_disk);
         assert_eq!(
             from_disk.is_program,
@@ -119,9 +117,9 @@ fn without_sections(bytes: &mut [u8]) {
 fn an_interpreter_without_a_section_table_is_still_recognised() {
     for python in installed() {
         let mut bytes = std::fs::read(&python.file).expect("installed");
-        let intact = analyze_bytes(&bytes).expect("valid");
+        let intact = analyze(&bytes[..]).expect("valid");
         without_sections(&mut bytes);
-        let mut without = analyze_bytes(&bytes).expect("still loadable");
+        let mut without = analyze(&bytes[..]).expect("still loadable");
         if let (Some(Implementation::CPython(left)), Some(had)) =
             (&mut without.interpreter, cpython_in(&intact))
         {
@@ -146,9 +144,9 @@ fn hide(bytes: &mut [u8], name: &[u8]) {
 fn a_hidden_runtime_is_found_by_its_section_or_in_the_static_symbols() {
     for python in installed().iter().filter(|python| python.minor() >= (3, 7)) {
         let mut bytes = std::fs::read(&python.file).expect("installed");
-        let intact = analyze_bytes(&bytes).expect("valid");
+        let intact = analyze(&bytes[..]).expect("valid");
         hide(&mut bytes, b"_PyRuntime");
-        let hidden = analyze_bytes(&bytes).expect("valid");
+        let hidden = analyze(&bytes[..]).expect("valid");
         assert_eq!(
             hidden.interpreter,
             intact.interpreter,
@@ -157,14 +155,14 @@ fn a_hidden_runtime_is_found_by_its_section_or_in_the_static_symbols() {
         );
         // The section is part of 3.10 and later; pyenv does not strip the static symbols.
         without_sections(&mut bytes);
-        assert_eq!(analyze_bytes(&bytes).expect("valid").interpreter, None);
+        assert_eq!(analyze(&bytes[..]).expect("valid").interpreter, None);
     }
 }
 
 #[test]
 fn what_is_not_elf_is_refused_by_type() {
     for bytes in [&b""[..], b"\x7f", b"\x7fELF", b"#!/bin/sh\n", &[0; 4096]] {
-        let error = analyze_bytes(bytes).expect_err("no ELF file");
+        let error = analyze(bytes).expect_err("no ELF file");
         assert!(
             matches!(error, ElfError::NotElf | ElfError::Malformed(_)),
             "{error:?}"
@@ -172,7 +170,7 @@ fn what_is_not_elf_is_refused_by_type() {
     }
     let mut header = [0u8; 64];
     header[..7].copy_from_slice(b"\x7fELF\x02\x02\x01");
-    assert!(matches!(analyze_bytes(&header), Err(ElfError::BigEndian)));
+    assert!(matches!(analyze(&header[..]), Err(ElfError::BigEndian)));
 }
 
 #[test]
@@ -182,7 +180,7 @@ fn a_file_cut_off_anywhere_is_refused_or_no_interpreter_but_never_a_panic() {
     let mut cuts: Vec<usize> = (0..70).collect();
     cuts.extend((1..60).map(|part| bytes.len() / 60 * part));
     for cut in cuts {
-        let _ = analyze_bytes(&bytes[..cut]);
+        let _ = analyze(&bytes[..cut]);
     }
 }
 
@@ -202,7 +200,7 @@ fn boundless_claims_cost_bounded_work() {
         ] {
             let mut lying = bytes.clone();
             lying[offset..offset + width].fill(0xff);
-            let _ = analyze_bytes(&lying);
+            let _ = analyze(&lying[..]);
         }
     }
 }
@@ -227,7 +225,7 @@ fn a_sparse_file_of_a_terabyte_is_refused_without_reading_it() {
     if file.set_len(1 << 40).is_err() {
         file.set_len(1 << 33).expect("a sparse file of 8 GiB");
     }
-    let error = analyze_file(&file).expect_err("its headers would be 240 GB");
+    let error = analyze(file).expect_err("its headers would be 240 GB");
     assert!(
         matches!(error, ElfError::Malformed(_) | ElfError::TooLarge),
         "{error:?}"
@@ -258,7 +256,7 @@ fn damaged_files_never_panic() {
                 for &(place, byte) in &changes {
                     damaged[place] = byte;
                 }
-                let _ = analyze_bytes(&damaged);
+                let _ = analyze(&damaged[..]);
                 for &(place, _) in &changes {
                     damaged[place] = bytes[place];
                 }
@@ -274,7 +272,7 @@ fn damaged_files_never_panic() {
 fn hash_chains_without_an_end_are_left() {
     for gnu in [true, false] {
         let bytes = endless_library(gnu);
-        let analysis = analyze_bytes(&bytes).expect("its headers are valid");
+        let analysis = analyze(&bytes[..]).expect("its headers are valid");
         assert_eq!(analysis.interpreter, None);
     }
 }

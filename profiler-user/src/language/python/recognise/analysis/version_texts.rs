@@ -9,11 +9,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use memchr::memmem;
-use object::LittleEndian;
-use object::read::elf::FileHeader;
 
-use crate::elf::image::Image;
-use crate::elf::source::Source;
+use crate::elf::ElfFile;
 use crate::language::python::recognise::version::Version;
 
 /// Bytes of one range of read-only data looked at, and of all of them; libpython's `.rodata` has 1 to 2 MiB.
@@ -23,65 +20,57 @@ const MAX_VALUES: usize = 8;
 /// Bytes of a text with the byte before and the NUL after.
 const OVERLAP: usize = Version::MAX_TEXT_BYTES + 2;
 
-impl<Elf: FileHeader<Endian = LittleEndian>, S: Source> Image<'_, Elf, S> {
-    /// Minor versions whose cache tag occurs as a string of its own.
-    pub(super) fn cache_tags(&self) -> BTreeSet<Version> {
-        self.find_texts(b"cpython-", Version::from_cache_tag)
-    }
+/// Minor versions whose cache tag occurs as a string of its own.
+pub(super) fn cache_tags(file: &ElfFile) -> BTreeSet<Version> {
+    find_texts(file, b"cpython-", Version::from_cache_tag)
+}
 
-    /// The full version, if exactly one text begins with `major.minor.`.
-    pub(super) fn full_version(&self, minor_only: Version) -> Option<Version> {
-        let prefix = format!("{minor_only}.");
-        let found = self.find_texts(prefix.as_bytes(), Version::from_text);
-        if found.len() == 1 {
-            found.into_iter().next()
-        } else {
-            None
-        }
+/// The full version, if exactly one text begins with `major.minor.`.
+pub(super) fn full_version(file: &ElfFile, minor_only: Version) -> Option<Version> {
+    let prefix = format!("{minor_only}.");
+    let found = find_texts(file, prefix.as_bytes(), Version::from_text);
+    if found.len() == 1 {
+        found.into_iter().next()
+    } else {
+        None
     }
+}
 
-    /// What `parse` makes of the NUL-terminated texts that begin with `prefix`.
-    fn find_texts(&self, prefix: &[u8], parse: impl Fn(&[u8]) -> Option<Version>) -> BTreeSet<Version> {
-        let finder = memmem::Finder::new(prefix);
-        let mut found = BTreeSet::new();
-        for range in self.read_only_data() {
-            let complete = self.data.stream(range, OVERLAP, |piece| {
-                for start in finder.find_iter(piece) {
-                    found.extend(text_at(piece, start).and_then(&parse));
-                }
-                found.len() < MAX_VALUES
-            });
-            if complete.is_none() || found.len() >= MAX_VALUES {
-                break;
+/// What `parse` makes of the NUL-terminated texts that begin with `prefix`.
+fn find_texts(file: &ElfFile, prefix: &[u8], parse: impl Fn(&[u8]) -> Option<Version>) -> BTreeSet<Version> {
+    let finder = memmem::Finder::new(prefix);
+    let mut found = BTreeSet::new();
+    for range in read_only_data(file) {
+        let complete = file.reader().stream(range, OVERLAP, |piece| {
+            for start in finder.find_iter(piece) {
+                found.extend(text_at(piece, start).and_then(&parse));
             }
+            found.len() < MAX_VALUES
+        });
+        if complete.is_err() || found.len() >= MAX_VALUES {
+            break;
         }
-        found
     }
+    found
+}
 
-    /// Ranges of the file, 16 MiB all in all.
-    fn read_only_data(&self) -> Vec<Range<u64>> {
-        let sections: Vec<_> = self
-            .section(b".rodata")
-            .into_iter()
-            .map(|section| (section.offset, section.size))
-            .collect();
-        let segments = self.segments.iter().filter(|segment| !segment.writable);
-        let parts = if sections.is_empty() {
-            segments
-                .map(|segment| (segment.offset, segment.file_bytes))
-                .collect()
-        } else {
-            sections
-        };
-        let mut left = MAX_TEXT_BYTES;
-        let mut ranges = Vec::new();
-        for (offset, size) in parts {
-            let size = size.min(left);
-            left -= size;
-            ranges.push(offset..offset.saturating_add(size));
-        }
-        ranges
+/// Ranges of the file, 16 MiB all in all.
+fn read_only_data(file: &ElfFile) -> Vec<Range<u64>> {
+    let segments = file.segments().iter().filter(|segment| !segment.writable);
+    let parts = match file.loaded_section(b".rodata") {
+        Some(section) => vec![(section.offset, section.size)],
+        None => segments
+            .map(|segment| (segment.offset, segment.file_bytes))
+            .collect(),
+    };
+    let mut left = MAX_TEXT_BYTES;
+    let mut ranges = Vec::new();
+    for (offset, size) in parts {
+        let size = size.min(left);
+        left -= size;
+        ranges.push(offset..offset.saturating_add(size));
     }
+    ranges
 }
 
 /// The text at `start` up to its NUL; `None` when it is too long, or the end of a longer word.

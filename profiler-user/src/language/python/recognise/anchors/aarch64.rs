@@ -3,7 +3,7 @@
 //! Every instruction is one word, and compilers use about twenty for this, so they are matched here (Arm
 //! Architecture Reference Manual, C4.1); an instruction without a row makes what it writes unknown.
 
-use super::machine::{Base, Code, Machine, Place, State, Step, Value};
+use super::machine::{Base, BasedAddress, Code, Machine, State, Step, Value};
 
 const STACK: usize = 31;
 
@@ -132,7 +132,7 @@ fn carry_out(word: u32, at: u64, code: &dyn Code, state: &mut State) {
         _ if word & 0x7f80_0000 == 0x7280_0000 => {
             let mask = 0xffff << (16 * field(word, 21, 2));
             let merged = match state.get(rd) {
-                Value::Address(Place {
+                Value::Address(BasedAddress {
                     base: Base::File,
                     offset,
                 }) => Value::number(offset & !mask | part(word)),
@@ -145,7 +145,7 @@ fn carry_out(word: u32, at: u64, code: &dyn Code, state: &mut State) {
             set(
                 state,
                 rd,
-                Value::Address(Place {
+                Value::Address(BasedAddress {
                     base: Base::Thread,
                     offset: 0,
                 }),

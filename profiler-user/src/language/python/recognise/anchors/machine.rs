@@ -79,13 +79,13 @@ pub(super) enum Base {
 
 /// An address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct BasedAddress {
     pub(super) base: Base,
     /// Bytes from the base; wraps.
     pub(super) offset: u64,
 }
 
-impl Place {
+impl BasedAddress {
     pub(super) const fn in_file(address: u64) -> Self {
         Self {
             base: Base::File,
@@ -108,16 +108,16 @@ pub(super) enum Value {
     #[default]
     Unknown,
     /// It is this address, or number.
-    Address(Place),
+    Address(BasedAddress),
     /// It is what memory holds there.
-    Loaded { from: Place, bytes: u8 },
+    Loaded { from: BasedAddress, bytes: u8 },
     /// It is what the TLS descriptor at this static address gives: bytes from the thread pointer.
     DescriptorOffset(u64),
 }
 
 impl Value {
     pub(super) const fn number(value: u64) -> Self {
-        Self::Address(Place::in_file(value))
+        Self::Address(BasedAddress::in_file(value))
     }
 
     pub(super) fn plus(self, bytes: u64) -> Self {
@@ -131,7 +131,7 @@ impl Value {
     pub(super) fn sum(self, other: Self) -> Self {
         match (self, other) {
             (
-                Self::Address(Place {
+                Self::Address(BasedAddress {
                     base: Base::File,
                     offset,
                 }),
@@ -139,13 +139,13 @@ impl Value {
             )
             | (
                 value @ Self::Address(_),
-                Self::Address(Place {
+                Self::Address(BasedAddress {
                     base: Base::File,
                     offset,
                 }),
             ) => value.plus(offset),
             (
-                Self::Address(Place {
+                Self::Address(BasedAddress {
                     base: Base::Thread,
                     offset,
                 }),
@@ -153,7 +153,7 @@ impl Value {
             )
             | (
                 value,
-                Self::Address(Place {
+                Self::Address(BasedAddress {
                     base: Base::Thread,
                     offset,
                 }),
@@ -166,7 +166,7 @@ impl Value {
         let base = match self {
             Self::Loaded {
                 from:
-                    Place {
+                    BasedAddress {
                         base: Base::File,
                         offset: slot,
                     },
@@ -175,13 +175,13 @@ impl Value {
             Self::DescriptorOffset(slot) => Base::Descriptor(slot),
             _ => return Self::Unknown,
         };
-        Self::Address(Place { base, offset })
+        Self::Address(BasedAddress { base, offset })
     }
 
     /// A number or an address in the file.
     fn in_file(self) -> Option<u64> {
         match self {
-            Self::Address(Place {
+            Self::Address(BasedAddress {
                 base: Base::File,
                 offset,
             }) => Some(offset),
@@ -194,7 +194,7 @@ impl Value {
     fn or_better(self, other: Self) -> Self {
         let rank = |value| match value {
             Self::Unknown => 0,
-            Self::Address(Place {
+            Self::Address(BasedAddress {
                 base: Base::File,
                 offset: 0,
             }) => 1,
@@ -216,7 +216,7 @@ pub(super) struct State {
 impl State {
     fn new<M: Machine>() -> Self {
         let mut registers = [Value::Unknown; REGISTERS];
-        registers[M::STACK_POINTER] = Value::Address(Place {
+        registers[M::STACK_POINTER] = Value::Address(BasedAddress {
             base: Base::Stack,
             offset: 0,
         });
@@ -258,7 +258,7 @@ impl State {
 
     /// A store of a register of 8 bytes, or of anything else (`None`).
     pub(super) fn store(&mut self, address: Value, value: Option<Value>) {
-        let Value::Address(Place {
+        let Value::Address(BasedAddress {
             base: Base::Stack,
             offset,
         }) = address
@@ -313,7 +313,7 @@ pub(super) struct Findings {
     /// Static address of the `int` that it hands to `pthread_getspecific`.
     pub(super) key: Option<u64>,
     /// The variable of 8 bytes that it returns.
-    pub(super) returned: Option<Place>,
+    pub(super) returned: Option<BasedAddress>,
 }
 
 /// Follows the function at a static address.
@@ -433,7 +433,7 @@ impl<M: Machine> Run<'_, M> {
             };
         }
         let Value::Loaded {
-            from: Place {
+            from: BasedAddress {
                 base: Base::File,
                 offset: slot,
             },
@@ -457,7 +457,7 @@ impl<M: Machine> Run<'_, M> {
                 Function::GetSpecific,
                 Value::Loaded {
                     from:
-                        Place {
+                        BasedAddress {
                             base: Base::File,
                             offset: key,
                         },
@@ -469,11 +469,11 @@ impl<M: Machine> Run<'_, M> {
             }
             (
                 Function::TlsGetAddr,
-                Value::Address(Place {
+                Value::Address(BasedAddress {
                     base: Base::File,
                     offset: pair,
                 }),
-            ) => Value::Address(Place {
+            ) => Value::Address(BasedAddress {
                 base: Base::Module(pair),
                 offset: 0,
             }),

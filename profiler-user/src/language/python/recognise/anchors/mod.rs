@@ -14,16 +14,10 @@ mod tests;
 
 use std::cell::RefCell;
 
-use object::LittleEndian;
 use object::elf::{STT_FUNC, STT_OBJECT, STT_TLS};
-use object::read::elf::FileHeader;
 
-use self::machine::{Base, Code, Findings, Function, Place, Word, follow};
-use crate::elf::image::Image;
-use crate::elf::relocations::Relocated;
-use crate::elf::source::Source;
-use crate::elf::static_symbols::Wanted;
-use crate::elf::{Architecture, Segment, architecture};
+use self::machine::{Base, BasedAddress, Code, Findings, Function, Word, follow};
+use crate::elf::{Architecture, ElfFile, Relocated, Segment, Wanted};
 
 /// Words of the file whose relocation is looked for; interpreters need one to three.
 const MAX_WORDS: usize = 32;
@@ -76,20 +70,17 @@ pub enum TlsVariable {
     },
 }
 
-/// Finds the anchors of the interpreter in `image`, whose `_PyRuntime` is at `runtime` if it has one.
-pub(super) fn find<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
-    image: &Image<'_, Elf, S>,
-    runtime: Option<u64>,
-) -> Anchors {
-    if !image.header.is_type_64() {
+/// Finds the anchors of the interpreter in `file`, whose `_PyRuntime` is at `runtime` if it has one.
+pub(super) fn find(file: &ElfFile, runtime: Option<u64>) -> Anchors {
+    if !file.is_64_bit() {
         return Anchors::default();
     }
-    let decoded = from_code(image).within(&image.segments);
+    let decoded = from_code(file).within(file.segments());
     let is_complete = decoded.thread_key.is_some() || decoded.gilstate_tls.is_some();
     if runtime.is_some() && is_complete {
         return decoded;
     }
-    let named = from_symbols(image).within(&image.segments);
+    let named = from_symbols(file).within(file.segments());
     Anchors {
         current_thread_state: named.current_thread_state,
         interpreters_head: named.interpreters_head.or(decoded.interpreters_head),
@@ -100,12 +91,12 @@ pub(super) fn find<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
 }
 
 /// What the symbol tables name.
-fn from_symbols<Elf: FileHeader<Endian = LittleEndian>, S: Source>(image: &Image<'_, Elf, S>) -> Anchors {
+fn from_symbols(file: &ElfFile) -> Anchors {
     const fn variable(name: &'static [u8], size: u64) -> Wanted {
         let kind = STT_OBJECT;
         Wanted { name, kind, size }
     }
-    let [head, key, own_keys, collecting, gilstate] = image.static_symbols([
+    let [head, key, own_keys, collecting, gilstate] = file.static_symbols([
         variable(b"interp_head", 8),
         variable(b"autoTLSkey", 4),
         // The list with which 2.7 does without pthread's keys; its `autoTLSkey` counts in that.
@@ -118,29 +109,26 @@ fn from_symbols<Elf: FileHeader<Endian = LittleEndian>, S: Source>(image: &Image
         },
     ]);
     Anchors {
-        current_thread_state: image
+        current_thread_state: file
             .dynamic_symbol(b"_PyThreadState_Current")
             .map(|symbol| symbol.address),
         interpreters_head: head,
         thread_key: key.filter(|_| own_keys.is_none()),
-        gilstate_tls: gilstate.and_then(|value| in_program(image, value)),
+        gilstate_tls: gilstate.and_then(|value| in_program(file, value)),
         gc_collecting: collecting,
     }
 }
 
 /// A thread-local symbol of a program: its block is the first one, at a distance from the thread pointer that
 /// the ABI fixes (Drepper, "ELF Handling For Thread-Local Storage", 3). A library's symbols do not tell.
-fn in_program<Elf: FileHeader<Endian = LittleEndian>, S: Source>(
-    image: &Image<'_, Elf, S>,
-    value: u64,
-) -> Option<TlsVariable> {
-    let block = image.thread_locals.filter(|_| image.is_program())?;
+fn in_program(file: &ElfFile, value: u64) -> Option<TlsVariable> {
+    let block = file.thread_locals().filter(|_| file.is_program())?;
     let alignment = block.alignment.max(1);
     if !alignment.is_power_of_two() {
         return None;
     }
     let up = |bytes: u64| bytes.checked_add(alignment - 1).map(|end| end & !(alignment - 1));
-    let offset = match architecture(image.header.e_machine(LittleEndian)) {
+    let offset = match file.architecture() {
         // Below the thread pointer. The block starts as far behind a multiple of its alignment as its
         // initial values do.
         Architecture::X86_64 => {
@@ -161,11 +149,11 @@ fn near_thread_pointer(offset: u64) -> Option<TlsVariable> {
 }
 
 /// What the code of exported functions says.
-fn from_code<Elf: FileHeader<Endian = LittleEndian>, S: Source>(image: &Image<'_, Elf, S>) -> Anchors {
-    let code = FileCode::new(image);
+fn from_code(file: &ElfFile) -> Anchors {
+    let code = FileCode::new(file);
     let (thread, head) = (code.follow(0), code.follow(1));
     let interpreters_head = match head.returned {
-        Some(Place {
+        Some(BasedAddress {
             base: Base::File,
             offset,
         }) => Some(offset),
@@ -183,12 +171,8 @@ impl Anchors {
     /// Without what cannot be a variable of the file.
     fn within(self, segments: &[Segment]) -> Self {
         let is_variable = |address: u64, bytes: u64| {
-            let is_in = |segment: &Segment| {
-                address
-                    .checked_sub(segment.address)
-                    .is_some_and(|distance| distance < segment.memory_bytes)
-            };
-            address.is_multiple_of(bytes) && segments.iter().any(|segment| segment.writable && is_in(segment))
+            let is_in = |segment: &Segment| segment.writable && segment.contains(address);
+            address.is_multiple_of(bytes) && segments.iter().any(is_in)
         };
         Self {
             current_thread_state: self
@@ -207,7 +191,7 @@ impl Anchors {
     }
 }
 
-fn thread_local(place: Place) -> Option<TlsVariable> {
+fn thread_local(place: BasedAddress) -> Option<TlsVariable> {
     let displacement = place.offset.cast_signed();
     Some(match place.base {
         Base::Thread => return near_thread_pointer(place.offset),
@@ -227,25 +211,25 @@ const FUNCTIONS: [&[u8]; 4] = [
 ];
 
 /// The code of a file.
-struct FileCode<'i, 'd, Elf: FileHeader, S: Source> {
-    image: &'i Image<'d, Elf, S>,
+struct FileCode<'f> {
+    file: &'f ElfFile,
     /// Static addresses of [`FUNCTIONS`].
     functions: [Option<u64>; 4],
     /// What [`Code::word`] said.
     words: RefCell<Vec<(u64, Word)>>,
 }
 
-impl<'i, 'd, Elf: FileHeader<Endian = LittleEndian>, S: Source> FileCode<'i, 'd, Elf, S> {
-    fn new(image: &'i Image<'d, Elf, S>) -> Self {
+impl<'f> FileCode<'f> {
+    fn new(file: &'f ElfFile) -> Self {
         // What a dynamically linked interpreter does not export is in the C library.
-        let functions = if image.is_dynamic() {
-            FUNCTIONS.map(|name| image.dynamic_symbol(name).map(|symbol| symbol.address))
+        let functions = if file.is_dynamic() {
+            FUNCTIONS.map(|name| file.dynamic_symbol(name).map(|symbol| symbol.address))
         } else {
             let (kind, size) = (STT_FUNC, 0);
-            image.static_symbols(FUNCTIONS.map(|name| Wanted { name, kind, size }))
+            file.static_symbols(FUNCTIONS.map(|name| Wanted { name, kind, size }))
         };
         Self {
-            image,
+            file,
             functions,
             words: RefCell::default(),
         }
@@ -256,7 +240,7 @@ impl<'i, 'd, Elf: FileHeader<Endian = LittleEndian>, S: Source> FileCode<'i, 'd,
         let Some(function) = self.functions[index] else {
             return Findings::default();
         };
-        match architecture(self.image.header.e_machine(LittleEndian)) {
+        match self.file.architecture() {
             Architecture::X86_64 => follow(self, x86_64::X86_64::new(), function),
             Architecture::Aarch64 => follow(self, aarch64::Aarch64, function),
             Architecture::Other(_) => Findings::default(),
@@ -264,7 +248,7 @@ impl<'i, 'd, Elf: FileHeader<Endian = LittleEndian>, S: Source> FileCode<'i, 'd,
     }
 }
 
-impl<Elf: FileHeader<Endian = LittleEndian>, S: Source> Code for FileCode<'_, '_, Elf, S> {
+impl Code for FileCode<'_> {
     fn instructions(&self, address: u64, out: &mut [u8]) -> usize {
         self.read_code(address, out).unwrap_or(0)
     }
@@ -292,14 +276,14 @@ impl<Elf: FileHeader<Endian = LittleEndian>, S: Source> Code for FileCode<'_, '_
     }
 }
 
-impl<Elf: FileHeader<Endian = LittleEndian>, S: Source> FileCode<'_, '_, Elf, S> {
+impl FileCode<'_> {
     fn look_up(&self, address: u64) -> Word {
         let mut bytes = [0; 8];
         // What the file does not hold (`.bss`) is a variable.
-        if self.image.read_address(address, &mut bytes).is_none() {
+        if self.file.read_address(address, &mut bytes).is_none() {
             return Word::Variable;
         }
-        match self.image.relocation(address) {
+        match self.file.relocation(address) {
             Some(Relocated::Address(address)) => Word::Address(address),
             Some(Relocated::Symbol { index, addend }) => self.symbol(index, addend),
             Some(Relocated::Descriptor) => Word::Descriptor,
@@ -310,25 +294,23 @@ impl<Elf: FileHeader<Endian = LittleEndian>, S: Source> FileCode<'_, '_, Elf, S>
     }
 
     fn read_code(&self, address: u64, out: &mut [u8]) -> Option<usize> {
-        let is_code = |segment: &&Segment| segment.executable && segment.file_offset(address).is_some();
-        let segment = self.image.segments.iter().find(is_code)?;
-        let left = segment
-            .file_bytes
-            .checked_sub(address.checked_sub(segment.address)?)?;
+        let code = self.file.segments().iter().filter(|segment| segment.executable);
+        let mut extents = code.filter_map(|segment| segment.file_extent(address));
+        let (start, left) = extents.next()?;
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(out.len());
-        let start = segment.file_offset(address)?;
-        self.image.data.read_into(out.get_mut(..count)?, start)?;
+        let out = out.get_mut(..count)?;
+        self.file.reader().read_into(out, start).ok()?;
         Some(count)
     }
 
     fn symbol(&self, index: u32, addend: u64) -> Word {
-        let Some(symbol) = self.image.dynamic_symbol_at(index) else {
+        let Some(symbol) = self.file.dynamic_symbol_at(index) else {
             return Word::Variable;
         };
         if let Some(definition) = symbol.definition {
             return Word::Address(definition.address.wrapping_add(addend));
         }
-        let is = |name: &[u8]| self.image.is_string(symbol.name_at, name).is_some();
+        let is = |name: &[u8]| self.file.is_text(symbol.name_at, name);
         Word::Function(match () {
             () if is(b"pthread_getspecific") => Function::GetSpecific,
             () if is(b"__tls_get_addr") => Function::TlsGetAddr,
@@ -339,7 +321,7 @@ impl<Elf: FileHeader<Endian = LittleEndian>, S: Source> FileCode<'_, '_, Elf, S>
 
     /// Whether the word stays as the loader left it.
     fn is_constant(&self, address: u64) -> bool {
-        let is_read_only = |segment: &Segment| !segment.writable && segment.file_offset(address).is_some();
-        self.image.written_once.contains(&address) || self.image.segments.iter().any(is_read_only)
+        let is_read_only = |segment: &Segment| !segment.writable && segment.file_extent(address).is_some();
+        self.file.written_once().contains(&address) || self.file.segments().iter().any(is_read_only)
     }
 }

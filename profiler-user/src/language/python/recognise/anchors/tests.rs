@@ -3,15 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use object::elf::FileHeader64;
 use proptest::prelude::any;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::machine::{Function, Machine, Place, Word};
+use super::machine::{BasedAddress, Function, Machine, Word};
 use super::*;
-use crate::elf::source::{self, Bounded, Budget};
 use crate::language::python::layout::LAYOUTS;
-use crate::language::python::recognise::analysis::{CPython, Implementation, VersionEvidence, analyze_bytes};
+use crate::language::python::recognise::analysis::{CPython, Implementation, VersionEvidence, analyze};
 use crate::language::python::test_support::{installed, unpacked_files};
 
 /// Assembled by GNU as and printed by objdump; words in file order.
@@ -197,7 +195,7 @@ fn aarch64_code_of_every_shape_tells_the_key_or_the_variable() {
         );
     }
     let numbers = listing.follow(aarch64::Aarch64, "an address as two numbers");
-    assert_eq!(numbers.returned, Some(Place::in_file(0x40_9088)));
+    assert_eq!(numbers.returned, Some(BasedAddress::in_file(0x40_9088)));
 }
 
 #[test]
@@ -260,16 +258,6 @@ fn code_of_any_bytes_is_left_in_bounded_time() {
         .expect("no code makes it panic");
 }
 
-fn with_image<'d, T>(
-    bytes: &'d [u8],
-    check: impl for<'i> FnOnce(&Image<'i, FileHeader64<LittleEndian>, &'d [u8]>) -> T,
-) -> T {
-    let budget = Budget::new();
-    let cache = source::cache(bytes, &budget).expect("memory");
-    let data = Bounded::new(&cache, bytes, &budget);
-    check(&Image::parse(data).expect("a working interpreter"))
-}
-
 /// Interpreters in files, with the name and the version of each.
 fn real() -> Vec<(String, Vec<u8>, CPython)> {
     let files = installed().into_iter().map(|python| python.file);
@@ -277,7 +265,7 @@ fn real() -> Vec<(String, Vec<u8>, CPython)> {
         .chain(unpacked_files())
         .filter_map(|file| {
             let bytes = std::fs::read(&file).ok()?;
-            match analyze_bytes(&bytes).ok()?.interpreter? {
+            match analyze(&bytes[..]).ok()?.interpreter? {
                 Implementation::CPython(found) => Some((file.display().to_string(), bytes, *found)),
                 Implementation::PyPy => None,
             }
@@ -289,7 +277,8 @@ fn real() -> Vec<(String, Vec<u8>, CPython)> {
 fn the_code_of_real_interpreters_says_what_their_static_symbols_say() {
     let mut compared = Vec::new();
     for (file, bytes, found) in real() {
-        let (decoded, named) = with_image(&bytes, |image| (from_code(image), from_symbols(image)));
+        let elf = ElfFile::open(bytes.into(), 64 << 20).expect("a working interpreter");
+        let (decoded, named) = (from_code(&elf), from_symbols(&elf));
         if found.runtime.is_none() && named.interpreters_head.is_some() {
             assert_eq!(decoded.interpreters_head, named.interpreters_head, "{file}");
             assert_eq!(decoded.thread_key, named.thread_key, "{file}");

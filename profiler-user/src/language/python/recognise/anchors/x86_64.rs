@@ -7,7 +7,7 @@ use iced_x86::{
     OpAccess, OpKind, Register,
 };
 
-use super::machine::{Base, Code, Machine, Place, State, Step, Value};
+use super::machine::{Base, BasedAddress, Code, Machine, State, Step, Value};
 
 const RAX: usize = 0;
 const RSP: usize = 4;
@@ -171,7 +171,7 @@ fn operand(code: &dyn Code, instruction: &Instruction, state: &State, index: u32
                 value if register.is_gpr64() => value,
                 // Its lower half: the same where the upper half is 0.
                 value @ Value::Loaded { bytes: 4, .. } if register.is_gpr32() => value,
-                value @ Value::Address(Place {
+                value @ Value::Address(BasedAddress {
                     base: Base::File,
                     offset,
                 }) if register.is_gpr32() && offset <= u32::MAX.into() => value,
@@ -191,7 +191,7 @@ fn load(code: &dyn Code, instruction: &Instruction, state: &State, bytes: u8) ->
     // `mov %fs:0, %rax`: the first word of the thread's control block is its own address.
     if bytes == 8
         && from
-            == Value::Address(Place {
+            == Value::Address(BasedAddress {
                 base: Base::Thread,
                 offset: 0,
             })
@@ -220,7 +220,7 @@ fn address(instruction: &Instruction, state: &State) -> Value {
     let base = match instruction.memory_segment() {
         // `lea` computes, whatever the segment is.
         _ if instruction.mnemonic() == Mnemonic::Lea => base,
-        Register::FS => Value::Address(Place {
+        Register::FS => Value::Address(BasedAddress {
             base: Base::Thread,
             offset: 0,
         })

@@ -2,20 +2,17 @@
 
 use std::path::PathBuf;
 
-use object::elf::FileHeader64;
+use gimli::{BaseAddresses, CieOrFde, EhFrame, LittleEndian};
+use object::{Object as _, ObjectSection as _};
 use proptest::prelude::*;
 
 use super::*;
-use crate::elf::source::{self, Bounded, Budget};
+use crate::elf::frames::FrameSection;
 use crate::language::python::test_support::{installed, not_tested, unpacked_files};
 
-type Header = FileHeader64<LittleEndian>;
-
-fn with_image<'b, T>(bytes: &'b [u8], look: impl FnOnce(&Image<'_, Header, &'b [u8]>) -> T) -> Option<T> {
-    let budget = Budget::new();
-    let cache = source::cache(bytes, &budget).ok()?;
-    let image = Image::parse(Bounded::new(&cache, bytes, &budget)).ok()?;
-    Some(look(&image))
+fn with_file<T>(bytes: &[u8], look: impl FnOnce(&ElfFile) -> T) -> Option<T> {
+    let file = ElfFile::open(bytes.into(), 64 << 20).ok()?;
+    Some(look(&file))
 }
 
 /// Every file here that defines an evaluation loop by an exported name.
@@ -27,11 +24,14 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-/// The code of the largest entry of the unwind table that is no part of another function's.
-fn largest(image: &Image<'_, Header, &[u8]>) -> Range<u64> {
-    let section = Section::read(image).expect("it has a table");
-    let table = section.parse().expect("it is well-formed");
-    let mut entries = table.entries.entries(&table.bases);
+/// The code of the largest entry of the unwind table, read by other means.
+fn largest(bytes: &[u8]) -> Range<u64> {
+    let elf = object::File::parse(bytes).expect("a working library");
+    let section = elf.section_by_name(".eh_frame").expect("it has a table");
+    let bases = BaseAddresses::default().set_eh_frame(section.address());
+    let mut table = EhFrame::new(section.data().expect("in the file"), LittleEndian);
+    table.set_address_size(8);
+    let mut entries = table.entries(&bases);
     let mut largest = 0..0;
     while let Some(entry) = entries.next().expect("well-formed") {
         if let CieOrFde::Fde(partial) = entry {
@@ -46,9 +46,8 @@ fn largest(image: &Image<'_, Header, &[u8]>) -> Range<u64> {
 }
 
 /// Bytes of the piece of code at this address.
-fn piece_bytes(image: &Image<'_, Header, &[u8]>, address: u64) -> u64 {
-    let section = Section::read(image).expect("it has a table");
-    let table = section.parse().expect("it is well-formed");
+fn piece_bytes(file: &ElfFile, address: u64) -> u64 {
+    let mut table = Table::open(file).expect("it has a table");
     let range = table.piece(address).expect("a function").range;
     range.end - range.start
 }
@@ -58,10 +57,9 @@ fn the_loop_of_every_interpreter_is_found_whole() {
     let mut checked = 0;
     for file in files() {
         let bytes = std::fs::read(&file).expect("installed");
-        let Some(Some((function, found, largest))) = with_image(&bytes, |image| {
-            let exported = NAMES.iter().find_map(|name| image.dynamic_symbol(name))?;
-            (architecture(image.header.e_machine(LittleEndian)) == Architecture::X86_64)
-                .then(|| (exported, find(image), largest(image)))
+        let Some(Some((function, found, largest))) = with_file(&bytes, |elf| {
+            let exported = NAMES.iter().find_map(|name| elf.dynamic_symbol(name))?;
+            (elf.architecture() == Architecture::X86_64).then(|| (exported, find(elf), largest(&bytes)))
         }) else {
             continue;
         };
@@ -89,14 +87,14 @@ fn cold_parts_that_symbols_name_are_part_of_the_loop_and_nothing_else_is() {
     let mut checked = 0;
     for file in files() {
         let bytes = std::fs::read(&file).expect("installed");
-        let Some((cold, pieces)) = with_image(&bytes, |image| {
+        let Some((cold, pieces)) = with_file(&bytes, |elf| {
             let (kind, size) = (STT_FUNC, 0);
             let wanted = [COLD, b"_PyRun_SimpleFileObject"].map(|name| Wanted { name, kind, size });
-            let [cold, other] = image.static_symbols(wanted);
+            let [cold, other] = elf.static_symbols(wanted);
             // What is there may be the end of a path that cannot be taken, without a call.
-            let cold = cold.filter(|&cold| piece_bytes(image, cold) > 16);
+            let cold = cold.filter(|&cold| piece_bytes(elf, cold) > 16);
             // Only a file with local symbols can say that there is no cold part.
-            other.and(find(image).ok()).map(|pieces| (cold, pieces))
+            other.and(find(elf).ok()).map(|pieces| (cold, pieces))
         })
         .flatten() else {
             continue;
@@ -123,8 +121,8 @@ fn a_file_says_why_its_loop_is_not_known() {
         return not_tested("no interpreter");
     };
     let bytes = std::fs::read(&python.file).expect("installed");
-    with_image(&bytes, |image| {
-        assert!(find(image).is_ok());
+    with_file(&bytes, |elf| {
+        assert!(find(elf).is_ok());
     });
     let mut without_table = bytes.clone();
     let wanted = object::elf::PT_GNU_EH_FRAME.0.to_le_bytes();
@@ -134,16 +132,16 @@ fn a_file_says_why_its_loop_is_not_known() {
         .find(|&at| bytes[at..at + 4] == wanted)
         .expect("it has a table");
     without_table[header..header + 4].fill(0);
-    with_image(&without_table, |image| {
-        assert_eq!(find(image), with_image(&bytes, find).expect("as before"));
+    with_file(&without_table, |elf| {
+        assert_eq!(find(elf), with_file(&bytes, find).expect("as before"));
     });
     // Nor sections: `e_shoff`.
     without_table[40..48].fill(0);
-    let reason = with_image(&without_table, |image| find(image).map(|_| ()));
+    let reason = with_file(&without_table, |elf| find(elf).map(|_| ()));
     assert_eq!(reason, Some(Err(NoLoop::NoTable)));
     let program = std::fs::read("/proc/self/exe").expect("this test");
     assert_eq!(
-        with_image(&program, |image| find(image).map(|_| ())),
+        with_file(&program, |elf| find(elf).map(|_| ())),
         Some(Err(NoLoop::Unnamed))
     );
 }
@@ -154,15 +152,19 @@ fn a_table_that_lies_harms_nobody() {
         return not_tested("no interpreter");
     };
     let bytes = std::fs::read(&python.file).expect("installed");
-    let places = with_image(&bytes, |image| {
-        let section = Section::read(image).expect("it has a table");
-        let table = section.parse().expect("well-formed");
-        let entry = table
-            .offset(named(image).expect("exported"))
-            .expect("it is there");
-        let header = image.unwind_index.expect("linked dynamically").address;
-        [header, section.start, section.start + entry.0 as u64]
-            .map(|address| image.file_offset(address).expect("loaded") as usize)
+    let places = with_file(&bytes, |elf| {
+        let function = named(elf).expect("exported");
+        let mut table = Table::open(elf).expect("it has a table");
+        let positions = table
+            .index
+            .entries(elf, &(function..function + 1))
+            .expect("readable");
+        let Some(FrameSection::Header(header)) = elf.frame_section() else {
+            unreachable!("linked dynamically");
+        };
+        let section = elf.loaded_section(b".eh_frame").expect("it has one").address;
+        let entry = *positions.last().expect("it is there");
+        [header.start, section, entry].map(|address| elf.file_offset(address).expect("loaded") as usize)
     })
     .expect("a working library");
     proptest!(|(
@@ -173,7 +175,7 @@ fn a_table_that_lies_harms_nobody() {
         for (at, byte) in changes {
             changed[places[which] + at] = byte;
         }
-        if let Some(Ok(pieces)) = with_image(&changed, find) {
+        if let Some(Ok(pieces)) = with_file(&changed, find) {
             let sum: u64 = pieces.iter().map(|piece| piece.end - piece.start).sum();
             prop_assert!(sum <= MAX_BYTES && pieces.len() <= MAX_PIECES);
         }

@@ -1,0 +1,100 @@
+//! The files that sampled addresses are in.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::native::symbol::{CodeFile, HeldFiles};
+use crate::native::unwind::{Located, Stretch};
+use crate::path::base_name_of_bytes;
+use crate::proc::file::FileKey;
+use crate::proc::maps::{FileId, Maps};
+use crate::proc::visible_id;
+
+const VDSO: &[u8] = b"[vdso]";
+/// How the paths of memory begin that programs share with themselves to write code into.
+const SHARED_MEMORY: &[&[u8]] = &[b"/memfd:", b"/dev/zero", b"/dev/shm/", b"/SYSV"];
+
+/// Index into [`CodeFiles`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct FileIndex(u32);
+
+/// A file with machine code that was sampled.
+#[derive(Debug)]
+pub(super) struct UsedFile {
+    /// `None` when it could not be found.
+    pub(super) code: Option<Arc<CodeFile>>,
+    /// Base name of its path.
+    pub(super) module: Arc<str>,
+    /// Whether it is the interpreter of the process that showed it first.
+    pub(super) is_interpreter: bool,
+}
+
+/// What makes two mappings ones of the same file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Sameness {
+    /// It was found.
+    Key(FileKey),
+    /// It was not; what the mapping says.
+    Mapping(FileId, Arc<[u8]>),
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct CodeFiles {
+    files: Vec<UsedFile>,
+    indexes: HashMap<Sameness, FileIndex>,
+    held: Arc<HeldFiles>,
+}
+
+impl CodeFiles {
+    pub(super) fn get(&self, file: FileIndex) -> Option<&UsedFile> {
+        self.files.get(file.0 as usize)
+    }
+
+    /// The file that something is in; found while the process is there.
+    pub(super) fn of(&mut self, located: &Located<'_>, interpreter: &Path) -> FileIndex {
+        let mapping = located.mapping;
+        let same = match mapping.key {
+            Some(key) => Sameness::Key(key),
+            None => Sameness::Mapping(mapping.id, mapping.path.clone()),
+        };
+        if let Some(index) = self.indexes.get(&same) {
+            return *index;
+        }
+        let index = FileIndex(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
+        let name = String::from_utf8_lossy(base_name_of_bytes(&mapping.path));
+        self.files.push(UsedFile {
+            code: self.find(visible_id(located.tgid), mapping, &name).map(Arc::new),
+            module: Arc::from(&*name),
+            is_interpreter: interpreter.as_os_str().as_encoded_bytes() == &*mapping.path,
+        });
+        self.indexes.insert(same, index);
+        index
+    }
+
+    fn find(&self, pid: u32, stretch: &Stretch, name: &str) -> Option<CodeFile> {
+        let maps = Maps::from_text(stretch.line.to_vec());
+        let mapping = maps.iter().next()?;
+        let found = if &*stretch.path == VDSO {
+            CodeFile::vdso(pid, &mapping)
+        } else {
+            CodeFile::of_mapping(&self.held, pid, &mapping)
+        };
+        found
+            .inspect_err(|error| log::debug!("symbols of {name}: {error}"))
+            .ok()
+    }
+
+    /// Gives back descriptors that were kept long enough.
+    pub(super) fn let_go(&self) {
+        self.held.expire();
+    }
+}
+
+/// Memory without a file, or in one that is no program.
+pub(super) fn is_made_at_run_time(located: &Located<'_>) -> bool {
+    let mapping = located.mapping;
+    let is_shared = SHARED_MEMORY.iter().any(|start| mapping.path.starts_with(start));
+    &*mapping.path != VDSO && (mapping.id.inode == 0 || (is_shared && located.static_address.is_none()))
+}

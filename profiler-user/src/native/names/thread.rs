@@ -1,0 +1,102 @@
+//! The thread that names what it is asked about, file by file, until nobody asks any more.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use crate::ids::ProcessKey;
+use crate::native::symbol::{CodeFile, CodePosition, NativeResult, NativeSymbolizer, NativeUnresolved};
+use crate::proc::root::Root;
+use crate::proc::visible_id;
+
+/// One question, with the number that its answer gets.
+#[derive(Debug)]
+pub(super) enum Question {
+    File(u32, Arc<CodeFile>, CodePosition),
+    Jit(u32, ProcessKey, u64),
+    Kernel(u32, u64),
+}
+
+/// Answers, each with the number of its question.
+pub(super) type Answers = Vec<(u32, NativeResult)>;
+
+/// The thread's other end.
+#[derive(Debug)]
+pub(super) struct SymbolThread {
+    /// Until it is ended.
+    asked: Option<Sender<Vec<Question>>>,
+    answered: Receiver<Answers>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The thread is gone.
+#[derive(Debug)]
+pub(super) struct Ended;
+
+impl SymbolThread {
+    pub(super) fn start() -> std::io::Result<Self> {
+        let (asked, questions) = channel();
+        let (answers, answered) = channel();
+        let thread = std::thread::Builder::new()
+            .name("symbols".to_owned())
+            .spawn(move || answer(&questions, &answers))?;
+        Ok(Self {
+            asked: Some(asked),
+            answered,
+            thread: Some(thread),
+        })
+    }
+
+    /// Hands over questions.
+    pub(super) fn ask(&self, questions: Vec<Question>) -> Result<(), Ended> {
+        let asked = self.asked.as_ref().ok_or(Ended)?;
+        asked.send(questions).map_err(|_| Ended)
+    }
+
+    /// What has been answered since.
+    pub(super) fn answers(&self) -> Option<Answers> {
+        self.answered.try_recv().ok()
+    }
+
+    /// Asks nothing any more; waits for the thread only where it has nothing left to do.
+    pub(super) fn end(&mut self, is_done: bool) {
+        self.asked = None;
+        if let Some(thread) = self.thread.take()
+            && is_done
+            && thread.join().is_err()
+        {
+            log::warn!("the symbol thread panicked");
+        }
+    }
+}
+
+fn answer(questions: &Receiver<Vec<Question>>, answers: &Sender<Answers>) {
+    crate::priority::lower();
+    let mut symbolizer = NativeSymbolizer::default();
+    while let Ok(questions) = questions.recv() {
+        let mut results = Vec::with_capacity(questions.len());
+        let mut in_files = Vec::new();
+        for question in &questions {
+            match question {
+                Question::File(index, file, position) => in_files.push((*index, (&**file, *position))),
+                Question::Kernel(index, address) => {
+                    let named = symbolizer.resolve_kernel(&[*address]).pop();
+                    results.extend(named.map(|name| (*index, name)));
+                }
+                Question::Jit(index, process, address) => {
+                    let named = match Root::of_process(visible_id(process.tgid)) {
+                        Ok(root) => symbolizer.resolve_perf_map(*process, &root, &[*address]).pop(),
+                        Err(_) => Some(Err(NativeUnresolved::JitWithoutMap)),
+                    };
+                    results.extend(named.map(|name| (*index, name)));
+                }
+            }
+        }
+        let requests: Vec<_> = in_files.iter().map(|(_, request)| *request).collect();
+        let named = symbolizer.resolve_user(&requests);
+        results.extend(in_files.iter().map(|(index, _)| *index).zip(named));
+        if answers.send(results).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! Names for places in files, in the kernel and in memory without a file: everything about them is cached here.
+//!
+//! A file is known by what it is, a name by the content of its file, so that a second process with the same library costs
+//! nothing, and a second container with an equal copy of it costs the copying. The content is hashed with a secret and not
+//! taken from the build-id: a container could claim that of somebody else's library.
+//!
+//! [`NativeSymbolizer::resolve_user`] blocks while the worker reads, up to some seconds for large debug information: it
+//! belongs off the path that drains the rings. The symbolizer is `Send`.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::client::{self, CallError, Client, StartWorker};
+use super::file::CodeFile;
+use super::kernel::KernelSymbols;
+use super::messages::{
+    CodePosition, FileSlot, FunctionName, MAX_POSITIONS, NotLoaded, Reply, Request, Unknown,
+};
+use super::name::{NativeName, NativeResult, NativeUnresolved};
+use super::perf_map::PerfMaps;
+use crate::cache::Cache;
+use crate::ids::ProcessKey;
+use crate::proc::file::FileKey;
+use crate::proc::root::Root;
+
+/// Bytes of names in each of the cache's two generations, about.
+const NAME_BYTES: usize = 32 << 20;
+/// Files whose content is remembered, in each of two generations; a busy host maps a few thousand.
+pub(super) const FILES: usize = 8192;
+/// Bytes of all files that are loaded in the worker, about; the least recently used go first.
+const LOADED_BYTES: u64 = 640 << 20;
+/// Files that are loaded in the worker.
+const LOADED_FILES: usize = 256;
+/// Debug files that are tried for one file.
+const MAX_CANDIDATES: usize = 8;
+/// Different texts that are shared between names; then sharing starts anew.
+const MAX_TEXTS: usize = 1 << 17;
+
+/// Finds names, and remembers them.
+#[derive(Debug)]
+pub struct NativeSymbolizer {
+    pub(super) client: Client,
+    pub(super) files: Cache<FileKey, FileState>,
+    names: Cache<(ContentId, CodePosition), NativeResult>,
+    /// Numbers of contents, each under the name that frames show.
+    pub(super) contents: HashMap<(Content, Arc<str>), ContentId>,
+    next_content: u32,
+    pub(super) loaded: HashMap<FileKey, LoadedFile>,
+    next_slot: FileSlot,
+    clock: u64,
+    texts: HashSet<Arc<str>>,
+    kernel: KernelSymbols,
+    perf_maps: PerfMaps,
+}
+
+/// Number of a content in [`NativeSymbolizer::contents`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ContentId(u32);
+
+/// What the worker of one generation calls a file and its debug file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Content {
+    generation: u32,
+    code: u64,
+    debug: Option<u64>,
+}
+
+/// What is remembered of a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FileState {
+    effort: Effort,
+    outcome: Option<Result<ContentId, NativeUnresolved>>,
+}
+
+/// How much of a file is read: less, after a worker failed at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Effort {
+    #[default]
+    Everything,
+    SymbolTables,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LoadedFile {
+    generation: u32,
+    slot: FileSlot,
+    bytes: u64,
+    used: u64,
+}
+
+/// Why a file was not loaded or asked.
+enum Trouble {
+    /// It has no names, now and later.
+    File(NativeUnresolved),
+    Worker(CallError),
+}
+
+impl From<CallError> for Trouble {
+    fn from(error: CallError) -> Self {
+        Self::Worker(error)
+    }
+}
+
+impl Default for NativeSymbolizer {
+    fn default() -> Self {
+        Self::new(client::start_self)
+    }
+}
+
+impl NativeSymbolizer {
+    /// With workers that are started so.
+    pub(super) fn new(start: StartWorker) -> Self {
+        Self {
+            client: Client::new(start),
+            files: Cache::new(FILES),
+            names: Cache::new(NAME_BYTES),
+            contents: HashMap::new(),
+            next_content: 0,
+            loaded: HashMap::new(),
+            next_slot: 0,
+            clock: 0,
+            texts: HashSet::new(),
+            kernel: KernelSymbols::default(),
+            perf_maps: PerfMaps::default(),
+        }
+    }
+
+    /// Names for positions in files, one result for each request. Give it many at once: each file costs one exchange with
+    /// the worker per 256 positions that are not known yet.
+    pub fn resolve_user(&mut self, requests: &[(&CodeFile, CodePosition)]) -> Vec<NativeResult> {
+        let mut results: Vec<Option<NativeResult>> = Vec::with_capacity(requests.len());
+        let mut missing: HashMap<FileKey, Vec<usize>> = HashMap::new();
+        for (index, (file, position)) in requests.iter().enumerate() {
+            let known = self.cached(file, *position);
+            if known.is_none() {
+                missing.entry(file.key()).or_default().push(index);
+            }
+            results.push(known);
+        }
+        for indexes in missing.into_values() {
+            let Some((file, _)) = indexes.first().and_then(|first| requests.get(*first)) else {
+                continue;
+            };
+            let positions: Vec<CodePosition> = indexes.iter().map(|index| requests[*index].1).collect();
+            for (index, result) in indexes.into_iter().zip(self.resolve_file(file, &positions)) {
+                results[index] = Some(result);
+            }
+        }
+        let answered = results.into_iter();
+        answered
+            .map(|result| result.unwrap_or(Err(NativeUnresolved::SymbolizerFailed)))
+            .collect()
+    }
+
+    /// Names for kernel addresses, one result for each.
+    pub fn resolve_kernel(&mut self, addresses: &[u64]) -> Vec<NativeResult> {
+        self.kernel.resolve(addresses)
+    }
+
+    /// Names for addresses in memory without a file, one result for each, from the map that the process writes for
+    /// profilers. `root` is the process's root directory. While the process runs: whose the map is cannot be told later.
+    pub fn resolve_perf_map(
+        &mut self,
+        process: ProcessKey,
+        root: &Root,
+        addresses: &[u64],
+    ) -> Vec<NativeResult> {
+        self.perf_maps.resolve(process, root, addresses)
+    }
+
+    fn cached(&mut self, file: &CodeFile, position: CodePosition) -> Option<NativeResult> {
+        match self.files.get(&file.key(), |_| 1)?.outcome? {
+            Ok(content) => self.names.get(&(content, position), weight).cloned(),
+            Err(reason) => Some(Err(reason)),
+        }
+    }
+
+    /// One result for each position; with less of the file each time a worker fails at it.
+    fn resolve_file(&mut self, file: &CodeFile, positions: &[CodePosition]) -> Vec<NativeResult> {
+        let fail = |reason| vec![Err(reason); positions.len()];
+        let mut state = self.files.get(&file.key(), |_| 1).copied().unwrap_or_default();
+        loop {
+            match self.ask(file, state.effort, positions) {
+                Ok((content, results)) => {
+                    state.outcome = Some(Ok(content));
+                    self.files.insert(file.key(), state, 1);
+                    for (position, result) in positions.iter().zip(&results) {
+                        let weight = weight(result);
+                        self.names.insert((content, *position), result.clone(), weight);
+                    }
+                    return results;
+                }
+                Err(Trouble::Worker(CallError::Resting)) => return fail(NativeUnresolved::SymbolizerResting),
+                // As often as the client has patience for.
+                Err(Trouble::Worker(CallError::Ended)) => {}
+                Err(Trouble::Worker(CallError::Failed)) if state.effort == Effort::Everything => {
+                    state.effort = Effort::SymbolTables;
+                }
+                Err(trouble) => {
+                    let reason = match trouble {
+                        Trouble::File(reason) => reason,
+                        Trouble::Worker(_) => NativeUnresolved::SymbolizerFailed,
+                    };
+                    state.outcome = Some(Err(reason));
+                    self.files.insert(file.key(), state, 1);
+                    return fail(reason);
+                }
+            }
+        }
+    }
+
+    fn ask(
+        &mut self,
+        file: &CodeFile,
+        effort: Effort,
+        positions: &[CodePosition],
+    ) -> Result<(ContentId, Vec<NativeResult>), Trouble> {
+        let (slot, content) = self.load(file, effort)?;
+        let mut results = Vec::with_capacity(positions.len());
+        for chunk in positions.chunks(MAX_POSITIONS) {
+            let request = Request::Resolve {
+                slot,
+                positions: chunk.to_vec(),
+            };
+            let Reply::Resolved(answers) = self.client.call(&request, None)? else {
+                return Err(Trouble::Worker(CallError::Failed));
+            };
+            if answers.len() != chunk.len() {
+                return Err(Trouble::Worker(CallError::Failed));
+            }
+            for answer in answers {
+                results.push(self.result(file, answer));
+            }
+        }
+        Ok((content, results))
+    }
+
+    /// Makes sure that the worker has the file.
+    fn load(&mut self, file: &CodeFile, effort: Effort) -> Result<(FileSlot, ContentId), Trouble> {
+        self.clock += 1;
+        let (clock, generation) = (self.clock, self.client.generation());
+        let known = self.files.get(&file.key(), |_| 1).and_then(|state| state.outcome);
+        if let Some(Ok(content)) = known
+            && let Some(loaded) = self.loaded.get_mut(&file.key())
+            && loaded.generation == generation
+        {
+            loaded.used = clock;
+            return Ok((loaded.slot, content));
+        }
+        let source = file.open().map_err(|error| {
+            log::debug!("opening {}: {error}", file.module());
+            Trouble::File(NativeUnresolved::FileUnreadable)
+        })?;
+        self.make_room()?;
+        let slot = self.next_slot;
+        self.next_slot = self.next_slot.wrapping_add(1);
+        let debug_info = effort == Effort::Everything;
+        let loaded = match self
+            .client
+            .call(&Request::Load { slot, debug_info }, Some(&source))?
+        {
+            Reply::Loaded(loaded) => loaded,
+            Reply::NotLoaded(error) => return Err(Trouble::File(error.reason())),
+            _ => return Err(Trouble::Worker(CallError::Failed)),
+        };
+        let mut bytes = loaded.bytes;
+        let mut debug = None;
+        if debug_info && !loaded.has_debug_info {
+            for candidate in file.debug_files(&loaded, &source).take(MAX_CANDIDATES) {
+                let Reply::Attached { content, bytes: more } =
+                    self.client.call(&Request::Attach { slot }, Some(&candidate))?
+                else {
+                    return Err(Trouble::Worker(CallError::Failed));
+                };
+                if content.is_some() {
+                    debug = content;
+                    bytes = bytes.saturating_add(more);
+                    break;
+                }
+            }
+        }
+        let generation = self.client.generation();
+        let content = Content {
+            generation,
+            code: loaded.content,
+            debug,
+        };
+        let entry = LoadedFile {
+            generation,
+            slot,
+            bytes,
+            used: clock,
+        };
+        self.loaded.insert(file.key(), entry);
+        Ok((slot, self.content_id(content, file.module())))
+    }
+
+    fn content_id(&mut self, content: Content, module: &Arc<str>) -> ContentId {
+        if self.contents.len() >= 2 * FILES {
+            self.contents.clear();
+        }
+        let key = (content, Arc::clone(module));
+        *self.contents.entry(key).or_insert_with(|| {
+            self.next_content = self.next_content.wrapping_add(1);
+            ContentId(self.next_content)
+        })
+    }
+
+    /// Drops what was used least recently, until another file fits.
+    fn make_room(&mut self) -> Result<(), CallError> {
+        let generation = self.client.generation();
+        self.loaded.retain(|_, loaded| loaded.generation == generation);
+        loop {
+            let bytes = self
+                .loaded
+                .values()
+                .fold(0u64, |sum, loaded| sum.saturating_add(loaded.bytes));
+            if self.loaded.len() < LOADED_FILES && bytes < LOADED_BYTES {
+                return Ok(());
+            }
+            let oldest = self.loaded.iter().min_by_key(|(_, loaded)| loaded.used);
+            let Some((key, slot)) = oldest.map(|(key, loaded)| (*key, loaded.slot)) else {
+                return Ok(());
+            };
+            self.loaded.remove(&key);
+            self.client.call(&Request::Drop { slot }, None)?;
+        }
+    }
+
+    fn result(&mut self, file: &CodeFile, answer: Result<Vec<FunctionName>, Unknown>) -> NativeResult {
+        let names = answer.map_err(Unknown::reason)?;
+        if names.is_empty() {
+            return Err(NativeUnresolved::NoSymbol);
+        }
+        Ok(names
+            .into_iter()
+            .map(|name| NativeName {
+                symbol: self.share(&name.symbol),
+                module: Arc::clone(file.module()),
+                file: name.file.map(|path| self.share(&path)),
+                line: name.line,
+                inlined: name.inlined,
+            })
+            .collect())
+    }
+
+    /// One copy of a text, however many names have it.
+    fn share(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return Arc::clone(known);
+        }
+        if self.texts.len() >= MAX_TEXTS {
+            self.texts.clear();
+        }
+        let shared: Arc<str> = Arc::from(text);
+        self.texts.insert(Arc::clone(&shared));
+        shared
+    }
+}
+
+/// Bytes that a result occupies, about: texts are shared by a few names each.
+fn weight(result: &NativeResult) -> usize {
+    const ENTRY: usize = 96;
+    let texts = |name: &NativeName| name.symbol.len() + name.file.as_ref().map_or(0, |file| file.len());
+    let of_name = |name: &NativeName| size_of::<NativeName>() + texts(name) / 2;
+    ENTRY + result.as_ref().map_or(0, |names| names.iter().map(of_name).sum())
+}
+
+impl NotLoaded {
+    fn reason(self) -> NativeUnresolved {
+        match self {
+            Self::Unreadable => NativeUnresolved::FileUnreadable,
+            Self::NotElf => NativeUnresolved::NotElf,
+            Self::TooLarge => NativeUnresolved::TooLarge,
+        }
+    }
+}
+
+impl Unknown {
+    fn reason(self) -> NativeUnresolved {
+        match self {
+            Self::NoSymbol => NativeUnresolved::NoSymbol,
+            Self::NotCode => NativeUnresolved::NotCode,
+        }
+    }
+}

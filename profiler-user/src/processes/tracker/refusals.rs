@@ -1,0 +1,56 @@
+//! Interpreters that were found and are not profiled.
+
+use std::collections::HashMap;
+
+use super::tracked::RefusedProcess;
+
+/// Different reasons for refusals kept.
+const MAX_REFUSALS: usize = 256;
+/// Stands for those beyond.
+const MORE_REFUSALS: &str = "more different interpreters than are listed";
+
+/// Reasons, each with one of the processes.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    by_text: HashMap<String, RefusedProcess>,
+}
+
+impl Refusals {
+    /// Remembers why a process is not profiled, once for each reason. Reasons contain what targets say of themselves, so
+    /// there may be any number of them.
+    pub(super) fn add(&mut self, pid: u32, text: String) {
+        let text = if self.by_text.len() < MAX_REFUSALS || self.by_text.contains_key(&text) {
+            text
+        } else {
+            MORE_REFUSALS.to_owned()
+        };
+        self.by_text
+            .entry(text.clone())
+            .or_insert(RefusedProcess { pid, text });
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &RefusedProcess> {
+        self.by_text.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_number_of_reasons_makes_a_list_of_bounded_length() {
+        let mut refusals = Refusals::default();
+        for pid in 0..3 * MAX_REFUSALS as u32 {
+            refusals.add(pid, format!("reason {pid}"));
+            refusals.add(pid, "reason 0".to_owned());
+        }
+        let listed: Vec<_> = refusals.iter().collect();
+        assert_eq!(listed.len(), MAX_REFUSALS + 1);
+        assert!(listed.iter().any(|refused| refused.text == MORE_REFUSALS));
+        assert!(listed.contains(&&RefusedProcess {
+            pid: 0,
+            text: "reason 0".to_owned()
+        }));
+    }
+}
