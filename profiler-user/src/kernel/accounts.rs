@@ -1,7 +1,10 @@
 //! What the kernel half counts: events by what became of them, records lost, its own run times.
 
+use std::os::fd::{AsFd as _, AsRawFd as _};
+
 use aya::Ebpf;
 use aya::maps::{MapData, PerCpuArray};
+use aya::programs::Program;
 use profiler_common::contract::benchmark::{BUCKETS, Timed, Walks};
 use profiler_common::contract::losses::{Loss, LossWriter, loss_account};
 use profiler_common::contract::reasons::Outcome;
@@ -72,6 +75,22 @@ impl Kernel {
         Loss::ALL.iter().map(|loss| (*loss, of(*loss))).collect()
     }
 
+    /// Runs of raw-tracepoint programs that the kernel skipped, because the program was running already on that CPU. Linux
+    /// counts them since 5.12; 0 before. It does not count those of perf events: see [`Self::interrupts`] and
+    /// [`Self::gaps_ns`].
+    #[must_use]
+    pub fn skipped_tracepoint_runs(&self) -> u64 {
+        let programs = self.ebpf.programs();
+        programs
+            .filter(|(_, program)| matches!(program, Program::RawTracePoint(_)))
+            .filter_map(|(_, program)| {
+                let fd = program.fd().ok()?.as_fd().as_raw_fd();
+                let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+                recursion_misses(&info)
+            })
+            .sum()
+    }
+
     /// Run times that the programs measured of themselves, summed over CPUs: bucket `n` counts runs of `n` to `n + 1`
     /// times [`profiler_common::contract::benchmark::BUCKET_NS`] nanoseconds. All zero unless loaded with `measure_self`.
     #[must_use]
@@ -97,4 +116,25 @@ fn by_outcome(accounts: &PerCpuArray<MapData, u64>, source: Source) -> Vec<(Outc
 
 fn sum(counters: &PerCpuArray<MapData, u64>, index: u32) -> u64 {
     counters.get(&index, 0).map_or(0, |values| values.iter().sum())
+}
+
+/// The number in the `fdinfo` of a program (`bpf_prog_show_fdinfo`, `kernel/bpf/syscall.c`).
+fn recursion_misses(info: &str) -> Option<u64> {
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("recursion_misses:"));
+    line?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::recursion_misses;
+
+    #[test]
+    fn skipped_runs_are_read_where_the_kernel_counts_them() {
+        let info = "pos:\t0\nflags:\t02000002\nprog_type:\t17\nrun_cnt:\t9\nrecursion_misses:\t3\nverified_insns:\t8\n";
+        assert_eq!(recursion_misses(info), Some(3));
+        assert_eq!(recursion_misses("pos:\t0\nrun_cnt:\t9\n"), None);
+        assert_eq!(recursion_misses("recursion_misses:\tmany\n"), None);
+    }
 }

@@ -29,7 +29,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/py
 
 /// The loaded kernel half. Dropping it detaches everything.
 pub struct Kernel {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
     pub(super) processes: ProcessMaps,
     layouts: Array<MapData, Plain<Layout>>,
     known_layouts: Vec<Layout>,
