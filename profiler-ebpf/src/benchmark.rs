@@ -2,19 +2,22 @@
 
 use aya_ebpf::macros::{perf_event, raw_tracepoint};
 use aya_ebpf::programs::{PerfEventContext, RawTracePointContext};
-use profiler_common::contract::benchmark::{BUCKET_NS, BUCKETS, Timed};
+use profiler_common::contract::benchmark::{BUCKET_NS, BUCKETS, Timed, Walks};
+use profiler_common::contract::process::ProcessId;
 use profiler_common::contract::programs::{FLOOR, RAW_SAMPLE, is_same};
 use profiler_common::contract::records::FRAMES_PER_BLOCK;
 use profiler_common::contract::sources::Source;
 use profiler_common::memory::{Memory as _, RemoteAddr};
 use profiler_common::walker::python::{FRAME_WORDS, WINDOW_WORDS, locate};
 
-use crate::chains::{Chain as _, PerfEventChain, RawTracepointChain};
+use crate::chains::{PerfEventChain, RawTracepointChain};
 use crate::globals::{MEASURE_SELF, TASK_THREAD_POINTER};
 use crate::kernel::{current_ids, current_task, now_ns};
-use crate::maps::{LAYOUTS, SELF_TIME, count, process, slot};
+use crate::maps::{LAYOUTS, SELF_TIME, WALKS, count};
 use crate::memory::{CurrentTask, kernel_field};
+use crate::processes::{incarnation, process};
 use crate::sources::{Occurrence, sample};
+use crate::working::{Run, Sample};
 
 /// The time now, or 0 when nothing is measured.
 #[inline(always)]
@@ -37,13 +40,36 @@ pub(crate) fn end(row: Timed, started_ns: u64) {
     count(&SELF_TIME, row as u32 * BUCKETS + bucket);
 }
 
+/// Counts a walked block, and whether no code object's identity was read for it.
+#[inline(always)]
+pub(crate) fn count_walk(identified: u32) {
+    if MEASURE_SELF.load() == 0 {
+        return;
+    }
+    let row = if identified == 0 {
+        Walks::Short
+    } else {
+        Walks::Long
+    };
+    count(&WALKS, row as u32);
+}
+
 /// The yardstick for the walk: follows the same frames with one 80-byte read each. Loaded by benchmarks only.
 #[perf_event]
 pub(crate) fn walk_floor(_context: PerfEventContext) -> u32 {
+    let mut run = Run::<PerfEventChain>::begin();
     let (tgid, _) = current_ids();
-    let Some(process) = process(tgid) else { return 0 };
-    let (Some(layout), Some(scratch)) = (LAYOUTS.get(process.layout), slot(PerfEventChain::scratch(), 0))
-    else {
+    let Some(current) = incarnation(tgid) else {
+        return 0;
+    };
+    let Some(element) = process(&ProcessId::new(tgid, current.incarnation)) else {
+        return 0;
+    };
+    let Some(Sample { process, scratch, .. }) = run.sample() else {
+        return 0;
+    };
+    element.copy(process);
+    let Some(layout) = LAYOUTS.get(process.layout) else {
         return 0;
     };
     let thread_pointer = kernel_field(current_task(), TASK_THREAD_POINTER.load(), 0u64);

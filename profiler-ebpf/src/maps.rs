@@ -1,23 +1,17 @@
 //! The maps that all programs share: who writes each, who reads it, and why it has its size. The working memory of the
-//! stages is in [`crate::chains`].
+//! stages is in [`crate::working`], processes are in [`crate::processes`].
 
-use aya_ebpf::bindings::{BPF_ANY, BPF_RB_AVAIL_DATA};
+use aya_ebpf::bindings::BPF_RB_AVAIL_DATA;
 use aya_ebpf::helpers::generated::{bpf_ringbuf_output, bpf_ringbuf_query};
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
-use profiler_common::contract::benchmark::{BUCKETS, Timed};
+use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
+use profiler_common::contract::benchmark::{BUCKETS, Timed, Walks};
 use profiler_common::contract::layout::Layout;
 use profiler_common::contract::losses::LOSS_ACCOUNTS;
 use profiler_common::contract::period::CpuPeriod;
-use profiler_common::contract::process::ProcessEntry;
 use profiler_common::contract::records::ProcessRecord;
 use profiler_common::contract::sources::{ACCOUNTS, Source};
 use profiler_common::contract::unwind::{Block, Mapping, ROWS_PER_PAGE};
-
-/// tgid -> process. Written by user space, and here in fork, exec and exit (process context, never in an
-/// interrupt); read by every sample, lock-free. User space sets the size: `MAX_PROCESSES` in its `recorder`.
-#[map]
-pub(crate) static PROCESSES: HashMap<u32, ProcessEntry> = HashMap::with_max_entries(32_768, 0);
 
 /// Layout index -> layout. Written by user space only, before an entry that uses the index.
 #[map]
@@ -55,7 +49,7 @@ pub(crate) static PERIODS: Array<CpuPeriod> = Array::with_max_entries(1, 0);
 #[map]
 pub(crate) static PREVIOUS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-/// The process record being filled on this CPU.
+/// The process record being filled on this CPU, see [`crate::working`].
 #[map]
 pub(crate) static PROCESS_RECORD: PerCpuArray<ProcessRecord> = PerCpuArray::with_max_entries(1, 0);
 
@@ -66,6 +60,15 @@ pub(crate) const SEEN_SLOTS: u32 = 16_384;
 /// needs no lock; a collision costs one more definition.
 #[map]
 pub(crate) static SEEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(SEEN_SLOTS, 0);
+
+/// Slots of [`IDENTITIES`]; 64 KiB on each CPU.
+pub(crate) const IDENTITY_SLOTS: u32 = 4_096;
+
+/// Identities of code objects that this CPU has read, each with a fingerprint of its address and context, folded with the
+/// identity: one word that is written without the other fits nothing, so no lock is needed among programs that interrupt
+/// each other. Direct-mapped; a collision costs one more read.
+#[map]
+pub(crate) static IDENTITIES: PerCpuArray<[u64; 2]> = PerCpuArray::with_max_entries(IDENTITY_SLOTS, 0);
 
 /// Fingerprints of unknown processes already reported by this CPU.
 #[map]
@@ -89,6 +92,10 @@ pub(crate) static ROWS: Array<[u64; ROWS_PER_PAGE]> = Array::with_max_entries(1,
 pub(crate) static SELF_TIME: PerCpuArray<u64> =
     PerCpuArray::with_max_entries(BUCKETS * Timed::ALL.len() as u32, 0);
 
+/// Walked blocks, see [`Walks`]; by benchmarks only.
+#[map]
+pub(crate) static WALKS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Walks::ALL.len() as u32, 0);
+
 /// Adds one to slot `index` of a per-CPU counter.
 #[inline(always)]
 pub(crate) fn count(counters: &'static PerCpuArray<u64>, index: u32) {
@@ -98,37 +105,26 @@ pub(crate) fn count(counters: &'static PerCpuArray<u64>, index: u32) {
 /// Adds to slot `index` of a per-CPU counter.
 #[inline(always)]
 pub(crate) fn add(counters: &'static PerCpuArray<u64>, index: u32, amount: u64) {
-    if let Some(slot) = slot(counters, index) {
-        *slot = slot.wrapping_add(amount);
+    if let Some(slot) = counters.get_ptr_mut(index) {
+        // SAFETY: the kernel returned a live value; no other reference to it exists, here or elsewhere.
+        unsafe { *slot = (*slot).wrapping_add(amount) };
     }
 }
 
-/// This CPU's value in slot `index`.
-///
-/// Exclusive because each map is used by one event source only: a program is not interrupted on its CPU by another
-/// run of the same source, and the stages of one sample follow each other.
+/// Puts `value` into slot `index` on this CPU and returns what was there; `None` when there is no such slot.
 #[inline(always)]
-#[expect(
-    clippy::mut_from_ref,
-    reason = "a map is shared with the kernel; see above for exclusiveness"
-)]
-pub(crate) fn slot<T>(map: &'static PerCpuArray<T>, index: u32) -> Option<&'static mut T> {
-    let value = map.get_ptr_mut(index)?;
-    // SAFETY: the kernel returned a live value of this type and size; see above for exclusiveness.
-    Some(unsafe { &mut *value })
+pub(crate) fn replace<T: Copy>(values: &'static PerCpuArray<T>, index: u32, value: T) -> Option<T> {
+    let slot = values.get_ptr_mut(index)?;
+    // SAFETY: the kernel returned a live value; no other reference to it exists, here or elsewhere.
+    Some(unsafe { slot.replace(value) })
 }
 
-/// The entry of a process.
+/// Slot `index` on this CPU.
 #[inline(always)]
-pub(crate) fn process(tgid: u32) -> Option<&'static ProcessEntry> {
-    // SAFETY: entries are only ever replaced whole, and their memory outlives the program run (RCU).
-    unsafe { PROCESSES.get(tgid) }
-}
-
-/// Enters or replaces a process; `false` when the map is full.
-#[inline(always)]
-pub(crate) fn insert_process(tgid: u32, entry: &ProcessEntry) -> bool {
-    PROCESSES.insert(tgid, entry, u64::from(BPF_ANY)).is_ok()
+pub(crate) fn read<T: Copy>(values: &'static PerCpuArray<T>, index: u32) -> Option<T> {
+    let slot = values.get_ptr(index)?;
+    // SAFETY: the kernel returned a live value; no other reference to it exists, here or elsewhere.
+    Some(unsafe { slot.read() })
 }
 
 /// Copies the first `bytes` bytes of `record` into a ring; `false` when it is full. The verifier proves that `bytes`

@@ -37,3 +37,18 @@ impl Timed {
         Self::WalkNative,
     ];
 }
+
+/// How blocks of Python frames were walked; indexes the `WALKS` map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Walks {
+    /// The identity of a code object had to be read.
+    Long = 0,
+    /// All of them were known to be unchanged.
+    Short = 1,
+}
+
+impl Walks {
+    /// Every row.
+    pub const ALL: &'static [Self] = &[Self::Long, Self::Short];
+}

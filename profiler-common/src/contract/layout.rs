@@ -92,6 +92,10 @@ pub struct InterpreterLayout {
     pub collecting: u16,
     /// `tstate_head`; used by `thread_lookup::LIST` only, which takes `next` to be at 0.
     pub threads: u16,
+    /// `id`, a number that no other interpreter of the process has had (8 bytes); with `code_generation` only.
+    pub id: u16,
+    /// `_code_object_generation`, which counts the code objects that have died (8 bytes, 3.14+).
+    pub code_generation: u16,
 }
 
 /// Fields of a frame, bytes from its start.

@@ -6,7 +6,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Which periods are possible on one CPU: element of the `PERIODS` map, written by user space whenever it sets a period.
-/// All in nanoseconds; times are of `CLOCK_MONOTONIC`. All zero until user space has set one: then nothing is explained.
+/// All in nanoseconds; times are of `CLOCK_MONOTONIC`. All zero until user space has set one: then no time is known to have passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CpuPeriod {
@@ -43,7 +43,11 @@ impl CpuPeriod {
         } else {
             self.limit_ns
         };
-        let elapsed_ns = now_ns.saturating_sub(since_ns);
+        let elapsed_ns = if self.set_ns == 0 {
+            0
+        } else {
+            now_ns.saturating_sub(since_ns)
+        };
         let weight_ns = if elapsed_ns < limit_ns {
             elapsed_ns
         } else {
@@ -98,12 +102,15 @@ mod tests {
     #[test]
     fn a_clock_that_is_read_late_gives_no_time() {
         assert_eq!(split(1_500, 1_400), (0, 0));
-        assert_eq!(
-            CpuPeriod::default().split(0, 7),
-            Elapsed {
-                weight_ns: 0,
-                gap_ns: 7
-            }
-        );
+    }
+
+    #[test]
+    fn before_a_period_is_set_no_time_is_known_to_have_passed() {
+        let nothing = Elapsed {
+            weight_ns: 0,
+            gap_ns: 0,
+        };
+        assert_eq!(CpuPeriod::default().split(0, 7), nothing);
+        assert_eq!(CpuPeriod::default().split(3, 7), nothing);
     }
 }

@@ -1,4 +1,9 @@
-//! What the kernel half knows about one profiled process: the value of the `PROCESSES` map, keyed by tgid.
+//! What the kernel half knows about processes, in two maps.
+//!
+//! `INCARNATIONS` says which process has a tgid now, and changes at the very instant of a fork, exec or exit: the kernel
+//! half alone replaces its elements, user space only adds one where there is none. `PROCESSES` says what user space found
+//! out about a process, keyed by tgid and incarnation. So whatever user space writes, and however late, never meets
+//! another program than the one it has looked at.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -81,24 +86,66 @@ pub struct ThreadLookup {
     pub module: u32,
     /// A [`thread_lookup`] code.
     pub how: u8,
+    /// 1: this process initialises its interpreter once, so that `InterpreterLayout::code_generation` of one interpreter
+    /// only ever grows. A program that embeds an interpreter may start another at the same place, which counts from 0.
+    pub initialises_once: u8,
     /// Explicit padding.
-    pub pad: [u8; 3],
+    pub pad: [u8; 2],
 }
 
-/// `ProcessEntry::flags`: the process runs a supported interpreter; without it every sample is counted as not Python.
+/// `Incarnation::flags`: forked children are profiled too.
+pub const PROCESS_FOLLOW_CHILDREN: u32 = 1 << 0;
+
+/// Which process has a tgid now: value of the `INCARNATIONS` map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Incarnation {
+    /// Tells one address space from another that had the same tgid: nanoseconds of the monotonic clock when this
+    /// address space was first seen (fork, exec, or the first look).
+    pub incarnation: u64,
+    /// The key again: an element may be given to another process while it is read.
+    pub tgid: u32,
+    /// [`PROCESS_FOLLOW_CHILDREN`].
+    pub flags: u32,
+}
+
+/// Key of the `PROCESSES` map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ProcessId {
+    /// [`Incarnation::incarnation`].
+    pub incarnation: u64,
+    /// Process id in the initial pid namespace.
+    pub tgid: u32,
+    /// Explicit padding.
+    pub pad: u32,
+}
+
+impl ProcessId {
+    /// The process that had this tgid in this incarnation.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(tgid: u32, incarnation: u64) -> Self {
+        Self {
+            incarnation,
+            tgid,
+            pad: 0,
+        }
+    }
+}
+
+/// `ProcessEntry::flags`: the process runs a supported interpreter, and is sampled.
 pub const PROCESS_PYTHON: u32 = 1 << 0;
-/// `ProcessEntry::flags`: forked children are profiled too.
-pub const PROCESS_FOLLOW_CHILDREN: u32 = 1 << 1;
 /// `ProcessEntry::flags`: the process runs a supported interpreter but a filter excludes it. It is not sampled; its life
 /// is reported, because the verdict may change.
-pub const PROCESS_EXCLUDED: u32 = 1 << 2;
+pub const PROCESS_EXCLUDED: u32 = 1 << 1;
 
-/// One process, as the kernel half sees it.
+/// One process that runs Python: value of the `PROCESSES` map. Written by user space, copied by the kernel half at a fork,
+/// removed by it at an exec or exit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ProcessEntry {
-    /// Tells one address space from another that had the same tgid: nanoseconds of the monotonic clock when this
-    /// address space was first seen (fork, exec, or the scan at start).
+    /// Part of the key, again: an element may be given to another process while it is read.
     pub incarnation: u64,
     /// How a thread's Python state is found.
     pub lookup: ThreadLookup,
@@ -113,6 +160,15 @@ pub struct ProcessEntry {
     pub first_mapping: u32,
     /// Mappings in the list; at most [`crate::contract::unwind::MAX_MAPPINGS`].
     pub mapping_count: u32,
-    /// Explicit padding.
-    pub pad: u32,
+    /// Part of the key, again.
+    pub tgid: u32,
+}
+
+impl ProcessEntry {
+    /// Its key.
+    #[inline(always)]
+    #[must_use]
+    pub const fn id(&self) -> ProcessId {
+        ProcessId::new(self.tgid, self.incarnation)
+    }
 }

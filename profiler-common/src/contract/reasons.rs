@@ -21,6 +21,8 @@ table! {
         NoTailCall = 5, "the kernel refused a tail call";
         /// Lost; a layout index that user space never filled.
         NoLayout = 6, "the interpreter layout was missing";
+        /// Lost; user space removed the process, and its map element went to another one at this moment.
+        EntryReused = 7, "the entry of the process was given to another one meanwhile";
     }
 }
 

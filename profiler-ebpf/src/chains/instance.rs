@@ -7,24 +7,17 @@ macro_rules! chain {
         $(#[$doc:meta])*
         $chain:ident: $attribute:ident($context:ty) -> $status:ty;
         type: $type:ident, losses: $losses:ident;
-        maps: $scratch:ident, $block:ident, $definition:ident, $native_scratch:ident, $native_block:ident,
-            $kernel_stack:ident, $stages:ident;
+        maps: $sample:ident, $native:ident, $definition:ident, $stages:ident;
         programs: $walk_python:ident, $define_code:ident, $start_native:ident, $walk_native:ident;
         functions: $walk_python_stretch:ident, $define_frame:ident, $unwind_stretch:ident;
         interrupted: $interrupted:expr;
     ) => {
         #[map]
-        static $scratch: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+        static $sample: PerCpuArray<Sample> = PerCpuArray::with_max_entries(1, 0);
         #[map]
-        static $block: PerCpuArray<SampleBlock> = PerCpuArray::with_max_entries(1, 0);
+        static $native: PerCpuArray<Native> = PerCpuArray::with_max_entries(1, 0);
         #[map]
         static $definition: PerCpuArray<CodeDefinition> = PerCpuArray::with_max_entries(1, 0);
-        #[map]
-        static $native_scratch: PerCpuArray<NativeScratch> = PerCpuArray::with_max_entries(1, 0);
-        #[map]
-        static $native_block: PerCpuArray<NativeBlock> = PerCpuArray::with_max_entries(1, 0);
-        #[map]
-        static $kernel_stack: PerCpuArray<KernelStack> = PerCpuArray::with_max_entries(1, 0);
         #[map]
         static $stages: ProgramArray = ProgramArray::with_max_entries(Stage::ALL.len() as u32, 0);
 
@@ -37,28 +30,16 @@ macro_rules! chain {
             const LOSSES: LossWriter = LossWriter::$losses;
 
             #[inline(always)]
-            fn scratch() -> &'static PerCpuArray<Scratch> {
-                &$scratch
+            fn sample() -> &'static PerCpuArray<Sample> {
+                &$sample
             }
             #[inline(always)]
-            fn block() -> &'static PerCpuArray<SampleBlock> {
-                &$block
+            fn native() -> &'static PerCpuArray<Native> {
+                &$native
             }
             #[inline(always)]
             fn definition() -> &'static PerCpuArray<CodeDefinition> {
                 &$definition
-            }
-            #[inline(always)]
-            fn native_scratch() -> &'static PerCpuArray<NativeScratch> {
-                &$native_scratch
-            }
-            #[inline(always)]
-            fn native_block() -> &'static PerCpuArray<NativeBlock> {
-                &$native_block
-            }
-            #[inline(always)]
-            fn kernel_stack() -> &'static PerCpuArray<KernelStack> {
-                &$kernel_stack
             }
             #[inline(always)]
             fn stages() -> &'static ProgramArray {
@@ -84,44 +65,44 @@ macro_rules! chain {
 
         #[$attribute]
         pub(crate) fn $walk_python(context: $context) -> $status {
-            stages::walk_python::run::<$chain>(&context);
+            stages::walk_python::run(&mut Run::<$chain>::begin(), &context);
             0
         }
 
         #[$attribute]
         pub(crate) fn $define_code(context: $context) -> $status {
-            stages::define_code::run::<$chain>(&context);
+            stages::define_code::run(&mut Run::<$chain>::begin(), &context);
             0
         }
 
         #[$attribute]
         pub(crate) fn $start_native(context: $context) -> $status {
-            stages::start_native::run::<$chain>(&context);
+            stages::start_native::run(&mut Run::<$chain>::begin(), &context);
             0
         }
 
         #[$attribute]
         pub(crate) fn $walk_native(context: $context) -> $status {
-            stages::walk_native::run::<$chain>(&context);
+            stages::walk_native::run(&mut Run::<$chain>::begin(), &context);
             0
         }
 
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub(crate) extern "C" fn $walk_python_stretch(layout: u32, first: u32) -> u32 {
-            stages::walk_python::stretch::<$chain>(layout, first)
+            stages::walk_python::stretch(&mut Run::<$chain>::begin(), layout, first)
         }
 
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub(crate) extern "C" fn $define_frame(layout: u32, index: u32) -> u32 {
-            stages::define_code::frame::<$chain>(layout, index)
+            stages::define_code::frame(&mut Run::<$chain>::begin(), layout, index)
         }
 
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub(crate) extern "C" fn $unwind_stretch(first: u32) -> u32 {
-            stages::walk_native::stretch::<$chain>(first)
+            stages::walk_native::stretch(&mut Run::<$chain>::begin(), first)
         }
 
         // User space finds them by these names.

@@ -13,12 +13,13 @@ use aya_ebpf::EbpfContext;
 use aya_ebpf::maps::{PerCpuArray, ProgramArray};
 use profiler_common::contract::losses::{Loss, LossWriter, loss_account};
 use profiler_common::contract::programs::Stage;
-use profiler_common::contract::records::{CodeDefinition, KernelStack, NativeBlock, SampleBlock};
-use profiler_common::walker::native::NativeScratch;
-use profiler_common::walker::python::Scratch;
+use profiler_common::contract::records::CodeDefinition;
 
 use crate::maps::{LOSSES, count};
 use crate::registers::Interrupted;
+#[cfg(doc)]
+use crate::working::Run;
+use crate::working::{Native, Sample};
 
 /// One instance of the stages.
 pub(crate) trait Chain {
@@ -28,22 +29,16 @@ pub(crate) trait Chain {
     /// Which counters are its own.
     const LOSSES: LossWriter;
 
-    /// Working memory of the walk on this CPU.
-    fn scratch() -> &'static PerCpuArray<Scratch>;
-    /// The block being filled on this CPU.
-    fn block() -> &'static PerCpuArray<SampleBlock>;
+    /// The sample under way on this CPU, see [`Run`].
+    fn sample() -> &'static PerCpuArray<Sample>;
+    /// Its native frames.
+    fn native() -> &'static PerCpuArray<Native>;
     /// The definition being filled on this CPU.
     fn definition() -> &'static PerCpuArray<CodeDefinition>;
-    /// Working memory of the native unwinder on this CPU.
-    fn native_scratch() -> &'static PerCpuArray<NativeScratch>;
-    /// The native block being filled on this CPU.
-    fn native_block() -> &'static PerCpuArray<NativeBlock>;
-    /// The kernel stack being filled on this CPU.
-    fn kernel_stack() -> &'static PerCpuArray<KernelStack>;
     /// Stage -> program.
     fn stages() -> &'static ProgramArray;
 
-    /// [`crate::stages::walk_python::stretch`] as a global function.
+    /// [`crate::stages::walk_python::stretch`] as a global function; to be called through [`Run`], like the next two.
     fn walk_python_stretch(layout: u32, first: u32) -> u32;
     /// [`crate::stages::define_code::frame`] as a global function.
     fn define_frame(layout: u32, index: u32) -> u32;

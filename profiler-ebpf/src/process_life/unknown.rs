@@ -6,15 +6,15 @@ use profiler_common::contract::records::{UnknownProcess, record_kind};
 
 use crate::chains::Chain;
 use crate::kernel::{current_comm, now_ns};
-use crate::maps::{ASKED, EVENTS, output, slot};
+use crate::maps::{ASKED, EVENTS, output, replace};
 
 /// Asks user space about a process that a sample met, once per CPU and second.
 #[inline(always)]
 pub(crate) fn report_unknown<C: Chain>(tgid: u32) {
     let now = now_ns();
     let mark = (u64::from(tgid) << 32) | (now >> 30);
-    match slot(&ASKED, tgid & 1023) {
-        Some(asked) if *asked != mark => *asked = mark,
+    match replace(&ASKED, tgid & 1023, mark) {
+        Some(asked) if asked != mark => {}
         _ => return,
     }
     // Not the shared record: this runs in an interrupt, which may have come in the middle of a tracepoint program.

@@ -5,23 +5,26 @@ mod on_cpu;
 mod software;
 
 use profiler_common::contract::benchmark::Timed;
-use profiler_common::contract::process::PROCESS_PYTHON;
+use profiler_common::contract::modes::native_mode;
+use profiler_common::contract::process::{PROCESS_PYTHON, ProcessId};
 use profiler_common::contract::programs::Stage;
 use profiler_common::contract::reasons::{Outcome, StackStatus};
 use profiler_common::contract::records::{
-    BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, BLOCK_NATIVE, record_kind,
+    BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, BLOCK_NATIVE, SampleBlock, record_kind,
 };
 use profiler_common::contract::sources::Source;
-use profiler_common::walker::python::locate;
+use profiler_common::walker::python::{Scratch, locate};
 
 use crate::chains::Chain;
 use crate::globals::{NATIVE, REPORT_UNKNOWN, TASK_THREAD_POINTER};
 use crate::kernel::{cpu, current_comm, current_ids, current_task};
-use crate::maps::{LAYOUTS, process, slot};
+use crate::maps::LAYOUTS;
 use crate::memory::{CurrentTask, kernel_field};
 use crate::process_life::unknown::report_unknown;
+use crate::processes::{incarnation, process};
 use crate::stages::{continue_native, emit_block};
-use crate::{accounts, benchmark};
+use crate::working::Run;
+use crate::{accounts, benchmark, log};
 
 /// One event.
 pub(crate) struct Occurrence {
@@ -37,40 +40,77 @@ pub(crate) struct Occurrence {
 #[inline(always)]
 pub(crate) fn sample<C: Chain>(context: &C::Context, occurrence: &Occurrence) {
     accounts::open(occurrence.source);
-    if let Some(outcome) = begin::<C>(context, occurrence) {
+    if let Some(outcome) = begin::<C>(&mut Run::begin(), context, occurrence) {
+        if !matches!(outcome, Outcome::Idle | Outcome::NotProfiled | Outcome::Delivered) {
+            let (tgid, tid) = current_ids();
+            log::sample(tgid, tid, outcome.code());
+        }
         accounts::close(occurrence.source.code(), outcome, occurrence.weight);
     }
 }
 
 /// `None` when the next stage will count the outcome.
 #[inline(always)]
-fn begin<C: Chain>(context: &C::Context, occurrence: &Occurrence) -> Option<Outcome> {
+fn begin<C: Chain>(run: &mut Run<C>, context: &C::Context, occurrence: &Occurrence) -> Option<Outcome> {
     let started_ns = benchmark::begin();
     let (tgid, tid) = current_ids();
     if tgid == 0 {
         return Some(Outcome::Idle);
     }
-    let Some(process) = process(tgid) else {
+    let Some(current) = incarnation(tgid) else {
         if REPORT_UNKNOWN.load() != 0 {
             report_unknown::<C>(tgid);
         }
         return Some(Outcome::NotProfiled);
     };
-    if process.flags & PROCESS_PYTHON == 0 {
+    if current.tgid != tgid {
+        return Some(Outcome::EntryReused);
+    }
+    let id = ProcessId::new(tgid, current.incarnation);
+    let Some(element) = process(&id) else {
+        return Some(Outcome::NotProfiled);
+    };
+    if element.flags() & PROCESS_PYTHON == 0 {
         return Some(Outcome::NotProfiled);
     }
-    let Some(layout) = LAYOUTS.get(process.layout) else {
-        return Some(Outcome::NoLayout);
-    };
-    let (Some(scratch), Some(block)) = (slot(C::scratch(), 0), slot(C::block(), 0)) else {
+    let Some(sample) = run.sample() else {
         return Some(Outcome::NoScratch);
     };
+    element.copy(&mut sample.process);
+    let Some(layout) = LAYOUTS.get(sample.process.layout) else {
+        return Some(Outcome::NoLayout);
+    };
+    let scratch = &mut sample.scratch;
     scratch.started_ns = started_ns;
     let thread_pointer = kernel_field(current_task(), TASK_THREAD_POINTER.load(), 0u64);
     let locate_ns = benchmark::begin();
-    let status = locate(&CurrentTask, &process.lookup, layout, thread_pointer, scratch);
+    let status = locate(
+        &CurrentTask,
+        &sample.process.lookup,
+        layout,
+        thread_pointer,
+        scratch,
+    );
     benchmark::end(Timed::Locate, locate_ns);
+    // What was copied and used is this process's, all of it: later stages use the copy.
+    if !element.is_still(&id) {
+        return Some(Outcome::EntryReused);
+    }
+    fill(&mut sample.block, scratch, id, tid, occurrence);
+    if matches!(status, StackStatus::Complete) {
+        C::tail_call(context, Stage::WalkPython);
+        return Some(Outcome::NoTailCall);
+    }
+    log::python(tgid, tid, status.code(), 0, thread_pointer);
+    sample.block.status = status.code() as u8;
+    sample.block.flags |= BLOCK_LAST;
+    let outcome = emit_block(&mut sample.block);
+    continue_native(run, context, outcome)
+}
 
+/// What is known of a sample before its frames.
+#[inline(always)]
+fn fill(block: &mut SampleBlock, scratch: &Scratch, id: ProcessId, tid: u32, occurrence: &Occurrence) {
     block.kind = record_kind::SAMPLE;
     block.index = 0;
     block.flags = 0;
@@ -80,15 +120,15 @@ fn begin<C: Chain>(context: &C::Context, occurrence: &Occurrence) -> Option<Outc
     if scratch.compiled == 1 {
         block.flags |= BLOCK_COMPILED;
     }
-    if NATIVE.load() != 0 {
+    if NATIVE.load() != native_mode::NONE {
         block.flags |= BLOCK_NATIVE;
     }
     block.frame_count = 0;
     block.void = 0;
     block.entries = 0;
-    block.tgid = tgid;
+    block.tgid = id.tgid;
     block.tid = tid;
-    block.incarnation = process.incarnation;
+    block.incarnation = id.incarnation;
     block.time_ns = occurrence.time_ns;
     block.thread_state = scratch.thread_state.0;
     block.source = occurrence.source.code();
@@ -96,13 +136,4 @@ fn begin<C: Chain>(context: &C::Context, occurrence: &Occurrence) -> Option<Outc
     block.cpu = cpu();
     block.gil = scratch.gil as u8;
     current_comm(&mut block.comm);
-
-    if matches!(status, StackStatus::Complete) {
-        C::tail_call(context, Stage::WalkPython);
-        return Some(Outcome::NoTailCall);
-    }
-    block.status = status.code() as u8;
-    block.flags |= BLOCK_LAST;
-    let outcome = emit_block(block);
-    continue_native::<C>(context, block, outcome)
 }

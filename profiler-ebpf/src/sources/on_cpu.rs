@@ -9,7 +9,7 @@ use profiler_common::contract::sources::Source;
 use crate::accounts;
 use crate::chains::PerfEventChain;
 use crate::kernel::{cpu, now_ns};
-use crate::maps::{PERIODS, PREVIOUS, slot};
+use crate::maps::{PERIODS, PREVIOUS, replace};
 use crate::sources::{Occurrence, sample};
 
 /// One interrupt.
@@ -35,12 +35,10 @@ fn elapsed(now_ns: u64) -> Elapsed {
         weight_ns: 0,
         gap_ns: 0,
     };
-    let Some(previous_ns) = slot(&PREVIOUS, 0) else {
+    let Some(previous_ns) = replace(&PREVIOUS, 0, now_ns) else {
         return nothing;
     };
-    let elapsed = PERIODS
+    PERIODS
         .get(cpu())
-        .map_or(nothing, |period| period.split(*previous_ns, now_ns));
-    *previous_ns = now_ns;
-    elapsed
+        .map_or(nothing, |period| period.split(previous_ns, now_ns))
 }

@@ -10,59 +10,51 @@ use profiler_common::contract::records::{
 use profiler_common::walker::python::{CodeSeen as _, capture, capture_class, identity};
 
 use crate::chains::Chain;
-use crate::maps::{LAYOUTS, SAMPLES, output, slot};
+use crate::maps::{LAYOUTS, SAMPLES, output};
 use crate::memory::{CurrentTask, bounded};
-use crate::stages::walk_python::SeenCache;
-use crate::stages::{finish_block, profiled};
+use crate::stages::finish_block;
+use crate::stages::seen::SeenCache;
+use crate::working::{Run, Sample};
 use crate::{accounts, benchmark};
 
 /// Sends the definitions of the block's new code objects, then the block.
 #[inline(always)]
-pub(crate) fn run<C: Chain>(context: &C::Context) {
-    if let Some(outcome) = define::<C>(context)
-        && let Some(block) = slot(C::block(), 0)
-    {
-        accounts::close_sample(block, outcome);
+pub(crate) fn run<C: Chain>(run: &mut Run<C>, context: &C::Context) {
+    let Some(outcome) = define(run, context) else {
+        return;
+    };
+    if let Some(sample) = run.sample() {
+        accounts::close_sample(&sample.block, outcome);
     }
 }
 
 #[inline(always)]
-fn define<C: Chain>(context: &C::Context) -> Option<Outcome> {
-    let (Some(scratch), Some(block), Some(out)) = (
-        slot(C::scratch(), 0),
-        slot(C::block(), 0),
-        slot(C::definition(), 0),
-    ) else {
+fn define<C: Chain>(run: &mut Run<C>, context: &C::Context) -> Option<Outcome> {
+    let started_ns = benchmark::begin();
+    let Some((sample, out)) = run.sample_and_definition() else {
         return Some(Outcome::NoScratch);
     };
-    let (process, _) = match profiled(block.tgid) {
-        Ok(found) => found,
-        Err(outcome) => return Some(outcome),
-    };
-    let started_ns = benchmark::begin();
-    out.tgid = block.tgid;
-    out.incarnation = block.incarnation;
-    out.layout = process.layout;
-    scratch.unseen = 0;
+    let (layout, frame_count) = (sample.process.layout, u32::from(sample.block.frame_count));
+    out.tgid = sample.block.tgid;
+    out.incarnation = sample.block.incarnation;
+    out.layout = layout;
+    sample.scratch.unseen = 0;
     for index in 0..FRAMES_PER_BLOCK as u32 {
-        if index >= u32::from(block.frame_count) {
+        if index >= frame_count {
             break;
         }
-        C::define_frame(process.layout, index);
+        run.define_frame(layout, index);
     }
     benchmark::end(Timed::Define, started_ns);
-    finish_block::<C>(context, block)
+    finish_block(run, context)
 }
 
 /// Sends the definition of the code of one frame, unless that was done.
 #[inline(always)]
-pub(crate) fn frame<C: Chain>(layout: u32, index: u32) -> u32 {
-    let (Some(layout), Some(scratch), Some(block), Some(out)) = (
-        LAYOUTS.get(layout),
-        slot(C::scratch(), 0),
-        slot(C::block(), 0),
-        slot(C::definition(), 0),
-    ) else {
+pub(crate) fn frame<C: Chain>(run: &mut Run<C>, layout: u32, index: u32) -> u32 {
+    let (Some(layout), Some((Sample { scratch, block, .. }, out))) =
+        (LAYOUTS.get(layout), run.sample_and_definition())
+    else {
         return 0;
     };
     let seen = SeenCache::of_sample(scratch);

@@ -1,14 +1,14 @@
 //! From a thread state to frames in the ring buffer: the text of the stages, which [`crate::chains`] makes programs.
 
 pub(crate) mod define_code;
+mod seen;
 pub(crate) mod start_native;
 mod tables;
 pub(crate) mod walk_native;
 pub(crate) mod walk_python;
 
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
-use profiler_common::contract::layout::Layout;
-use profiler_common::contract::process::ProcessEntry;
+use profiler_common::contract::modes::native_mode;
 use profiler_common::contract::programs::Stage;
 use profiler_common::contract::reasons::{Outcome, StackStatus};
 use profiler_common::contract::records::{
@@ -16,9 +16,11 @@ use profiler_common::contract::records::{
 };
 
 use crate::chains::Chain;
-use crate::globals::RING_EIGHTH;
-use crate::maps::{LAYOUTS, SAMPLES, output, process, unread_bytes};
+use crate::globals::{NATIVE, RING_EIGHTH};
+use crate::log;
+use crate::maps::{SAMPLES, output, unread_bytes};
 use crate::memory::bounded;
+use crate::working::{Run, Sample};
 
 /// Sends the filled part of a block. Without waking user space, unless the ring fills up: a wake-up costs fifteen times the
 /// copy, and user space polls.
@@ -48,16 +50,20 @@ fn wake_up(bytes: u64) -> u32 {
 
 /// Sends the block, and ends the sample or starts its next block. `None` when the next stage counts the outcome.
 #[inline(always)]
-pub(crate) fn finish_block<C: Chain>(context: &C::Context, block: &mut SampleBlock) -> Option<Outcome> {
+pub(crate) fn finish_block<C: Chain>(run: &mut Run<C>, context: &C::Context) -> Option<Outcome> {
+    let Some(Sample { block, .. }) = run.sample() else {
+        return Some(Outcome::NoScratch);
+    };
     let outcome = emit_block(block);
     if matches!(outcome, Outcome::RingFull) {
         return Some(outcome);
     }
     if block.flags & BLOCK_LAST != 0 {
-        return continue_native::<C>(context, block, outcome);
+        return continue_native(run, context, outcome);
     }
     block.index += 1;
     C::tail_call(context, Stage::WalkPython);
+    log::tail_call(block.tgid, Stage::WalkPython.slot(), block.index.into());
     // The chain is as long as the kernel allows: close the sample so that what was sent is not lost.
     block.frame_count = 0;
     block.void = 0;
@@ -66,7 +72,7 @@ pub(crate) fn finish_block<C: Chain>(context: &C::Context, block: &mut SampleBlo
     block.flags |= BLOCK_LAST;
     let outcome = emit_block(block);
     if !matches!(outcome, Outcome::RingFull) && block.flags & BLOCK_NATIVE != 0 {
-        start_native::refuse::<C>(block);
+        start_native::refuse(run);
     }
     Some(outcome)
 }
@@ -74,21 +80,14 @@ pub(crate) fn finish_block<C: Chain>(context: &C::Context, block: &mut SampleBlo
 /// Goes on with the native frames, if they are asked for. `None` when the next stage counts the outcome.
 #[inline(always)]
 pub(crate) fn continue_native<C: Chain>(
+    run: &mut Run<C>,
     context: &C::Context,
-    block: &SampleBlock,
     outcome: Outcome,
 ) -> Option<Outcome> {
-    if block.flags & BLOCK_NATIVE != 0 && matches!(outcome, Outcome::Delivered) {
+    if NATIVE.load() != native_mode::NONE && matches!(outcome, Outcome::Delivered) {
         C::tail_call(context, Stage::StartNative);
-        start_native::refuse::<C>(block);
+        log::tail_call(0, Stage::StartNative.slot(), 0);
+        start_native::refuse(run);
     }
     Some(outcome)
-}
-
-/// The sampled process and its layout.
-#[inline(always)]
-pub(crate) fn profiled(tgid: u32) -> Result<(&'static ProcessEntry, &'static Layout), Outcome> {
-    let process = process(tgid).ok_or(Outcome::NotProfiled)?;
-    let layout = LAYOUTS.get(process.layout).ok_or(Outcome::NoLayout)?;
-    Ok((process, layout))
 }

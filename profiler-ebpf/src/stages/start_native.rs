@@ -3,6 +3,7 @@
 use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
 use profiler_common::contract::losses::Loss;
 use profiler_common::contract::modes::native_mode;
+use profiler_common::contract::process::ProcessEntry;
 use profiler_common::contract::programs::Stage;
 use profiler_common::contract::reasons::{NativeStatus, Outcome};
 use profiler_common::contract::records::{
@@ -13,54 +14,49 @@ use crate::accounts;
 use crate::chains::Chain;
 use crate::globals::NATIVE;
 use crate::kernel::kernel_stack;
-use crate::maps::{SAMPLES, output, process, slot};
+use crate::maps::{SAMPLES, output};
 use crate::memory::bounded;
 use crate::registers::{self, Interrupted};
 use crate::stages::walk_native::end;
+use crate::working::Run;
 
 /// Finds the registers to start from, and sends the kernel's part of the stack.
 #[inline(always)]
-pub(crate) fn run<C: Chain>(context: &C::Context) {
-    let Some(sample) = slot(C::block(), 0) else { return };
-    // The Python frames have been delivered, whatever becomes of these.
-    accounts::close_sample(sample, Outcome::Delivered);
-    let (Some(scratch), Some(block), Some(stack)) = (
-        slot(C::native_scratch(), 0),
-        slot(C::native_block(), 0),
-        slot(C::kernel_stack(), 0),
-    ) else {
+pub(crate) fn run<C: Chain>(run: &mut Run<C>, context: &C::Context) {
+    let Some((sample, native)) = run.sample_and_native() else {
         return;
     };
-    begin(sample, block);
+    // The Python frames have been delivered, whatever becomes of these.
+    accounts::close_sample(&sample.block, Outcome::Delivered);
+    begin(&sample.block, &mut native.block);
     let interrupted = C::interrupted(context);
+    if matches!(interrupted, Interrupted::Kernel) {
+        native.block.flags |= NATIVE_IN_KERNEL;
+        send_kernel_stack::<C>(context, &sample.block, &mut native.kernel);
+    }
     if NATIVE.load() == native_mode::KERNEL {
-        if matches!(interrupted, Interrupted::Kernel) {
-            block.flags |= NATIVE_IN_KERNEL;
-            send_kernel_stack::<C>(context, sample, stack);
-        }
-        end::<C>(block, NativeStatus::Complete);
+        end::<C>(&mut native.block, NativeStatus::Complete);
         return;
     }
     let registers = match interrupted {
         Interrupted::User(registers) => Some(registers),
-        Interrupted::Kernel => {
-            block.flags |= NATIVE_IN_KERNEL;
-            send_kernel_stack::<C>(context, sample, stack);
-            registers::saved()
-        }
+        Interrupted::Kernel => registers::saved(),
     };
-    let (Some(registers), Some(process)) = (registers, process(sample.tgid)) else {
-        end::<C>(block, NativeStatus::NoRegisters);
+    let Some(registers) = registers else {
+        end::<C>(&mut native.block, NativeStatus::NoRegisters);
         return;
     };
-    scratch.start(
-        registers,
-        process.space,
-        process.first_mapping,
-        process.mapping_count,
-    );
+    let ProcessEntry {
+        space,
+        first_mapping,
+        mapping_count,
+        ..
+    } = sample.process;
+    native
+        .scratch
+        .start(registers, space, first_mapping, mapping_count);
     C::tail_call(context, Stage::WalkNative);
-    end::<C>(block, NativeStatus::NoTailCall);
+    end::<C>(&mut native.block, NativeStatus::NoTailCall);
 }
 
 /// A block without frames.
@@ -77,10 +73,10 @@ fn begin(sample: &SampleBlock, block: &mut NativeBlock) {
 
 /// Closes the native part of a sample before it began.
 #[inline(always)]
-pub(crate) fn refuse<C: Chain>(sample: &SampleBlock) {
-    if let Some(block) = slot(C::native_block(), 0) {
-        begin(sample, block);
-        end::<C>(block, NativeStatus::NoTailCall);
+pub(crate) fn refuse<C: Chain>(run: &mut Run<C>) {
+    if let Some((sample, native)) = run.sample_and_native() {
+        begin(&sample.block, &mut native.block);
+        end::<C>(&mut native.block, NativeStatus::NoTailCall);
     }
 }
 

@@ -12,33 +12,44 @@ use profiler_common::walker::native::{NATIVE_FRAMES_PER_STRETCH, begin_native_bl
 
 use crate::benchmark;
 use crate::chains::Chain;
-use crate::maps::{SAMPLES, output, slot};
+use crate::kernel::current_ids;
+use crate::log;
+use crate::maps::{SAMPLES, output};
 use crate::memory::{CurrentTask, bounded};
 use crate::registers::Host;
 use crate::stages::tables::Tables;
+use crate::working::{Native, Run};
 
 /// Unwinds one block of user frames.
 #[inline(always)]
-pub(crate) fn run<C: Chain>(context: &C::Context) {
-    let (Some(scratch), Some(block)) = (slot(C::native_scratch(), 0), slot(C::native_block(), 0)) else {
+pub(crate) fn run<C: Chain>(run: &mut Run<C>, context: &C::Context) {
+    let started_ns = benchmark::begin();
+    let Some(Native { scratch, .. }) = run.native() else {
         return;
     };
-    let started_ns = benchmark::begin();
     begin_native_block(scratch);
     let mut frames = 0;
     for _ in 0..NATIVE_FRAMES_PER_BLOCK / NATIVE_FRAMES_PER_STRETCH {
-        if scratch.done != 0 {
+        let before = frames;
+        frames = run.unwind_stretch(before);
+        if frames != before.wrapping_add(NATIVE_FRAMES_PER_STRETCH as u32) {
             break;
         }
-        frames = C::unwind_stretch(frames);
     }
     benchmark::end(Timed::WalkNative, started_ns);
+    let Some(Native { scratch, block, .. }) = run.native() else {
+        return;
+    };
     block.frame_count = frames as u16;
     block.interrupted = scratch.interrupted;
     block.status = scratch.status as u16;
     let done = scratch.done != 0;
     if done {
         block.flags |= NATIVE_LAST;
+        if block.status != NativeStatus::Complete.code() {
+            let (tgid, _) = current_ids();
+            log::native(tgid, block.status, scratch.registers.pc, scratch.registers.sp);
+        }
     }
     if !send::<C>(block) {
         return;
@@ -48,19 +59,19 @@ pub(crate) fn run<C: Chain>(context: &C::Context) {
         C::tail_call(context, Stage::WalkNative);
         end::<C>(block, NativeStatus::Truncated);
     }
-    if let Some(python) = slot(C::scratch(), 0) {
-        benchmark::end(Timed::Sample, python.started_ns);
+    if let Some(sample) = run.sample() {
+        benchmark::end(Timed::Sample, sample.scratch.started_ns);
     }
 }
 
 /// The next frames of this CPU's block, from `first` on; returns where they end.
 #[inline(always)]
-pub(crate) fn stretch<C: Chain>(first: u32) -> u32 {
-    let (Some(scratch), Some(block)) = (slot(C::native_scratch(), 0), slot(C::native_block(), 0)) else {
+pub(crate) fn stretch<C: Chain>(run: &mut Run<C>, first: u32) -> u32 {
+    let Some(Native { scratch, block, .. }) = run.native() else {
         return 0;
     };
-    walk_native_stretch::<Host, _, _>(&CurrentTask, &Tables, scratch, &mut block.frames, first as usize)
-        as u32
+    let frames = &mut block.frames;
+    walk_native_stretch::<Host, _, _>(&CurrentTask, &Tables, scratch, frames, first as usize) as u32
 }
 
 /// Closes a stack that cannot be walked any further.

@@ -1,55 +1,60 @@
 //! One block of Python frames per run; chains to itself for deeper stacks.
 
 use profiler_common::contract::benchmark::Timed;
-use profiler_common::contract::layout::{LAYOUT_CODE_VERSION, Layout};
-use profiler_common::contract::process::ProcessEntry;
 use profiler_common::contract::programs::Stage;
 use profiler_common::contract::reasons::{Outcome, StackStatus};
 use profiler_common::contract::records::{BLOCK_LAST, FRAMES_PER_BLOCK, MAX_BLOCKS};
-use profiler_common::walker::python::{CodeSeen, FRAMES_PER_STRETCH, Scratch, begin_block, walk_stretch};
+use profiler_common::walker::python::{FRAMES_PER_STRETCH, begin_block, walk_stretch};
 
 use crate::chains::Chain;
-use crate::maps::{LAYOUTS, SEEN, SEEN_SLOTS, slot};
+use crate::maps::LAYOUTS;
 use crate::memory::CurrentTask;
-use crate::stages::{finish_block, profiled};
-use crate::{accounts, benchmark};
+use crate::stages::finish_block;
+use crate::stages::seen::SeenCache;
+use crate::working::{Run, Sample};
+use crate::{accounts, benchmark, log};
 
 /// Walks one block, sends it, and continues with the next stage.
 #[inline(always)]
-pub(crate) fn run<C: Chain>(context: &C::Context) {
-    if let Some(outcome) = walk::<C>(context)
-        && let Some(block) = slot(C::block(), 0)
-    {
-        accounts::close_sample(block, outcome);
+pub(crate) fn run<C: Chain>(run: &mut Run<C>, context: &C::Context) {
+    let Some(outcome) = walk(run, context) else { return };
+    if let Some(sample) = run.sample() {
+        accounts::close_sample(&sample.block, outcome);
     }
 }
 
 /// `None` when the next stage will count the outcome.
 #[inline(always)]
-fn walk<C: Chain>(context: &C::Context) -> Option<Outcome> {
-    let (Some(scratch), Some(block)) = (slot(C::scratch(), 0), slot(C::block(), 0)) else {
+fn walk<C: Chain>(run: &mut Run<C>, context: &C::Context) -> Option<Outcome> {
+    let Some(Sample {
+        process,
+        scratch,
+        block,
+    }) = run.sample()
+    else {
         return Some(Outcome::NoScratch);
     };
-    let (process, layout) = match profiled(block.tgid) {
-        Ok(found) => found,
-        Err(outcome) => return Some(outcome),
+    let layout_index = process.layout;
+    let Some(layout) = LAYOUTS.get(layout_index) else {
+        return Some(Outcome::NoLayout);
     };
-
-    let seen = SeenCache::new(process, layout, block.time_ns);
-    scratch.steady = u32::from(scratch.seen_salt == seen.salt);
-    scratch.seen_salt = seen.salt;
-    scratch.salt = seen.salt;
+    SeenCache::begin(process.incarnation, layout, block.time_ns, scratch);
     let walk_ns = benchmark::begin();
     begin_block(scratch);
     let mut walked = 0;
     for _ in 0..FRAMES_PER_BLOCK / FRAMES_PER_STRETCH {
-        if scratch.cursor.is_null() {
+        let before = walked;
+        walked = run.walk_python_stretch(layout_index, before);
+        if walked != before.wrapping_add(FRAMES_PER_STRETCH as u32) {
             break;
         }
-        walked = C::walk_python_stretch(process.layout, walked);
     }
-    block.frame_count = walked as u16;
     benchmark::end(Timed::Walk, walk_ns);
+    let Some(Sample { scratch, block, .. }) = run.sample() else {
+        return Some(Outcome::NoScratch);
+    };
+    benchmark::count_walk(scratch.identified);
+    block.frame_count = walked as u16;
     block.void = scratch.void as u16;
     block.entries = scratch.entries;
     let done = scratch.cursor.is_null();
@@ -58,87 +63,32 @@ fn walk<C: Chain>(context: &C::Context) -> Option<Outcome> {
         scratch.status = StackStatus::Truncated.code();
     }
     block.status = scratch.status as u8;
+    if scratch.status != StackStatus::Complete.code() {
+        log::python(block.tgid, block.tid, scratch.status, walked, scratch.cursor.0);
+    }
     if done || cut {
         block.flags |= BLOCK_LAST;
     }
+    let started_ns = scratch.started_ns;
     if scratch.unseen != 0 {
         // Definitions go first, so that user space can name the frames when they arrive.
         C::tail_call(context, Stage::DefineCode);
+        log::tail_call(block.tgid, Stage::DefineCode.slot(), block.index.into());
         // The chain is as long as the kernel allows: they are asked about again at the next sample.
         scratch.seen_salt = 0;
     }
-    let outcome = finish_block::<C>(context, block);
-    benchmark::end(Timed::Sample, scratch.started_ns);
+    let outcome = finish_block(run, context);
+    benchmark::end(Timed::Sample, started_ns);
     outcome
 }
 
 /// The next frames of this CPU's block, from `first` on; returns where they end.
 #[inline(always)]
-pub(crate) fn stretch<C: Chain>(layout: u32, first: u32) -> u32 {
-    let (Some(layout), Some(scratch), Some(block)) =
-        (LAYOUTS.get(layout), slot(C::scratch(), 0), slot(C::block(), 0))
-    else {
+pub(crate) fn stretch<C: Chain>(run: &mut Run<C>, layout: u32, first: u32) -> u32 {
+    let (Some(layout), Some(Sample { scratch, block, .. })) = (LAYOUTS.get(layout), run.sample()) else {
         return 0;
     };
     let seen = SeenCache::of_sample(scratch);
-    walk_stretch(
-        &CurrentTask,
-        &seen,
-        layout,
-        scratch,
-        &mut block.frames,
-        first as usize,
-    ) as u32
-}
-
-/// Which definitions this CPU has already sent.
-pub(crate) struct SeenCache {
-    salt: u64,
-}
-
-impl SeenCache {
-    /// Where code objects carry no version number a re-used address may go unnoticed, so everything is sent again
-    /// every 4 s; user space compares.
-    #[inline(always)]
-    pub(crate) fn new(process: &ProcessEntry, layout: &Layout, time_ns: u64) -> Self {
-        let epoch = if layout.flags & LAYOUT_CODE_VERSION == 0 {
-            time_ns >> 32
-        } else {
-            0
-        };
-        Self {
-            salt: process.incarnation ^ epoch.rotate_left(48),
-        }
-    }
-
-    /// That of the sample being walked.
-    #[inline(always)]
-    pub(crate) fn of_sample(scratch: &Scratch) -> Self {
-        Self { salt: scratch.salt }
-    }
-
-    /// The slot for a code object, and what it holds when the definition was sent.
-    #[inline(always)]
-    fn fingerprint(&self, code: u64, check: u32) -> (u32, u64) {
-        let mixed = (code ^ self.salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let fingerprint = mixed ^ u64::from(check).wrapping_mul(0xff51_afd7_ed55_8ccd);
-        ((fingerprint >> 40) as u32 & (SEEN_SLOTS - 1), fingerprint)
-    }
-
-    /// Notes that the definition was sent.
-    #[inline(always)]
-    pub(crate) fn mark(&self, code: u64, check: u32) {
-        let (index, fingerprint) = self.fingerprint(code, check);
-        if let Some(entry) = slot(&SEEN, index) {
-            *entry = fingerprint;
-        }
-    }
-}
-
-impl CodeSeen for SeenCache {
-    #[inline(always)]
-    fn seen(&self, code: u64, check: u32) -> bool {
-        let (index, fingerprint) = self.fingerprint(code, check);
-        SEEN.get(index).is_none_or(|entry| *entry == fingerprint)
-    }
+    let frames = &mut block.frames;
+    walk_stretch(&CurrentTask, &seen, layout, scratch, frames, first as usize) as u32
 }

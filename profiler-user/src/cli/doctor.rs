@@ -119,6 +119,7 @@ fn load_check() -> Check {
         watch_names: true,
         sample_ring_bytes: 4 << 20,
         max_processes: 1024,
+        max_interpreters: 1024,
         measure_self: false,
         native: Native::User(Capacity {
             mappings: 1,

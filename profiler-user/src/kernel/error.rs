@@ -41,6 +41,10 @@ pub enum LoadError {
     /// Sampling could not be started.
     #[error(transparent)]
     Perf(#[from] PerfError),
+    /// The kernel half's log lines cannot be read.
+    #[cfg(feature = "debug-bpf")]
+    #[error("log lines of the BPF programs: {0}")]
+    Log(#[from] aya_log::Error),
 }
 
 impl LoadError {

@@ -3,28 +3,24 @@
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
 
-use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray};
+use aya::maps::{Array, MapData, ProgramArray};
 use aya::programs::{PerfEvent, Program, ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
-use profiler_common::contract::benchmark::{BUCKETS, Timed};
 use profiler_common::contract::layout::Layout;
-use profiler_common::contract::losses::{Loss, LossWriter, loss_account};
 use profiler_common::contract::modes::{Switch, native_mode};
 use profiler_common::contract::period::CpuPeriod;
-use profiler_common::contract::process::ProcessEntry;
 use profiler_common::contract::programs::{
     CGROUP, EXEC, EXIT, FLOOR, FORK, ProgramType, RAW_SAMPLE, RENAME, Stage,
 };
-use profiler_common::contract::reasons::Outcome;
-use profiler_common::contract::sources::{Source, account, gap_account};
+use profiler_common::contract::sources::Source;
 
-use crate::ids::ProcessKey;
-
+use super::accounts::Accounts;
 use super::btf::Btf;
 use super::error::LoadError;
 use super::kernel_fields;
 use super::maps::{Plain, take};
 use super::options::{Native, Options};
+use super::processes::ProcessMaps;
 use super::ring::{Ring, Rings};
 use super::unwind_maps::{NO_TABLES, UnwindMaps};
 
@@ -33,16 +29,12 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/py
 
 /// The loaded kernel half. Dropping it detaches everything.
 pub struct Kernel {
-    ebpf: Ebpf,
-    processes: HashMap<MapData, u32, Plain<ProcessEntry>>,
+    pub(super) ebpf: Ebpf,
+    pub(super) processes: ProcessMaps,
     layouts: Array<MapData, Plain<Layout>>,
     known_layouts: Vec<Layout>,
-    outcomes: PerCpuArray<MapData, u64>,
-    weights: PerCpuArray<MapData, u64>,
+    pub(super) accounts: Accounts,
     periods: Array<MapData, Plain<CpuPeriod>>,
-    losses: PerCpuArray<MapData, u64>,
-    interrupts: PerCpuArray<MapData, u64>,
-    self_time: PerCpuArray<MapData, u64>,
     unwind_maps: UnwindMaps,
     _stages: Vec<ProgramArray<MapData>>,
 }
@@ -105,7 +97,8 @@ impl Kernel {
             .map_max_entries("ROWS", room.row_pages)
             .map_max_entries("PERIODS", possible_cpus())
             .map_max_entries("SAMPLES", options.sample_ring_bytes)
-            .map_max_entries("PROCESSES", options.max_processes);
+            .map_max_entries("INCARNATIONS", options.max_processes)
+            .map_max_entries("PROCESSES", options.max_interpreters);
         let mut ebpf = loader.load(OBJECT)?;
         let mut stages = vec![load_stages::<PerfEvent>(
             &mut ebpf,
@@ -127,20 +120,18 @@ impl Kernel {
             load_program(&mut ebpf, RAW_SAMPLE, RawTracePoint::load)?;
         }
         attach_tracepoints(&mut ebpf, options)?;
+        #[cfg(feature = "debug-bpf")]
+        super::log::print(&mut ebpf)?;
         let rings = Rings {
             samples: Ring::new(take(&mut ebpf, "SAMPLES")?),
             events: Ring::new(take(&mut ebpf, "EVENTS")?),
         };
         let kernel = Self {
-            processes: take(&mut ebpf, "PROCESSES")?,
+            processes: ProcessMaps::take(&mut ebpf)?,
             layouts: take(&mut ebpf, "LAYOUTS")?,
             known_layouts: Vec::new(),
-            outcomes: take(&mut ebpf, "OUTCOMES")?,
-            weights: take(&mut ebpf, "WEIGHTS")?,
+            accounts: Accounts::take(&mut ebpf)?,
             periods: take(&mut ebpf, "PERIODS")?,
-            losses: take(&mut ebpf, "LOSSES")?,
-            interrupts: take(&mut ebpf, "INTERRUPTS")?,
-            self_time: take(&mut ebpf, "SELF_TIME")?,
             unwind_maps: UnwindMaps::take(&mut ebpf)?,
             _stages: stages,
             ebpf,
@@ -183,15 +174,6 @@ impl Kernel {
             .map_err(|source| LoadError::Map { name, source })
     }
 
-    /// Run times that the programs measured of themselves, summed over CPUs: bucket `n` counts runs of `n` to `n + 1`
-    /// times [`profiler_common::contract::benchmark::BUCKET_NS`] nanoseconds. All zero unless loaded with `measure_self`.
-    #[must_use]
-    pub fn self_time(&self, row: Timed) -> Vec<u64> {
-        (0..BUCKETS)
-            .map(|bucket| sum(&self.self_time, row as u32 * BUCKETS + bucket))
-            .collect()
-    }
-
     /// Makes a layout known and returns its index.
     ///
     /// # Errors
@@ -218,100 +200,9 @@ impl Kernel {
         self.known_layouts.get(index as usize)
     }
 
-    /// Starts or changes the profiling of a process.
-    ///
-    /// # Errors
-    /// [`LoadError::Map`] when the map is full.
-    pub fn set_process(&mut self, tgid: u32, entry: &ProcessEntry) -> Result<(), LoadError> {
-        self.processes
-            .insert(tgid, Plain(*entry), 0)
-            .map_err(|source| LoadError::Map {
-                name: "PROCESSES",
-                source,
-            })
-    }
-
-    /// Changes the entry of a process, if it is still the one meant.
-    ///
-    /// # Errors
-    /// [`LoadError::Map`] when the kernel refuses; a process that has ended or executed another program is no error.
-    pub fn change_process(
-        &mut self,
-        key: ProcessKey,
-        change: impl FnOnce(&mut ProcessEntry),
-    ) -> Result<(), LoadError> {
-        let tgid = key.tgid;
-        let Some(mut entry) = self
-            .process(tgid)
-            .filter(|entry| entry.incarnation == key.incarnation)
-        else {
-            return Ok(());
-        };
-        change(&mut entry);
-        // Only where an entry is: an exec in between has removed it.
-        let only_existing = 2; // BPF_EXIST
-        match self.processes.insert(tgid, Plain(entry), only_existing) {
-            Err(source) if self.process(tgid).is_some() => Err(LoadError::Map {
-                name: "PROCESSES",
-                source,
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    /// What the kernel half knows about a process.
-    #[must_use]
-    pub fn process(&self, tgid: u32) -> Option<ProcessEntry> {
-        self.processes.get(&tgid, 0).ok().map(|Plain(entry)| entry)
-    }
-
-    /// Stops the profiling of a process. One that is already gone is no error.
-    pub fn remove_process(&mut self, tgid: u32) {
-        if let Err(error) = self.processes.remove(&tgid) {
-            log::trace!("process {tgid} was already removed: {error}");
-        }
-    }
-
     /// The unwind tables.
     pub fn unwind_maps(&mut self) -> &mut UnwindMaps {
         &mut self.unwind_maps
-    }
-
-    /// Interrupts of a source taken so far: runs of its program.
-    #[must_use]
-    pub fn interrupts(&self, source: Source) -> u64 {
-        sum(&self.interrupts, source.code().into())
-    }
-
-    /// Interrupts of a source by outcome, in the order of [`Outcome::ALL`]; they add up to [`Self::interrupts`].
-    #[must_use]
-    pub fn outcomes(&self, source: Source) -> Vec<(Outcome, u64)> {
-        by_outcome(&self.outcomes, source)
-    }
-
-    /// What those interrupts weighed, in the unit of the source, in the order of [`Outcome::ALL`].
-    #[must_use]
-    pub fn weights(&self, source: Source) -> Vec<(Outcome, u64)> {
-        by_outcome(&self.weights, source)
-    }
-
-    /// Time that interrupts of a source found passed but that no program is charged with, nanoseconds: with
-    /// [`Self::weights`] all the time from the first period set on each CPU to its last interrupt.
-    #[must_use]
-    pub fn gaps_ns(&self, source: Source) -> u64 {
-        sum(&self.weights, gap_account(source.code()))
-    }
-
-    /// Records lost, in the order of [`Loss::ALL`].
-    #[must_use]
-    pub fn losses(&self) -> Vec<(Loss, u64)> {
-        let of = |loss| {
-            let writers = LossWriter::ALL.iter();
-            writers
-                .map(|writer| sum(&self.losses, loss_account(*writer, loss)))
-                .sum()
-        };
-        Loss::ALL.iter().map(|loss| (*loss, of(*loss))).collect()
     }
 
     /// Cost of every program.
@@ -419,15 +310,4 @@ where
     program
         .try_into()
         .map_err(|source| LoadError::Program { name, source })
-}
-
-fn sum(counters: &PerCpuArray<MapData, u64>, index: u32) -> u64 {
-    counters.get(&index, 0).map_or(0, |values| values.iter().sum())
-}
-
-fn by_outcome(accounts: &PerCpuArray<MapData, u64>, source: Source) -> Vec<(Outcome, u64)> {
-    Outcome::ALL
-        .iter()
-        .map(|outcome| (*outcome, sum(accounts, account(source.code(), *outcome))))
-        .collect()
 }

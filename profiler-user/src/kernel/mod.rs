@@ -1,13 +1,17 @@
 //! The kernel half as user space sees it: loading, attaching, maps, rings. Nothing else touches BPF.
 
+mod accounts;
 pub mod btf;
 mod error;
 pub mod kernel_fields;
 mod load;
+#[cfg(feature = "debug-bpf")]
+mod log;
 mod maps;
 mod mmap_events;
 mod options;
 mod perf_event;
+mod processes;
 mod ring;
 mod unwind_maps;
 

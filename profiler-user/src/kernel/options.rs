@@ -17,8 +17,10 @@ pub struct Options {
     pub watch_names: bool,
     /// Bytes of the sample ring; a power of two, at least a page.
     pub sample_ring_bytes: u32,
-    /// Processes that can be profiled at the same time.
+    /// Processes that can be known at the same time.
     pub max_processes: u32,
+    /// Processes that can be profiled at the same time.
+    pub max_interpreters: u32,
     /// Whether programs time themselves (benchmarks).
     pub measure_self: bool,
     /// Frames besides those of Python.

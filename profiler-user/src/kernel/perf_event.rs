@@ -41,7 +41,7 @@ impl PerfError {
     /// Whether the CPU went offline in the meantime.
     #[must_use]
     pub fn is_cpu_gone(&self) -> bool {
-        matches!(self, Self::Open { source, .. } if source.raw_os_error() == Some(Errno::NODEV.raw_os_error()))
+        matches!(self, Self::Open { source, .. } if Errno::from_io_error(source) == Some(Errno::NODEV))
     }
 }
 

@@ -58,6 +58,8 @@ const BYTES_PER_SAMPLE: u64 = 8_192;
 const NATIVE_BYTES_PER_SAMPLE: u64 = 4_096;
 /// Processes that can be known to the kernel half at the same time.
 const MAX_PROCESSES: u32 = 65_536;
+/// Processes that can be profiled at the same time.
+const MAX_INTERPRETERS: u32 = 16_384;
 
 /// A session that is ready to run.
 pub struct Session {
@@ -96,6 +98,7 @@ impl Session {
             watch_names: settings.filter.looks_at_names(),
             sample_ring_bytes: ring_bytes(settings.rate_hz, settings.native.is_some()),
             max_processes: MAX_PROCESSES,
+            max_interpreters: MAX_INTERPRETERS,
             measure_self: false,
             sources: settings
                 .sources

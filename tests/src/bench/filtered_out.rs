@@ -81,7 +81,11 @@ fn enter(kernel: &mut Kernel, excluded: &Busy, foreign: &Busy) -> anyhow::Result
         follow_children: false,
     };
     Tracker::new(target, filter).scan(kernel);
-    let has = |pid: u32, flag: u32| kernel.process(pid).is_some_and(|entry| entry.flags & flag != 0);
+    let has = |pid: u32, flag: u32| {
+        let key = kernel.current_process(pid);
+        let entry = key.and_then(|key| kernel.process(key));
+        entry.is_some_and(|entry| entry.flags & flag != 0)
+    };
     ensure!(
         excluded.pids().all(|pid| has(pid, PROCESS_EXCLUDED)),
         "the Python programs are not left out"

@@ -216,7 +216,12 @@ fn thread_state(entry: &VersionEntry) -> Vec<Fact> {
 }
 
 fn interpreter(entry: &VersionEntry) -> Vec<Fact> {
-    let InterpreterLayout { collecting, threads } = entry.layout.interpreter;
+    let InterpreterLayout {
+        collecting,
+        threads,
+        id,
+        code_generation,
+    } = entry.layout.interpreter;
     let is_list = entry.lookup == thread_lookup::LIST;
     vec![
         fact(
@@ -231,6 +236,14 @@ fn interpreter(entry: &VersionEntry) -> Vec<Fact> {
         )
         .when(is_list),
         fact("interpreter.next", 0u64, &["offsetof(PyInterpreterState, next)"]).when(is_list),
+        fact("interpreter.id", id, &["offsetof(PyInterpreterState, id)"]).when(id != 0),
+        // It moves between patch releases: the file's own table says where it is.
+        fact(
+            "interpreter.code_generation",
+            code_generation,
+            &["offsetof(PyInterpreterState, _code_object_generation)"],
+        )
+        .when(code_generation != 0),
     ]
 }
 

@@ -5,7 +5,9 @@
 use crate::contract::layout::{
     IDENTITY_BUFFER_WORDS, IDENTITY_WORDS, LAYOUT_IDENTITY_LOW_HALF, Layout, TextLayout, text_shape,
 };
-use crate::contract::records::{CodeDefinition, LINE_TABLE_BYTES, TEXT_OF_BYTES, TextHeader, record_kind};
+use crate::contract::records::{
+    BOOKKEEPING_FRAME, CodeDefinition, LINE_TABLE_BYTES, TEXT_OF_BYTES, TextHeader, record_kind,
+};
 use crate::memory::{Memory, RemoteAddr, word_at};
 
 /// Odd multipliers, one for each word of the identity range (digits of the square roots of primes).
@@ -24,7 +26,8 @@ const MULTIPLIERS: [u64; IDENTITY_WORDS] = [
     0x152f_ecd8_f70e_5939,
 ];
 
-/// Hash of the part of a code object that never changes while it lives; 0 when it is not readable.
+/// Hash of the part of a code object that never changes while it lives; 0 when it is not readable, and never
+/// [`BOOKKEEPING_FRAME`].
 ///
 /// The same address with another hash is another code object. Leaves the range in `words`. The products do not depend
 /// on each other, so that they overlap: this runs once per frame.
@@ -48,7 +51,7 @@ pub fn identity<M: Memory>(
         hash = hash.wrapping_add(range[index].wrapping_mul(MULTIPLIERS[index]));
     }
     hash ^= hash >> 29;
-    ((hash.wrapping_mul(MULTIPLIERS[0]) >> 32) as u32).max(1)
+    ((hash.wrapping_mul(MULTIPLIERS[0]) >> 32) as u32).max(BOOKKEEPING_FRAME + 1)
 }
 
 /// Captures the definition of the code object at `code` into `out`.

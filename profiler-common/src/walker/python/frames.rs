@@ -8,10 +8,21 @@ use crate::contract::records::{BOOKKEEPING_FRAME, FRAMES_PER_BLOCK, NO_INSTRUCTI
 use crate::memory::{Memory, RemoteAddr, u32_at};
 use crate::walker::python::{BUFFER_WORDS, FRAME_WORDS, Scratch, WINDOW_WORDS, identity};
 
-/// Whether user space already has the definition of a code object.
+/// What is known of code objects from earlier samples.
 pub trait CodeSeen {
-    /// `false` asks for a definition to be captured.
+    /// Whether user space already has the definition of a code object; `false` asks for it to be captured.
     fn seen(&self, code: u64, check: u32) -> bool;
+
+    /// What was given to [`Self::remember`] for this code object in the context of this sample, which `Scratch::context`
+    /// stands for; 0 when nothing was.
+    #[inline(always)]
+    fn recall(&self, _code: u64) -> u32 {
+        0
+    }
+
+    /// Takes note of the identity of a code object that user space has the definition of, or of one that needs none.
+    #[inline(always)]
+    fn remember(&self, _code: u64, _check: u32) {}
 }
 
 /// Frames of one [`walk_stretch`]; a divisor of [`FRAMES_PER_BLOCK`].
@@ -52,6 +63,9 @@ pub fn walk_block<M: Memory, S: CodeSeen>(
 /// To be called before the first stretch of a block.
 #[inline(always)]
 pub fn begin_block(scratch: &mut Scratch) {
+    scratch.fresh = u32::from(scratch.context != 0 && scratch.context == scratch.frames_context);
+    scratch.frames_context = scratch.context;
+    scratch.identified = 0;
     scratch.unseen = 0;
     scratch.void = 0;
     scratch.entries = 0;
@@ -95,19 +109,32 @@ pub fn walk_stretch<M: Memory, S: CodeSeen>(
             ends_invocation = zero.wrapping_add(1);
         } else {
             let code = frame.word(scratch, layout.frame.code) & !u64::from(layout.code_tag_mask);
-            let before = (slot.code, slot.check);
+            let is_same = slot.code == code;
             slot.code = code;
             slot.instr_offset = instruction(memory, layout, frame, scratch, code);
-            slot.check = identity(memory, layout, code, &mut scratch.identity);
+            let mut asked = scratch.steady;
+            if scratch.fresh == 0 || !is_same || slot.check == 0 {
+                let before = if is_same { slot.check } else { 0 };
+                slot.check = seen.recall(code);
+                asked = 1;
+                if slot.check == 0 {
+                    slot.check = identify(memory, layout, scratch, code);
+                    asked = u32::from(slot.check == before) & scratch.steady;
+                    if slot.check == BOOKKEEPING_FRAME {
+                        seen.remember(code, BOOKKEEPING_FRAME);
+                    }
+                }
+            }
             readable = u64::from(slot.check).wrapping_add(zero);
-            let asked = scratch.steady != 0 && before == (code, slot.check);
-            if is_bookkeeping(layout, scratch) && slot.check != 0 {
+            if slot.check == BOOKKEEPING_FRAME {
                 *slot = RawFrame {
                     check: BOOKKEEPING_FRAME,
                     ..BOUNDARY
                 };
-            } else if !asked && !seen.seen(code, slot.check) {
-                if is_other_object(memory, layout, scratch, code) {
+            } else if asked == 0 {
+                if seen.seen(code, slot.check) {
+                    seen.remember(code, slot.check);
+                } else if is_other_object(memory, layout, scratch, code) {
                     // Memory that is no frame: whatever it points to is none either.
                     *slot = BOUNDARY;
                     if !restart(scratch, index) {
@@ -116,8 +143,9 @@ pub fn walk_stretch<M: Memory, S: CodeSeen>(
                         return index;
                     }
                     continue;
+                } else {
+                    scratch.unseen += 1;
                 }
-                scratch.unseen += 1;
             }
         }
         if !scratch.outer.is_null() && (ends_invocation != 0 || readable == 0) {
@@ -200,12 +228,19 @@ fn is_other_object<M: Memory>(memory: &M, layout: &Layout, scratch: &Scratch, co
     scratch.code_type != 0 && memory.read_words(address, &mut found).is_ok() && found[0] != scratch.code_type
 }
 
-/// The `__init__` shim of 3.13: it looks like a Python frame, and only its code object tells. `scratch` holds the identity
-/// range of the frame's code object.
+/// The identity of a code object, or [`BOOKKEEPING_FRAME`] for one that is not Python code: the `__init__` shim of 3.13
+/// looks like a Python frame, and only its code object tells. 0 when it is not readable.
 #[inline(always)]
-fn is_bookkeeping(layout: &Layout, scratch: &Scratch) -> bool {
+fn identify<M: Memory>(memory: &M, layout: &Layout, scratch: &mut Scratch, code: u64) -> u32 {
+    scratch.identified += 1;
+    let check = identity(memory, layout, code, &mut scratch.identity);
     let offset = layout.code_flags.wrapping_sub(layout.code.identity_start);
-    layout.code_flags != 0 && u32_at(&scratch.identity, offset) & CODE_BOOKKEEPING != 0
+    let is_bookkeeping = layout.code_flags != 0 && u32_at(&scratch.identity, offset) & CODE_BOOKKEEPING != 0;
+    if is_bookkeeping && check != 0 {
+        BOOKKEEPING_FRAME
+    } else {
+        check
+    }
 }
 
 /// Byte offset of the current instruction.

@@ -7,6 +7,7 @@
 mod class;
 mod code;
 mod frames;
+mod generation;
 mod thread_state;
 
 pub use class::capture_class;
@@ -54,6 +55,17 @@ pub struct Scratch {
     pub salt: u64,
     /// When the sample began, for benchmarks.
     pub started_ns: u64,
+    /// Stands for the interpreter and the code objects that have died in it so far: while it is the same, a code object at
+    /// the same address is the same. 0 where that is not known.
+    pub generation: u64,
+    /// What the caller makes of it: see [`CodeSeen`]. 0 as well.
+    pub context: u64,
+    /// The context in which the frames array was filled; kept by the caller from one block to the next.
+    pub frames_context: u64,
+    /// Code objects of this block whose identity was read.
+    pub identified: u32,
+    /// 1: `frames_context` is `context`, and not 0.
+    pub fresh: u32,
     /// Code objects of this block that need a definition.
     pub unseen: u32,
     /// A [`crate::contract::reasons::StackStatus`] code.

@@ -1,4 +1,4 @@
-//! What a process is, and its entry in the kernel half's `PROCESSES` map.
+//! What a process is, and its entry in the kernel half's map of processes.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use profiler_common::contract::process::{
 use super::tracked::TrackedProcess;
 use super::{Target, Tracker, looks};
 use crate::ids::ProcessKey;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, LoadError};
 use crate::language::python::{Finding, Interpreter};
 use crate::proc::root::Root;
 use crate::proc::{self, is_alive};
@@ -20,7 +20,7 @@ use crate::processes::survey;
 const TOO_MANY_LAYOUTS: &str = "there is no room for another layout of interpreter memory";
 
 impl Tracker {
-    /// Flags of every entry.
+    /// Flags of a process that is claimed.
     fn flags(&self) -> u32 {
         match self.target {
             Target::All
@@ -37,8 +37,14 @@ impl Tracker {
         if self.current.contains_key(&pid) {
             return;
         }
+        // Before it is looked at, so that what is found out is of no effect once it has executed another program; and the
+        // kernel half need not ask about it, but says when it does.
+        let claimed = kernel.claim_process(pid, self.flags());
         match survey::inspect(&mut self.inspector, pid) {
-            Ok(Finding::Python(interpreter)) => self.enter(kernel, pid, interpreter),
+            Ok(Finding::Python(interpreter)) => match &claimed {
+                Ok(key) => self.enter(kernel, *key, interpreter),
+                Err(error) => self.refusals.add(pid, no_room(error)),
+            },
             Ok(Finding::Refused(refused)) => {
                 if self
                     .identities
@@ -47,17 +53,13 @@ impl Tracker {
                 {
                     self.refusals.add(pid, refused.to_string());
                 }
-                self.enter_foreign(kernel, pid);
+                self.executed.remove(&pid);
             }
             Ok(Finding::NotPython { may_still_load: true }) if attempt + 1 < looks::LATE => {
-                if self.target != Target::All {
-                    // Its next exec may come before the next look.
-                    self.mark_foreign(kernel, pid);
-                }
                 self.looks.arrange(pid, attempt + 1);
             }
             Ok(Finding::NotPython { .. }) => {
-                self.enter_foreign(kernel, pid);
+                self.executed.remove(&pid);
                 self.looks.arrange(pid, (attempt + 1).max(looks::LATE));
             }
             // Most often the process has ended.
@@ -66,9 +68,15 @@ impl Tracker {
                 self.executed.remove(&pid);
             }
         }
+        match claimed {
+            Ok(key) => self.leave_if_gone(kernel, key),
+            // The kernel half will ask about it again, once a second at most.
+            Err(error) => log::debug!("process {pid}: {error}"),
+        }
     }
 
-    fn enter(&mut self, kernel: &mut Kernel, pid: u32, interpreter: Box<Interpreter>) {
+    fn enter(&mut self, kernel: &mut Kernel, key: ProcessKey, interpreter: Box<Interpreter>) {
+        let pid = key.tgid;
         let Ok(identity) = self.identities.of_process(pid) else {
             self.executed.remove(&pid);
             return;
@@ -79,22 +87,19 @@ impl Tracker {
             Err(error) => {
                 log::debug!("process {pid}: {error}");
                 self.refusals.add(pid, TOO_MANY_LAYOUTS.to_owned());
-                self.enter_foreign(kernel, pid);
+                self.executed.remove(&pid);
                 return;
             }
         };
-        let (incarnation, command_line) = self.incarnation(pid, &identity);
+        let command_line = self.command_line(key, &identity);
         let root = Root::of_process(proc::visible_id(pid)).ok().map(|root| root.id());
         let entry = ProcessEntry {
-            incarnation,
+            incarnation: key.incarnation,
+            tgid: key.tgid,
             lookup: interpreter.lookup,
             layout,
-            flags: self.flags_of(admitted),
+            flags: flags_of(admitted),
             ..ProcessEntry::default()
-        };
-        let key = ProcessKey {
-            tgid: pid,
-            incarnation,
         };
         self.tracked.insert(
             key,
@@ -111,62 +116,45 @@ impl Tracker {
         if admitted {
             self.arrive(key, None);
         }
-        if let Err(error) = kernel.set_process(pid, &entry) {
-            self.refusals
-                .add(pid, format!("no room for another process ({error})"));
-            self.end(pid);
-        }
-        self.leave_if_gone(kernel, pid);
-    }
-
-    fn enter_foreign(&mut self, kernel: &mut Kernel, pid: u32) {
-        self.executed.remove(&pid);
-        self.mark_foreign(kernel, pid);
-    }
-
-    /// Tells the kernel half not to ask about this process again, but to say when it executes another program.
-    fn mark_foreign(&mut self, kernel: &mut Kernel, pid: u32) {
-        let entry = ProcessEntry {
-            flags: self.flags(),
-            ..ProcessEntry::default()
-        };
-        match kernel.set_process(pid, &entry) {
-            Ok(()) => self.leave_if_gone(kernel, pid),
-            // It will be asked about again, once a second at most.
-            Err(error) => log::debug!("process {pid}: {error}"),
-        }
-    }
-
-    /// An exit between the look and the entry would leave the entry behind, for the next process of this id.
-    fn leave_if_gone(&mut self, kernel: &mut Kernel, pid: u32) {
-        if !is_alive(pid) {
-            kernel.remove_process(pid);
+        if let Err(error) = kernel.set_process(&entry) {
+            self.refusals.add(pid, no_room(&error));
             self.end(pid);
         }
     }
 
-    /// Flags of the entry of a supported interpreter.
-    pub(super) fn flags_of(&self, admitted: bool) -> u32 {
-        self.flags()
-            | if admitted {
-                PROCESS_PYTHON
-            } else {
-                PROCESS_EXCLUDED
-            }
+    /// An exit between the claim and now would leave the claim behind, for the next process of this id.
+    fn leave_if_gone(&mut self, kernel: &mut Kernel, key: ProcessKey) {
+        if !is_alive(key.tgid) {
+            kernel.remove_process(key);
+            self.end(key.tgid);
+        }
     }
 
-    /// Incarnation and command line: from the exec event, which outlives the process, or from `/proc`.
-    fn incarnation(&mut self, pid: u32, identity: &Identity) -> (u64, String) {
-        if let Some((incarnation, command_line)) = self.executed.remove(&pid)
+    /// Arguments: from the exec event, which outlives the process, or from `/proc`.
+    fn command_line(&mut self, key: ProcessKey, identity: &Identity) -> String {
+        if let Some((incarnation, command_line)) = self.executed.remove(&key.tgid)
+            && incarnation == key.incarnation
             && !command_line.is_empty()
         {
-            return (incarnation, command_line);
+            return command_line;
         }
-        let command_line = if identity.arguments.is_empty() {
+        if identity.arguments.is_empty() {
             identity.comm.clone()
         } else {
             identity.arguments.join(" ")
-        };
-        (crate::clock::monotonic_ns(), command_line)
+        }
     }
+}
+
+/// Flags of the entry of a supported interpreter.
+pub(super) fn flags_of(admitted: bool) -> u32 {
+    if admitted {
+        PROCESS_PYTHON
+    } else {
+        PROCESS_EXCLUDED
+    }
+}
+
+fn no_room(error: &LoadError) -> String {
+    format!("no room for another process ({error})")
 }

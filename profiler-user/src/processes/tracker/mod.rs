@@ -1,5 +1,5 @@
-//! Which processes are profiled, from their first instruction to their last: keeps the kernel half's `PROCESSES` map
-//! in step with the host.
+//! Which processes are profiled, from their first instruction to their last: keeps what the kernel half
+//! knows of processes in step with the host.
 //!
 //! Fork, exec and exit come as events; `/proc` is read once at start, and for a process when there is reason to look
 //! at it. Asks `language::python` what a process is, `identity` and `filter` whether it is wanted, and `kernel` to enter it
@@ -23,6 +23,7 @@ use crate::processes::filter::Filter;
 use crate::processes::identity::Identities;
 use crate::wire::decode::{ProcessChange, ProcessView};
 
+use self::entering::flags_of;
 use self::family::descendants;
 use self::looks::Looks;
 use self::refusals::Refusals;
@@ -164,10 +165,10 @@ impl Tracker {
 
     /// Ends processes that are gone although no event said so: it was lost to a full ring. Called now and then.
     pub fn sweep(&mut self, kernel: &mut Kernel) {
-        let pids: Vec<u32> = self.current.keys().copied().collect();
-        for pid in pids.into_iter().filter(|pid| !is_alive(*pid)) {
-            kernel.remove_process(pid);
-            self.end(pid);
+        let keys: Vec<ProcessKey> = self.current.values().copied().collect();
+        for key in keys.into_iter().filter(|key| !is_alive(key.tgid)) {
+            kernel.remove_process(key);
+            self.end(key.tgid);
         }
     }
 
@@ -199,7 +200,7 @@ impl Tracker {
                 if parent.admitted {
                     self.arrive(key, parent_key);
                 }
-                let copied = self.flags_of(parent.admitted);
+                let copied = flags_of(parent.admitted);
                 let child = TrackedProcess {
                     is_inherited: true,
                     ..parent
@@ -207,9 +208,7 @@ impl Tracker {
                 self.tracked.insert(key, child);
                 self.current.insert(key.tgid, key);
                 // The parent was judged again after the kernel half copied its entry.
-                let is_late = kernel
-                    .process(key.tgid)
-                    .is_some_and(|entry| entry.flags != copied);
+                let is_late = kernel.process(key).is_some_and(|entry| entry.flags != copied);
                 if is_late {
                     self.judge_again(kernel, key.tgid);
                 }
@@ -254,7 +253,7 @@ impl Tracker {
         if is_new {
             self.arrive(key, None);
         }
-        if let Err(error) = kernel.change_process(key, |entry| entry.flags = self.flags_of(admitted)) {
+        if let Err(error) = kernel.change_process(key, |entry| entry.flags = flags_of(admitted)) {
             // The entry stays as it was; the next change tries again.
             log::debug!("process {pid}: {error}");
         }

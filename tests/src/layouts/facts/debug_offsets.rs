@@ -47,6 +47,8 @@ pub(super) fn facts(fields: &DebugFields, free_threaded: bool) -> Vec<Fact> {
         next_interpreter,
         modules,
         gc_collecting,
+        interpreter_id,
+        code_generation,
     } = *fields;
     vec![
         fact("debug_offsets.bytes", bytes, &["sizeof(_Py_DebugOffsets)"]),
@@ -95,5 +97,11 @@ pub(super) fn facts(fields: &DebugFields, free_threaded: bool) -> Vec<Fact> {
         table!("next_interpreter", next_interpreter, "interpreter_state.next"),
         table!("modules", modules, "interpreter_state.imports_modules"),
         table!("gc_collecting", gc_collecting, "gc.collecting"),
+        table!("interpreter_id", interpreter_id, "interpreter_state.id").when(interpreter_id != 0),
+        table!(
+            "code_generation",
+            code_generation,
+            "interpreter_state.code_object_generation"
+        ),
     ]
 }

@@ -96,6 +96,8 @@ impl DebugFields {
             code.thread_bytecode = get_or(self.co_tlbc, 0)?;
         }
         layout.interpreter.collecting = get(self.interpreter_gc)?.saturating_add(get(self.gc_collecting)?);
+        layout.interpreter.id = get_or(self.interpreter_id, 0)?;
+        layout.interpreter.code_generation = get_or(self.code_generation, 0)?;
 
         let text = &mut layout.text;
         // Up to 3.14 there is no `sizeof(PyCompactUnicodeObject)`: the two fields it adds keep their size.
@@ -150,6 +152,8 @@ mod tests {
             (fields.co_tlbc, code.thread_bytecode),
             (fields.compact_size, text.compact_data),
             (fields.gc_collecting, interpreter.collecting),
+            (fields.interpreter_id, interpreter.id),
+            (fields.code_generation, interpreter.code_generation),
             (fields.modules, entry.objects.modules),
             (fields.next_interpreter, entry.objects.next),
             (fields.interp, state.interp),

@@ -40,6 +40,8 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         interpreter: InterpreterLayout {
             collecting: 816,
             threads: 0,
+            id: 0,
+            code_generation: 0,
         },
         frame: FrameLayout {
             bytes: 104,

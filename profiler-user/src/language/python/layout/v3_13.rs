@@ -42,6 +42,8 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         interpreter: InterpreterLayout {
             collecting: 7600,
             threads: 0,
+            id: 0,
+            code_generation: 0,
         },
         frame: FrameLayout {
             bytes: 72,
@@ -134,6 +136,8 @@ const DEBUG_FIELDS: DebugFields = DebugFields {
     next_interpreter: 64,
     modules: 88,
     gc_collecting: 576,
+    interpreter_id: 0,
+    code_generation: 0,
 };
 
 /// Every object begins with 16 bytes more.

@@ -41,6 +41,8 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         interpreter: InterpreterLayout {
             collecting: 7512,
             threads: 0,
+            id: 7272,
+            code_generation: 0,
         },
         frame: FrameLayout {
             bytes: 80,
@@ -189,4 +191,6 @@ const DEBUG_FIELDS: DebugFields = DebugFields {
     next_interpreter: 64,
     modules: 96,
     gc_collecting: 760,
+    interpreter_id: 56,
+    code_generation: 160,
 };

@@ -15,6 +15,7 @@ use memchr::memmem;
 use super::analysis::{self, Analysis};
 use super::finding::{Finding, InspectError, Refused};
 use super::judgement::judge;
+use super::launcher::is_launcher;
 use super::loader;
 use super::refusal::Refusal;
 use crate::cache::Cache;
@@ -92,7 +93,7 @@ impl Inspector {
     ///
     /// Looks at every file of which the process maps executable memory: the program first, then those with
     /// `python` in their name, then the rest, and stops at the first interpreter. Names only decide the
-    /// order.
+    /// order, and whether a walk may take the short way (see [`is_launcher`]).
     ///
     /// # Errors
     /// When the process is gone or may not be looked at; when no interpreter was found but a likely file
@@ -163,7 +164,12 @@ impl Inspector {
         let program = search.program.as_ref().map(|(_, program)| program.as_ref());
         Ok(
             match judge(&memory, search.maps, mapping, &analysis, implementation, program) {
-                Ok(Some(interpreter)) => Some(Finding::Python(Box::new(interpreter))),
+                Ok(Some(mut interpreter)) => {
+                    let program = proc::executable(search.pid)?;
+                    let initialises_once = program.is_some_and(|program| is_launcher(&program));
+                    interpreter.lookup.initialises_once = u8::from(initialises_once);
+                    Some(Finding::Python(Box::new(interpreter)))
+                }
                 // Its data is not mapped yet.
                 Ok(None) => Some(Finding::NotPython { may_still_load: true }),
                 // A program may carry a copy of a library's `_PyRuntime` (a copy relocation) and nothing else

@@ -14,6 +14,7 @@ pub mod finding;
 mod inspector;
 pub mod interpreter;
 mod judgement;
+mod launcher;
 pub(super) mod loader;
 pub(super) mod refusal;
 pub mod version;
