@@ -10,7 +10,7 @@ use std::path::Path;
 /// Whether this is what the kernel calls CPython's own program: `python`, `python3`, `python3.14`, `python3.14t`,
 /// `python3.15d`.
 #[must_use]
-pub fn is_launcher(program: &Path) -> bool {
+pub(super) fn is_launcher(program: &Path) -> bool {
     let name = program
         .file_name()
         .and_then(|name| name.to_str())
