@@ -9,7 +9,8 @@ use profiler_common::contract::records::{CodeDefinition, KernelStack, NativeBloc
 use profiler_common::walker::native::NativeScratch;
 use profiler_common::walker::python::Scratch;
 
-use crate::chains::{Chain, chain};
+use crate::chains::Chain;
+use crate::chains::instance::chain;
 use crate::registers::Interrupted;
 use crate::stages;
 

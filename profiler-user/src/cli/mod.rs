@@ -10,6 +10,7 @@ mod preflight;
 mod ps;
 mod record;
 mod report;
+mod result;
 mod terminal;
 
 pub use failure::{Failure, exit_code};

@@ -1,16 +1,11 @@
 //! Loads the kernel half, attaches it, and gives typed access to its maps and rings.
-#![expect(
-    unsafe_code,
-    reason = "`aya::Pod` is vouched for by `zerocopy`; a ring's descriptor is registered"
-)]
 
-use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
 
-use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, ProgramArray, RingBuf};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray};
 use aya::programs::{PerfEvent, Program, ProgramError, RawTracePoint};
-use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
+use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use profiler_common::contract::benchmark::{BUCKETS, Timed};
 use profiler_common::contract::layout::Layout;
 use profiler_common::contract::losses::{Loss, LossWriter, loss_account};
@@ -22,77 +17,19 @@ use profiler_common::contract::programs::{
 };
 use profiler_common::contract::reasons::Outcome;
 use profiler_common::contract::sources::{Source, account, gap_account};
-use tokio::io::unix::AsyncFd;
-use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::ids::ProcessKey;
 
-use super::btf::{Btf, BtfError};
+use super::btf::Btf;
+use super::error::LoadError;
 use super::kernel_fields;
+use super::maps::{Plain, take};
 use super::options::{Native, Options};
-use super::perf_event::PerfError;
+use super::ring::{Ring, Rings};
 use super::unwind_maps::{NO_TABLES, UnwindMaps};
 
 /// The kernel half, compiled by `build.rs`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/pyebpf-bpf"));
-
-/// A value of the contract, as what a map holds.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub(super) struct Plain<T>(pub(super) T);
-
-// SAFETY: the compiler has proved that `T` is nothing but bytes, without padding, and that any bytes are a `T`.
-unsafe impl<T: Copy + FromBytes + IntoBytes + Immutable + 'static> aya::Pod for Plain<T> {}
-
-/// Why the kernel half cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// No BTF, or a kernel without the fields.
-    #[error(transparent)]
-    Btf(#[from] BtfError),
-    /// The object was refused as a whole (maps, BTF).
-    #[error("loading the BPF object: {0}")]
-    Object(#[from] EbpfError),
-    /// A program was refused, or could not be attached.
-    #[error("BPF program `{name}`: {source}")]
-    Program {
-        /// Which.
-        name: &'static str,
-        /// What the kernel said.
-        source: ProgramError,
-    },
-    /// A map is missing or of another type: the object is stale.
-    #[error("BPF map `{name}`: {source}")]
-    Map {
-        /// Which.
-        name: &'static str,
-        /// What went wrong.
-        source: MapError,
-    },
-    /// A program is missing: the object is stale.
-    #[error("the BPF object has no program `{0}`")]
-    NoProgram(&'static str),
-    /// Sampling could not be started.
-    #[error(transparent)]
-    Perf(#[from] PerfError),
-}
-
-impl LoadError {
-    /// Whether the kernel refused for lack of privileges.
-    #[must_use]
-    pub fn is_permission(&self) -> bool {
-        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(self);
-        while let Some(error) = source {
-            if let Some(io) = error.downcast_ref::<io::Error>()
-                && matches!(io.raw_os_error(), Some(libc::EPERM | libc::EACCES))
-            {
-                return true;
-            }
-            source = error.source();
-        }
-        false
-    }
-}
 
 /// The loaded kernel half. Dropping it detaches everything.
 pub struct Kernel {
@@ -108,14 +45,6 @@ pub struct Kernel {
     self_time: PerCpuArray<MapData, u64>,
     unwind_maps: UnwindMaps,
     _stages: Vec<ProgramArray<MapData>>,
-}
-
-/// The two rings that the kernel half writes.
-pub struct Rings {
-    /// Samples and code definitions; never asks for attention.
-    pub samples: Ring,
-    /// Process life; asks for attention at every exec.
-    pub events: Ring,
 }
 
 /// What one program cost to verify and to run.
@@ -199,8 +128,8 @@ impl Kernel {
         }
         attach_tracepoints(&mut ebpf, options)?;
         let rings = Rings {
-            samples: Ring(take(&mut ebpf, "SAMPLES")?),
-            events: Ring(take(&mut ebpf, "EVENTS")?),
+            samples: Ring::new(take(&mut ebpf, "SAMPLES")?),
+            events: Ring::new(take(&mut ebpf, "EVENTS")?),
         };
         let kernel = Self {
             processes: take(&mut ebpf, "PROCESSES")?,
@@ -404,33 +333,6 @@ impl Kernel {
     }
 }
 
-/// One ring, read by this process alone.
-pub struct Ring(RingBuf<MapData>);
-
-impl Ring {
-    /// Hands waiting records to `consume`, at most so many; `true` when there may be more.
-    pub fn drain(&mut self, at_most: usize, mut consume: impl FnMut(&[u8])) -> bool {
-        for _ in 0..at_most {
-            match self.0.next() {
-                Some(item) => consume(&item),
-                None => return false,
-            }
-        }
-        true
-    }
-
-    /// Becomes readable when the kernel half asks for attention. To be called within a tokio runtime.
-    ///
-    /// # Errors
-    /// When the descriptor cannot be duplicated or registered.
-    pub fn watch(&self) -> io::Result<AsyncFd<OwnedFd>> {
-        let ring: BorrowedFd<'_> = self.0.as_fd();
-        let ring = ring.try_clone_to_owned()?;
-        // SAFETY: the `OwnedFd` keeps its descriptor open and unchanged for as long as it is registered.
-        Ok(unsafe { AsyncFd::register(ring) }?)
-    }
-}
-
 /// Kernels before 5.11 count maps as locked memory. Not permitted everywhere, not needed anywhere newer: never fatal.
 fn raise_memlock_limit() {
     let unlimited = rustix::process::Rlimit {
@@ -517,17 +419,6 @@ where
     program
         .try_into()
         .map_err(|source| LoadError::Program { name, source })
-}
-
-pub(super) fn take<M: TryFrom<aya::maps::Map, Error = MapError>>(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-) -> Result<M, LoadError> {
-    let map = ebpf.take_map(name).ok_or(LoadError::Map {
-        name,
-        source: MapError::KeyNotFound,
-    })?;
-    M::try_from(map).map_err(|source| LoadError::Map { name, source })
 }
 
 fn sum(counters: &PerCpuArray<MapData, u64>, index: u32) -> u64 {

@@ -1,15 +1,20 @@
 //! The kernel half as user space sees it: loading, attaching, maps, rings. Nothing else touches BPF.
 
 pub mod btf;
+mod error;
 pub mod kernel_fields;
 mod load;
+mod maps;
 mod mmap_events;
 mod options;
 mod perf_event;
+mod ring;
 mod unwind_maps;
 
-pub use load::{Kernel, LoadError, ProgramCost, Ring, Rings};
+pub use error::LoadError;
+pub use load::{Kernel, ProgramCost};
 pub use mmap_events::MmapEvents;
 pub use options::{Native, Options, SampledSource};
 pub use perf_event::{PerfError, PerfEvent, SoftwareEvent};
+pub use ring::{Ring, Rings};
 pub use unwind_maps::UnwindMaps;

@@ -4,7 +4,8 @@ use aya::Ebpf;
 use aya::maps::{Array, MapData, MapError};
 use profiler_common::contract::unwind::{Block, Mapping, ROWS_PER_PAGE};
 
-use super::load::{LoadError, Plain, take};
+use super::error::LoadError;
+use super::maps::{Plain, take};
 use crate::table_maps::{Capacity, TableMaps};
 
 /// Where native frames are not taken.

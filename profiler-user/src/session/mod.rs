@@ -7,19 +7,20 @@
 
 mod answers;
 mod intake;
+mod listener;
 mod native;
 mod settings;
+mod signals;
 mod summary;
 mod wake;
 
 use std::future::pending;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
 use self::answers::Answers;
 use self::intake::{Intake, Meets};
 use self::native::NativeTables;
+use self::signals::{Asked, Signals};
 use self::wake::Wakes;
 use crate::clock::{monotonic_ns, own_cpu_time};
 use crate::kernel::{self, Kernel, Options, SampledSource};
@@ -32,7 +33,9 @@ use crate::profile::Recording;
 use crate::profile::timeline::Timeline;
 use crate::sources::{EventSource, Rate, Sampling};
 
+pub use self::listener::{Ended, Listener, Progress};
 pub use self::settings::{NativeFrames, SessionError, Settings, StopReason};
+pub use self::signals::stop_signal;
 pub use self::summary::{NativeSummary, SourceSummary, Summary};
 
 /// How long a recording waits for the unwind tables of what runs already, before it begins.
@@ -55,45 +58,6 @@ const BYTES_PER_SAMPLE: u64 = 8_192;
 const NATIVE_BYTES_PER_SAMPLE: u64 = 4_096;
 /// Processes that can be known to the kernel half at the same time.
 const MAX_PROCESSES: u32 = 65_536;
-
-/// What a session tells whoever started it.
-pub trait Listener {
-    /// How far it is.
-    fn progress(&mut self, progress: Progress);
-
-    /// An interval has ended and is complete, before the recording ends.
-    fn part(&mut self, part: Recording);
-}
-
-/// What a progress display wants to know.
-#[derive(Clone, Copy, Debug)]
-pub enum Progress {
-    /// Samples are being taken.
-    Recording {
-        /// Since the first possible sample.
-        elapsed: Duration,
-        /// Delivered samples.
-        samples: u64,
-        /// Processes profiled now.
-        processes: usize,
-    },
-    /// That is over, and symbols are still being read.
-    Naming {
-        /// Addresses without a name yet.
-        addresses: usize,
-    },
-}
-
-/// A recording that has ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// What came since the last part, or all of it.
-    pub last: Recording,
-    /// What was delivered, lost and spent, parts included.
-    pub summary: Summary,
-    /// Why it ended.
-    pub reason: StopReason,
-}
 
 /// A session that is ready to run.
 pub struct Session {
@@ -454,58 +418,6 @@ impl Session {
         }
         last
     }
-}
-
-/// Signals that the event loop answers to.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-    part: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, SessionError> {
-        let listen = |kind| signal(kind).map_err(SessionError::io("signals"));
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hang_up: listen(SignalKind::hangup())?,
-            part: listen(SignalKind::user_defined1())?,
-        })
-    }
-
-    async fn next(&mut self) -> Asked {
-        tokio::select! {
-            Some(()) = self.interrupt.recv() => Asked::Stop,
-            Some(()) = self.terminate.recv() => Asked::Stop,
-            Some(()) = self.hang_up.recv() => Asked::Stop,
-            Some(()) = self.part.recv() => Asked::Part,
-            else => pending().await,
-        }
-    }
-
-    /// Waits for one that ends the recording.
-    async fn stop(&mut self) {
-        while self.next().await == Asked::Part {}
-    }
-}
-
-/// Waits for a signal that ends pyebpf: Ctrl-C, SIGTERM, SIGHUP.
-pub async fn stop_signal() {
-    match Signals::listen() {
-        Ok(mut signals) => signals.stop().await,
-        Err(_) => pending().await,
-    }
-}
-
-/// What a signal asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
-    /// The end of the recording.
-    Stop,
-    /// What there is now (`SIGUSR1`).
-    Part,
 }
 
 /// A file for the order of samples, where that is kept.

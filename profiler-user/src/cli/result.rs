@@ -1,0 +1,159 @@
+//! What becomes of a recording that has ended: it is written, rescued if there is no room for it, and accounted for.
+
+use std::path::PathBuf;
+
+use super::failure::Failure;
+use super::parts::{self, Parts};
+use super::{preflight, report, terminal};
+use crate::output::{Format, OutputFile, RenderOptions};
+use crate::processes::filter::Filter;
+use crate::profile::Recording;
+use crate::session::{Ended, StopReason, Summary};
+
+/// Where a recording goes.
+pub(super) struct Destination<'a> {
+    /// What was asked for, for messages.
+    pub(super) filter: &'a Filter,
+    pub(super) format: Format,
+    pub(super) options: RenderOptions,
+    pub(super) output: OutputFile,
+    pub(super) parts: Parts,
+    /// Whether the end is one more numbered file (`--every`).
+    pub(super) in_parts: bool,
+}
+
+/// Writes what there is, and says what became of it.
+pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<(), Failure> {
+    let Destination {
+        filter,
+        format,
+        options,
+        output,
+        parts,
+        in_parts,
+    } = destination;
+    let Ended {
+        last,
+        summary,
+        reason,
+    } = ended;
+    match &reason {
+        StopReason::Signal => terminal::status("Stopped sampling because Control-C pressed"),
+        StopReason::ProcessExited => terminal::status("Stopped sampling because process exited"),
+        StopReason::Duration => {}
+        StopReason::Failed(error) => terminal::status(&format!("Stopped sampling: {error}")),
+    }
+    let had_parts = parts.any();
+    let written = if in_parts {
+        write_last_part(last, parts).await
+    } else if last.is_empty() && had_parts {
+        finish_parts(parts).await
+    } else if last.is_empty() {
+        report::print(&summary);
+        return Err(no_samples(filter));
+    } else {
+        let written = write_file(format, options, output, last, &summary).await;
+        finish_parts(parts).await.and(written)
+    };
+    report::print(&summary);
+    written?;
+    match reason {
+        StopReason::Failed(error) => Err(preflight::explain(error)),
+        _ => Ok(()),
+    }
+}
+
+async fn write_last_part(last: Recording, mut parts: Parts) -> Result<(), Failure> {
+    parts.write(last);
+    finish_parts(parts).await
+}
+
+/// Waits for the files of earlier intervals.
+async fn finish_parts(parts: Parts) -> Result<(), Failure> {
+    let written = interruptible(move || parts.finish()).await?;
+    match written.lost.as_slice() {
+        [] => Ok(()),
+        [(path, reason), others @ ..] => Err(Failure::new(format_args!(
+            "'{}' is missing: {reason}{}",
+            path.display(),
+            match others.len() {
+                0 => String::new(),
+                count => format!("; so are {count} others"),
+            }
+        ))),
+    }
+}
+
+/// Writes the one file of a recording; where its folder has no room, beside other temporary files.
+async fn write_file(
+    format: Format,
+    options: RenderOptions,
+    output: OutputFile,
+    recording: Recording,
+    summary: &Summary,
+) -> Result<(), Failure> {
+    let name = output.display_name();
+    let samples = recording.samples();
+    let unit = options.unit_of(&recording);
+    let written = interruptible(move || write_or_rescue(format, &options, output, recording)).await?;
+    if let Err((error, rescued)) = written {
+        let failure = Failure::new(format_args!("writing {name}: {error}"));
+        return Err(match rescued {
+            Some(path) => failure.hint(format_args!("the recording is in {}", path.display())),
+            None => failure,
+        });
+    }
+    terminal::status(&format!(
+        "Wrote {} data to '{name}'. Samples: {samples} Errors: {}{unit}",
+        format.name(),
+        summary.errors() + summary.dropped()
+    ));
+    Ok(())
+}
+
+/// Runs what may wait for a disk or a pipe, and gives up at Ctrl-C.
+async fn interruptible<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    let work = tokio::task::spawn_blocking(work);
+    tokio::select! {
+        done = work => done.map_err(|error| Failure::new(format_args!("writing: {error}"))),
+        () = crate::session::stop_signal() => Err(Failure::new("stopped while writing: the output is not complete")),
+    }
+}
+
+type Rescued = Option<PathBuf>;
+
+fn write_or_rescue(
+    format: Format,
+    options: &RenderOptions,
+    mut output: OutputFile,
+    mut recording: Recording,
+) -> Result<(), (String, Rescued)> {
+    let (path, is_file) = (output.path().to_owned(), output.is_file());
+    let written = format.write(&mut recording, options, &mut output);
+    let error = match written.map_err(|error| error.to_string()) {
+        Ok(()) => match output.commit() {
+            Ok(()) => return Ok(()),
+            Err(error) => error.to_string(),
+        },
+        Err(error) => error,
+    };
+    let name = path.file_name().filter(|_| is_file);
+    let elsewhere = name.map(|name| std::env::temp_dir().join(name));
+    let rescued = elsewhere.filter(|elsewhere| {
+        *elsewhere != path && parts::write(elsewhere, format, options, &mut recording).is_ok()
+    });
+    Err((error, rescued))
+}
+
+fn no_samples(filter: &Filter) -> Failure {
+    if !filter.is_empty() {
+        return Failure::new(format_args!(
+            "no samples: no Python process that fits {filter} used the CPU meanwhile"
+        ))
+        .hint(format_args!(
+            "sudo pyebpf ps {filter}   (lists what it fits now; without it, everything)"
+        ));
+    }
+    Failure::new("no samples: no Python process that is recorded used the CPU meanwhile")
+        .hint("sudo pyebpf doctor   (lists the interpreters that run here, and which are supported)")
+}

@@ -1,0 +1,46 @@
+//! What a session tells whoever started it.
+
+use std::time::Duration;
+
+use super::settings::StopReason;
+use super::summary::Summary;
+use crate::profile::Recording;
+
+/// What a session tells whoever started it.
+pub trait Listener {
+    /// How far it is.
+    fn progress(&mut self, progress: Progress);
+
+    /// An interval has ended and is complete, before the recording ends.
+    fn part(&mut self, part: Recording);
+}
+
+/// What a progress display wants to know.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress {
+    /// Samples are being taken.
+    Recording {
+        /// Since the first possible sample.
+        elapsed: Duration,
+        /// Delivered samples.
+        samples: u64,
+        /// Processes profiled now.
+        processes: usize,
+    },
+    /// That is over, and symbols are still being read.
+    Naming {
+        /// Addresses without a name yet.
+        addresses: usize,
+    },
+}
+
+/// A recording that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What came since the last part, or all of it.
+    pub last: Recording,
+    /// What was delivered, lost and spent, parts included.
+    pub summary: Summary,
+    /// Why it ended.
+    pub reason: StopReason,
+}
