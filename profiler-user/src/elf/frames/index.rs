@@ -112,7 +112,7 @@ impl FrameIndex {
         }
     }
 
-    /// The entry at a position, and the bytes that reading it took; `None` for what is none, or cannot be read.
+    /// The entry at a position, and the bytes that reading it took; `None` for what is no entry, or cannot be read.
     ///
     /// # Errors
     /// [`ElfError`].
@@ -209,7 +209,7 @@ impl FrameIndex {
     }
 }
 
-const OVERFLOW: ElfError = ElfError::Malformed("call frame information behind the last address");
+const OVERFLOW: ElfError = ElfError::Malformed("call frame information beyond the last address");
 
 /// What `.eh_frame_hdr` holds.
 enum Header {
