@@ -16,6 +16,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use perf_event_open_sys as sys;
+use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use sys::bindings::{PERF_RECORD_LOST, PERF_RECORD_MMAP, perf_event_mmap_page};
 
@@ -66,7 +67,7 @@ impl MmapEvents {
                         entry.insert(ring);
                     }
                     // The CPU went offline between the two looks.
-                    Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
+                    Err(error) if Errno::from_io_error(&error) == Some(Errno::NODEV) => {}
                     Err(source) => return Err(PerfError::Open { cpu, source }),
                 }
             }
