@@ -65,7 +65,7 @@ impl ElfFile {
         self.reader.text(start, MAX_NAME).ok()?
     }
 
-    /// The dynamic symbol of this name, if this file defines it; an undefined reference is none.
+    /// The dynamic symbol of this name, if this file defines it; an undefined reference does not count.
     #[must_use]
     pub fn dynamic_symbol(&self, name: &[u8]) -> Option<Symbol> {
         let dynamic = self.dynamic();

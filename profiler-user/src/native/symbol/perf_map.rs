@@ -134,7 +134,7 @@ impl ReadMap {
             let bytes = usize::try_from(end - self.read).unwrap_or(STEP).min(STEP);
             file.read_exact_at(&mut buffer[..bytes], self.read)?;
             let Some(last) = buffer[..bytes].iter().rposition(|&byte| byte == b'\n') else {
-                // A line longer than a step is none.
+                // A line longer than a step is skipped.
                 if bytes == STEP {
                     self.read += STEP as u64;
                     self.tail.clear();
@@ -376,7 +376,7 @@ mod tests {
         assert!(!is_open);
         std::fs::write(&process.path, "1000 10 one\n2000 10 unfinished\n").expect("writable");
         assert_eq!(find(&mut maps, 0x2008), Ok("unfinished".to_owned()));
-        // A program that begins anew replaces the file.
+        // A program that begins again replaces the file.
         std::fs::remove_file(&process.path).expect("own file");
         std::fs::write(
             &process.path,

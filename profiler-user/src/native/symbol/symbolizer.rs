@@ -33,7 +33,7 @@ const LOADED_BYTES: u64 = 640 << 20;
 const LOADED_FILES: usize = 256;
 /// Debug files that are tried for one file.
 const MAX_CANDIDATES: usize = 8;
-/// Different texts that are shared between names; then sharing starts anew.
+/// Different texts that are shared between names; then sharing starts over.
 const MAX_TEXTS: usize = 1 << 17;
 
 /// Finds names, and remembers them.

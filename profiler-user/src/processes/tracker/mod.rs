@@ -141,7 +141,7 @@ impl Tracker {
         }
     }
 
-    /// Judges anew whoever may have changed its user: the kernel does not say so. Only root can become anybody, so this
+    /// Judges again whoever may have changed its user: the kernel does not say so. Only root can become anybody, so this
     /// looks at root's processes. Called every second.
     pub fn follow_users(&mut self, kernel: &mut Kernel) {
         if !self.filter.looks_at_users() {
@@ -206,7 +206,7 @@ impl Tracker {
                 };
                 self.tracked.insert(key, child);
                 self.current.insert(key.tgid, key);
-                // The parent was judged anew after the kernel half copied its entry.
+                // The parent was judged again after the kernel half copied its entry.
                 let is_late = kernel
                     .process(key.tgid)
                     .is_some_and(|entry| entry.flags != copied);
