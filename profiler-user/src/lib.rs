@@ -18,6 +18,7 @@ pub mod proc;
 pub mod processes;
 pub mod profile;
 pub mod session;
+pub mod shell;
 pub mod sources;
 pub mod table_maps;
 pub mod wire;

@@ -5,6 +5,7 @@
 mod build;
 mod command;
 mod debian;
+mod floors;
 mod fuzz;
 mod hint;
 mod lint;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use crate::workspace;
+use crate::{floors, workspace};
 
 /// Longest file of logic, in lines before its unit tests: what fits into one reading.
 const LONGEST: usize = 500;
@@ -60,6 +60,7 @@ pub(crate) fn run(_args: &Args) -> anyhow::Result<()> {
         .iter()
         .filter(|(name, _)| !files.iter().any(|file| file == name));
     breaches.extend(stale.map(|(name, _)| format!("{name}: listed as a long file, and does not exist")));
+    breaches.extend(floors::breaches(&root)?);
     for breach in &breaches {
         println!("tidy: {breach}");
     }

@@ -1,9 +1,8 @@
 //! `pyebpf completions`: a script for a shell, on stdout.
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::{Cli, Failure};
+use super::failure::Failure;
 
 /// Print a completion script for a shell
 #[derive(Debug, clap::Args)]
@@ -17,7 +16,7 @@ pub(super) struct Args {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "all verbs have one signature")]
-pub(super) fn run(args: &Args) -> Result<u8, Failure> {
-    clap_complete::generate(args.shell, &mut Cli::command(), "pyebpf", &mut std::io::stdout());
+pub(super) fn run(args: &Args, mut command: clap::Command) -> Result<u8, Failure> {
+    clap_complete::generate(args.shell, &mut command, "pyebpf", &mut std::io::stdout());
     Ok(0)
 }

@@ -3,10 +3,10 @@
 use glob::Pattern;
 
 use super::failure::Failure;
-use super::preflight::shell_word;
 use crate::container::hierarchy;
 use crate::host::users::Users;
 use crate::processes::filter::{Condition, Filter, Rule};
+use crate::shell;
 
 /// Which processes are wanted
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -111,7 +111,7 @@ fn rules(option: &'static str, values: &[String], parse: Parse) -> Result<Vec<Ru
         }
         Ok(Rule {
             option,
-            value: shell_word(value),
+            value: shell::word(value).into_owned(),
             condition: parse(value)?,
         })
     };

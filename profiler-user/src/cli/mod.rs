@@ -82,7 +82,7 @@ impl Cli {
             Verb::Record(args) => record::run(&args),
             Verb::Ps(args) => ps::run(&args),
             Verb::Doctor(args) => doctor::run(&args),
-            Verb::Completions(args) => completions::run(&args),
+            Verb::Completions(args) => completions::run(&args, Cli::command()),
         }
     }
 }

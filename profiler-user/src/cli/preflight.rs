@@ -6,6 +6,7 @@ use crate::kernel::LoadError;
 use crate::kernel::btf::BtfError;
 use crate::proc;
 use crate::session::{Session, SessionError};
+use crate::shell;
 
 /// Fails when this host cannot run the kernel half.
 pub(super) fn check_host() -> Result<(), Failure> {
@@ -79,16 +80,6 @@ pub(super) fn explain(error: SessionError) -> Failure {
 
 /// This command line, quoted for a shell where needed.
 fn command_line() -> String {
-    let words = std::env::args_os().map(|argument| shell_word(&argument.to_string_lossy()));
+    let words = std::env::args_os().map(|argument| shell::word(&argument.to_string_lossy()).into_owned());
     words.collect::<Vec<_>>().join(" ")
-}
-
-/// A text as one word for a shell.
-pub(super) fn shell_word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
 }

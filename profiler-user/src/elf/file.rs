@@ -101,11 +101,11 @@ impl ElfFile {
         let start: u64 = header.e_phoff(LE).into();
         let end = start.checked_add(count * entry_bytes as u64);
         let table = reader.range(
-            start..end.ok_or(ElfError::Malformed("program headers behind the end"))?,
+            start..end.ok_or(ElfError::Malformed("program headers beyond the end of the file"))?,
             u64::MAX,
         )?;
         let (raw, _) = slice_from_bytes::<Elf::ProgramHeader>(&table, count as usize)
-            .map_err(|()| ElfError::Malformed("program headers behind the end"))?;
+            .map_err(|()| ElfError::Malformed("program headers beyond the end of the file"))?;
         let length = reader.length();
         let program_headers: Box<[_]> = raw.iter().map(|raw| program_header(raw, length)).collect();
         let is_right_size = usize::from(header.e_shentsize(LE)) == size_of::<Elf::SectionHeader>();

@@ -147,7 +147,7 @@ impl Reader {
     }
 
     /// Hands `range` of the file to `step` in pieces that overlap by `overlap` bytes (below 4 KiB), until it returns
-    /// `false`; a range that ends behind the file is cut off there.
+    /// `false`; a range that ends after the file is cut off there.
     ///
     /// # Errors
     /// As [`Self::read_into`].
@@ -216,7 +216,7 @@ impl Reader {
 }
 
 /// What a lying header looks like.
-const END: ElfError = ElfError::Malformed("something lies behind the end of the file");
+const END: ElfError = ElfError::Malformed("something lies beyond the end of the file");
 
 #[cfg(test)]
 mod tests {

@@ -186,7 +186,7 @@ fn read<Elf: FileHeader<Endian = LittleEndian>>(
     let range = table.offset..table.offset.saturating_add(bytes);
     let bytes = reader.range(range, u64::MAX)?;
     let (raw, _) = slice_from_bytes::<Elf::SectionHeader>(&bytes, count)
-        .map_err(|()| ElfError::Malformed("section headers behind the end"))?;
+        .map_err(|()| ElfError::Malformed("section headers beyond the end of the file"))?;
     Ok(raw.iter().map(section).collect())
 }
 

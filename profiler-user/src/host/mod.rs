@@ -49,7 +49,7 @@ pub enum CgroupMounts {
     None,
 }
 
-/// See the module.
+/// What this host offers.
 #[derive(Clone, Debug)]
 pub struct Host {
     /// `uname -r`.

@@ -19,10 +19,10 @@ use super::btf::Btf;
 use super::error::LoadError;
 use super::kernel_fields;
 use super::maps::{Plain, take};
-use super::options::{Native, Options};
+use super::options::{NO_TABLES, Native, Options};
 use super::processes::ProcessMaps;
 use super::ring::{Ring, Rings};
-use super::unwind_maps::{NO_TABLES, UnwindMaps};
+use super::unwind_maps::UnwindMaps;
 
 /// The kernel half, compiled by `build.rs`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/pyebpf-bpf"));

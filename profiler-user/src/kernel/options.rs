@@ -46,3 +46,10 @@ pub enum Native {
     /// Native ones too, with this much room for unwind tables.
     User(Capacity),
 }
+
+/// Where native frames are not taken.
+pub(super) const NO_TABLES: Capacity = Capacity {
+    mappings: 1,
+    blocks: 1,
+    row_pages: 1,
+};

@@ -6,14 +6,7 @@ use profiler_common::contract::unwind::{Block, Mapping, ROWS_PER_PAGE};
 
 use super::error::LoadError;
 use super::maps::{Plain, take};
-use crate::table_maps::{Capacity, TableMaps};
-
-/// Where native frames are not taken.
-pub(super) const NO_TABLES: Capacity = Capacity {
-    mappings: 1,
-    blocks: 1,
-    row_pages: 1,
-};
+use crate::table_maps::TableMaps;
 
 /// Write access to the tables.
 pub struct UnwindMaps {

@@ -13,6 +13,7 @@ use rustix::fs::OFlags;
 use tempfile::NamedTempFile;
 
 use crate::output::escape;
+use crate::shell;
 
 /// Spellings of standard output. Opening the links again would start at the beginning of a file appended to (`>>`).
 const STDOUT: &[&str] = &["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
@@ -89,13 +90,7 @@ impl FileError {
 
 /// A path as a shell takes it.
 fn quoted(path: &Path) -> String {
-    let path = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+,=:@%".contains(c);
-    if !path.is_empty() && path.chars().all(plain) {
-        path
-    } else {
-        format!("'{}'", path.replace('\'', r"'\''"))
-    }
+    shell::word(&path.to_string_lossy()).into_owned()
 }
 
 /// Whom a file is given to.

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::style::{process_text, thread_text};
+use super::identity_text::{process_text, thread_text};
 use crate::container::Container;
 use crate::proc::script::Script;
 use crate::profile::{Process, Recording, Thread};

@@ -64,7 +64,7 @@ mod tests {
     use proptest::prelude::{Strategy, any, proptest};
 
     use super::Raw;
-    use crate::output::style::{process_text, thread_text};
+    use crate::output::identity_text::{process_text, thread_text};
     use crate::output::test_recording::{assert_golden, hand_made, python, recording};
     use crate::output::{Group, LineStyle, Output as _, RenderOptions, escape};
     use crate::profile::{Process, ProcessId, Recording, Thread};

@@ -2,7 +2,7 @@
 
 use crate::output::amounts::{self, AmountUnit, Measure};
 use crate::output::group::Group;
-use crate::profile::{Frame, FrameKind, Process, Recording, Thread};
+use crate::profile::{Frame, FrameKind, Recording};
 
 /// Which line a frame shows, and so which frames are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,30 +73,10 @@ impl RenderOptions {
     }
 }
 
-/// Characters of a command line that are shown: the text of a program given with `-c` can be long.
-const MAX_COMMAND_LINE: usize = 256;
-
-/// `process PID:"command line"`.
-pub(super) fn process_text(process: &Process) -> String {
-    let line = &process.command_line;
-    match line.char_indices().nth(MAX_COMMAND_LINE) {
-        Some((end, _)) => format!("process {}:\"{}…\"", process.pid, line.get(..end).unwrap_or(line)),
-        None => format!("process {}:\"{line}\"", process.pid),
-    }
-}
-
-/// `thread (TID): NAME`.
-pub(super) fn thread_text(thread: &Thread) -> String {
-    if thread.name.is_empty() {
-        format!("thread ({})", thread.tid)
-    } else {
-        format!("thread ({}): {}", thread.tid, thread.name)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{LineStyle, RenderOptions, process_text, thread_text};
+    use super::{LineStyle, RenderOptions};
+    use crate::output::identity_text::{process_text, thread_text};
     use crate::profile::{Frame, FrameKind, Process, ProcessId, Thread};
 
     fn frame() -> Frame {

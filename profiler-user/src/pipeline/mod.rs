@@ -13,6 +13,7 @@ mod interval;
 mod native_stack;
 mod python_names;
 pub mod questions;
+mod surroundings;
 #[cfg(test)]
 mod tests;
 
@@ -26,10 +27,8 @@ use self::native_stack::{NativeStacks, Step};
 use self::python_names::PythonNames;
 use self::questions::{Answer, Question};
 use crate::ids::{FrameId, ProcessKey};
-use crate::language::python::Interpreter;
 use crate::native::names::{AddressId, NativeNames};
 use crate::native::symbol::NativeUnresolved;
-use crate::native::unwind::Located;
 use crate::proc::root::RootId;
 use crate::profile::aggregate::{LateNames, Overflow};
 use crate::profile::frames::Frame;
@@ -40,6 +39,7 @@ use crate::wire::decode::CodeView;
 
 pub use self::native_stack::NativeCounts;
 pub use self::python_names::UnnamedFrames;
+pub use self::surroundings::Surroundings;
 
 /// Drains of the ring that a sample waits for what it needs.
 const PATIENCE: u64 = 2;
@@ -47,18 +47,6 @@ const PATIENCE: u64 = 2;
 const MAX_WAITING: usize = 8192;
 /// Names of threads remembered.
 const MAX_THREAD_NAMES: usize = 1 << 20;
-
-/// What the pipeline must be told about the process of a sample at the moment the sample is added.
-pub trait Surroundings {
-    /// What it runs.
-    fn interpreter(&self, process: ProcessKey) -> Option<&Interpreter>;
-    /// Its root directory.
-    fn root(&self, process: ProcessKey) -> Option<RootId>;
-    /// Where an address of it is.
-    fn locate(&self, process: ProcessKey, address: u64) -> Option<Located<'_>>;
-    /// What to remember of it. Asked once for each process and interval.
-    fn describe(&mut self, process: ProcessKey) -> Process;
-}
 
 /// Samples on their way to recordings.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use profiler_common::contract::reasons::NativeStatus;
 
-use super::Surroundings;
+use super::surroundings::Surroundings;
 use crate::native::merge::{self, Evaluation, Input, Part, Quality, Scheme};
 use crate::native::names::{AddressId, NativeNames, Site};
 use crate::native::unwind::Located;

@@ -18,7 +18,7 @@ use crate::path::base_name_of_bytes;
 /// mappings.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// What the kernel writes behind a path that no longer names the file.
+/// What the kernel writes after a path that no longer names the file.
 const DELETED: &[u8] = b" (deleted)";
 
 /// A block device, or the anonymous number of a file system without one.

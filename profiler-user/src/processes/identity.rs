@@ -8,7 +8,7 @@ use crate::container::{Containers, Placement};
 use crate::proc::script::Script;
 use crate::proc::{self, ProcessError};
 
-/// See the module.
+/// Who a process is.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// Effective user id, in this process's user namespace.

@@ -6,9 +6,11 @@
 //! process, a CPU or a disk does ends a session: it costs that process or that CPU, and is counted.
 
 mod answers;
+mod closing;
 mod intake;
 mod listener;
 mod native;
+mod sampled;
 mod settings;
 mod signals;
 mod summary;
@@ -179,7 +181,7 @@ impl Session {
             .await
             .unwrap_or_else(StopReason::Failed);
         let busy = crate::host::busy_time().saturating_sub(busy_before);
-        let sampled = summary::Sampled::of(&self.sampling);
+        let sampled = sampled::Sampled::of(&self.sampling);
         self.sampling.clear();
         let duration = started.1.elapsed();
         self.drain_to_the_end();

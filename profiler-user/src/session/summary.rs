@@ -6,16 +6,12 @@ use profiler_common::contract::losses::Loss;
 use profiler_common::contract::reasons::{Outcome, StackStatus};
 use profiler_common::contract::sources::{Source, Unit};
 
-use super::Session;
-use super::native::NativeTables;
-use crate::kernel::Kernel;
 use crate::native::symbol::NativeUnresolved;
 use crate::native::unwind::Statistics;
 use crate::pipeline::{NativeCounts, UnnamedFrames};
 use crate::priority::Priority;
 use crate::processes::tracker::RefusedProcess;
 use crate::profile::aggregate::Overflow;
-use crate::sources::Sampling;
 
 /// What a recording delivered, lost and cost.
 #[derive(Clone, Debug)]
@@ -85,77 +81,6 @@ pub struct NativeSummary {
 
 /// Busy time from which a rate can be told, ten steps of `/proc/stat`.
 const MEASURABLE: Duration = Duration::from_millis(100);
-
-/// What only the events themselves know, taken before they are closed.
-pub(super) struct Sampled(Vec<(Source, Events)>);
-
-struct Events {
-    /// Interrupts that were due, for sources that count.
-    due: Option<u64>,
-    cpus: usize,
-    refused: Vec<(u32, String)>,
-}
-
-impl Sampled {
-    pub(super) fn of(sampling: &[Box<dyn Sampling>]) -> Self {
-        let of = |sampling: &dyn Sampling| {
-            let events = sampling.events();
-            let refused = events.refused().map(|(cpu, error)| (cpu, error.to_string()));
-            let events = Events {
-                due: sampling
-                    .period()
-                    .map(|period| events.count().checked_div(period).unwrap_or(0)),
-                cpus: events.cpus(),
-                refused: refused.collect(),
-            };
-            (sampling.source(), events)
-        };
-        Self(sampling.iter().map(|sampling| of(&**sampling)).collect())
-    }
-}
-
-impl Session {
-    pub(super) fn summary(&self, sampled: Sampled) -> Summary {
-        let assembly = &self.intake.assembly;
-        let sources = sampled.0.into_iter();
-        Summary {
-            samples: assembly.samples(),
-            by_status: assembly.by_status(),
-            sources: sources
-                .map(|(source, events)| accounts(&self.kernel, source, events))
-                .collect(),
-            losses: self.kernel.losses(),
-            undecodable: self.intake.undecodable,
-            unnamed: self.pipeline.unnamed().clone(),
-            overflow: self.pipeline.overflow(),
-            duration: Duration::ZERO,
-            busy: Duration::ZERO,
-            own_cpu: Duration::ZERO,
-            priority: Priority::Ordinary,
-            refusals: self.tracker.refusals().cloned().collect(),
-            native: self.pipeline.native_counts().map(|counts| NativeSummary {
-                counts: counts.clone(),
-                tables: self.tables.as_ref().map(NativeTables::statistics),
-                refused_writes: self.tables.as_ref().map_or(0, |tables| tables.refused_writes),
-                unnamed: self.pipeline.unnamed_addresses().collect(),
-            }),
-        }
-    }
-}
-
-fn accounts(kernel: &Kernel, source: Source, events: Events) -> SourceSummary {
-    let interrupts = kernel.interrupts(source);
-    SourceSummary {
-        source,
-        interrupts,
-        outcomes: kernel.outcomes(source),
-        weights: kernel.weights(source),
-        gap_ns: kernel.gaps_ns(source),
-        skipped: events.due.map_or(0, |due| due.saturating_sub(interrupts)),
-        cpus: events.cpus,
-        refused_cpus: events.refused,
-    }
-}
 
 impl SourceSummary {
     /// Interrupts that ended so.

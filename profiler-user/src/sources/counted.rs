@@ -2,7 +2,8 @@
 
 use profiler_common::contract::sources::Source;
 
-use super::{CpuEvents, EventSource, Rate, Sampling};
+use super::cpu_events::CpuEvents;
+use super::sampling::{EventSource, Rate, Sampling};
 use crate::kernel::{Kernel, LoadError, SoftwareEvent};
 
 /// First use of a page, whatever it took.

@@ -9,7 +9,8 @@ use std::time::Duration;
 use profiler_common::contract::period::CpuPeriod;
 use profiler_common::contract::sources::Source;
 
-use super::{CpuEvents, CpuSet, EventSource, Rate, Sampling, Wake};
+use super::cpu_events::{CpuEvents, CpuSet};
+use super::sampling::{EventSource, Rate, Sampling, Wake};
 use crate::clock::monotonic_ns;
 use crate::kernel::{Kernel, LoadError, SoftwareEvent};
 

@@ -209,7 +209,7 @@ impl FrameIndex {
     }
 }
 
-const OVERFLOW: ElfError = ElfError::Malformed("call frame information behind the last address");
+const OVERFLOW: ElfError = ElfError::Malformed("call frame information beyond the last address");
 
 /// What `.eh_frame_hdr` holds.
 enum Header {

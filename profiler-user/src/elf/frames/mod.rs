@@ -59,3 +59,6 @@ impl ElfFile {
         is_usable.then(|| FrameSection::DebugFrame(section.range()))
     }
 }
+
+#[cfg(test)]
+mod tests;

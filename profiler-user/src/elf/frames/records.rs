@@ -46,7 +46,7 @@ impl FrameEntry<'_> {
         }
     }
 
-    /// Static address behind the last one.
+    /// Static address after the last one.
     #[must_use]
     pub fn end(&self) -> u64 {
         match self {
@@ -63,7 +63,8 @@ pub(super) struct Records {
     section: Position,
     vendor: Vendor,
     window: Window,
-    common: HashMap<Position, Box<[u8]>>,
+    /// By position; `None` for what cannot be read, which others refer to as well.
+    common: HashMap<Position, Option<Box<[u8]>>>,
     /// A section of one CIE and one FDE.
     scratch: Vec<u8>,
 }
@@ -116,15 +117,15 @@ impl Records {
             return Ok(None);
         };
         if !self.common.contains_key(&common_at) {
-            let Some(common) = self.record(file, common_at, MAX_COMMON_BYTES)? else {
-                return Ok(None);
-            };
+            let common = self.record(file, common_at, MAX_COMMON_BYTES)?;
             if self.common.len() >= MAX_COMMON {
                 self.common.clear();
             }
-            self.common.insert(common_at, common.into());
+            self.common.insert(common_at, common.map(Into::into));
         }
-        let common = self.common.get(&common_at).map(AsRef::as_ref).unwrap_or_default();
+        let Some(Some(common)) = self.common.get(&common_at) else {
+            return Ok(None);
+        };
         let entry_at = common.len();
         self.scratch.clear();
         self.scratch.extend_from_slice(common);

@@ -135,7 +135,7 @@ pub fn merge(input: &Input<'_>, evaluation: &Evaluation<'_>, out: &mut Vec<Part>
 /// One invocation of the evaluation loop.
 #[derive(Debug)]
 struct Invocation {
-    /// Its Python frames; its entry frame, if it has one, is behind them.
+    /// Its Python frames; its entry frame, if it has one, is after them.
     frames: Range<usize>,
     /// Where the older invocations begin.
     next: usize,
@@ -369,7 +369,7 @@ impl Merger<'_, '_> {
             .is_some_and(|frames| frames.iter().any(is_shown))
     }
 
-    /// What stands behind the oldest Python frame, or at the end where there is none.
+    /// What stands after the oldest Python frame, or at the end where there is none.
     fn end_of_python(&mut self) {
         if !self.has_python {
             self.mark_collection();

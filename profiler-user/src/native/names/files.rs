@@ -1,6 +1,6 @@
 //! The files that sampled addresses are in.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,14 +42,26 @@ enum Sameness {
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct CodeFiles {
-    files: Vec<UsedFile>,
+    files: Vec<Option<UsedFile>>,
+    /// Elements of `files` that are empty.
+    free: Vec<u32>,
     indexes: HashMap<Sameness, FileIndex>,
     held: Arc<HeldFiles>,
 }
 
 impl CodeFiles {
     pub(super) fn get(&self, file: FileIndex) -> Option<&UsedFile> {
-        self.files.get(file.0 as usize)
+        self.files.get(file.0 as usize)?.as_ref()
+    }
+
+    /// Forgets the files that no address is in any more.
+    pub(super) fn keep(&mut self, used: &HashSet<FileIndex>) {
+        self.indexes.retain(|_, index| used.contains(index));
+        for (index, slot) in (0u32..).zip(&mut self.files) {
+            if !used.contains(&FileIndex(index)) && slot.take().is_some() {
+                self.free.push(index);
+            }
+        }
     }
 
     /// The file that something is in; found while the process is there.
@@ -62,15 +74,21 @@ impl CodeFiles {
         if let Some(index) = self.indexes.get(&same) {
             return *index;
         }
-        let index = FileIndex(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
         let name = String::from_utf8_lossy(base_name_of_bytes(&mapping.path));
-        self.files.push(UsedFile {
+        let file = UsedFile {
             code: self.find(visible_id(located.tgid), mapping, &name).map(Arc::new),
             module: Arc::from(&*name),
             is_interpreter: interpreter.as_os_str().as_encoded_bytes() == &*mapping.path,
+        };
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.files.push(None);
+            u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
         });
-        self.indexes.insert(same, index);
-        index
+        if let Some(slot) = self.files.get_mut(index as usize) {
+            *slot = Some(file);
+        }
+        self.indexes.insert(same, FileIndex(index));
+        FileIndex(index)
     }
 
     fn find(&self, pid: u32, stretch: &Stretch, name: &str) -> Option<CodeFile> {
@@ -97,4 +115,64 @@ pub(super) fn is_made_at_run_time(located: &Located<'_>) -> bool {
     let mapping = located.mapping;
     let is_shared = SHARED_MEMORY.iter().any(|start| mapping.path.starts_with(start));
     &*mapping.path != VDSO && (mapping.id.inode == 0 || (is_shared && located.static_address.is_none()))
+}
+
+#[cfg(test)]
+mod tests {
+    use profiler_common::contract::unwind::mapping_kind;
+
+    use super::*;
+    use crate::proc::file::{FileName, MappedFile};
+
+    /// The executable mappings of files of this process, as the unwind tables know them.
+    fn stretches() -> Vec<Stretch> {
+        let pid = std::process::id();
+        let maps = Maps::read(pid).expect("this process");
+        let code = maps
+            .iter()
+            .filter(|mapping| mapping.executable && mapping.is_file());
+        code.map(|mapping| Stretch {
+            start: mapping.start,
+            end: mapping.end,
+            offset: mapping.offset,
+            kind: mapping_kind::TABLE,
+            bias: 0,
+            file: None,
+            line: mapping.line().into(),
+            key: MappedFile::find(pid, &mapping).ok().map(|found| FileKey {
+                name: FileName::of_mapping(&mapping),
+                stamp: found.stamp(),
+            }),
+            id: mapping.file,
+            path: mapping.path().as_ref().into(),
+            deleted: mapping.deleted,
+        })
+        .collect()
+    }
+
+    #[test]
+    fn files_that_no_address_is_in_are_forgotten_and_their_numbers_given_again() {
+        let stretches = stretches();
+        let [one, other, ..] = &stretches[..] else {
+            unreachable!("this program and its C library");
+        };
+        let located = |mapping| Located {
+            tgid: std::process::id(),
+            mapping,
+            static_address: None,
+        };
+        let mut files = CodeFiles::default();
+        let [first, second] = [one, other].map(|mapping| files.of(&located(mapping), Path::new("/python")));
+        assert_ne!(first, second);
+        assert_eq!(files.of(&located(one), Path::new("/python")), first);
+        files.keep(&HashSet::from([second]));
+        assert!(files.get(first).is_none());
+        let kept = files.get(second).expect("in use");
+        assert!(kept.code.is_some() && !kept.is_interpreter);
+        assert_eq!(
+            files.of(&located(one), Path::new("/python")),
+            first,
+            "the free number"
+        );
+    }
 }

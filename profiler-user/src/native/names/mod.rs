@@ -65,7 +65,7 @@ enum Names {
 pub struct Site<'a> {
     /// Where it is, as the unwinder's tables know it.
     pub located: Option<Located<'a>>,
-    /// The address to be named: for a caller one within the call, not the one behind it.
+    /// The address to be named: for a caller one within the call, not the one after it.
     pub address: u64,
     /// Whose.
     pub process: ProcessKey,
@@ -165,6 +165,12 @@ impl NativeNames {
                 self.free.push(index);
             }
         }
+        let entries = self.entries.iter().flatten();
+        let used = entries.filter_map(|entry| match entry.address {
+            Address::File(file, _) => Some(file),
+            Address::Jit(..) | Address::Kernel(_) | Address::Unmapped => None,
+        });
+        self.files.keep(&used.collect());
     }
 
     fn entry(&self, index: u32) -> Option<&SampledAddress> {

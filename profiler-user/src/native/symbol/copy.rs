@@ -274,7 +274,7 @@ fn copy_range(
     hash: &mut impl Hasher,
 ) -> Result<(), ElfError> {
     if range.end > source.length() {
-        return Err(ElfError::Malformed("a section lies behind the end of the file"));
+        return Err(ElfError::Malformed("a section lies beyond the end of the file"));
     }
     let mut position = to;
     let mut written: io::Result<()> = Ok(());

@@ -134,7 +134,7 @@ impl ReadMap {
             let bytes = usize::try_from(end - self.read).unwrap_or(STEP).min(STEP);
             file.read_exact_at(&mut buffer[..bytes], self.read)?;
             let Some(last) = buffer[..bytes].iter().rposition(|&byte| byte == b'\n') else {
-                // A line longer than a step is none.
+                // A line longer than a step is skipped.
                 if bytes == STEP {
                     self.read += STEP as u64;
                     self.tail.clear();

@@ -167,7 +167,7 @@ impl SymbolFile {
     /// Whether the symbol really is the one at the address, and not merely the nearest before it.
     fn covers(&self, symbol: &Sym<'_>, address: u64) -> bool {
         let Some(offset) = address.checked_sub(symbol.addr) else {
-            // A function of several parts: the start of the first is behind the part that is asked for.
+            // A function of several parts: the start of the first is after the part that is asked for.
             return symbol.code_info.is_some();
         };
         if symbol.size.is_some_and(|size| size > 0) {

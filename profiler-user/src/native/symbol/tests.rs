@@ -38,7 +38,7 @@ fn symbolizer() -> NativeSymbolizer {
     NativeSymbolizer::new(start_worker)
 }
 
-/// Prints two addresses: behind a call in code that was inlined twice, and of a call of a library.
+/// Prints two addresses: after a call in code that was inlined twice, and of a call of a library.
 const INLINES: &str = r#"
 #include <stdio.h>
 #include <unistd.h>

@@ -55,7 +55,7 @@ fn limit_this_process() {
             log::debug!("symbol worker: limit of {resource:?}: {error}");
         }
     }
-    // It may be busy with a file for ever, and not see the end of the stream.
+    // It may be busy with a file without end, and not see the end of the stream.
     if let Err(error) = rustix::process::set_parent_process_death_signal(Some(Signal::KILL)) {
         log::debug!("symbol worker: parent's death: {error}");
     }

@@ -86,7 +86,7 @@ impl FileTables {
     /// Compiles a block, counted from the file's first one.
     ///
     /// # Errors
-    /// [`TableError`]; code without a rule is none.
+    /// [`TableError`]; code without a rule is not an error.
     pub fn block(&mut self, block: u32) -> Result<CompiledBlock, TableError> {
         let range = self.text.block_range(block).ok_or(TableError::NoBlock)?;
         self.file.reader().refill(BLOCK_BUDGET_BYTES);

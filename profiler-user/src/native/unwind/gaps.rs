@@ -81,7 +81,7 @@ pub(super) struct Gaps<'a> {
 }
 
 impl Gaps<'_> {
-    /// Everything from the block's first byte to its last; `next` is where the file describes code again behind it.
+    /// Everything from the block's first byte to its last; `next` is where the file describes code again after it.
     pub(super) fn fill(&mut self, described: Vec<Piece>, next: Option<u64>) -> Result<(), TableError> {
         let segment = self.segment();
         let first = described.first().map_or(self.range.end, |first| first.start);

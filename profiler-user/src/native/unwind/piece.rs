@@ -36,7 +36,7 @@ impl Processor {
 pub(super) struct Piece {
     /// Static address of its first byte.
     pub(super) start: u64,
-    /// Static address behind its last byte.
+    /// Static address after its last byte.
     pub(super) end: u64,
     /// The rule, starting at 0.
     pub(super) row: Row,
@@ -82,7 +82,7 @@ impl BlockText {
         self.bytes.get(from..to)
     }
 
-    /// Static address behind the last byte.
+    /// Static address after the last byte.
     pub(super) fn end(&self) -> u64 {
         self.start.saturating_add(self.bytes.len() as u64)
     }

@@ -173,7 +173,7 @@ impl<S> Rules<'_, S> {
         }
     }
 
-    /// The rule, and `fp_offset` anew: where the frame pointer has none, the return address may use it.
+    /// The rule, and the new `fp_offset`: where the frame pointer has none, the return address may use it.
     fn ra(&self, row: &UnwindTableRow<usize>, fp: u8, fp_offset: i64) -> Option<(u8, i64)> {
         match (self.processor, row.register(self.return_column)) {
             (Processor::X86_64, Some(RegisterRule::Offset(-8))) => Some((ra_rule::BELOW_CFA, fp_offset)),

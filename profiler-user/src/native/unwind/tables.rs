@@ -295,7 +295,7 @@ impl Tables {
         Ok(None)
     }
 
-    /// Puts the block of an address first. A return address may be the first byte behind its block.
+    /// Puts the block of an address first. A return address may be the first byte after its block.
     fn ask_for(&mut self, space: u32, pc: u64) {
         for pc in [pc, pc.wrapping_sub(1)] {
             let Some((file, block)) = self.find_block(space, pc) else {

@@ -31,7 +31,7 @@ impl Tracker {
         self.current.values().copied()
     }
 
-    /// A profiled process, for somebody who will remember what it is called: looked at anew if it is a forked child that
+    /// A profiled process, for somebody who will remember what it is called: looked at again if it is a forked child that
     /// is still there.
     pub fn describe(&mut self, key: ProcessKey) -> Option<&TrackedProcess> {
         let process = self.tracked.get_mut(&key)?;

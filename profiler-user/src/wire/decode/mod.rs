@@ -3,7 +3,9 @@
 //! A record is read as its own type ([`record`]), so a changed contract changes the decoder.
 //! Total: any input gives an event or a [`DecodeError`]. Touches neither `/proc` nor BPF.
 
+mod error;
 mod native;
+mod parts;
 
 use core::mem::offset_of;
 
@@ -15,13 +17,13 @@ use profiler_common::contract::records::{
     record_kind,
 };
 use profiler_common::contract::sources::Source;
-use thiserror::Error;
-use zerocopy::{FromBytes, IntoBytes};
 
+use zerocopy::FromBytes as _;
+
+use self::parts::{part, record, tail};
+
+pub use error::DecodeError;
 pub use native::{KernelView, NativeFrames, NativeView};
-
-/// Records may be padded to this many bytes.
-const RECORD_ALIGNMENT: usize = 8;
 
 /// One record.
 #[derive(Clone, Debug)]
@@ -36,72 +38,6 @@ pub enum Event<'a> {
     Native(NativeView<'a>),
     /// The kernel frames of the sample before it, on the same CPU.
     Kernel(KernelView<'a>),
-}
-
-/// Why bytes are not a record. Means that the two halves do not fit together; nothing a target does leads here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum DecodeError {
-    /// Fewer bytes than the record's own counts promise.
-    #[error("the record needs {needed} bytes and has {found}")]
-    TooShort {
-        /// Bytes needed.
-        needed: usize,
-        /// Bytes there.
-        found: usize,
-    },
-    /// More bytes than the record's own counts and padding account for.
-    #[error("the record needs {needed} bytes and has {found}, more than padding explains")]
-    TooLong {
-        /// Bytes needed.
-        needed: usize,
-        /// Bytes there.
-        found: usize,
-    },
-    /// Not one of [`record_kind`].
-    #[error("record kind {0} is unknown")]
-    Kind(u16),
-    /// More frames than a block holds.
-    #[error("{0} frames do not fit into one block")]
-    FrameCount(u16),
-    /// A block beyond the last possible one.
-    #[error("block {0} of a sample cannot exist")]
-    BlockIndex(u8),
-    /// Not a [`StackStatus`] code.
-    #[error("stack status {0} is unknown")]
-    StackStatus(u8),
-    /// Not a [`Source`] code.
-    #[error("source {0} is unknown")]
-    Source(u16),
-    /// Not a [`NativeStatus`] code.
-    #[error("native stack status {0} is unknown")]
-    NativeStatus(u16),
-    /// Not a [`GilState`] code.
-    #[error("lock state {0} is unknown")]
-    GilState(u8),
-    /// A string whose kind, length and stored bytes contradict each other.
-    #[error("a string of {length} characters of {kind} bytes cannot have {stored} bytes captured")]
-    Text {
-        /// As [`TextHeader::kind`].
-        kind: u8,
-        /// As [`TextHeader::length`].
-        length: u32,
-        /// As [`TextHeader::stored`].
-        stored: u16,
-    },
-    /// More captured bytes of the line table than it has, or than fit.
-    #[error("a line table of {length} bytes cannot have {stored} bytes captured")]
-    LineTable {
-        /// As [`CodeDefinition::line_table_length`].
-        length: u32,
-        /// As [`CodeDefinition::line_table_stored`].
-        stored: u16,
-    },
-    /// More bytes of a class name than fit.
-    #[error("{0} bytes of a class name do not fit into a record")]
-    Class(u32),
-    /// More bytes of a command line than fit.
-    #[error("{0} bytes of a command line do not fit into a record")]
-    Command(u16),
 }
 
 /// A [`SampleBlock`], checked.
@@ -269,35 +205,6 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
         record_kind::CHANGED => process(bytes, ProcessChange::Changed).map(Event::Process),
         other => Err(DecodeError::Kind(other)),
     }
-}
-
-/// Reads a record of `T`, of which at least the first `head` bytes are there. It is sent without the end of its last array;
-/// what was not sent is zero.
-fn record<T: FromBytes + IntoBytes>(bytes: &[u8], head: usize) -> Result<T, DecodeError> {
-    part(bytes, 0, head)?;
-    let mut record = T::new_zeroed();
-    for (to, from) in record.as_mut_bytes().iter_mut().zip(bytes) {
-        *to = *from;
-    }
-    Ok(record)
-}
-
-fn part(bytes: &[u8], offset: usize, length: usize) -> Result<&[u8], DecodeError> {
-    let needed = offset.saturating_add(length);
-    bytes.get(offset..needed).ok_or(DecodeError::TooShort {
-        needed,
-        found: bytes.len(),
-    })
-}
-
-/// The variable tail of `length` bytes at `offset`, which ends the record but for padding.
-fn tail(bytes: &[u8], offset: usize, length: usize) -> Result<&[u8], DecodeError> {
-    let needed = offset.saturating_add(length);
-    let found = bytes.len();
-    if found >= needed.saturating_add(RECORD_ALIGNMENT) {
-        return Err(DecodeError::TooLong { needed, found });
-    }
-    part(bytes, offset, length)
 }
 
 /// Up to the first NUL.

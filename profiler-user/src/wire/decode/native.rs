@@ -8,7 +8,8 @@ use profiler_common::contract::records::{
 
 use zerocopy::FromBytes as _;
 
-use super::{DecodeError, record, tail};
+use super::error::DecodeError;
+use super::parts::{record, tail};
 
 /// A [`NativeBlock`], checked.
 #[derive(Clone, Debug)]

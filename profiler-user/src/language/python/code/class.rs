@@ -23,7 +23,7 @@ const MAX_ENTRIES: u64 = 4096;
 /// `PyTypeObject.tp_dict` and `.tp_mro`, from `tp_name`; the same from 2.7 to 3.10.
 const TYPE_DICT: u64 = 240;
 const TYPE_MRO: u64 = 320;
-/// `classmethod.cm_callable` and `staticmethod.sm_callable` lie directly behind the object's header; there `property` has its
+/// `classmethod.cm_callable` and `staticmethod.sm_callable` lie directly after the object's header; there `property` has its
 /// getter, setter and deleter.
 const WRAPPED: usize = 3;
 /// What 2.7 calls the class of every instance of an old-style class.
@@ -80,7 +80,7 @@ impl Class {
     }
 }
 
-/// The part behind the last dot; `None` for what is no identifier.
+/// The part after the last dot; `None` for what is no identifier.
 fn own_name(bytes: &[u8]) -> Option<Box<str>> {
     let text = std::str::from_utf8(bytes).ok()?;
     let name = text.rsplit('.').next().unwrap_or(text);

@@ -76,7 +76,7 @@ impl SourcePaths {
     }
 }
 
-/// Without asking: the part behind `site-packages`, `dist-packages` or `python3.N`, or the whole path.
+/// Without asking: the part after `site-packages`, `dist-packages` or `python3.N`, or the whole path.
 #[must_use]
 pub fn shorten_by_name(path: &str) -> &str {
     if is_pseudo(path) {

@@ -49,7 +49,7 @@ pub struct Counts {
     pub not_queued: u64,
 }
 
-/// See the module's description.
+/// All definitions of a recording.
 #[derive(Debug)]
 pub struct Store {
     processes: HashMap<ProcessKey, Process>,

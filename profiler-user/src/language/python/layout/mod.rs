@@ -28,7 +28,7 @@ pub use self::entry::{RuntimeFields, VersionEntry};
 
 use crate::elf::Architecture;
 
-/// The processor that the numbers are for. On aarch64 with glibc the fields of `_PyRuntime` behind its
+/// The processor that the numbers are for. On aarch64 with glibc the fields of `_PyRuntime` after its
 /// mutexes lie 16 bytes further on up to 3.11; the rest is the same.
 pub(super) const ARCHITECTURE: Architecture = Architecture::X86_64;
 

@@ -27,14 +27,14 @@ pub const DICT_TABLE: u16 = 24;
 pub const DICT_KEYS: u16 = 16;
 /// See [`DICT_KEYS`].
 pub const DICT_VALUES: u16 = 24;
-/// `_longobject.ob_digit`, behind the size; digits of [`DIGIT_BITS`] bits in 4 bytes.
+/// `_longobject.ob_digit`, after the size; digits of [`DIGIT_BITS`] bits in 4 bytes.
 pub const DIGITS: u16 = 8;
 /// `PyLong_SHIFT`.
 pub const DIGIT_BITS: u32 = 30;
 /// Low bits of `lv_tag` that are not the number of digits (`NON_SIZE_BITS`, 3.12+).
 pub const TAG_BITS: u32 = 3;
 
-/// `tp_flags`: instances keep their values directly behind their fields (3.13+).
+/// `tp_flags`: instances keep their values directly after their fields (3.13+).
 pub const FLAG_INLINE_VALUES: u64 = 1 << 2;
 /// `tp_flags`: instances keep a pointer to their dictionary before their header (3.11+).
 pub const FLAG_MANAGED_DICT: u64 = 1 << 4;
@@ -59,7 +59,7 @@ pub mod keys {
     pub const ENTRIES: u16 = 24;
     /// `dk_indices`; the entries follow.
     pub const INDICES: u16 = 32;
-    /// `PyDictValues.valid` (1 byte), and `.values`, where the values are behind a header (3.13+).
+    /// `PyDictValues.valid` (1 byte), and `.values`, where the values are after a header (3.13+).
     pub const VALUES_VALID: u16 = 3;
     /// See [`VALUES_VALID`].
     pub const VALUES: u16 = 8;
@@ -70,7 +70,7 @@ pub mod keys {
 pub enum DictionaryShape {
     /// A table with gaps (2.7).
     OpenAddressed,
-    /// Entries in the order of insertion behind an index, each with a hash (3.6 to 3.10).
+    /// Entries in the order of insertion after an index, each with a hash (3.6 to 3.10).
     Indexed,
     /// The same, without hashes where all keys are `str` (3.11, 3.12).
     Kinds,
@@ -87,7 +87,7 @@ pub enum InstanceShape {
     TwoPointers,
     /// One of the two 24 bytes before the object; the pointer to values is odd (3.12).
     TaggedPointer,
-    /// A dictionary so many bytes before the object, else values directly behind it (3.13+).
+    /// A dictionary so many bytes before the object, else values directly after it (3.13+).
     Inline(u16),
 }
 
@@ -96,9 +96,9 @@ pub enum InstanceShape {
 pub enum IntegerShape {
     /// A C `long` (2.7).
     Machine,
-    /// Digits behind their number (3.6 to 3.11).
+    /// Digits after their number (3.6 to 3.11).
     Size,
-    /// Digits behind a tag with their number (3.12+).
+    /// Digits after a tag with their number (3.12+).
     Tag,
 }
 

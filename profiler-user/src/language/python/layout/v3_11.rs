@@ -54,7 +54,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             bytecode_index: 0,
         },
         code: CodeLayout {
-            // `co_argcount` to `co_linetable`; `co_warmup` before it, and `co_weakreflist` and all behind it,
+            // `co_argcount` to `co_linetable`; `co_warmup` before it, and `co_weakreflist` and all after it,
             // change.
             identity_start: 48,
             object_type: 8,

@@ -56,7 +56,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             bytecode_index: 0,
         },
         code: CodeLayout {
-            // `co_flags` to `co_linetable`, with `co_version` at 92; `co_weakreflist` and all behind it change.
+            // `co_flags` to `co_linetable`, with `co_version` at 92; `co_weakreflist` and all after it change.
             identity_start: 48,
             object_type: 8,
             first_line: 68,

@@ -1,6 +1,6 @@
 //! CPython 3.14 and 3.14t, x86-64: offsets compiled from the headers of tag v3.14.4.
 //!
-//! Registered in [`super::LAYOUTS`]. Compared across 3.14.0, 3.14.4, 3.14.8 and 3.14.10. `holds_gil` is an `int` behind
+//! Registered in [`super::LAYOUTS`]. Compared across 3.14.0, 3.14.4, 3.14.8 and 3.14.10. `holds_gil` is an `int` after
 //! `_status`; owner 3 is `FRAME_OWNED_BY_INTERPRETER`; code pointers are tagged (`_PyStackRef`).
 
 use profiler_common::contract::layout::{
@@ -55,7 +55,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             bytecode_index: 0,
         },
         code: CodeLayout {
-            // `co_flags` to `co_linetable`, with `co_version` at 92; `co_weakreflist` and all behind it change.
+            // `co_flags` to `co_linetable`, with `co_version` at 92; `co_weakreflist` and all after it change.
             identity_start: 48,
             object_type: 8,
             first_line: 68,

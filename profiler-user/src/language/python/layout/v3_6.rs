@@ -54,7 +54,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             bytecode_index: 0,
         },
         code: CodeLayout {
-            // `co_nlocals` to `co_lnotab`; `co_zombieframe` behind it changes.
+            // `co_nlocals` to `co_lnotab`; `co_zombieframe` after it changes.
             identity_start: 24,
             object_type: 8,
             first_line: 36,

@@ -1,7 +1,7 @@
 //! CPython 3.7, x86-64: offsets compiled from the headers of tag v3.7.16.
 //!
 //! Registered in [`super::LAYOUTS`]. Held against the compiler by `cargo xtask layouts`; 3.7.0 to 3.7.3
-//! have everything behind the collector's state 88 bytes further ahead; the code of `PyGILState_GetThisThreadState` tells.
+//! have everything after the collector's state 88 bytes further ahead; the code of `PyGILState_GetThisThreadState` tells.
 
 use profiler_common::contract::layout::{
     CodeLayout, FrameLayout, InterpreterLayout, Layout, MethodLayout, TextLayout, ThreadStateLayout,
@@ -54,7 +54,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             bytecode_index: 0,
         },
         code: CodeLayout {
-            // `co_nlocals` to `co_lnotab`; `co_zombieframe` behind it changes.
+            // `co_nlocals` to `co_lnotab`; `co_zombieframe` after it changes.
             identity_start: 24,
             object_type: 8,
             first_line: 36,

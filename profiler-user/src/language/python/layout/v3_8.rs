@@ -54,7 +54,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             bytecode_index: 0,
         },
         code: CodeLayout {
-            // `co_stacksize` to `co_lnotab`; `co_zombieframe` behind it changes.
+            // `co_stacksize` to `co_lnotab`; `co_zombieframe` after it changes.
             identity_start: 32,
             object_type: 8,
             first_line: 40,

@@ -15,7 +15,7 @@ use crate::language::python::recognise::analysis::CPython;
 use crate::language::python::recognise::evaluation_loop::NoLoop;
 use crate::language::python::recognise::refusal::Refusal;
 
-/// Bytes by which the fields behind the collector's state may differ from the table: 3.7.0 to 3.7.3 have them 88 bytes
+/// Bytes by which the fields after the collector's state may differ from the table: 3.7.0 to 3.7.3 have them 88 bytes
 /// further ahead.
 const MAX_SHIFT: u64 = 1024;
 

@@ -43,11 +43,11 @@ const VECTORS: &[(Architecture, Libc, DynamicThreadVector)] = &[
     (Architecture::Aarch64, Libc::Musl, vector(-8, 8, 0)),
 ];
 
-/// Where the C library keeps the kernel's id of a thread, from `pthread_self()`: 4 bytes, set anew by `fork`.
+/// Where the C library keeps the kernel's id of a thread, from `pthread_self()`: 4 bytes, set again by `fork`.
 const KERNEL_IDS: &[(Architecture, Libc, u16)] = &[
     // `struct pthread.tid`, `_thread_db_pthread_tid` of the library; the same in 2.31, 2.36, 2.41 and 2.43.
     (Architecture::X86_64, Libc::Glibc, 720),
-    // `struct pthread.tid`, behind six words; from 1.2.2 on.
+    // `struct pthread.tid`, after six words; from 1.2.2 on.
     (Architecture::X86_64, Libc::Musl, 48),
 ];
 

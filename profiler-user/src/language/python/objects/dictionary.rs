@@ -9,7 +9,7 @@ use crate::language::python::layout::objects::{
 
 /// Bytes of entries read at once: whole ones of either size.
 const CHUNK_BYTES: usize = 3072;
-/// An index of more bytes is none.
+/// An index of more bytes is not believed.
 const MAX_LOG2_INDEX_BYTES: u8 = 40;
 
 /// A key and its value, both addresses of objects.

@@ -73,7 +73,7 @@ impl<'a, M: Memory> Objects<'a, M> {
         self.fields
     }
 
-    /// The entries of a dictionary, `most` at most; `None` when it is none.
+    /// The entries of a dictionary, `most` at most; `None` when it is not one.
     #[must_use]
     pub fn dictionary(&self, object: RemoteAddr, most: u64) -> Option<Vec<Entry>> {
         if !self.has(self.type_of(object)?, FLAG_DICT) {

@@ -2,7 +2,7 @@
 //!
 //! Used by [`super::gaps`] for long stretches of undescribed x86-64 code. Follows the stack pointer from the first
 //! instruction of each function along all branches, as a compiler does when it writes call frame information. Functions
-//! begin where something is called, where a symbol says so, and behind the end of another one. Held against the call frame
+//! begin where something is called, where a symbol says so, and after the end of another one. Held against the call frame
 //! information of every library here (`tests/code.rs`).
 
 mod state;
@@ -190,7 +190,7 @@ impl Follower<'_> {
         self.follow();
     }
 
-    /// Whether what follows is padding, and behind it another function: the call did not return.
+    /// Whether what follows is padding, and after it another function: the call did not return.
     fn ends_with_call(&self, at: u64) -> bool {
         let Some(offset) = self.offset(at) else {
             return true;

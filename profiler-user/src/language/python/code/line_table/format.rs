@@ -20,7 +20,7 @@ pub(super) type Visit<'a> = &'a mut dyn FnMut(LineEntry) -> ControlFlow<()>;
 pub(super) struct LineEntry {
     /// Bytecode offset of the first, bytes.
     pub(super) start: u32,
-    /// Bytecode offset behind the last, bytes.
+    /// Bytecode offset after the last, bytes.
     pub(super) end: u32,
     pub(super) location: Location,
 }

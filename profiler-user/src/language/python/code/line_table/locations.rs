@@ -90,7 +90,7 @@ fn location(code: u8, line: &mut i64, mut payload: Payload<'_>) -> Location {
     }
 }
 
-/// The bytes of an entry behind its head.
+/// The bytes of an entry after its head.
 struct Payload<'a>(core::slice::Iter<'a, u8>);
 
 impl Payload<'_> {

@@ -76,7 +76,7 @@ pub struct LineTable {
     first_line: u32,
     /// Sorted by `start`, neighbours differ in `line`.
     runs: Box<[Run]>,
-    /// Offset behind the last instruction that the table speaks of, bytes.
+    /// Offset after the last instruction that the table speaks of, bytes.
     end: u32,
 }
 

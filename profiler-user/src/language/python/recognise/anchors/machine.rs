@@ -279,13 +279,13 @@ impl State {
 /// What follows an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The one behind it.
+    /// The one after it.
     Next,
-    /// That one, or the one behind it.
+    /// That one, or the one after it.
     Branch(u64),
     /// What is there.
     Jump(Value),
-    /// What is there, and then the one behind it.
+    /// What is there, and then the one after it.
     Call(Value),
     /// The caller.
     Return,

@@ -129,7 +129,7 @@ fn in_program(file: &ElfFile, value: u64) -> Option<TlsVariable> {
     }
     let up = |bytes: u64| bytes.checked_add(alignment - 1).map(|end| end & !(alignment - 1));
     let offset = match file.architecture() {
-        // Below the thread pointer. The block starts as far behind a multiple of its alignment as its
+        // Below the thread pointer. The block starts as far past a multiple of its alignment as its
         // initial values do.
         Architecture::X86_64 => {
             let end = block.address.checked_add(block.memory_bytes)?;
