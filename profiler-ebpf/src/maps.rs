@@ -106,8 +106,10 @@ pub(crate) fn count(counters: &'static PerCpuArray<u64>, index: u32) {
 #[inline(always)]
 pub(crate) fn add(counters: &'static PerCpuArray<u64>, index: u32, amount: u64) {
     if let Some(slot) = counters.get_ptr_mut(index) {
-        // SAFETY: the kernel returned a live value; no other reference to it exists, here or elsewhere.
-        unsafe { *slot = (*slot).wrapping_add(amount) };
+        // SAFETY: the kernel returned a live value; no reference to it exists.
+        let before = unsafe { slot.read() };
+        // SAFETY: as above.
+        unsafe { slot.write(before.wrapping_add(amount)) };
     }
 }
 

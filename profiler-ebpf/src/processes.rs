@@ -22,8 +22,10 @@ pub(crate) fn incarnation(tgid: u32) -> Option<Incarnation> {
     // SAFETY: the element's memory outlives the program run (RCU). Another CPU may write it meanwhile: all of it is read
     // before its tgid is.
     let mut found = unsafe { element.read_volatile() };
+    // SAFETY: within the element.
+    let tgid = unsafe { &raw const (*element).tgid };
     // SAFETY: as above.
-    found.tgid = unsafe { (&raw const (*element).tgid).read_volatile() };
+    found.tgid = unsafe { tgid.read_volatile() };
     Some(found)
 }
 
@@ -40,8 +42,10 @@ impl ProcessElement {
     /// `ProcessEntry::flags`.
     #[inline(always)]
     pub(crate) fn flags(&self) -> u32 {
+        // SAFETY: within the element.
+        let flags = unsafe { &raw const (*self.0).flags };
         // SAFETY: the element's memory outlives the program run (RCU).
-        unsafe { (&raw const (*self.0).flags).read_volatile() }
+        unsafe { flags.read_volatile() }
     }
 
     /// Copies all of it: whole, if [`Self::is_still`] says so afterwards.
@@ -49,20 +53,28 @@ impl ProcessElement {
     pub(crate) fn copy(&self, out: &mut ProcessEntry) {
         let (from, to) = (self.0.cast::<u64>(), core::ptr::from_mut(out).cast::<u64>());
         for word in 0..size_of::<ProcessEntry>() / 8 {
-            // SAFETY: within the element, as above, whose alignment is 8.
-            let value = unsafe { from.add(word).read_volatile() };
-            // SAFETY: within `out`; any words are a `ProcessEntry`.
-            unsafe { to.add(word).write(value) };
+            // SAFETY: within the element.
+            let from = unsafe { from.add(word) };
+            // SAFETY: within `out`, which is as long.
+            let to = unsafe { to.add(word) };
+            // SAFETY: as in `flags`; its alignment is 8.
+            let value = unsafe { from.read_volatile() };
+            // SAFETY: any words are a `ProcessEntry`.
+            unsafe { to.write(value) };
         }
     }
 
     /// Whether it is (still) that of this process.
     #[inline(always)]
     pub(crate) fn is_still(&self, id: &ProcessId) -> bool {
+        // SAFETY: within the element.
+        let tgid = unsafe { &raw const (*self.0).tgid };
+        // SAFETY: within the element.
+        let incarnation = unsafe { &raw const (*self.0).incarnation };
         // SAFETY: as in `flags`.
-        let tgid = unsafe { (&raw const (*self.0).tgid).read_volatile() };
+        let tgid = unsafe { tgid.read_volatile() };
         // SAFETY: as in `flags`.
-        let incarnation = unsafe { (&raw const (*self.0).incarnation).read_volatile() };
+        let incarnation = unsafe { incarnation.read_volatile() };
         tgid == id.tgid && incarnation == id.incarnation
     }
 }

@@ -2,7 +2,6 @@
 
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
-use aya::Ebpf;
 use aya::maps::{MapData, PerCpuArray};
 use aya::programs::Program;
 use profiler_common::contract::benchmark::{BUCKETS, Timed, Walks};
@@ -10,32 +9,7 @@ use profiler_common::contract::losses::{Loss, LossWriter, loss_account};
 use profiler_common::contract::reasons::Outcome;
 use profiler_common::contract::sources::{Source, account, gap_account};
 
-use super::error::LoadError;
 use super::load::Kernel;
-use super::maps::take;
-
-/// The maps of counters.
-pub(super) struct Accounts {
-    outcomes: PerCpuArray<MapData, u64>,
-    weights: PerCpuArray<MapData, u64>,
-    losses: PerCpuArray<MapData, u64>,
-    interrupts: PerCpuArray<MapData, u64>,
-    self_time: PerCpuArray<MapData, u64>,
-    walks: PerCpuArray<MapData, u64>,
-}
-
-impl Accounts {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, LoadError> {
-        Ok(Self {
-            outcomes: take(ebpf, "OUTCOMES")?,
-            weights: take(ebpf, "WEIGHTS")?,
-            losses: take(ebpf, "LOSSES")?,
-            interrupts: take(ebpf, "INTERRUPTS")?,
-            self_time: take(ebpf, "SELF_TIME")?,
-            walks: take(ebpf, "WALKS")?,
-        })
-    }
-}
 
 impl Kernel {
     /// Interrupts of a source taken so far: runs of its program.

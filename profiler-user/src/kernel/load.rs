@@ -14,13 +14,11 @@ use profiler_common::contract::programs::{
 };
 use profiler_common::contract::sources::Source;
 
-use super::accounts::Accounts;
 use super::btf::Btf;
 use super::error::LoadError;
 use super::kernel_fields;
-use super::maps::{Plain, take};
+use super::maps::{Accounts, Plain, ProcessMaps, take};
 use super::options::{NO_TABLES, Native, Options};
-use super::processes::ProcessMaps;
 use super::ring::{Ring, Rings};
 use super::unwind_maps::UnwindMaps;
 

@@ -2,7 +2,8 @@
 #![expect(unsafe_code, reason = "`aya::Pod` is vouched for by `zerocopy`")]
 
 use aya::Ebpf;
-use aya::maps::MapError;
+use aya::maps::{HashMap, MapData, MapError, PerCpuArray};
+use profiler_common::contract::process::{Incarnation, ProcessEntry, ProcessId};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::error::LoadError;
@@ -25,4 +26,42 @@ pub(super) fn take<M: TryFrom<aya::maps::Map, Error = MapError>>(
         source: MapError::KeyNotFound,
     })?;
     M::try_from(map).map_err(|source| LoadError::Map { name, source })
+}
+
+/// The two maps of processes.
+pub(super) struct ProcessMaps {
+    pub(super) incarnations: HashMap<MapData, u32, Plain<Incarnation>>,
+    pub(super) processes: HashMap<MapData, Plain<ProcessId>, Plain<ProcessEntry>>,
+}
+
+impl ProcessMaps {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, LoadError> {
+        Ok(Self {
+            incarnations: take(ebpf, "INCARNATIONS")?,
+            processes: take(ebpf, "PROCESSES")?,
+        })
+    }
+}
+
+/// The maps of counters.
+pub(super) struct Accounts {
+    pub(super) outcomes: PerCpuArray<MapData, u64>,
+    pub(super) weights: PerCpuArray<MapData, u64>,
+    pub(super) losses: PerCpuArray<MapData, u64>,
+    pub(super) interrupts: PerCpuArray<MapData, u64>,
+    pub(super) self_time: PerCpuArray<MapData, u64>,
+    pub(super) walks: PerCpuArray<MapData, u64>,
+}
+
+impl Accounts {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, LoadError> {
+        Ok(Self {
+            outcomes: take(ebpf, "OUTCOMES")?,
+            weights: take(ebpf, "WEIGHTS")?,
+            losses: take(ebpf, "LOSSES")?,
+            interrupts: take(ebpf, "INTERRUPTS")?,
+            self_time: take(ebpf, "SELF_TIME")?,
+            walks: take(ebpf, "WALKS")?,
+        })
+    }
 }

@@ -4,15 +4,14 @@
 //! without effect once the process has executed another program, or has ended. See
 //! [`profiler_common::contract::process`].
 
-use aya::Ebpf;
-use aya::maps::{HashMap, MapData, MapError};
+use aya::maps::MapError;
 use aya::sys::SyscallError;
 use profiler_common::contract::process::{Incarnation, ProcessEntry, ProcessId};
 use rustix::io::Errno;
 
 use super::error::LoadError;
 use super::load::Kernel;
-use super::maps::{Plain, take};
+use super::maps::Plain;
 use crate::clock::monotonic_ns;
 use crate::ids::ProcessKey;
 
@@ -20,21 +19,6 @@ use crate::ids::ProcessKey;
 const ONLY_NEW: u64 = 1;
 /// `BPF_EXIST`: only where something is.
 const ONLY_EXISTING: u64 = 2;
-
-/// The two maps of processes.
-pub(super) struct ProcessMaps {
-    incarnations: HashMap<MapData, u32, Plain<Incarnation>>,
-    processes: HashMap<MapData, Plain<ProcessId>, Plain<ProcessEntry>>,
-}
-
-impl ProcessMaps {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, LoadError> {
-        Ok(Self {
-            incarnations: take(ebpf, "INCARNATIONS")?,
-            processes: take(ebpf, "PROCESSES")?,
-        })
-    }
-}
 
 impl Kernel {
     /// Which process has this id from now on, until the kernel half sees it fork, execute or exit: to be asked *before* one

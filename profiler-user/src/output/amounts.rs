@@ -4,7 +4,7 @@
 use clap::ValueEnum;
 use profiler_common::contract::sources::{Source, Unit};
 
-use crate::output::OutputError;
+use crate::output::error::OutputError;
 use crate::profile::{Profile, Recording, StackId, ThreadId};
 
 const NANOSECONDS_PER_SECOND: u128 = 1_000_000_000;

@@ -3,8 +3,8 @@
 
 use std::cmp::Ordering;
 
-use crate::output::OutputError;
 use crate::output::amounts::{Amount, AmountUnit, Amounts};
+use crate::output::error::OutputError;
 use crate::output::escape;
 use crate::output::style::RenderOptions;
 use crate::profile::{Frame, FrameId, Recording, StackId, ThreadId};

@@ -1,7 +1,8 @@
 //! What a file format is.
 
-use std::io::{self, Write};
+use std::io::Write;
 
+use super::error::OutputError;
 use super::style::RenderOptions;
 use crate::profile::Recording;
 
@@ -46,30 +47,4 @@ pub trait Output: Sync {
         options: &RenderOptions,
         out: &mut dyn Write,
     ) -> Result<(), OutputError>;
-}
-
-/// Why a profile could not be written. What was written by then is not a valid file.
-#[derive(Debug, thiserror::Error)]
-pub enum OutputError {
-    /// The destination refused bytes: disk full, pipe closed.
-    #[error("cannot write the profile: {0}")]
-    Write(io::Error),
-    /// The samples in the temporary folder could not be read or sorted.
-    #[error("cannot sort the samples in the temporary folder: {0}")]
-    Timeline(io::Error),
-    /// One picture has one unit.
-    #[error("this recording counts different things, which have no common sum")]
-    MixedUnits,
-    /// A flame graph has no picture for nothing; nothing was written.
-    #[error("no samples: there is nothing to draw")]
-    NoSamples,
-    /// The format [`wants_timeline`](Output::wants_timeline), but the recording kept none.
-    #[error("this recording did not keep its samples in the order of time, which the format needs")]
-    NoTimeline,
-}
-
-impl From<io::Error> for OutputError {
-    fn from(error: io::Error) -> Self {
-        Self::Write(error)
-    }
 }

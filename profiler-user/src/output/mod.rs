@@ -13,13 +13,15 @@ use clap::builder::PossibleValue;
 use crate::profile::Recording;
 
 pub use self::amounts::{AmountUnit, Measure};
+pub use self::error::OutputError;
 pub use self::file::{FileError, OutputFile};
-pub use self::format::{Output, OutputError};
+pub use self::format::Output;
 pub use self::group::Group;
 pub use self::style::{LineStyle, RenderOptions};
 
 mod amounts;
 mod default_path;
+mod error;
 pub(crate) mod escape;
 mod file;
 mod flamegraph;

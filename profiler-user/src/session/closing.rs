@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Session;
+use super::native::NativeTables;
 use super::sampled::Sampled;
 use super::summary::{NativeSummary, Summary};
 use crate::priority::Priority;
@@ -25,7 +26,7 @@ impl Session {
             refusals: self.tracker.refusals().cloned().collect(),
             native: self.pipeline.native_counts().map(|counts| NativeSummary {
                 counts: counts.clone(),
-                tables: self.tables.as_ref().map(|tables| tables.statistics()),
+                tables: self.tables.as_ref().map(NativeTables::statistics),
                 refused_writes: self.tables.as_ref().map_or(0, |tables| tables.refused_writes),
                 unnamed: self.pipeline.unnamed_addresses().collect(),
             }),

@@ -78,8 +78,10 @@ struct LookupFields {
     vector: DynamicThreadVector,
     module: u32,
     how: u8,
+    #[serde(default)]
+    initialises_once: u8,
     #[serde(skip)]
-    pad: [u8; 3],
+    pad: [u8; 2],
 }
 
 #[derive(Serialize, Deserialize)]

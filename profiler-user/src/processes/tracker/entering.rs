@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use profiler_common::contract::process::{
-    PROCESS_EXCLUDED, PROCESS_FOLLOW_CHILDREN, PROCESS_PYTHON, ProcessEntry,
-};
+use profiler_common::contract::process::{PROCESS_FOLLOW_CHILDREN, ProcessEntry};
 
-use super::tracked::TrackedProcess;
+use super::tracked::{TrackedProcess, flags_of};
 use super::{Target, Tracker, looks};
 use crate::ids::ProcessKey;
 use crate::kernel::{Kernel, LoadError};
@@ -143,15 +141,6 @@ impl Tracker {
         } else {
             identity.arguments.join(" ")
         }
-    }
-}
-
-/// Flags of the entry of a supported interpreter.
-pub(super) fn flags_of(admitted: bool) -> u32 {
-    if admitted {
-        PROCESS_PYTHON
-    } else {
-        PROCESS_EXCLUDED
     }
 }
 

@@ -23,10 +23,10 @@ use crate::processes::filter::Filter;
 use crate::processes::identity::Identities;
 use crate::wire::decode::{ProcessChange, ProcessView};
 
-use self::entering::flags_of;
 use self::family::descendants;
 use self::looks::Looks;
 use self::refusals::Refusals;
+use self::tracked::flags_of;
 pub use self::tracked::{Arrival, RefusedProcess, TrackedProcess};
 
 /// What is profiled.

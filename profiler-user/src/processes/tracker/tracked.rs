@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use profiler_common::contract::process::{PROCESS_EXCLUDED, PROCESS_PYTHON};
+
 use crate::ids::ProcessKey;
 use crate::language::python::Interpreter;
 use crate::proc::root::RootId;
@@ -40,4 +42,13 @@ pub struct RefusedProcess {
     pub pid: u32,
     /// What it runs, and the reason.
     pub text: String,
+}
+
+/// Flags of the entry of a supported interpreter.
+pub(super) fn flags_of(admitted: bool) -> u32 {
+    if admitted {
+        PROCESS_PYTHON
+    } else {
+        PROCESS_EXCLUDED
+    }
 }
