@@ -11,6 +11,7 @@ mod closing;
 mod intake;
 mod listener;
 mod native;
+mod ring_size;
 mod sampled;
 mod settings;
 mod signals;
@@ -24,6 +25,7 @@ use self::alarm::Alarm;
 use self::answers::Answers;
 use self::intake::{Intake, Meets};
 use self::native::NativeTables;
+use self::ring_size::ring_bytes;
 use self::signals::{Asked, Signals};
 use self::wake::Wakes;
 use crate::clock::{monotonic_ns, own_cpu_time};
@@ -53,13 +55,6 @@ const PART_WAITS_AT_MOST: Duration = Duration::from_secs(10);
 const LOOK_AROUND_EVERY: Duration = Duration::from_secs(1);
 /// How often processes are looked for that ended without an event.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
-/// For how long rings hold what comes at the asked rate: user space may be kept from running that long.
-const RING_SECONDS: u64 = 2;
-/// Smallest and largest ring for samples, bytes.
-const RING_BYTES: (u32, u32) = (4 << 20, 256 << 20);
-/// Room for one sample and its share of definitions, bytes: 500 frames. And for its native and kernel frames.
-const BYTES_PER_SAMPLE: u64 = 8_192;
-const NATIVE_BYTES_PER_SAMPLE: u64 = 4_096;
 /// Processes that can be known to the kernel half at the same time.
 const MAX_PROCESSES: u32 = 65_536;
 /// Processes that can be profiled at the same time.
@@ -489,14 +484,4 @@ async fn ready_if(is_ready: bool) {
     } else {
         pending::<()>().await;
     }
-}
-
-/// Room for two seconds of samples.
-fn ring_bytes(rate_hz: u32, with_native: bool) -> u32 {
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
-    let bytes = BYTES_PER_SAMPLE + u64::from(with_native) * NATIVE_BYTES_PER_SAMPLE;
-    let wanted = u64::from(rate_hz) * cpus * bytes * RING_SECONDS;
-    let (least, most) = RING_BYTES;
-    let wanted = u32::try_from(wanted).unwrap_or(most).clamp(least, most);
-    wanted.checked_next_power_of_two().unwrap_or(most)
 }
