@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod container;
 pub mod elf;
+pub mod escape;
 pub mod host;
 pub mod ids;
 pub mod kernel;

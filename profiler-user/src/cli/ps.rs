@@ -12,7 +12,7 @@ use super::{preflight, terminal};
 use crate::container::Container;
 use crate::host::users::Users;
 use crate::language::python::{self, Finding, InspectError};
-use crate::output::escape;
+use crate::escape;
 use crate::proc::ProcessError;
 use crate::processes::filter::Filter;
 use crate::processes::identity::{Identities, Identity};

@@ -2,6 +2,7 @@
 
 mod namespaces;
 pub mod root;
+pub mod stdout;
 pub mod users;
 
 use std::fs;

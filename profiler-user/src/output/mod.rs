@@ -14,7 +14,7 @@ use crate::profile::Recording;
 
 pub use self::amounts::{AmountUnit, Measure};
 pub use self::error::OutputError;
-pub use self::file::{FileError, OutputFile};
+pub use self::file::{FileError, OutputFile, remove_unfinished};
 pub use self::format::Output;
 pub use self::group::Group;
 pub use self::style::{LineStyle, RenderOptions};
@@ -22,7 +22,7 @@ pub use self::style::{LineStyle, RenderOptions};
 mod amounts;
 mod default_path;
 mod error;
-pub(crate) mod escape;
+mod escape;
 mod file;
 mod flamegraph;
 mod folded;
