@@ -1,11 +1,12 @@
 //! `pyebpf doctor`: what this host has and lacks, which interpreters run here, and what to do. On stdout.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use profiler_common::contract::sources::Source;
 
 use super::failure::{Failure, exit_code};
+use super::terminal;
+use crate::escape::{printable, printable_lines};
 use crate::host::{CAPABILITIES, CgroupMounts, Host, OLDEST_KERNEL};
 use crate::kernel::{Kernel, Native, Options, SampledSource};
 use crate::language::python::{Finding, InspectError};
@@ -51,8 +52,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     } else {
         "\nRecording does not work here yet: see the hints above.\n"
     });
-    // A closed pipe is the reader's decision.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    terminal::print_data(&printable_lines(&text))?;
     Ok(if works { 0 } else { exit_code::FAILURE })
 }
 
@@ -171,10 +171,12 @@ fn interpreters(pids: &[u32]) -> String {
     for (pid, finding) in survey::findings(pids) {
         match finding {
             Ok(Finding::Python(interpreter)) => {
-                let _ = writeln!(text, "  {pid:>7}  {}  {}", interpreter.describe(), command(pid));
+                let what = printable(&interpreter.describe());
+                let _ = writeln!(text, "  {pid:>7}  {what}  {}", command(pid));
             }
             Ok(Finding::Refused(refused)) => {
-                let _ = writeln!(text, "  {pid:>7}  not supported: {refused}  {}", command(pid));
+                let why = printable(&refused.to_string());
+                let _ = writeln!(text, "  {pid:>7}  not supported: {why}  {}", command(pid));
             }
             Ok(Finding::NotPython { .. }) if !everyone => {
                 let _ = writeln!(
@@ -184,7 +186,7 @@ fn interpreters(pids: &[u32]) -> String {
                 );
             }
             Err(error) if !everyone => {
-                let _ = writeln!(text, "  {pid:>7}  {error}");
+                let _ = writeln!(text, "  {pid:>7}  {}", printable(&error.to_string()));
             }
             Err(InspectError::Process(ProcessError::Denied { .. })) => denied += 1,
             Ok(Finding::NotPython { .. }) | Err(_) => {}
@@ -207,10 +209,5 @@ fn interpreters(pids: &[u32]) -> String {
 /// The start of a command line.
 fn command(pid: u32) -> String {
     let arguments = proc::command_line(pid).unwrap_or_default();
-    arguments
-        .join(" ")
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(80)
-        .collect()
+    printable(&arguments.join(" ").chars().take(80).collect::<String>())
 }

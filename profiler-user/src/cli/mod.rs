@@ -14,6 +14,7 @@ mod result;
 mod terminal;
 
 pub use failure::{Failure, exit_code};
+pub use launch::{RUNNER_VERB, run_command};
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -63,7 +64,7 @@ impl Cli {
             if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
                 error.exit();
             }
-            Failure::usage(message(&error)).hint(help_command())
+            Failure::usage_lines(message(&error)).hint(help_command())
         })
     }
 

@@ -1,6 +1,5 @@
 //! `pyebpf ps`: every interpreter on this host, as a table or as JSON. On stdout.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -94,11 +93,11 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         Format::Table => table(&rows),
         Format::Json => {
             let text = serde_json::to_string_pretty(&rows);
-            text.map_err(|error| Failure::new(format_args!("writing JSON: {error}")))? + "\n"
+            let text = text.map_err(|error| Failure::new(format_args!("writing JSON: {error}")))?;
+            escape::printable_json(&text) + "\n"
         }
     };
-    // A closed pipe is the reader's decision.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    terminal::print_data(&text)?;
     Ok(0)
 }
 

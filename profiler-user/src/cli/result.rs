@@ -1,6 +1,7 @@
 //! What becomes of a recording that has ended: it is written, rescued if there is no room for it, and accounted for.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::failure::Failure;
 use super::parts::{self, Parts};
@@ -8,7 +9,7 @@ use super::{preflight, report, terminal};
 use crate::output::{Format, OutputFile, RenderOptions};
 use crate::processes::filter::Filter;
 use crate::profile::Recording;
-use crate::session::{Ended, StopReason, Summary};
+use crate::session::{Ended, StopReason, StopSignal, Summary};
 
 /// Where a recording goes.
 pub(super) struct Destination<'a> {
@@ -20,7 +21,12 @@ pub(super) struct Destination<'a> {
     pub(super) parts: Parts,
     /// Whether the end is one more numbered file (`--every`).
     pub(super) in_parts: bool,
+    /// Whether a command was recorded. That it used no CPU in Python is then no failure.
+    pub(super) of_command: bool,
 }
+
+/// How long a pipe that nobody reads is written to after SIGTERM or SIGHUP. A second Ctrl-C ends it at once.
+const PIPE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Writes what there is, and says what became of it.
 pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<(), Failure> {
@@ -31,6 +37,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         output,
         parts,
         in_parts,
+        of_command,
     } = destination;
     let Ended {
         last,
@@ -38,21 +45,39 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         reason,
     } = ended;
     match &reason {
-        StopReason::Signal => terminal::status("Stopped sampling because Control-C pressed"),
+        StopReason::Signal(StopSignal::Interrupt) => {
+            terminal::status("Stopped sampling because Control-C pressed");
+        }
+        StopReason::Signal(StopSignal::Terminate) => terminal::status("Stopped sampling because of SIGTERM"),
+        StopReason::Signal(StopSignal::HangUp) => {
+            terminal::status("Stopped sampling because the terminal was closed (SIGHUP)");
+        }
         StopReason::ProcessExited => terminal::status("Stopped sampling because process exited"),
         StopReason::Duration => {}
         StopReason::Failed(error) => terminal::status(&format!("Stopped sampling: {error}")),
     }
+    let patience = match &reason {
+        StopReason::Signal(StopSignal::Terminate | StopSignal::HangUp) if !output.is_file() => {
+            Some(PIPE_PATIENCE)
+        }
+        _ => None,
+    };
     let had_parts = parts.any();
     let written = if in_parts {
         write_last_part(last, parts).await
     } else if last.is_empty() && had_parts {
         finish_parts(parts).await
     } else if last.is_empty() {
-        report::print(&summary);
-        return Err(no_samples(filter));
+        let nothing = no_samples(filter);
+        if of_command {
+            // What the command did is its own affair.
+            nothing.mention();
+            Ok(())
+        } else {
+            Err(nothing)
+        }
     } else {
-        let written = write_file(format, options, output, last, &summary).await;
+        let written = write_file(format, options, output, last, (&summary, patience)).await;
         finish_parts(parts).await.and(written)
     };
     report::print(&summary);
@@ -70,7 +95,7 @@ async fn write_last_part(last: Recording, mut parts: Parts) -> Result<(), Failur
 
 /// Waits for the files of earlier intervals.
 async fn finish_parts(parts: Parts) -> Result<(), Failure> {
-    let written = interruptible(move || parts.finish()).await?;
+    let written = interruptible(None, move || parts.finish()).await?;
     match written.lost.as_slice() {
         [] => Ok(()),
         [(path, reason), others @ ..] => Err(Failure::new(format_args!(
@@ -90,12 +115,12 @@ async fn write_file(
     options: RenderOptions,
     output: OutputFile,
     recording: Recording,
-    summary: &Summary,
+    (summary, patience): (&Summary, Option<Duration>),
 ) -> Result<(), Failure> {
     let name = output.display_name();
     let samples = recording.samples();
     let unit = options.unit_of(&recording);
-    let written = interruptible(move || write_or_rescue(format, &options, output, recording)).await?;
+    let written = interruptible(patience, move || write_or_rescue(format, &options, output, recording)).await?;
     if let Err((error, rescued)) = written {
         let failure = Failure::new(format_args!("writing {name}: {error}"));
         return Err(match rescued {
@@ -111,12 +136,22 @@ async fn write_file(
     Ok(())
 }
 
-/// Runs what may wait for a disk or a pipe, and gives up at Ctrl-C.
-async fn interruptible<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+/// Runs what may wait for a disk or a pipe, and gives up at Ctrl-C, or after `patience`.
+pub(super) async fn interruptible<T: Send + 'static>(
+    patience: Option<Duration>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
     let work = tokio::task::spawn_blocking(work);
+    let given_up = async {
+        match patience {
+            Some(patience) => tokio::time::sleep(patience).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         done = work => done.map_err(|error| Failure::new(format_args!("writing: {error}"))),
         () = crate::session::stop_signal() => Err(Failure::new("stopped while writing: the output is not complete")),
+        () = given_up => Err(Failure::new("nobody reads the output: it is not complete")),
     }
 }
 

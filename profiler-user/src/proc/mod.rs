@@ -122,6 +122,8 @@ pub struct Stat {
     pub is_exiting: bool,
     /// The parent's process id; 0 when it is not visible here.
     pub parent: u32,
+    /// Its process group; 0 when that is not visible here.
+    pub group: u32,
     /// CPU time of all its threads so far, user and kernel, in clock ticks.
     pub cpu_ticks: u64,
     /// Threads.
@@ -152,6 +154,7 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         state: field(3)?.chars().next()?,
         is_exiting: field(9)?.parse::<u64>().ok()? & PF_EXITING != 0,
         parent: field(4)?.parse().ok()?,
+        group: field(5)?.parse().ok()?,
         cpu_ticks: field(14)?
             .parse::<u64>()
             .ok()?
@@ -317,11 +320,12 @@ mod tests {
             (
                 stat.state,
                 stat.parent,
+                stat.group,
                 stat.cpu_ticks,
                 stat.threads,
                 stat.start_ticks
             ),
-            ('S', 7, 11, 3, 123_456)
+            ('S', 7, 42, 11, 3, 123_456)
         );
     }
 

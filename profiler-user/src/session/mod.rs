@@ -14,15 +14,16 @@ mod sampled;
 mod settings;
 mod signals;
 mod summary;
+mod waiting;
 mod wake;
 
-use std::future::pending;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::answers::Answers;
 use self::intake::{Intake, Meets};
 use self::native::NativeTables;
-use self::signals::{Asked, Signals};
+use self::signals::Asked;
+use self::waiting::{notified, ready_if, until};
 use self::wake::Wakes;
 use crate::clock::{monotonic_ns, own_cpu_time};
 use crate::kernel::{self, Kernel, Options, SampledSource};
@@ -37,7 +38,7 @@ use crate::sources::{EventSource, Rate, Sampling};
 
 pub use self::listener::{Ended, Listener, Progress};
 pub use self::settings::{NativeFrames, SessionError, Settings, StopReason};
-pub use self::signals::stop_signal;
+pub use self::signals::{Signals, StopSignal, stop_signal};
 pub use self::summary::{NativeSummary, SourceSummary, Summary};
 
 /// How long a recording waits for the unwind tables of what runs already, before it begins.
@@ -161,8 +162,11 @@ impl Session {
     ///
     /// # Errors
     /// When sampling cannot begin. What happens later is the reason of [`Ended`].
-    pub async fn run(mut self, listener: &mut impl Listener) -> Result<Ended, SessionError> {
-        let mut signals = Signals::listen()?;
+    pub async fn run(
+        mut self,
+        signals: &mut Signals,
+        listener: &mut impl Listener,
+    ) -> Result<Ended, SessionError> {
         let started = (SystemTime::now(), Instant::now(), own_cpu_time());
         let busy_before = crate::host::busy_time();
         let rate = Rate {
@@ -177,15 +181,16 @@ impl Session {
         }
         let priority = priority::raise();
         let reason = self
-            .record(&mut signals, started.1, listener)
+            .record(signals, started.1, listener)
             .await
             .unwrap_or_else(StopReason::Failed);
+        signals.unshare();
         let busy = crate::host::busy_time().saturating_sub(busy_before);
         let sampled = sampled::Sampled::of(&self.sampling);
         self.sampling.clear();
         let duration = started.1.elapsed();
         self.drain_to_the_end();
-        self.wait_for_names(&mut signals, listener).await;
+        self.wait_for_names(signals, listener).await;
         let mut summary = self.summary(sampled);
         summary.duration = duration;
         summary.busy = busy;
@@ -219,8 +224,9 @@ impl Session {
             tokio::select! {
                 biased;
                 asked = signals.next() => match asked {
-                    Asked::Stop => return Ok(StopReason::Signal),
+                    Asked::Stop(signal) => return Ok(StopReason::Signal(signal)),
                     Asked::Part => self.cut(),
+                    Asked::Wait => listener.progress(Progress::LeftToCommand),
                 },
                 () = until(end) => return Ok(StopReason::Duration),
                 () = until(self.parts.next) => {
@@ -398,7 +404,7 @@ impl Session {
             }
             listener.progress(Progress::Naming { addresses });
             tokio::select! {
-                () = signals.stop() => return,
+                _ = signals.stop() => return,
                 () = tokio::time::sleep(NAMES_EVERY) => {}
             }
         }
@@ -443,29 +449,6 @@ fn start_native(
         NativeFrames::Relevant | NativeFrames::All => Some(NativeTables::start()?),
     };
     Ok((tables, Some(names)))
-}
-
-/// Waits for a notification, without end where nobody notifies.
-async fn notified(by: Option<&tokio::sync::Notify>) {
-    match by {
-        Some(notify) => notify.notified().await,
-        None => pending().await,
-    }
-}
-
-/// Waits until `when`, without end where there is no such time.
-async fn until(when: Option<Instant>) {
-    match when {
-        Some(when) => tokio::time::sleep_until(when.into()).await,
-        None => pending().await,
-    }
-}
-
-/// Returns at once or not at all.
-async fn ready_if(is_ready: bool) {
-    if !is_ready {
-        pending::<()>().await;
-    }
 }
 
 /// Room for two seconds of samples.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use profiler_common::contract::sources::Source;
 
+use super::signals::StopSignal;
 use crate::kernel::{LoadError, PerfError};
 use crate::processes::filter::Filter;
 use crate::processes::tracker::Target;
@@ -54,7 +55,7 @@ pub enum StopReason {
     /// The time was up.
     Duration,
     /// Ctrl-C, SIGTERM or SIGHUP.
-    Signal,
+    Signal(StopSignal),
     /// All processes asked for have ended.
     ProcessExited,
     /// The kernel half delivers nothing any more. What it had delivered is in the recording.
