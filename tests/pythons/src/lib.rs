@@ -12,7 +12,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use anyhow::Context as _;
 
@@ -21,7 +21,10 @@ use self::matrix::{From, Matrix, Places, Row};
 pub use self::selection::Selection;
 
 /// Major and minor numbers that pyebpf supports. What is outside is in the matrix and not tested.
-pub const SUPPORTED: RangeInclusive<(u8, u8)> = (2, 7)..=(3, 15);
+pub static SUPPORTED: LazyLock<RangeInclusive<(u8, u8)>> = LazyLock::new(|| {
+    let supported = matrix().expect("a checkout has its matrix").supported;
+    supported.oldest..=supported.newest
+});
 
 /// Interpreters that pyebpf does not support, whatever their version.
 pub const UNSUPPORTED: &[Trait] = &[];

@@ -16,9 +16,21 @@ pub const FOLDER: &str = "PYEBPF_PYTHONS";
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Matrix {
+    /// Versions that pyebpf supports.
+    pub supported: Supported,
     /// The rows, in the order of the file.
     #[serde(rename = "python")]
     pub rows: Vec<Row>,
+}
+
+/// Major and minor numbers of the oldest and the newest version.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Supported {
+    /// The first.
+    pub oldest: (u8, u8),
+    /// The last.
+    pub newest: (u8, u8),
 }
 
 /// One interpreter.
@@ -411,9 +423,12 @@ mod tests {
         }
     }
 
+    /// What every file begins with.
+    const SUPPORTED: &str = "supported = { oldest = [2, 7], newest = [3, 15] }\n";
+
     fn one_row(from: &str) -> Matrix {
         Matrix::parse(&format!(
-            "[[python]]\nname = \"3.13t-x\"\nversion = \"3.13\"\n{from}\n"
+            "{SUPPORTED}[[python]]\nname = \"3.13t-x\"\nversion = \"3.13\"\n{from}\n"
         ))
         .expect("a row")
     }
@@ -426,8 +441,9 @@ mod tests {
 
     #[test]
     fn a_row_builds_on_an_earlier_one_only() {
-        let text = "[[python]]\nname = \"3-x\"\nversion = \"3\"\nfrom.variant = { base = \"3-x\" }\n";
-        assert!(Matrix::parse(text).is_err());
+        let row = "[[python]]\nname = \"3-x\"\nversion = \"3\"\nfrom.variant = { base = \"3-x\" }\n";
+        let error = Matrix::parse(&format!("{SUPPORTED}{row}")).expect_err("it builds on itself");
+        assert!(error.to_string().contains("3-x"), "{error}");
     }
 
     #[test]
