@@ -13,7 +13,8 @@ use super::parts::Parts;
 use super::preflight;
 use super::result::{self, Destination};
 use super::terminal::{self, ProgressBar};
-use crate::output::{Format, Group, LineStyle, Measure, OutputFile, RenderOptions};
+use crate::limits::{self, FileLimit};
+use crate::output::{FileError, Format, Group, LineStyle, Measure, OutputFile, RenderOptions};
 use crate::processes::filter::Filter;
 use crate::processes::tracker::Target;
 use crate::profile::Recording;
@@ -102,6 +103,9 @@ pub(super) struct Args {
     /// Accepted for py-spy's sake: pyebpf never stops a program
     #[arg(long, hide = true)]
     nonblocking: bool,
+    /// Processes that can be recorded at the same time: what tests make small
+    #[arg(long, hide = true, default_value_t = 16_384, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
+    max_interpreters: u32,
     #[command(flatten)]
     filters: FilterArgs,
     /// Command to run and record, after `--`
@@ -179,7 +183,7 @@ fn event() -> impl clap::builder::TypedValueParser<Value = Source> {
     PossibleValuesParser::new(values).try_map(|name| Source::from_name(&name).ok_or("unknown event"))
 }
 
-pub(super) fn run(args: &Args) -> Result<u8, Failure> {
+pub(super) fn run(args: &Args, files: FileLimit) -> Result<u8, Failure> {
     let filter = args.filters.filter()?;
     if !args.all && args.pid.is_empty() && args.command.is_empty() && filter.is_empty() {
         return Err(
@@ -204,14 +208,20 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(format_args!("starting the event loop: {error}")))?;
-    let result = runtime.block_on(record(args, filter, format, output));
+        .map_err(|error| preflight::failure_of("starting the event loop", &error))?;
+    let result = runtime.block_on(record(args, filter, format, output, files));
     // A file that is still being written after a second Ctrl-C is not waited for.
     runtime.shutdown_background();
     result
 }
 
-async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile) -> Result<u8, Failure> {
+async fn record(
+    args: &Args,
+    filter: Filter,
+    format: Format,
+    output: OutputFile,
+    files: FileLimit,
+) -> Result<u8, Failure> {
     let target = if args.everyone() {
         Target::All
     } else {
@@ -237,6 +247,7 @@ async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile)
             _ => None,
         },
         thread_names: format.names_threads() || args.roots().contains(&Group::Thread),
+        max_interpreters: args.max_interpreters,
         title: title(),
     };
     let mut session = Session::prepare(settings).map_err(preflight::explain)?;
@@ -245,7 +256,7 @@ async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile)
         announce(args, &filter, &session)?;
     } else {
         // Last, so that its first samples are not missed while the kernel half is being loaded.
-        let child = Launched::start(&args.command)?;
+        let child = files.with_old(|| Launched::start(&args.command))?;
         session.add(child.pid());
         launched = Some(child);
     }
@@ -318,6 +329,9 @@ fn announce(args: &Args, filter: &Filter, session: &Session) -> Result<(), Failu
         _ if !filter.is_empty() => format!("Python processes that fit {filter} ({now} now)"),
         (true, _) if now == 0 => "no Python process yet, waiting for some,".to_owned(),
         (true, _) => format!("all Python processes ({now} now)"),
+        (false, _) if now == 0 && args.subprocesses => {
+            "no Python process yet, waiting for a child that runs Python,".to_owned()
+        }
         (false, count) => {
             preflight::check_interpreters(&args.pid, session)?;
             if count == 1 {
@@ -357,8 +371,23 @@ fn prepare_output(args: &Args, format: Format) -> Result<OutputFile, Failure> {
         Some(path) => path.clone(),
         None => format.default_path(&subject(args)),
     };
+    preflight::check_output(&path)?;
     OutputFile::prepare(&path).map_err(|error| {
-        Failure::new(format_args!("cannot write '{}': {error}", path.display())).hint(error.hint())
+        let what = format!("cannot write '{}'", path.display());
+        let hint = error.hint();
+        let failure = match &error {
+            FileError::NotWritable { error, .. } | FileError::Io { error, .. }
+                if limits::is_file_limit(error) =>
+            {
+                preflight::failure_of(&what, error)
+            }
+            error => Failure::new(format_args!("{what}: {error}")),
+        };
+        if failure.hint.is_some() {
+            failure
+        } else {
+            failure.hint(hint)
+        }
     })
 }
 
@@ -369,7 +398,7 @@ fn subject(args: &Args) -> String {
         return path.file_name().unwrap_or(program).to_string_lossy().into_owned();
     }
     match args.pid.as_slice() {
-        [] => "all".to_owned(),
+        [] => args.filters.subject().unwrap_or("all").to_owned(),
         [pid] => pid.to_string(),
         [first, ..] => format!("{first}+{}", args.pid.len() - 1),
     }

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
+use profiler_common::contract::sources::Source;
+
 use super::failure::Failure;
 use super::parts::{self, Parts};
 use super::{preflight, report, terminal};
 use crate::output::{Format, OutputFile, RenderOptions};
 use crate::processes::filter::Filter;
 use crate::profile::Recording;
-use crate::session::{Ended, StopReason, Summary};
+use crate::session::{Ended, StopReason, StopSignal, Summary};
 
 /// Where a recording goes.
 pub(super) struct Destination<'a> {
@@ -38,7 +40,9 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         reason,
     } = ended;
     match &reason {
-        StopReason::Signal => terminal::status("Stopped sampling because Control-C pressed"),
+        StopReason::Signal(signal) => {
+            terminal::status(&format!("Stopped sampling because {}", cause(*signal)));
+        }
         StopReason::ProcessExited => terminal::status("Stopped sampling because process exited"),
         StopReason::Duration => {}
         StopReason::Failed(error) => terminal::status(&format!("Stopped sampling: {error}")),
@@ -50,7 +54,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         finish_parts(parts).await
     } else if last.is_empty() {
         report::print(&summary);
-        return Err(no_samples(filter));
+        return Err(no_samples(filter, &summary));
     } else {
         let written = write_file(format, options, output, last, &summary).await;
         finish_parts(parts).await.and(written)
@@ -145,15 +149,43 @@ fn write_or_rescue(
     Err((error, rescued))
 }
 
-fn no_samples(filter: &Filter) -> Failure {
+/// What a signal was, for people.
+fn cause(signal: StopSignal) -> &'static str {
+    match signal {
+        StopSignal::Interrupt => "Control-C pressed",
+        StopSignal::Terminate => "it was told to end (SIGTERM)",
+        StopSignal::HangUp => "its terminal was closed (SIGHUP)",
+    }
+}
+
+fn no_samples(filter: &Filter, summary: &Summary) -> Failure {
+    let nothing = summary
+        .sources
+        .first()
+        .map_or("was sampled", |source| match source.source {
+            Source::OnCpu => "used the CPU",
+            Source::PageFaults => "caused enough page faults",
+            Source::MajorFaults => "caused enough major page faults",
+            Source::MinorFaults => "caused enough minor page faults",
+            Source::ContextSwitches => "gave up the CPU often enough",
+        });
+    if summary.unrecorded_children > 0 {
+        return Failure::new(format_args!(
+            "no samples: no process that is recorded {nothing} meanwhile, but {}",
+            report::children(summary.unrecorded_children)
+        ))
+        .hint(preflight::with_subprocesses());
+    }
     if !filter.is_empty() {
         return Failure::new(format_args!(
-            "no samples: no Python process that fits {filter} used the CPU meanwhile"
+            "no samples: no Python process that fits {filter} {nothing} meanwhile"
         ))
         .hint(format_args!(
             "sudo pyebpf ps {filter}   (lists what it fits now; without it, everything)"
         ));
     }
-    Failure::new("no samples: no Python process that is recorded used the CPU meanwhile")
-        .hint("sudo pyebpf doctor   (lists the interpreters that run here, and which are supported)")
+    Failure::new(format_args!(
+        "no samples: no Python process that is recorded {nothing} meanwhile"
+    ))
+    .hint("sudo pyebpf doctor   (lists the interpreters that run here, and which are supported)")
 }

@@ -37,7 +37,7 @@ use crate::sources::{EventSource, Rate, Sampling};
 
 pub use self::listener::{Ended, Listener, Progress};
 pub use self::settings::{NativeFrames, SessionError, Settings, StopReason};
-pub use self::signals::stop_signal;
+pub use self::signals::{StopSignal, stop_signal};
 pub use self::summary::{NativeSummary, SourceSummary, Summary};
 
 /// How long a recording waits for the unwind tables of what runs already, before it begins.
@@ -60,8 +60,6 @@ const BYTES_PER_SAMPLE: u64 = 8_192;
 const NATIVE_BYTES_PER_SAMPLE: u64 = 4_096;
 /// Processes that can be known to the kernel half at the same time.
 const MAX_PROCESSES: u32 = 65_536;
-/// Processes that can be profiled at the same time.
-const MAX_INTERPRETERS: u32 = 16_384;
 
 /// A session that is ready to run.
 pub struct Session {
@@ -100,7 +98,7 @@ impl Session {
             watch_names: settings.filter.looks_at_names(),
             sample_ring_bytes: ring_bytes(settings.rate_hz, settings.native.is_some()),
             max_processes: MAX_PROCESSES,
-            max_interpreters: MAX_INTERPRETERS,
+            max_interpreters: settings.max_interpreters,
             measure_self: false,
             sources: settings
                 .sources
@@ -153,8 +151,14 @@ impl Session {
     }
 
     /// Interpreters found but not profiled.
-    pub fn refusals(&self) -> impl Iterator<Item = &RefusedProcess> {
+    pub fn refusals(&self) -> impl Iterator<Item = RefusedProcess> {
         self.tracker.refusals()
+    }
+
+    /// Children of recorded processes that ran Python and are not recorded, because nobody asked for children.
+    #[must_use]
+    pub fn unrecorded_children(&self) -> u64 {
+        self.tracker.unrecorded_children()
     }
 
     /// Records until the time is up, a signal comes or everything asked for has ended.
@@ -219,7 +223,7 @@ impl Session {
             tokio::select! {
                 biased;
                 asked = signals.next() => match asked {
-                    Asked::Stop => return Ok(StopReason::Signal),
+                    Asked::Stop(signal) => return Ok(StopReason::Signal(signal)),
                     Asked::Part => self.cut(),
                 },
                 () = until(end) => return Ok(StopReason::Duration),

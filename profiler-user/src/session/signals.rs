@@ -27,9 +27,9 @@ impl Signals {
 
     pub(super) async fn next(&mut self) -> Asked {
         tokio::select! {
-            Some(()) = self.interrupt.recv() => Asked::Stop,
-            Some(()) = self.terminate.recv() => Asked::Stop,
-            Some(()) = self.hang_up.recv() => Asked::Stop,
+            Some(()) = self.interrupt.recv() => Asked::Stop(StopSignal::Interrupt),
+            Some(()) = self.terminate.recv() => Asked::Stop(StopSignal::Terminate),
+            Some(()) = self.hang_up.recv() => Asked::Stop(StopSignal::HangUp),
             Some(()) = self.part.recv() => Asked::Part,
             else => pending().await,
         }
@@ -49,11 +49,22 @@ pub async fn stop_signal() {
     }
 }
 
+/// A signal that ends a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopSignal {
+    /// `SIGINT`: Ctrl-C.
+    Interrupt,
+    /// `SIGTERM`: `kill`, a service that is stopped.
+    Terminate,
+    /// `SIGHUP`: the terminal is gone.
+    HangUp,
+}
+
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// The end of the recording.
-    Stop,
+    Stop(StopSignal),
     /// What there is now (`SIGUSR1`).
     Part,
 }
