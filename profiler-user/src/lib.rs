@@ -10,6 +10,7 @@ pub mod host;
 pub mod ids;
 pub mod kernel;
 pub mod language;
+pub mod limits;
 pub mod native;
 pub mod output;
 pub mod path;

@@ -4,12 +4,15 @@ use std::fmt::Write as _;
 
 use profiler_common::contract::sources::Source;
 
+use super::data;
 use super::failure::{Failure, exit_code};
-use super::terminal;
+use super::report::PRIORITY_REFUSED;
 use crate::escape::{printable, printable_lines};
 use crate::host::{CAPABILITIES, CgroupMounts, Host, OLDEST_KERNEL};
 use crate::kernel::{Kernel, Native, Options, SampledSource};
 use crate::language::python::{Finding, InspectError};
+use crate::limits;
+use crate::priority::{self, Priority};
 use crate::proc::{self, ProcessError};
 use crate::processes::survey;
 use crate::table_maps::Capacity;
@@ -52,7 +55,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     } else {
         "\nRecording does not work here yet: see the hints above.\n"
     });
-    terminal::print_data(&printable_lines(&text))?;
+    data::print(&printable_lines(&text))?;
     Ok(if works { 0 } else { exit_code::FAILURE })
 }
 
@@ -101,6 +104,9 @@ fn checks(host: &Host) -> Vec<Check> {
     };
     checks.push(good(clock.to_owned()));
     checks.push(good(format!("cgroups: {}", cgroups(host.cgroups))));
+    checks.push(priority_check());
+    let open_files = limits::open_files().map_or("no limit".to_owned(), |limit| limit.to_string());
+    checks.push(good(format!("open files at most (ulimit -n): {open_files}")));
     checks
 }
 
@@ -150,6 +156,23 @@ fn load_check() -> Check {
             good: false,
             what: format!("BPF programs load: {error}"),
             remedy: Some("RUST_LOG=debug sudo -E pyebpf doctor   (prints the verifier's reason)".to_owned()),
+        },
+    }
+}
+
+/// Raises this process, as a recording does.
+fn priority_check() -> Check {
+    match priority::raise() {
+        Priority::Raised => Check {
+            good: true,
+            what: "reading samples goes before other programs".to_owned(),
+            remedy: None,
+        },
+        // Recording works, so there is nothing that must be done.
+        Priority::Ordinary => Check {
+            good: false,
+            what: PRIORITY_REFUSED.to_owned(),
+            remedy: None,
         },
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::filters::FilterArgs;
-use super::{preflight, terminal};
+use super::{data, preflight, terminal};
 use crate::container::Container;
 use crate::host::users::Users;
 use crate::language::python::{self, Finding, InspectError};
@@ -97,7 +97,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
             escape::printable_json(&text) + "\n"
         }
     };
-    terminal::print_data(&text)?;
+    data::print(&text)?;
     Ok(0)
 }
 

@@ -13,8 +13,9 @@ use super::parts::Parts;
 use super::preflight;
 use super::result::{self, Destination};
 use super::terminal::{self, ProgressBar};
+use crate::limits::{self, FileLimit};
 use crate::output::{
-    Format, Group, LineStyle, Measure, OutputFile, RenderOptions, remove_unfinished,
+    FileError, Format, Group, LineStyle, Measure, OutputFile, RenderOptions, remove_unfinished,
 };
 use crate::processes::filter::Filter;
 use crate::processes::tracker::Target;
@@ -108,6 +109,9 @@ pub(super) struct Args {
     /// Accepted for py-spy's sake: pyebpf never stops a program
     #[arg(long, hide = true)]
     nonblocking: bool,
+    /// Processes that can be recorded at the same time: what tests make small
+    #[arg(long, hide = true, default_value_t = 16_384, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
+    max_interpreters: u32,
     #[command(flatten)]
     filters: FilterArgs,
     /// With a command: let it run when the recording ends before it does
@@ -188,7 +192,7 @@ fn event() -> impl clap::builder::TypedValueParser<Value = Source> {
     PossibleValuesParser::new(values).try_map(|name| Source::from_name(&name).ok_or("unknown event"))
 }
 
-pub(super) fn run(args: &Args) -> Result<u8, Failure> {
+pub(super) fn run(args: &Args, files: FileLimit) -> Result<u8, Failure> {
     let filter = args.filters.filter()?;
     if !args.all && args.pid.is_empty() && args.command.is_empty() && filter.is_empty() {
         return Err(
@@ -205,18 +209,18 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(format_args!("starting the event loop: {error}")))?;
-    let result = runtime.block_on(record(args, filter, format));
+        .map_err(|error| preflight::failure_of("starting the event loop", &error))?;
+    let result = runtime.block_on(record(args, filter, format, files));
     // A file that is still being written after a second Ctrl-C is not waited for, and not left behind.
     runtime.shutdown_background();
     remove_unfinished();
     result
 }
 
-async fn record(args: &Args, filter: Filter, format: Format) -> Result<u8, Failure> {
+async fn record(args: &Args, filter: Filter, format: Format, files: FileLimit) -> Result<u8, Failure> {
     // First of all: from here on no signal ends pyebpf in the middle of something.
     let mut signals = Signals::listen()?;
-    let output = prepare_output(args, format).await?;
+    let output = prepare_output(args, format, &mut signals).await?;
     if args.every.is_some() && !output.is_file() {
         return Err(Failure::usage(format_args!(
             "--every writes files, not to {}",
@@ -249,11 +253,12 @@ async fn record(args: &Args, filter: Filter, format: Format) -> Result<u8, Failu
             _ => None,
         },
         thread_names: format.names_threads() || args.roots().contains(&Group::Thread),
+        max_interpreters: args.max_interpreters,
         title: title(),
     };
     let mut session = Session::prepare(settings).map_err(preflight::explain)?;
     if signals.stopped().await.is_some() {
-        return Err(Failure::new("stopped before the first sample").with_code(exit_code::INTERRUPTED));
+        return Err(stopped_early());
     }
     let mut sink = Sink {
         bar: ProgressBar::new(args.duration.0),
@@ -264,7 +269,7 @@ async fn record(args: &Args, filter: Filter, format: Format) -> Result<u8, Failu
         announce(args, &filter, &session)?;
     } else {
         // Last, so that its first samples are not missed while the kernel half is being loaded.
-        let child = Launched::start(&args.command, &mut signals).await?;
+        let child = Launched::start(&args.command, files, &mut signals).await?;
         session.add(child.pid());
         announce_command(args, child.pid());
         launched = Some(child);
@@ -303,6 +308,10 @@ async fn record(args: &Args, filter: Filter, format: Format) -> Result<u8, Failu
         (Err(failure), Some(status)) if status != 0 => Err(failure.with_code(status)),
         (Err(failure), _) => Err(failure),
     }
+}
+
+fn stopped_early() -> Failure {
+    Failure::new("stopped before the first sample").with_code(exit_code::INTERRUPTED)
 }
 
 /// What parts of the recording are named after: a pipe takes only the last one.
@@ -352,6 +361,9 @@ fn announce(args: &Args, filter: &Filter, session: &Session) -> Result<(), Failu
         _ if !filter.is_empty() => format!("Python processes that fit {filter} ({now} now)"),
         (true, _) if now == 0 => "no Python process yet, waiting for some,".to_owned(),
         (true, _) => format!("all Python processes ({now} now)"),
+        (false, _) if now == 0 && args.subprocesses => {
+            "no Python process yet, waiting for a child that runs Python,".to_owned()
+        }
         (false, count) => {
             preflight::check_interpreters(&args.pid, session)?;
             if count == 1 {
@@ -395,18 +407,41 @@ fn format(args: &Args) -> Result<Format, Failure> {
         .unwrap_or(Format::Flamegraph))
 }
 
-async fn prepare_output(args: &Args, format: Format) -> Result<OutputFile, Failure> {
+async fn prepare_output(
+    args: &Args,
+    format: Format,
+    signals: &mut Signals,
+) -> Result<OutputFile, Failure> {
     let path = match &args.output {
         Some(path) => path.clone(),
         None => format.default_path(&subject(args)),
     };
+    preflight::check_output(&path)?;
     // A named pipe may never find a reader.
     let prepared = {
         let path = path.clone();
-        result::interruptible(None, move || OutputFile::prepare(&path)).await?
+        let work = tokio::task::spawn_blocking(move || OutputFile::prepare(&path));
+        tokio::select! {
+            prepared = work => prepared.map_err(|error| Failure::new(format_args!("preparing the output: {error}")))?,
+            _ = signals.stop() => return Err(stopped_early()),
+        }
     };
     prepared.map_err(|error| {
-        Failure::new(format_args!("cannot write '{}': {error}", path.display())).hint(error.hint())
+        let what = format!("cannot write '{}'", path.display());
+        let hint = error.hint();
+        let failure = match &error {
+            FileError::NotWritable { error, .. } | FileError::Io { error, .. }
+                if limits::is_file_limit(error) =>
+            {
+                preflight::failure_of(&what, error)
+            }
+            error => Failure::new(format_args!("{what}: {error}")),
+        };
+        if failure.hint.is_some() {
+            failure
+        } else {
+            failure.hint(hint)
+        }
     })
 }
 
@@ -417,7 +452,7 @@ fn subject(args: &Args) -> String {
         return path.file_name().unwrap_or(program).to_string_lossy().into_owned();
     }
     match args.pid.as_slice() {
-        [] => "all".to_owned(),
+        [] => args.filters.subject().unwrap_or("all").to_owned(),
         [pid] => pid.to_string(),
         [first, ..] => format!("{first}+{}", args.pid.len() - 1),
     }

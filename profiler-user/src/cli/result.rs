@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use profiler_common::contract::sources::Source;
+
 use super::failure::Failure;
 use super::parts::{self, Parts};
 use super::{preflight, report, terminal};
@@ -45,12 +47,8 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         reason,
     } = ended;
     match &reason {
-        StopReason::Signal(StopSignal::Interrupt) => {
-            terminal::status("Stopped sampling because Control-C pressed");
-        }
-        StopReason::Signal(StopSignal::Terminate) => terminal::status("Stopped sampling because of SIGTERM"),
-        StopReason::Signal(StopSignal::HangUp) => {
-            terminal::status("Stopped sampling because the terminal was closed (SIGHUP)");
+        StopReason::Signal(signal) => {
+            terminal::status(&format!("Stopped sampling because {}", cause(*signal)));
         }
         StopReason::ProcessExited => terminal::status("Stopped sampling because process exited"),
         StopReason::Duration => {}
@@ -68,7 +66,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
     } else if last.is_empty() && had_parts {
         finish_parts(parts).await
     } else if last.is_empty() {
-        let nothing = no_samples(filter);
+        let nothing = no_samples(filter, &summary);
         if of_command {
             // What the command did is its own affair.
             nothing.mention();
@@ -137,7 +135,7 @@ async fn write_file(
 }
 
 /// Runs what may wait for a disk or a pipe, and gives up at Ctrl-C, or after `patience`.
-pub(super) async fn interruptible<T: Send + 'static>(
+async fn interruptible<T: Send + 'static>(
     patience: Option<Duration>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
@@ -180,15 +178,43 @@ fn write_or_rescue(
     Err((error, rescued))
 }
 
-fn no_samples(filter: &Filter) -> Failure {
+/// What a signal was, for people.
+fn cause(signal: StopSignal) -> &'static str {
+    match signal {
+        StopSignal::Interrupt => "Control-C pressed",
+        StopSignal::Terminate => "it was told to end (SIGTERM)",
+        StopSignal::HangUp => "its terminal was closed (SIGHUP)",
+    }
+}
+
+fn no_samples(filter: &Filter, summary: &Summary) -> Failure {
+    let nothing = summary
+        .sources
+        .first()
+        .map_or("was sampled", |source| match source.source {
+            Source::OnCpu => "used the CPU",
+            Source::PageFaults => "caused enough page faults",
+            Source::MajorFaults => "caused enough major page faults",
+            Source::MinorFaults => "caused enough minor page faults",
+            Source::ContextSwitches => "gave up the CPU often enough",
+        });
+    if summary.unrecorded_children > 0 {
+        return Failure::new(format_args!(
+            "no samples: no process that is recorded {nothing} meanwhile, but {}",
+            report::children(summary.unrecorded_children)
+        ))
+        .hint(preflight::with_subprocesses());
+    }
     if !filter.is_empty() {
         return Failure::new(format_args!(
-            "no samples: no Python process that fits {filter} used the CPU meanwhile"
+            "no samples: no Python process that fits {filter} {nothing} meanwhile"
         ))
         .hint(format_args!(
             "sudo pyebpf ps {filter}   (lists what it fits now; without it, everything)"
         ));
     }
-    Failure::new("no samples: no Python process that is recorded used the CPU meanwhile")
-        .hint("sudo pyebpf doctor   (lists the interpreters that run here, and which are supported)")
+    Failure::new(format_args!(
+        "no samples: no Python process that is recorded {nothing} meanwhile"
+    ))
+    .hint("sudo pyebpf doctor   (lists the interpreters that run here, and which are supported)")
 }

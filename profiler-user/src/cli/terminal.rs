@@ -1,12 +1,10 @@
-//! Text for people: errors, hints, status lines and progress on stderr, tables on stdout. Coloured and animated on a terminal
-//! only. Whatever foreign text is in it is escaped here, so that nobody who writes a message has to think of it.
+//! Text for people, on stderr: errors, hints, status lines and progress. Coloured and animated on a terminal only. Whatever
+//! foreign text is in it is escaped here, so that nobody who writes a message has to think of it.
 
-use std::io::{self, IsTerminal as _, Write as _, stderr};
+use std::io::{IsTerminal as _, Write as _, stderr};
 use std::time::Duration;
 
-use super::failure::Failure;
 use crate::escape::{printable, printable_lines};
-use crate::host::stdout;
 
 /// Whether stderr takes colours: `NO_COLOR` and `CLICOLOR_FORCE` decide before the terminal does.
 fn colours() -> bool {
@@ -38,22 +36,6 @@ pub(super) fn status(message: &str) {
         ("", "")
     };
     let _ = writeln!(stderr(), "{green}pyebpf>{reset} {}", printable(message));
-}
-
-/// Writes a table or JSON to stdout. A reader who has seen enough (`| head`) is no failure.
-pub(super) fn print_data(text: &str) -> Result<(), Failure> {
-    let written = if stdout::was_closed() {
-        Err(io::Error::other("standard output is closed"))
-    } else {
-        let mut out = io::stdout();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush())
-    };
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(format_args!("writing to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// One line that is written over and over, on a terminal only.

@@ -4,8 +4,12 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
+use std::path::Path;
 
 use super::root::root;
+
+/// Beneath a root.
+const PASSWD: &str = "etc/passwd";
 
 /// Bytes read of the file, at most.
 const MAX_BYTES: u64 = 16 << 20;
@@ -31,7 +35,13 @@ impl Users {
     /// Reads the file; no names when it cannot be read.
     #[must_use]
     pub fn of_host() -> Self {
-        Self::parse(&read("etc/passwd"))
+        Self::parse(&read(&root().join(PASSWD)))
+    }
+
+    /// The users of the root that this process has, which may be a container's: those that can call `sudo` here.
+    #[must_use]
+    pub fn of_this_root() -> Self {
+        Self::parse(&read(&Path::new("/").join(PASSWD)))
     }
 
     fn parse(text: &[u8]) -> Self {
@@ -74,15 +84,15 @@ impl Users {
     }
 }
 
-/// The groups of this host.
+/// Groups.
 #[derive(Clone, Copy, Debug)]
 pub struct Groups;
 
 impl Groups {
-    /// The numbers of the groups that the user with this name is listed in.
+    /// The numbers of the groups that the user with this name is listed in, in the root that this process has.
     #[must_use]
-    pub fn of_host(user: &str) -> Vec<u32> {
-        Self::parse(&read("etc/group"), user)
+    pub fn of_this_root(user: &str) -> Vec<u32> {
+        Self::parse(&read(Path::new("/etc/group")), user)
     }
 
     /// `name:password:number:user,user`.
@@ -103,11 +113,10 @@ impl Groups {
     }
 }
 
-/// A file of this host; empty when it cannot be read.
-fn read(path: &str) -> Vec<u8> {
+/// A file; empty when it cannot be read.
+fn read(path: &Path) -> Vec<u8> {
     let mut text = Vec::new();
-    let path = root().join(path);
-    if let Err(error) = File::open(&path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text)) {
+    if let Err(error) = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text)) {
         log::debug!("{}: {error}", path.display());
         return Vec::new();
     }

@@ -17,6 +17,7 @@ pub use self::error::OutputError;
 pub use self::file::{FileError, OutputFile, remove_unfinished};
 pub use self::format::Output;
 pub use self::group::Group;
+pub use self::short_names::ShortNames;
 pub use self::style::{LineStyle, RenderOptions};
 
 mod amounts;
@@ -33,6 +34,7 @@ mod lanes;
 mod legend;
 mod palette;
 mod raw;
+mod short_names;
 mod speedscope;
 mod style;
 #[cfg(test)]

@@ -289,6 +289,16 @@ fn running_thread(pid: u32) -> Option<u32> {
     ids.find(|id| stat(*id).is_ok_and(|stat| !stat.is_exiting))
 }
 
+/// The process that this thread belongs to; `None` when there is no such thread. `/proc/TID` answers for every thread.
+#[must_use]
+pub fn process_of_thread(tid: u32) -> Option<u32> {
+    let text = read_bounded(tid, "status", STATUS_BYTES).ok()?;
+    let line = text
+        .split(|&byte| byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"Tgid:"))?;
+    std::str::from_utf8(line).ok()?.trim().parse().ok()
+}
+
 /// Whether there is such a process (zombies included).
 #[must_use]
 pub fn exists(pid: u32) -> bool {

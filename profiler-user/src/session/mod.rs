@@ -61,8 +61,6 @@ const BYTES_PER_SAMPLE: u64 = 8_192;
 const NATIVE_BYTES_PER_SAMPLE: u64 = 4_096;
 /// Processes that can be known to the kernel half at the same time.
 const MAX_PROCESSES: u32 = 65_536;
-/// Processes that can be profiled at the same time.
-const MAX_INTERPRETERS: u32 = 16_384;
 
 /// A session that is ready to run.
 pub struct Session {
@@ -101,7 +99,7 @@ impl Session {
             watch_names: settings.filter.looks_at_names(),
             sample_ring_bytes: ring_bytes(settings.rate_hz, settings.native.is_some()),
             max_processes: MAX_PROCESSES,
-            max_interpreters: MAX_INTERPRETERS,
+            max_interpreters: settings.max_interpreters,
             measure_self: false,
             sources: settings
                 .sources
@@ -154,8 +152,14 @@ impl Session {
     }
 
     /// Interpreters found but not profiled.
-    pub fn refusals(&self) -> impl Iterator<Item = &RefusedProcess> {
+    pub fn refusals(&self) -> impl Iterator<Item = RefusedProcess> {
         self.tracker.refusals()
+    }
+
+    /// Children of recorded processes that ran Python and are not recorded, because nobody asked for children.
+    #[must_use]
+    pub fn unrecorded_children(&self) -> u64 {
+        self.tracker.unrecorded_children()
     }
 
     /// Records until the time is up, a signal comes or everything asked for has ended.

@@ -45,6 +45,8 @@ pub struct Settings {
     pub native: Option<NativeFrames>,
     /// Look up the names that threads have in Python.
     pub thread_names: bool,
+    /// Processes that can be profiled at the same time; further ones are refused.
+    pub max_interpreters: u32,
     /// Becomes `Recording::title`.
     pub title: String,
 }

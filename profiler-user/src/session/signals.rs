@@ -16,12 +16,15 @@ const TOGETHER: Duration = Duration::from_millis(200);
 /// Within which time a signal arrives that has been sent already.
 const ALREADY: Duration = Duration::from_millis(10);
 
+/// How long writing may take after SIGHUP.
+const AFTER_HANG_UP: Duration = Duration::from_secs(10);
+
 /// A signal that ends a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopSignal {
     /// `SIGINT`: Ctrl-C.
     Interrupt,
-    /// `SIGTERM`.
+    /// `SIGTERM`: `kill`, a service that is stopped.
     Terminate,
     /// `SIGHUP`: the terminal is gone.
     HangUp,
@@ -184,12 +187,15 @@ async fn received(signal: &mut Option<Signal>) -> Option<()> {
     }
 }
 
-/// Waits for a signal that gives up the writing of what was recorded: Ctrl-C or SIGTERM, sent from now on. SIGHUP does not,
-/// because a terminal that goes away sends several.
+/// Waits for a signal that gives up the writing of what was recorded, sent from now on: Ctrl-C or SIGTERM. After SIGHUP there
+/// is some time left, because a terminal that goes away sends several.
 pub async fn stop_signal() {
-    match Signals::listen() {
-        Ok(mut signals) => while signals.stop().await == StopSignal::HangUp {},
-        Err(_) => pending().await,
+    let Ok(mut signals) = Signals::listen() else {
+        return pending().await;
+    };
+    if signals.stop().await == StopSignal::HangUp {
+        let told = async { while signals.stop().await == StopSignal::HangUp {} };
+        let _ = tokio::time::timeout(AFTER_HANG_UP, told).await;
     }
 }
 

@@ -64,7 +64,7 @@ impl Ids {
     }
 }
 
-/// Who called sudo, as far as it says so and the host knows them.
+/// Who called sudo, as far as it says so and `/etc/passwd` knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Caller {
     uid: u32,
@@ -86,7 +86,7 @@ impl Caller {
             uid,
             gid,
             name: variable("SUDO_USER"),
-            known: Users::of_host().get(uid).cloned(),
+            known: Users::of_this_root().get(uid).cloned(),
         })
     }
 
@@ -94,7 +94,7 @@ impl Caller {
     pub(super) fn ids(&self) -> Ids {
         let name = self.known.as_ref().map(|user| &user.name).or(self.name.as_ref());
         let mut groups = match name {
-            Some(name) => Groups::of_host(name),
+            Some(name) => Groups::of_this_root(name),
             None => Vec::new(),
         };
         if !groups.contains(&self.gid) {

@@ -28,6 +28,7 @@ use self::report::Report;
 pub use self::runner::{RUNNER_VERB, run_command};
 use super::failure::{Failure, exit_code};
 use super::terminal;
+use crate::limits::FileLimit;
 use crate::proc;
 use crate::session::Signals;
 use crate::shell;
@@ -66,7 +67,11 @@ pub(super) enum EndedBy {
 
 impl Launched {
     /// Starts the command. From now on `signals` leaves the first Ctrl-C to it.
-    pub(super) async fn start(command: &[OsString], signals: &mut Signals) -> Result<Self, Failure> {
+    pub(super) async fn start(
+        command: &[OsString],
+        files: FileLimit,
+        signals: &mut Signals,
+    ) -> Result<Self, Failure> {
         let starting = |error: io::Error| Failure::new(format_args!("starting the command: {error}"));
         let (ours, theirs) = UnixStream::pair().map_err(starting)?;
         let caller = Caller::of_sudo();
@@ -80,7 +85,7 @@ impl Launched {
         if let Some(caller) = &caller {
             caller.set_environment(&mut builder);
         }
-        let mut runner = builder.spawn().map_err(starting)?;
+        let mut runner = files.with_old(|| builder.spawn()).map_err(starting)?;
         // It holds the other end of the socket, whose end is the runner's.
         drop(builder);
         let said = match send_start(&ours) {
@@ -90,7 +95,11 @@ impl Launched {
         let (pid, reader, stream) = match said {
             Ok(said) => said,
             Err(failure) => {
-                // It has ended, or ends now that the socket is closed.
+                // The command may have been started just now.
+                for relative in below(runner.id(), 0).0 {
+                    relative.signal(Signal::TERM);
+                }
+                // The runner has ended, or ends now that the socket is closed.
                 let _ = runner.wait();
                 return Err(failure);
             }
@@ -240,7 +249,10 @@ async fn listen(
 ) {
     while let Some(report) = next_report(&mut reader).await {
         match report {
-            Report::Interrupted if interrupts.send(()).is_err() => {}
+            Report::Interrupted => {
+                // The recording may have ended.
+                let _ = interrupts.send(());
+            }
             Report::Ended(status) => {
                 ended.send_replace(Some(status));
             }
