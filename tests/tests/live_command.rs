@@ -29,10 +29,7 @@ fn python() -> &'static str {
 }
 
 fn start(arguments: &[&str]) -> Running {
-    Pyebpf::new(arguments)
-        .expect("built")
-        .start()
-        .expect("it starts")
+    Pyebpf::new(arguments).expect("built").start().expect("it starts")
 }
 
 fn run(arguments: &[&str]) -> Finished {
@@ -101,13 +98,28 @@ fn control_c_is_the_commands_and_its_clean_up_is_recorded() {
     let file = folder.path().join("out.txt");
     let (shown, status) = in_terminal(
         1,
-        &["record", "-r", "499", "-F", "-o", text(&file), "--", python(), "-c", CLEANS_UP],
+        &[
+            "record",
+            "-r",
+            "499",
+            "-F",
+            "-o",
+            text(&file),
+            "--",
+            python(),
+            "-c",
+            CLEANS_UP,
+        ],
     );
     assert_eq!(status, 5, "{shown}");
     assert!(shown.contains("cleaned up"), "{shown}");
     let stacks = Folded::parse(&std::fs::read_to_string(&file).expect("written")).expect("folded stacks");
     let cleaning = stacks.count(|stack| stack.contains("clean_up"));
-    assert!(cleaning > 100, "{cleaning} samples of 150 due:\n{}", stacks.most_frequent(5));
+    assert!(
+        cleaning > 100,
+        "{cleaning} samples of 150 due:\n{}",
+        stacks.most_frequent(5)
+    );
 }
 
 #[test]
@@ -128,9 +140,8 @@ fn the_status_of_a_command_is_passed_on_whatever_it_did() {
     let _alone = alone();
     let folder = folder();
     let file = folder.path().join("out.txt");
-    let record = |command: &[&str]| {
-        run(&[&["record", "-f", "raw", "-o", text(&file), "--"], command].concat())
-    };
+    let record =
+        |command: &[&str]| run(&[&["record", "-f", "raw", "-o", text(&file), "--"], command].concat());
     for (command, status) in [
         (&["true"][..], 0),
         (&["sh", "-c", "exit 3"], 3),
@@ -139,24 +150,44 @@ fn the_status_of_a_command_is_passed_on_whatever_it_did() {
         (&[python(), "-S", "-E", "-c", "pass"], 0),
     ] {
         let finished = record(command);
-        assert_eq!(finished.status.code(), Some(status), "{command:?}: {}", finished.stderr);
+        assert_eq!(
+            finished.status.code(),
+            Some(status),
+            "{command:?}: {}",
+            finished.stderr
+        );
         assert!(finished.lines("error:").is_empty(), "{}", finished.stderr);
         // One that never ran Python has no samples, and that is said.
-        assert!(file.exists() || finished.stderr.contains("no samples"), "{}", finished.stderr);
+        assert!(
+            file.exists() || finished.stderr.contains("no samples"),
+            "{}",
+            finished.stderr
+        );
     }
     let plain = folder.path().join("plain");
     std::fs::write(&plain, "text").expect("written");
-    for (command, status) in [("/no/such/program", 127), ("no-such-program", 127), (text(&plain), 126)] {
+    for (command, status) in [
+        ("/no/such/program", 127),
+        ("no-such-program", 127),
+        (text(&plain), 126),
+    ] {
         let finished = record(&[command]);
         assert_eq!(finished.status.code(), Some(status), "{}", finished.stderr);
-        assert!(finished.lines("error:")[0].contains(command), "{}", finished.stderr);
+        assert!(
+            finished.lines("error:")[0].contains(command),
+            "{}",
+            finished.stderr
+        );
         assert_eq!(finished.lines("hint:").len(), 1, "{}", finished.stderr);
     }
 }
 
 /// Writes its process id, then goes on.
 fn busy(mark: &Path) -> String {
-    format!("import os\nopen({:?}, 'w').write('%d\\n' % os.getpid())\nwhile True: pass", text(mark))
+    format!(
+        "import os\nopen({:?}, 'w').write('%d\\n' % os.getpid())\nwhile True: pass",
+        text(mark)
+    )
 }
 
 #[test]
@@ -171,7 +202,12 @@ fn a_signal_to_pyebpf_alone_ends_the_command() {
         std::thread::sleep(Duration::from_millis(500));
         running.signal(signal).expect("it runs");
         let finished = running.wait().expect("it ends");
-        assert_eq!(finished.status.code(), Some(143), "{signal:?}: {}", finished.stderr);
+        assert_eq!(
+            finished.status.code(),
+            Some(143),
+            "{signal:?}: {}",
+            finished.stderr
+        );
         assert!(!runs(&pid), "{signal:?}: process {pid} goes on");
         assert!(file.exists(), "{signal:?}: {}", finished.stderr);
     }
@@ -190,12 +226,27 @@ fn what_a_command_has_started_is_ended_with_it_and_what_left_its_group_is_named(
     let python = python();
     let code = format!("{python} {child} & (({python} {orphan} &)) ; setsid {python} {daemon} & wait");
     let file = folder.path().join("out.txt");
-    let finished = run(&["record", "-s", "-d", "2", "-o", text(&file), "--", "sh", "-c", &code]);
+    let finished = run(&[
+        "record",
+        "-s",
+        "-d",
+        "2",
+        "-o",
+        text(&file),
+        "--",
+        "sh",
+        "-c",
+        &code,
+    ]);
     let [child, orphan, daemon] = marks.map(|mark| wait_for(&mark));
     let daemon_goes_on = runs(&daemon);
     end(&daemon);
     assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
-    assert!(!runs(&child) && !runs(&orphan), "children go on: {}", finished.stderr);
+    assert!(
+        !runs(&child) && !runs(&orphan),
+        "children go on: {}",
+        finished.stderr
+    );
     assert!(daemon_goes_on, "{}", finished.stderr);
     assert!(
         finished.stderr.contains("left running") && finished.stderr.contains(&format!("(process {daemon})")),
@@ -210,14 +261,27 @@ fn a_command_that_is_kept_goes_on_when_its_recording_ends() {
     let folder = folder();
     let (file, mark) = (folder.path().join("out.txt"), folder.path().join("pid"));
     let finished = run(&[
-        "record", "--keep", "-d", "1", "-o", text(&file), "--", python(), "-c", &busy(&mark),
+        "record",
+        "--keep",
+        "-d",
+        "1",
+        "-o",
+        text(&file),
+        "--",
+        python(),
+        "-c",
+        &busy(&mark),
     ]);
     let pid = wait_for(&mark);
     let goes_on = runs(&pid);
     end(&pid);
     assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
     assert!(goes_on, "{}", finished.stderr);
-    assert!(finished.stderr.contains(&format!("(process {pid})")), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains(&format!("(process {pid})")),
+        "{}",
+        finished.stderr
+    );
     assert!(file.exists());
 }
 
@@ -227,10 +291,18 @@ fn under_sudo_the_command_has_the_groups_and_the_home_of_the_user() {
     let _alone = alone();
     let folder = folder();
     let [passwd, group] = ["passwd", "group"].map(|name| folder.path().join(name));
-    std::fs::write(&passwd, "root:x:0:0::/root:/bin/sh\nann:x:12345:12346::/home/ann:/bin/dash\n").expect("written");
-    std::fs::write(&group, "root:x:0:\nann:x:12346:\nvideo:x:44:ann\nadm:x:4:bob\nplugdev:x:46:bob,ann\n")
-        .expect("written");
-    let program = "id -u; id -g; grep Groups /proc/self/status; echo $HOME $USER $LOGNAME $SHELL ${SUDO_UID:-none}";
+    std::fs::write(
+        &passwd,
+        "root:x:0:0::/root:/bin/sh\nann:x:12345:12346::/home/ann:/bin/dash\n",
+    )
+    .expect("written");
+    std::fs::write(
+        &group,
+        "root:x:0:\nann:x:12346:\nvideo:x:44:ann\nadm:x:4:bob\nplugdev:x:46:bob,ann\n",
+    )
+    .expect("written");
+    let program =
+        "id -u; id -g; grep Groups /proc/self/status; echo $HOME $USER $LOGNAME $SHELL ${SUDO_UID:-none}";
     let namespace = format!(
         "mount --bind {} /etc/passwd && mount --bind {} /etc/group && exec {} record -o {} -- sh -c '{program}'",
         text(&passwd),
@@ -253,7 +325,17 @@ fn under_sudo_the_command_has_the_groups_and_the_home_of_the_user() {
     assert_eq!(
         words,
         [
-            "12345", "12346", "Groups:", "44", "46", "12346", "/home/ann", "ann", "ann", "/bin/dash", "none"
+            "12345",
+            "12346",
+            "Groups:",
+            "44",
+            "46",
+            "12346",
+            "/home/ann",
+            "ann",
+            "ann",
+            "/bin/dash",
+            "none"
         ],
         "{errors}"
     );

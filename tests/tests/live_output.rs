@@ -56,7 +56,13 @@ fn a_terminal_that_is_closed_ends_the_recording_like_sigterm() {
     let running = recording(&workload, &file);
     running.signal(Signal::HUP).expect("it runs");
     let finished = running.wait().expect("ends").success().expect("works");
-    assert!(std::fs::read_to_string(&file).expect("written").contains("</svg>"), "{}", finished.stderr);
+    assert!(
+        std::fs::read_to_string(&file)
+            .expect("written")
+            .contains("</svg>"),
+        "{}",
+        finished.stderr
+    );
     assert_eq!(count(folder.path()), 1);
 }
 
@@ -93,7 +99,17 @@ fn record_to_pipe(options: &[&str]) -> (std::process::Child, std::process::Child
         .spawn()
         .expect("starts");
     let pyebpf = Command::new(binary().expect("built"))
-        .args(["record", "-r", "499", "-f", "raw", "-o", "-", "-p", &program.id().to_string()])
+        .args([
+            "record",
+            "-r",
+            "499",
+            "-f",
+            "raw",
+            "-o",
+            "-",
+            "-p",
+            &program.id().to_string(),
+        ])
         .args(options)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -128,7 +144,10 @@ fn a_pipe_that_nobody_reads_keeps_no_signal_from_ending_it() {
         program.wait().expect("a child");
         let stderr = std::io::read_to_string(pyebpf.stderr.take().expect("a pipe")).expect("text");
         assert_eq!(status.code(), Some(1), "{signals:?}: {stderr}");
-        assert!(stderr.contains("error:") && stderr.contains("not complete"), "{signals:?}: {stderr}");
+        assert!(
+            stderr.contains("error:") && stderr.contains("not complete"),
+            "{signals:?}: {stderr}"
+        );
         assert!(took < Duration::from_secs(within), "{signals:?}: {took:?}");
     }
 }
@@ -146,7 +165,10 @@ fn long_names_are_cut_and_the_report_says_so() {
     assert!(stacks.total() > 500, "{stderr}");
     // Each has the module, the function and perhaps the lambda.
     let longest = output.stdout.split(|byte| *byte == b'\n').map(<[u8]>::len).max();
-    assert!(longest.is_some_and(|bytes| (900..1_200).contains(&bytes)), "{longest:?}");
+    assert!(
+        longest.is_some_and(|bytes| (900..1_200).contains(&bytes)),
+        "{longest:?}"
+    );
     assert!(stderr.contains("is cut"), "{stderr}");
 }
 
@@ -157,9 +179,21 @@ fn a_closed_standard_output_is_an_error_before_anything_is_recorded() {
     let pyebpf = binary().expect("built");
     let pid = workload.pid().to_string();
     for (arguments, redirection, status) in [
-        (&["record", "-d", "1", "-f", "raw", "-o", "-", "-p", &pid][..], ">&-", 1),
-        (&["record", "-d", "1", "-f", "raw", "-o", "-", "-p", &pid], ">/dev/full", 1),
-        (&["record", "-d", "1", "-f", "raw", "-o", "-", "-p", &pid], ">/dev/null", 0),
+        (
+            &["record", "-d", "1", "-f", "raw", "-o", "-", "-p", &pid][..],
+            ">&-",
+            1,
+        ),
+        (
+            &["record", "-d", "1", "-f", "raw", "-o", "-", "-p", &pid],
+            ">/dev/full",
+            1,
+        ),
+        (
+            &["record", "-d", "1", "-f", "raw", "-o", "-", "-p", &pid],
+            ">/dev/null",
+            0,
+        ),
         (&["ps"], ">&-", 1),
         (&["ps"], ">/dev/full", 1),
     ] {
@@ -169,7 +203,11 @@ fn a_closed_standard_output_is_an_error_before_anything_is_recorded() {
             .output()
             .expect("it starts");
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(status), "{arguments:?} {redirection}: {stderr}");
+        assert_eq!(
+            output.status.code(),
+            Some(status),
+            "{arguments:?} {redirection}: {stderr}"
+        );
         assert_eq!(stderr.contains("error:"), status != 0, "{stderr}");
     }
 }
@@ -183,13 +221,25 @@ fn a_pipe_that_a_stranger_made_in_a_shared_folder_is_refused() {
     let made = Command::new("mkfifo").arg(&pipe).uid(NOBODY).gid(NOBODY).status();
     assert!(made.expect("mkfifo runs").success());
     let began = Instant::now();
-    let finished = Pyebpf::new(["record", "-d", "1", "-p", &workload.pid().to_string(), "-o", text(&pipe)])
-        .expect("built")
-        .run()
-        .expect("ends in time");
+    let finished = Pyebpf::new([
+        "record",
+        "-d",
+        "1",
+        "-p",
+        &workload.pid().to_string(),
+        "-o",
+        text(&pipe),
+    ])
+    .expect("built")
+    .run()
+    .expect("ends in time");
     assert!(began.elapsed() < Duration::from_secs(5));
     assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
-    assert!(finished.lines("error:")[0].contains("named pipe of user 65534"), "{}", finished.stderr);
+    assert!(
+        finished.lines("error:")[0].contains("named pipe of user 65534"),
+        "{}",
+        finished.stderr
+    );
 }
 
 #[test]
@@ -215,11 +265,38 @@ fn orders_to_a_terminal_in_foreign_names_are_shown_and_not_sent() {
         &["ps", "-p", &pid],
         &["ps", "-p", &pid, "--format", "json"],
         &["record", "-d", "1", "-f", "raw", "-o", "-", "-p", &pid],
-        &["record", "-d", "1", "-f", "raw", "-t", "--group-by", "process,script", "-o", "-", "-p", &pid],
-        &["record", "-d", "1", "-o", "/no/\u{1b}[2J\u{202e}/x.svg", "-p", &pid],
+        &[
+            "record",
+            "-d",
+            "1",
+            "-f",
+            "raw",
+            "-t",
+            "--group-by",
+            "process,script",
+            "-o",
+            "-",
+            "-p",
+            &pid,
+        ],
+        &[
+            "record",
+            "-d",
+            "1",
+            "-o",
+            "/no/\u{1b}[2J\u{202e}/x.svg",
+            "-p",
+            &pid,
+        ],
     ] {
-        let finished = Pyebpf::new(arguments).expect("built").run().expect("ends in time");
-        for shown in [String::from_utf8_lossy(&finished.stdout).into_owned(), finished.stderr] {
+        let finished = Pyebpf::new(arguments)
+            .expect("built")
+            .run()
+            .expect("ends in time");
+        for shown in [
+            String::from_utf8_lossy(&finished.stdout).into_owned(),
+            finished.stderr,
+        ] {
             let bad = |c: char| pyebpf::escape::is_unprintable(c) && c != '\n';
             assert!(!shown.contains(bad), "{arguments:?}: {shown:?}");
             assert!(!shown.is_empty() || arguments[0] != "record");

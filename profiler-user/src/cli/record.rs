@@ -339,7 +339,9 @@ impl Listener for Sink {
             } => self.bar.show(elapsed, samples, processes),
             Progress::LeftToCommand => {
                 self.bar.clear();
-                terminal::status("Control-C is left to the command, which is recorded until it ends; a second one ends it");
+                terminal::status(
+                    "Control-C is left to the command, which is recorded until it ends; a second one ends it",
+                );
             }
             Progress::Naming { addresses } => self.bar.show_naming(addresses),
         }
@@ -385,7 +387,12 @@ fn announce(args: &Args, filter: &Filter, session: &Session) -> Result<(), Failu
 /// Says that a command has been started.
 fn announce_command(args: &Args, pid: u32) {
     let (how, subject) = (how_often(args), subject(args));
-    terminal::status(&format!("Sampling {subject} (process {pid}) {how}, until it ends."));
+    let end = if args.duration.0.is_none() {
+        ", until it ends"
+    } else {
+        ""
+    };
+    terminal::status(&format!("Sampling {subject} (process {pid}) {how}{end}."));
 }
 
 fn how_often(args: &Args) -> String {
@@ -407,11 +414,7 @@ fn format(args: &Args) -> Result<Format, Failure> {
         .unwrap_or(Format::Flamegraph))
 }
 
-async fn prepare_output(
-    args: &Args,
-    format: Format,
-    signals: &mut Signals,
-) -> Result<OutputFile, Failure> {
+async fn prepare_output(args: &Args, format: Format, signals: &mut Signals) -> Result<OutputFile, Failure> {
     let path = match &args.output {
         Some(path) => path.clone(),
         None => format.default_path(&subject(args)),

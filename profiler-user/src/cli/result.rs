@@ -118,7 +118,10 @@ async fn write_file(
     let name = output.display_name();
     let samples = recording.samples();
     let unit = options.unit_of(&recording);
-    let written = interruptible(patience, move || write_or_rescue(format, &options, output, recording)).await?;
+    let written = interruptible(patience, move || {
+        write_or_rescue(format, &options, output, recording)
+    })
+    .await?;
     if let Err((error, rescued)) = written {
         let failure = Failure::new(format_args!("writing {name}: {error}"));
         return Err(match rescued {

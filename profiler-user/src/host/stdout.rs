@@ -17,7 +17,10 @@ pub fn was_closed() -> bool {
 
 /// The C library calls what is in this section before it calls `main`.
 #[used]
-#[expect(unsafe_code, reason = "the section is one of pointers to functions of this type, called once")]
+#[expect(
+    unsafe_code,
+    reason = "the section is one of pointers to functions of this type, called once"
+)]
 // SAFETY: `.init_array` holds pointers to `extern "C"` functions; C libraries pass arguments or none, and this one reads none.
 #[unsafe(link_section = ".init_array")]
 static LOOK: extern "C" fn() = look;

@@ -55,9 +55,15 @@ impl Users {
                 let mut rest = fields.skip(2).map(str::to_owned);
                 users.entry(id).or_insert_with(|| User {
                     name: name.to_owned(),
-                    home: rest.next().filter(|home| !home.is_empty()).unwrap_or("/".to_owned()),
+                    home: rest
+                        .next()
+                        .filter(|home| !home.is_empty())
+                        .unwrap_or("/".to_owned()),
                     // As passwd(5) has it.
-                    shell: rest.next().filter(|shell| !shell.is_empty()).unwrap_or("/bin/sh".to_owned()),
+                    shell: rest
+                        .next()
+                        .filter(|shell| !shell.is_empty())
+                        .unwrap_or("/bin/sh".to_owned()),
                 });
             }
         }
@@ -73,7 +79,8 @@ impl Users {
     /// What people call the user: the name, else the number.
     #[must_use]
     pub fn name(&self, id: u32) -> String {
-        self.get(id).map_or_else(|| id.to_string(), |user| user.name.clone())
+        self.get(id)
+            .map_or_else(|| id.to_string(), |user| user.name.clone())
     }
 
     /// The user with this name or number.

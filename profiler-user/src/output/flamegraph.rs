@@ -8,10 +8,10 @@ use std::io::{self, Write};
 use inferno::flamegraph::color::PaletteMap;
 use inferno::flamegraph::{Direction, Options, TextTruncateDirection, from_lines};
 
+use crate::escape;
 use crate::output::amounts::AmountUnit;
 use crate::output::folded::{Folded, Rank};
 use crate::output::legend::{self, WithLegend, legend};
-use crate::escape;
 use crate::output::{Output, OutputError, RenderOptions, palette};
 use crate::profile::Recording;
 

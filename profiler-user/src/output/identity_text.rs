@@ -42,13 +42,19 @@ mod tests {
             command_line: text.clone(),
             ..Process::default()
         };
-        assert_eq!(process_text(&process), format!("process 7:\"{}…\"", "é".repeat(80)));
+        assert_eq!(
+            process_text(&process),
+            format!("process 7:\"{}…\"", "é".repeat(80))
+        );
         let thread = |name: &str| Thread {
             process: ProcessId(0),
             tid: 8,
             name: name.to_owned(),
         };
-        assert_eq!(thread_text(&thread(&text)), format!("thread (8): {}…", "é".repeat(80)));
+        assert_eq!(
+            thread_text(&thread(&text)),
+            format!("thread (8): {}…", "é".repeat(80))
+        );
         assert_eq!(thread_text(&thread("MainThread")), "thread (8): MainThread");
         assert_eq!(thread_text(&thread("")), "thread (8)");
     }

@@ -191,7 +191,10 @@ mod tests {
         assert_eq!(table.cut(), 2);
         for frame in table.into_frames() {
             let file = frame.file.expect("it has one");
-            assert!(file.len() <= MAX_TEXT_BYTES && file.ends_with("/folder/app.py"), "{file}");
+            assert!(
+                file.len() <= MAX_TEXT_BYTES && file.ends_with("/folder/app.py"),
+                "{file}"
+            );
         }
     }
 }

@@ -47,9 +47,8 @@ pub(super) fn below(runner: u32, command: u32) -> (Vec<Relative>, Vec<Relative>)
         family.extend(children.map(|(pid, _)| *pid));
     }
     let (_, descendants) = family.split_at(1);
-    let is_running = |(pid, stat): &&(u32, Stat)| {
-        descendants.contains(pid) && (!stat.is_exiting || proc::is_alive(*pid))
-    };
+    let is_running =
+        |(pid, stat): &&(u32, Stat)| descendants.contains(pid) && (!stat.is_exiting || proc::is_alive(*pid));
     all.iter()
         .filter(is_running)
         .map(|(pid, stat)| Relative {

@@ -109,8 +109,10 @@ impl Launched {
             Report::NotStarted(errno) => Err(not_started(command, errno)),
             Report::NotTheUser(errno) => {
                 let error = io::Error::from_raw_os_error(errno);
-                Err(Failure::new(format_args!("cannot become the user who called sudo: {error}"))
-                    .hint("call pyebpf as root itself: the command then runs as root"))
+                Err(
+                    Failure::new(format_args!("cannot become the user who called sudo: {error}"))
+                        .hint("call pyebpf as root itself: the command then runs as root"),
+                )
             }
             Report::Interrupted | Report::Ended(_) => Err(not_run()),
         };
@@ -273,7 +275,9 @@ fn not_started(command: &[OsString], errno: i32) -> Failure {
             .hint("give the command's full path after `--`; sudo may have another PATH");
     }
     let hint = match error.kind() {
-        io::ErrorKind::PermissionDenied => format!("ls -l {}   (may this user execute it?)", shell::word(&program)),
+        io::ErrorKind::PermissionDenied => {
+            format!("ls -l {}   (may this user execute it?)", shell::word(&program))
+        }
         _ => format!("file {}   (is it a program?)", shell::word(&program)),
     };
     failure.with_code(exit_code::NOT_EXECUTABLE).hint(hint)
@@ -288,7 +292,9 @@ fn not_run() -> Failure {
 fn was_ended(status: ExitStatus) -> bool {
     let [term, kill] = [Signal::TERM, Signal::KILL].map(Signal::as_raw);
     let code = status.code().map(|code| code - exit_code::SIGNAL);
-    [Some(term), Some(kill)].iter().any(|signal| status.signal() == *signal || code == *signal)
+    [Some(term), Some(kill)]
+        .iter()
+        .any(|signal| status.signal() == *signal || code == *signal)
 }
 
 /// Exit code, or 128 + signal.

@@ -75,11 +75,7 @@ fn serve(ids: &Ids, program: OsString, arguments: Vec<OsString>) -> io::Result<(
 }
 
 /// Until pyebpf has seen enough.
-async fn watch(
-    stream: &mut tokio::net::UnixStream,
-    signals: &mut Signals,
-    command: Pid,
-) -> io::Result<()> {
+async fn watch(stream: &mut tokio::net::UnixStream, signals: &mut Signals, command: Pid) -> io::Result<()> {
     let mut byte = [0];
     loop {
         // Children that ended, adopted ones too.

@@ -255,11 +255,17 @@ fn what_a_stranger_put_into_a_shared_folder_is_refused_and_stays() {
         let began = std::time::Instant::now();
         let error = failure(&path);
         assert!(began.elapsed().as_secs() < 5, "{kind}: it waited");
-        assert!(matches!(&error, FileError::Foreign { kind: of, uid: 54_321, .. } if *of == kind), "{error}");
+        assert!(
+            matches!(&error, FileError::Foreign { kind: of, uid: 54_321, .. } if *of == kind),
+            "{error}"
+        );
         assert!(error.hint().contains("rm "), "{}", error.hint());
         // Whoever called sudo may use what is theirs.
         if kind != "named pipe" {
-            let owner = Owner { uid: 54_321, gid: None };
+            let owner = Owner {
+                uid: 54_321,
+                gid: None,
+            };
             OutputFile::prepare_for(&path, Some(owner)).expect("theirs");
         }
         fs::remove_file(&path).expect("still there");
@@ -293,7 +299,13 @@ fn a_pipe_of_a_stranger_is_refused_in_any_folder_without_waiting_for_a_reader() 
     let path = folder.path().join("pipe");
     make_pipe(&path);
     if give_away(&path) {
-        assert!(matches!(failure(&path), FileError::Foreign { kind: "named pipe", .. }));
+        assert!(matches!(
+            failure(&path),
+            FileError::Foreign {
+                kind: "named pipe",
+                ..
+            }
+        ));
     }
 }
 
@@ -310,5 +322,8 @@ fn a_folder_that_is_exchanged_during_the_recording_changes_nothing() {
     symlink(&other, &real).expect("linked");
     output.commit().expect("committed");
     assert_eq!(names(&other), Vec::<String>::new());
-    assert_eq!(fs::read_to_string(folder.path().join("moved/a.svg")).expect("there"), "mine");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("moved/a.svg")).expect("there"),
+        "mine"
+    );
 }
