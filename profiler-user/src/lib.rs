@@ -23,4 +23,5 @@ pub mod session;
 pub mod shell;
 pub mod sources;
 pub mod table_maps;
+pub mod watched;
 pub mod wire;

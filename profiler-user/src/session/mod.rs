@@ -5,6 +5,7 @@
 //! wait in the ring and are read at the next wake-up, because waking user space costs more than the sample. Nothing that a
 //! process, a CPU or a disk does ends a session: it costs that process or that CPU, and is counted.
 
+mod alarm;
 mod answers;
 mod closing;
 mod intake;
@@ -19,11 +20,12 @@ mod wake;
 
 use std::time::{Duration, Instant, SystemTime};
 
+use self::alarm::Alarm;
 use self::answers::Answers;
 use self::intake::{Intake, Meets};
 use self::native::NativeTables;
 use self::signals::Asked;
-use self::waiting::{notified, ready_if, until};
+use self::waiting::{notified, ready_if};
 use self::wake::Wakes;
 use crate::clock::{monotonic_ns, own_cpu_time};
 use crate::kernel::{self, Kernel, Options, SampledSource};
@@ -223,20 +225,22 @@ impl Session {
         let mut sweep = Instant::now() + SWEEP_EVERY;
         let end = self.settings.duration.map(|duration| started + duration);
         let mut has_more = false;
+        let mut alarm = Alarm::new().map_err(SessionError::io("a timer"))?;
         loop {
-            let pump_due = self.tables.as_ref().and_then(NativeTables::next_pump);
+            let next_due = [end, self.parts.next, self.next_look(), self.next_pump()]
+                .into_iter()
+                .flatten()
+                .fold(wakes.next(), Instant::min);
             tokio::select! {
                 biased;
                 asked = signals.next() => match asked {
                     Asked::Stop(signal) => return Ok(StopReason::Signal(signal)),
-                    Asked::Part => self.cut(),
+                    Asked::Part => {
+                        self.cut();
+                        wakes.begin_interval();
+                    }
                     Asked::Wait => listener.progress(Progress::LeftToCommand),
                 },
-                () = until(end) => return Ok(StopReason::Duration),
-                () = until(self.parts.next) => {
-                    self.parts.next = self.settings.every.map(|every| Instant::now() + every);
-                    self.cut();
-                }
                 ready = events.readable() => {
                     ready.map_err(SessionError::io("event ring"))?.clear_ready();
                     self.follow();
@@ -245,16 +249,32 @@ impl Session {
                     ready.map_err(SessionError::io("sample ring"))?.clear_ready();
                     has_more = self.drain();
                 }
-                () = until(self.tracker.next_due()) => {
-                    self.tracker.poll(&mut self.kernel);
-                    self.follow();
-                }
                 () = notified(tables.as_deref()) => self.pump(),
-                () = until(pump_due) => self.pump(),
-                () = until(Some(wakes.next())) => {
-                    let wake = wakes.take();
+                rang = alarm.at(next_due) => {
+                    rang.map_err(SessionError::io("a timer"))?;
+                    let now = Instant::now();
+                    let is_due = |when: Option<Instant>| when.is_some_and(|when| now >= when);
+                    if is_due(end) {
+                        return Ok(StopReason::Duration);
+                    }
+                    if is_due(self.parts.next) {
+                        self.parts.next = self.settings.every.map(|every| now + every);
+                        self.cut();
+                        wakes.begin_interval();
+                    }
+                    if is_due(self.next_look()) {
+                        self.tracker.poll(&mut self.kernel);
+                        self.follow();
+                    }
+                    if is_due(self.next_pump()) {
+                        self.pump();
+                    }
+                    if !is_due(Some(wakes.next())) {
+                        continue;
+                    }
                     has_more = self.drain();
                     let sampled = self.intake.take_sampled();
+                    let wake = wakes.take(sampled.is_empty());
                     for sampling in &mut self.sampling {
                         sampling.wake(&mut self.kernel, &sampled, wake);
                     }
@@ -267,7 +287,6 @@ impl Session {
                     if self.tracker.is_finished() {
                         return Ok(StopReason::ProcessExited);
                     }
-                    let now = Instant::now();
                     if now >= around {
                         around = now + LOOK_AROUND_EVERY;
                         self.look_around()?;
@@ -340,6 +359,16 @@ impl Session {
     /// Reads process events, and looks at whoever has just come.
     fn follow(&mut self) {
         self.with_meets(Intake::drain_events);
+    }
+
+    /// When a process is to be looked at again.
+    fn next_look(&self) -> Option<Instant> {
+        self.tracker.next_due()
+    }
+
+    /// When unwind tables are to be written although nothing was notified.
+    fn next_pump(&self) -> Option<Instant> {
+        self.tables.as_ref().and_then(NativeTables::next_pump)
     }
 
     fn pump(&mut self) {

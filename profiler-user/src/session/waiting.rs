@@ -19,9 +19,11 @@ pub(super) async fn until(when: Option<Instant>) {
     }
 }
 
-/// Returns at once or not at all.
+/// Returns once the event loop has looked at everything else, or not at all.
 pub(super) async fn ready_if(is_ready: bool) {
-    if !is_ready {
+    if is_ready {
+        tokio::task::yield_now().await;
+    } else {
         pending::<()>().await;
     }
 }
