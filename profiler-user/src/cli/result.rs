@@ -54,7 +54,10 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         finish_parts(parts).await
     } else if last.is_empty() {
         report::print(&summary);
-        return Err(no_samples(filter, &summary));
+        return Err(match reason {
+            StopReason::Failed(error) => preflight::explain(error),
+            _ => no_samples(filter, &summary),
+        });
     } else {
         let written = write_file(format, options, output, last, &summary).await;
         finish_parts(parts).await.and(written)
