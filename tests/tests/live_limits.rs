@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tests::live::{alone, judge};
 use tests::profiler::{Finished, Pyebpf, Recorded, Recording, binary};
 use tests::python;
@@ -33,13 +33,18 @@ fn a_process_without_room_in_the_map_is_named_and_counted_and_the_others_go_on()
     let _alone = alone();
     let check = || -> anyhow::Result<String> {
         let first = busy()?;
-        let recording = Recording::start(["--all", "-r", "499", "--max-interpreters", "1"])?;
-        seconds(0.5);
         let late = [busy()?, busy()?];
-        seconds(1.5);
+        let mut arguments = ["-r", "499", "--max-interpreters", "1"]
+            .map(str::to_owned)
+            .to_vec();
+        for workload in [&first, &late[0], &late[1]] {
+            arguments.extend(["-p".to_owned(), workload.pid().to_string()]);
+        }
+        let recording = Recording::start(arguments)?;
+        seconds(2.0);
         let recorded = recording.stop()?;
         let own = recorded.stacks.of_process(first.pid()).total();
-        // Three programs share two CPUs for most of two seconds.
+        // Three programs share two CPUs for two seconds.
         ensure!(own > 400, "{own} samples:\n{}", recorded.stacks.most_frequent(5));
         for other in &late {
             let samples = recorded.stacks.of_process(other.pid()).total();
@@ -95,7 +100,7 @@ fn a_limit_of_descriptors_that_is_reached_costs_only_who_comes_then() {
         let open = std::fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero()))?.count();
         let none_left = Rlimit {
             current: Some(3),
-            maximum: Some(100_000),
+            maximum: getrlimit(Resource::Nofile).maximum,
         };
         prlimit(Some(pid), Resource::Nofile, none_left)?;
         let late = busy()?;

@@ -236,12 +236,9 @@ impl Tracker {
                     // The parent was judged again after the kernel half copied its entry.
                     Some(entry) if entry.flags != copied => self.judge_again(kernel, key.tgid),
                     Some(_) => {}
-                    // It has neither ended nor executed another program: its entry found no room.
+                    // It has neither ended nor executed another program.
                     None if kernel.current_process(key.tgid) == Some(key) => {
-                        if copied == flags_of(true) {
-                            self.refusals.add(key.tgid, entering::NO_ROOM.to_owned());
-                        }
-                        self.end(key.tgid);
+                        self.enter_copy(kernel, key, parent_key);
                     }
                     None => {}
                 }
