@@ -224,7 +224,9 @@ fn what_a_command_has_started_is_ended_with_it_and_what_left_its_group_is_named(
     }
     let [child, orphan, daemon] = programs.each_ref().map(|program| text(program));
     let python = python();
-    let code = format!("{python} {child} & (({python} {orphan} &)) ; setsid {python} {daemon} & wait");
+    let code = format!(
+        "{python} {child} & (({python} {orphan} &)) ; setsid {python} {daemon} >/dev/null 2>&1 & wait"
+    );
     let file = folder.path().join("out.txt");
     let finished = run(&[
         "record",
@@ -260,6 +262,12 @@ fn a_command_that_is_kept_goes_on_when_its_recording_ends() {
     let _alone = alone();
     let folder = folder();
     let (file, mark) = (folder.path().join("out.txt"), folder.path().join("pid"));
+    // It would hold the pipes of this test open.
+    let code = format!(
+        "exec {} -c '{}' >/dev/null 2>&1",
+        python(),
+        busy(&mark).replace('\'', "\"")
+    );
     let finished = run(&[
         "record",
         "--keep",
@@ -268,9 +276,9 @@ fn a_command_that_is_kept_goes_on_when_its_recording_ends() {
         "-o",
         text(&file),
         "--",
-        python(),
+        "sh",
         "-c",
-        &busy(&mark),
+        &code,
     ]);
     let pid = wait_for(&mark);
     let goes_on = runs(&pid);

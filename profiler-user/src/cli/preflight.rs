@@ -16,6 +16,10 @@ use crate::shell;
 
 /// A limit of open files that is enough for every recording.
 const ENOUGH_FILES: u32 = 65_536;
+/// Loading the kernel half takes fewer.
+const LOADING_FILES: u64 = 128;
+/// Loading it takes more. Below this limit not even the event loop can be made.
+const FEWEST_FILES: u64 = 32;
 
 /// Fails when this host cannot run the kernel half.
 pub(super) fn check_host() -> Result<(), Failure> {
@@ -42,6 +46,14 @@ pub(super) fn check_host() -> Result<(), Failure> {
         .hint("run it on the host, or in a container started with `--pid=host --privileged`"));
     }
     Ok(())
+}
+
+/// Fails when nothing can be loaded within the limit of open files.
+pub(super) fn check_files() -> Result<(), Failure> {
+    match limits::open_files() {
+        Some(limit) if limit < FEWEST_FILES => Err(too_few_files(&"loading the BPF programs takes more")),
+        _ => Ok(()),
+    }
 }
 
 /// Fails when a process that was asked for does not exist.
@@ -143,7 +155,9 @@ pub(super) fn check_interpreters(pids: &[u32], session: &Session) -> Result<(), 
 /// A failed recording, with the next step where there is one.
 #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
 pub(super) fn explain(error: SessionError) -> Failure {
-    if limits::is_file_limit(&error) {
+    // Where the kernel's type information of a program finds no descriptor, loading that program fails for another reason.
+    let is_too_low = limits::open_files().is_some_and(|limit| limit < LOADING_FILES);
+    if limits::is_file_limit(&error) || (is_too_low && matches!(error, SessionError::Load(_))) {
         return too_few_files(&error);
     }
     let failure = Failure::new(&error);

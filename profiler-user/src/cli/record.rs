@@ -204,6 +204,7 @@ pub(super) fn run(args: &Args, files: FileLimit) -> Result<u8, Failure> {
         terminal::status("--nonblocking has no effect: pyebpf never stops the programs it records.");
     }
     let format = format(args)?;
+    preflight::check_files()?;
     preflight::check_processes(&args.pid)?;
     preflight::check_host()?;
     let runtime = tokio::runtime::Builder::new_current_thread()

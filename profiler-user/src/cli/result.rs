@@ -67,12 +67,20 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         finish_parts(parts).await
     } else if last.is_empty() {
         let nothing = no_samples(filter, &summary);
-        if of_command {
-            // What the command did is its own affair.
-            nothing.mention();
-            Ok(())
-        } else {
-            Err(nothing)
+        match reason {
+            StopReason::Failed(error) => {
+                report::print(&summary);
+                return Err(preflight::explain(error));
+            }
+            _ if of_command => {
+                // What the command did is its own affair.
+                nothing.mention();
+                Ok(())
+            }
+            _ => {
+                report::print(&summary);
+                return Err(nothing);
+            }
         }
     } else {
         let written = write_file(format, options, output, last, (&summary, patience)).await;

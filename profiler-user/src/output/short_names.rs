@@ -29,10 +29,10 @@ impl<'f> ShortNames<'f> {
             };
             let short = frame.short_file.as_deref();
             let short = short.and_then(|short| end_of(file, short.len())).unwrap_or(file);
-            // One file may have come with two names, when its process was gone at one of the times.
-            let longest = names.entry(file).or_insert(short);
-            if longest.len() < short.len() {
-                *longest = short;
+            // One file may come with two names: the whole path where nobody could tell, at one of the times.
+            let shortest = names.entry(file).or_insert(short);
+            if short.len() < shortest.len() {
+                *shortest = short;
             }
         }
         let mut names = Self { names };
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_file_has_one_name_wherever_it_was_met() {
         assert_eq!(
-            names(&[("/s/pkg/x.py", "x.py"), ("/s/pkg/x.py", "pkg/x.py")]),
+            names(&[("/s/pkg/x.py", "/s/pkg/x.py"), ("/s/pkg/x.py", "pkg/x.py")]),
             ["pkg/x.py", "pkg/x.py"]
         );
     }

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use super::{Target, Tracker, looks};
+use crate::kernel::Kernel;
 use crate::language::python::Finding;
 use crate::processes::survey;
 
@@ -63,6 +64,13 @@ impl Tracker {
                 ..
             }
         )
+    }
+
+    /// Has the life of a child reported that nobody has heard of.
+    pub(super) fn claim_child(&self, kernel: &mut Kernel, pid: u32) {
+        if let Err(error) = kernel.claim_process(pid, self.flags()) {
+            log::debug!("process {pid}: {error}");
+        }
     }
 
     /// Notes whether a child that is not recorded runs Python.

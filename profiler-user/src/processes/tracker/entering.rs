@@ -19,7 +19,7 @@ use crate::processes::survey;
 /// A process whose interpreter lays out its memory unlike any of those known, of which the kernel half has no room for more.
 const TOO_MANY_LAYOUTS: &str = "there is no room for another layout of interpreter memory";
 /// A process beyond those that the kernel half's maps have room for.
-pub(super) const NO_ROOM: &str = "there is no room for another process in the kernel half's map";
+const NO_ROOM: &str = "there is no room for another process in the kernel half's map";
 /// A process that could not be looked at, because this process may not open another file.
 const NO_DESCRIPTOR: &str =
     "the limit of open files (ulimit -n) was reached, so it could not be looked at in time";
@@ -132,6 +132,27 @@ impl Tracker {
         if let Err(error) = kernel.set_process(&entry) {
             self.refusals.add(pid, no_room(pid, &error));
             self.end(pid);
+        }
+    }
+
+    /// Enters a forked child that the kernel half did not: its parent was not entered yet, or there was no room.
+    pub(super) fn enter_copy(&mut self, kernel: &mut Kernel, key: ProcessKey, parent: Option<ProcessKey>) {
+        let Some(entry) = parent.and_then(|parent| kernel.process(parent)) else {
+            // The parent is gone too; the child is looked at by itself.
+            self.end(key.tgid);
+            self.looks.arrange(key.tgid, 0);
+            return;
+        };
+        let entry = ProcessEntry {
+            incarnation: key.incarnation,
+            tgid: key.tgid,
+            ..entry
+        };
+        if let Err(error) = kernel.set_process(&entry) {
+            if entry.flags == flags_of(true) {
+                self.refusals.add(key.tgid, no_room(key.tgid, &error));
+            }
+            self.end(key.tgid);
         }
     }
 

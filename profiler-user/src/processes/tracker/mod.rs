@@ -108,10 +108,8 @@ impl Tracker {
             }
         } else if self.reports_children() {
             for pid in descendants(&pids) {
-                if let Err(error) = kernel.claim_process(pid, self.flags()) {
-                    log::debug!("process {pid}: {error}");
-                }
-                self.look_at_child(pid, looks::LATE);
+                self.claim_child(kernel, pid);
+                self.look(kernel, pid, looks::LATE);
             }
         }
     }
@@ -123,6 +121,16 @@ impl Tracker {
         }
         self.follow(pid);
         self.look(kernel, pid, 0);
+        // From the claim on children are reported. It may have had some before: `timeout 5 python3` forks at once.
+        let is_followed = !self.reports_children();
+        for child in descendants(&[pid]) {
+            if is_followed {
+                self.follow(child);
+            } else {
+                self.claim_child(kernel, child);
+            }
+            self.look(kernel, child, 0);
+        }
     }
 
     /// Takes note of a process event.
@@ -228,12 +236,9 @@ impl Tracker {
                     // The parent was judged again after the kernel half copied its entry.
                     Some(entry) if entry.flags != copied => self.judge_again(kernel, key.tgid),
                     Some(_) => {}
-                    // It has neither ended nor executed another program: its entry found no room.
+                    // It has neither ended nor executed another program.
                     None if kernel.current_process(key.tgid) == Some(key) => {
-                        if copied == flags_of(true) {
-                            self.refusals.add(key.tgid, entering::NO_ROOM.to_owned());
-                        }
-                        self.end(key.tgid);
+                        self.enter_copy(kernel, key, parent_key);
                     }
                     None => {}
                 }
