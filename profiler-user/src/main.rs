@@ -1,22 +1,34 @@
 //! The `pyebpf` command.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use pyebpf::cli::Cli;
+use pyebpf::cli::{self, Cli};
+use pyebpf::escape::printable_lines;
 use pyebpf::native::symbol;
 
 fn main() -> ExitCode {
+    let verb = std::env::args_os().nth(1);
+    let is_verb = |name: &str| verb.as_deref().is_some_and(|verb| verb == name);
+    // Started by pyebpf itself, to run a command.
+    if is_verb(cli::RUNNER_VERB) {
+        return cli::run_command();
+    }
     // Started by pyebpf itself, to read files that it does not trust.
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|verb| verb == symbol::WORKER_VERB)
-    {
+    if is_verb(symbol::WORKER_VERB) {
         return match symbol::serve() {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         };
     }
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn"))
+        .format(|out, record| {
+            // Later lines are set off, so that no foreign text can forge one.
+            let text = printable_lines(&record.args().to_string()).replace('\n', "\n    ");
+            let (time, level) = (out.timestamp(), record.level());
+            writeln!(out, "[{time} {level} {}] {text}", record.target())
+        })
+        .init();
     match Cli::from_command_line().and_then(Cli::run) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {

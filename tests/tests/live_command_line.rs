@@ -256,7 +256,7 @@ fn failures_say_what_and_what_next_and_leave_nothing_behind() {
     assert_fails(&finished, 1, "cannot write", folder.path());
 
     let finished = pyebpf(&["record", "-o", output, "--", "/no/such/program"]);
-    assert_fails(&finished, 1, "/no/such/program", folder.path());
+    assert_fails(&finished, 127, "/no/such/program", folder.path());
 
     // An interpreter that does nothing gives no samples, and no empty picture.
     let workload = Workload::start(python::newest(), &script("split"), &["1"]).expect("it starts");

@@ -95,6 +95,8 @@ pub struct ThreadLookup {
 
 /// `Incarnation::flags`: forked children are profiled too.
 pub const PROCESS_FOLLOW_CHILDREN: u32 = 1 << 0;
+/// `Incarnation::flags`: children are reported, theirs too, so that user space can say that they exist. They are not profiled.
+pub const PROCESS_REPORT_CHILDREN: u32 = 1 << 1;
 
 /// Which process has a tgid now: value of the `INCARNATIONS` map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -105,7 +107,7 @@ pub struct Incarnation {
     pub incarnation: u64,
     /// The key again: an element may be given to another process while it is read.
     pub tgid: u32,
-    /// [`PROCESS_FOLLOW_CHILDREN`].
+    /// [`PROCESS_FOLLOW_CHILDREN`], [`PROCESS_REPORT_CHILDREN`].
     pub flags: u32,
 }
 

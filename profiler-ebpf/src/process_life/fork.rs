@@ -3,7 +3,9 @@
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use profiler_common::contract::losses::Loss;
-use profiler_common::contract::process::{Incarnation, PROCESS_FOLLOW_CHILDREN, ProcessEntry, ProcessId};
+use profiler_common::contract::process::{
+    Incarnation, PROCESS_FOLLOW_CHILDREN, PROCESS_REPORT_CHILDREN, ProcessEntry, ProcessId,
+};
 use profiler_common::contract::records::record_kind;
 
 use crate::globals::{REPORT_ALL_PROCESSES, TASK_COMM, TASK_TGID};
@@ -26,9 +28,10 @@ pub(crate) fn process_fork(context: RawTracePointContext) -> i32 {
     }
     let now = now_ns();
     let parent_now = match current(parent_tgid) {
-        Some(found) if found.flags & PROCESS_FOLLOW_CHILDREN != 0 => found,
+        Some(found) if found.flags & (PROCESS_FOLLOW_CHILDREN | PROCESS_REPORT_CHILDREN) != 0 => found,
         _ => return 0,
     };
+    let is_followed = parent_now.flags & PROCESS_FOLLOW_CHILDREN != 0;
     let born = Incarnation {
         incarnation: now,
         tgid,
@@ -39,7 +42,8 @@ pub(crate) fn process_fork(context: RawTracePointContext) -> i32 {
         return 0;
     }
     // A host forks all the time; only a followed process's children matter whatever they are (`sh -c python`).
-    if !inherit(&parent_now, &born) && REPORT_ALL_PROCESSES.load() != 0 {
+    let is_profiled = is_followed && inherit(&parent_now, &born);
+    if !is_profiled && REPORT_ALL_PROCESSES.load() != 0 {
         return 0;
     }
     let Some(record) = run.record() else { return 0 };

@@ -1,14 +1,18 @@
 //! `pyebpf doctor`: what this host has and lacks, which interpreters run here, and what to do. On stdout.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use profiler_common::contract::sources::Source;
 
+use super::data;
 use super::failure::{Failure, exit_code};
+use super::report::PRIORITY_REFUSED;
+use crate::escape::{printable, printable_lines};
 use crate::host::{CAPABILITIES, CgroupMounts, Host, OLDEST_KERNEL};
 use crate::kernel::{Kernel, Native, Options, SampledSource};
 use crate::language::python::{Finding, InspectError};
+use crate::limits;
+use crate::priority::{self, Priority};
 use crate::proc::{self, ProcessError};
 use crate::processes::survey;
 use crate::table_maps::Capacity;
@@ -51,8 +55,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     } else {
         "\nRecording does not work here yet: see the hints above.\n"
     });
-    // A closed pipe is the reader's decision.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    data::print(&printable_lines(&text))?;
     Ok(if works { 0 } else { exit_code::FAILURE })
 }
 
@@ -101,6 +104,9 @@ fn checks(host: &Host) -> Vec<Check> {
     };
     checks.push(good(clock.to_owned()));
     checks.push(good(format!("cgroups: {}", cgroups(host.cgroups))));
+    checks.push(priority_check());
+    let open_files = limits::open_files().map_or("no limit".to_owned(), |limit| limit.to_string());
+    checks.push(good(format!("open files at most (ulimit -n): {open_files}")));
     checks
 }
 
@@ -154,6 +160,23 @@ fn load_check() -> Check {
     }
 }
 
+/// Raises this process, as a recording does.
+fn priority_check() -> Check {
+    match priority::raise() {
+        Priority::Raised => Check {
+            good: true,
+            what: "reading samples goes before other programs".to_owned(),
+            remedy: None,
+        },
+        // Recording works, so there is nothing that must be done.
+        Priority::Ordinary => Check {
+            good: false,
+            what: PRIORITY_REFUSED.to_owned(),
+            remedy: None,
+        },
+    }
+}
+
 fn cgroups(cgroups: CgroupMounts) -> &'static str {
     match cgroups {
         CgroupMounts::V2 => "v2",
@@ -171,10 +194,12 @@ fn interpreters(pids: &[u32]) -> String {
     for (pid, finding) in survey::findings(pids) {
         match finding {
             Ok(Finding::Python(interpreter)) => {
-                let _ = writeln!(text, "  {pid:>7}  {}  {}", interpreter.describe(), command(pid));
+                let what = printable(&interpreter.describe());
+                let _ = writeln!(text, "  {pid:>7}  {what}  {}", command(pid));
             }
             Ok(Finding::Refused(refused)) => {
-                let _ = writeln!(text, "  {pid:>7}  not supported: {refused}  {}", command(pid));
+                let why = printable(&refused.to_string());
+                let _ = writeln!(text, "  {pid:>7}  not supported: {why}  {}", command(pid));
             }
             Ok(Finding::NotPython { .. }) if !everyone => {
                 let _ = writeln!(
@@ -184,7 +209,7 @@ fn interpreters(pids: &[u32]) -> String {
                 );
             }
             Err(error) if !everyone => {
-                let _ = writeln!(text, "  {pid:>7}  {error}");
+                let _ = writeln!(text, "  {pid:>7}  {}", printable(&error.to_string()));
             }
             Err(InspectError::Process(ProcessError::Denied { .. })) => denied += 1,
             Ok(Finding::NotPython { .. }) | Err(_) => {}
@@ -207,10 +232,5 @@ fn interpreters(pids: &[u32]) -> String {
 /// The start of a command line.
 fn command(pid: u32) -> String {
     let arguments = proc::command_line(pid).unwrap_or_default();
-    arguments
-        .join(" ")
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(80)
-        .collect()
+    printable(&arguments.join(" ").chars().take(80).collect::<String>())
 }

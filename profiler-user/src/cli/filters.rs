@@ -62,6 +62,23 @@ type Parse = fn(&str) -> Result<Condition, Failure>;
 type Options<'a> = (&'static str, &'static str, &'a [String], &'a [String], Parse);
 
 impl FilterArgs {
+    /// What a file is named after: the one value that is wanted.
+    pub(super) fn subject(&self) -> Option<&str> {
+        let mut wanted = [
+            &self.container,
+            &self.pod,
+            &self.namespace,
+            &self.user,
+            &self.comm,
+            &self.cgroup,
+        ]
+        .into_iter()
+        .flatten();
+        let first = wanted.next()?;
+        let is_name = !first.contains(['*', '?', '[']) && !first.is_empty();
+        (is_name && wanted.next().is_none()).then_some(first)
+    }
+
     /// Checked, with users and cgroups looked up.
     pub(super) fn filter(&self) -> Result<Filter, Failure> {
         let rows: [Options<'_>; 6] = [
@@ -172,6 +189,25 @@ mod tests {
             filter.to_string(),
             "--container web --comm 'py*' --exclude-user 0 --exclude-pid 7"
         );
+    }
+
+    #[test]
+    fn a_file_is_named_after_the_one_thing_that_is_wanted() {
+        let subject = |containers: &[&str], comm: &[&str]| {
+            let strings = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+            let args = FilterArgs {
+                container: strings(containers),
+                comm: strings(comm),
+                exclude_user: vec!["0".to_owned()],
+                ..FilterArgs::default()
+            };
+            args.subject().map(str::to_owned)
+        };
+        assert_eq!(subject(&["web"], &[]).as_deref(), Some("web"));
+        assert_eq!(subject(&[], &["celery"]).as_deref(), Some("celery"));
+        assert_eq!(subject(&[], &["cel*"]), None);
+        assert_eq!(subject(&["web", "db"], &[]), None);
+        assert_eq!(subject(&[], &[]), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The command line: one file per verb. Arguments are parsed here and nowhere else; text for people is written here.
 
 mod completions;
+mod data;
 mod doctor;
 mod failure;
 mod filters;
@@ -14,11 +15,13 @@ mod result;
 mod terminal;
 
 pub use failure::{Failure, exit_code};
+pub use launch::{RUNNER_VERB, run_command};
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::host;
+use crate::limits::FileLimit;
 
 /// Shows where every Python program on this Linux host spends its CPU time, without touching any of them.
 #[derive(Debug, Parser)]
@@ -63,7 +66,7 @@ impl Cli {
             if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
                 error.exit();
             }
-            Failure::usage(message(&error)).hint(help_command())
+            Failure::usage_lines(message(&error)).hint(help_command())
         })
     }
 
@@ -78,8 +81,9 @@ impl Cli {
                  --cgroup may not fit (hint: --privileged or --cgroupns=host)"
             ));
         }
+        let files = FileLimit::raise();
         match self.verb {
-            Verb::Record(args) => record::run(&args),
+            Verb::Record(args) => record::run(&args, files),
             Verb::Ps(args) => ps::run(&args),
             Verb::Doctor(args) => doctor::run(&args),
             Verb::Completions(args) => completions::run(&args, Cli::command()),

@@ -1,12 +1,25 @@
 //! What must be true before a recording, and what to do when it is not.
 
+use std::error::Error;
+use std::io::ErrorKind;
+use std::path::Path;
+
 use super::failure::Failure;
+use super::report;
 use crate::host::{Host, OLDEST_KERNEL};
 use crate::kernel::LoadError;
 use crate::kernel::btf::BtfError;
+use crate::limits;
 use crate::proc;
 use crate::session::{Session, SessionError};
 use crate::shell;
+
+/// A limit of open files that is enough for every recording.
+const ENOUGH_FILES: u32 = 65_536;
+/// Loading the kernel half takes fewer.
+const LOADING_FILES: u64 = 128;
+/// Loading it takes more. Below this limit not even the event loop can be made.
+const FEWEST_FILES: u64 = 32;
 
 /// Fails when this host cannot run the kernel half.
 pub(super) fn check_host() -> Result<(), Failure> {
@@ -35,12 +48,81 @@ pub(super) fn check_host() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Fails when nothing can be loaded within the limit of open files.
+pub(super) fn check_files() -> Result<(), Failure> {
+    match limits::open_files() {
+        Some(limit) if limit < FEWEST_FILES => Err(too_few_files(&"loading the BPF programs takes more")),
+        _ => Ok(()),
+    }
+}
+
 /// Fails when a process that was asked for does not exist.
 pub(super) fn check_processes(pids: &[u32]) -> Result<(), Failure> {
-    match pids.iter().find(|pid| !proc::exists(**pid)) {
-        Some(pid) => Err(Failure::new(format_args!("there is no process {pid}"))
-            .hint("sudo pyebpf doctor   (lists the interpreters that run here)")),
-        None => Ok(()),
+    for pid in pids {
+        if !proc::exists(*pid) {
+            return Err(Failure::new(format_args!("there is no process {pid}"))
+                .hint("sudo pyebpf doctor   (lists the interpreters that run here)"));
+        }
+        if let Some(process) = proc::process_of_thread(*pid)
+            && process != *pid
+        {
+            return Err(Failure::new(format_args!(
+                "{pid} is a thread of process {process}, and processes are recorded"
+            ))
+            .hint(format_args!("sudo pyebpf record -p {process}")));
+        }
+    }
+    Ok(())
+}
+
+/// Fails when the folder that a relative path starts from was removed, or the name is one that no file can have.
+pub(super) fn check_output(path: &Path) -> Result<(), Failure> {
+    if path.is_relative()
+        && let Err(error) = std::env::current_dir()
+    {
+        return Err(Failure::new(format_args!(
+            "the current directory was removed, so nothing can be written there: {error}"
+        ))
+        .hint("cd /   (or name the whole path: -o /tmp/profile.svg)"));
+    }
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::InvalidFilename => {
+            let bytes = path.file_name().unwrap_or_default().len();
+            Err(Failure::new(format_args!(
+                "the output's name is too long for a file: {bytes} bytes, where most file systems take 255"
+            ))
+            .hint("-o profile.svg"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How this command line is to be given instead, to record child processes too.
+pub(super) fn with_subprocesses() -> String {
+    let mut words = std::env::args_os().map(|argument| shell::word(&argument.to_string_lossy()).into_owned());
+    let start: Vec<String> = words.by_ref().take(2).collect();
+    let rest: Vec<String> = words.collect();
+    format!("sudo {} -s {}", start.join(" "), rest.join(" "))
+}
+
+/// Fails because this process may not open as many files as it must.
+fn too_few_files(error: &dyn std::fmt::Display) -> Failure {
+    let limit = limits::open_files().map_or("unlimited".to_owned(), |limit| limit.to_string());
+    Failure::new(format_args!(
+        "the limit of open files (ulimit -n) is too low, {limit}: {error}"
+    ))
+    .hint(format_args!(
+        "sudo prlimit --nofile={ENOUGH_FILES} {}",
+        command_line()
+    ))
+}
+
+/// What failed when something could not be opened.
+pub(super) fn failure_of(what: &str, error: &(dyn Error + 'static)) -> Failure {
+    if limits::is_file_limit(error) {
+        too_few_files(&format_args!("{what}: {error}"))
+    } else {
+        Failure::new(format_args!("{what}: {error}"))
     }
 }
 
@@ -50,10 +132,19 @@ pub(super) fn check_interpreters(pids: &[u32], session: &Session) -> Result<(), 
         return Ok(());
     }
     let doctor = "sudo pyebpf doctor   (lists the interpreters that run here, and which are supported)";
+    let children = session.unrecorded_children();
     if let Some(refusal) = session.refusals().next() {
         return Err(Failure::new(format_args!("process {}: {}", refusal.pid, refusal.text)).hint(doctor));
     }
     let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+    if children > 0 {
+        return Err(Failure::new(format_args!(
+            "no Python interpreter found in process {}, but {}",
+            pids.join(", "),
+            report::children(children)
+        ))
+        .hint(with_subprocesses()));
+    }
     Err(Failure::new(format_args!(
         "no Python interpreter found in process {}",
         pids.join(", ")
@@ -64,6 +155,11 @@ pub(super) fn check_interpreters(pids: &[u32], session: &Session) -> Result<(), 
 /// A failed recording, with the next step where there is one.
 #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
 pub(super) fn explain(error: SessionError) -> Failure {
+    // Where the kernel's type information of a program finds no descriptor, loading that program fails for another reason.
+    let is_too_low = limits::open_files().is_some_and(|limit| limit < LOADING_FILES);
+    if limits::is_file_limit(&error) || (is_too_low && matches!(error, SessionError::Load(_))) {
+        return too_few_files(&error);
+    }
     let failure = Failure::new(&error);
     match &error {
         SessionError::Load(LoadError::Btf(BtfError::Unreadable { .. })) => {

@@ -1,6 +1,5 @@
 //! `pyebpf ps`: every interpreter on this host, as a table or as JSON. On stdout.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -8,11 +7,11 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::filters::FilterArgs;
-use super::{preflight, terminal};
+use super::{data, preflight, terminal};
 use crate::container::Container;
+use crate::escape;
 use crate::host::users::Users;
 use crate::language::python::{self, Finding, InspectError};
-use crate::output::escape;
 use crate::proc::ProcessError;
 use crate::processes::filter::Filter;
 use crate::processes::identity::{Identities, Identity};
@@ -94,11 +93,11 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         Format::Table => table(&rows),
         Format::Json => {
             let text = serde_json::to_string_pretty(&rows);
-            text.map_err(|error| Failure::new(format_args!("writing JSON: {error}")))? + "\n"
+            let text = text.map_err(|error| Failure::new(format_args!("writing JSON: {error}")))?;
+            escape::printable_json(&text) + "\n"
         }
     };
-    // A closed pipe is the reader's decision.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    data::print(&text)?;
     Ok(0)
 }
 

@@ -6,18 +6,23 @@ use std::time::Duration;
 use clap::builder::{PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser as _};
 use profiler_common::contract::sources::Source;
 
-use super::failure::Failure;
+use super::failure::{Failure, exit_code};
 use super::filters::FilterArgs;
-use super::launch::Launched;
+use super::launch::{EndedBy, Launched};
 use super::parts::Parts;
 use super::preflight;
 use super::result::{self, Destination};
 use super::terminal::{self, ProgressBar};
-use crate::output::{Format, Group, LineStyle, Measure, OutputFile, RenderOptions};
+use crate::limits::{self, FileLimit};
+use crate::output::{
+    FileError, Format, Group, LineStyle, Measure, OutputFile, RenderOptions, remove_unfinished,
+};
 use crate::processes::filter::Filter;
 use crate::processes::tracker::Target;
 use crate::profile::Recording;
-use crate::session::{Listener, NativeFrames, Progress, Session, SessionError, Settings, StopReason};
+use crate::session::{
+    Listener, NativeFrames, Progress, Session, SessionError, Settings, Signals, StopReason,
+};
 use crate::sources;
 
 /// Record where CPU time goes and write it to a file
@@ -36,6 +41,8 @@ use crate::sources;
         sudo pyebpf record --event page-faults -p 1234 -d 30   which lines touch memory first\n  \
         sudo pyebpf record --all --every 60s -o web.svg        web-1.svg, web-2.svg, ... until Ctrl-C\n\n\
         SIGUSR1 writes what there is since the last file, under a number, and goes on.\n\
+        A command after -- is recorded until it ends: Ctrl-C is left to it, a second one ends it (SIGTERM, 2 s later SIGKILL),\n\
+        as does the end of -d. Its exit status is passed on; 126 and 127: it could not be started.\n\
         Opens with: .svg any browser, .json https://www.speedscope.app, .txt flamegraph.pl and friends."
 )]
 pub(super) struct Args {
@@ -102,8 +109,14 @@ pub(super) struct Args {
     /// Accepted for py-spy's sake: pyebpf never stops a program
     #[arg(long, hide = true)]
     nonblocking: bool,
+    /// Processes that can be recorded at the same time: what tests make small
+    #[arg(long, hide = true, default_value_t = 16_384, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
+    max_interpreters: u32,
     #[command(flatten)]
     filters: FilterArgs,
+    /// With a command: let it run when the recording ends before it does
+    #[arg(long, requires = "command")]
+    keep: bool,
     /// Command to run and record, after `--`
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<std::ffi::OsString>,
@@ -179,7 +192,7 @@ fn event() -> impl clap::builder::TypedValueParser<Value = Source> {
     PossibleValuesParser::new(values).try_map(|name| Source::from_name(&name).ok_or("unknown event"))
 }
 
-pub(super) fn run(args: &Args) -> Result<u8, Failure> {
+pub(super) fn run(args: &Args, files: FileLimit) -> Result<u8, Failure> {
     let filter = args.filters.filter()?;
     if !args.all && args.pid.is_empty() && args.command.is_empty() && filter.is_empty() {
         return Err(
@@ -191,9 +204,24 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         terminal::status("--nonblocking has no effect: pyebpf never stops the programs it records.");
     }
     let format = format(args)?;
+    preflight::check_files()?;
     preflight::check_processes(&args.pid)?;
     preflight::check_host()?;
-    let output = prepare_output(args, format)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| preflight::failure_of("starting the event loop", &error))?;
+    let result = runtime.block_on(record(args, filter, format, files));
+    // A file that is still being written after a second Ctrl-C is not waited for, and not left behind.
+    runtime.shutdown_background();
+    remove_unfinished();
+    result
+}
+
+async fn record(args: &Args, filter: Filter, format: Format, files: FileLimit) -> Result<u8, Failure> {
+    // First of all: from here on no signal ends pyebpf in the middle of something.
+    let mut signals = Signals::listen()?;
+    let output = prepare_output(args, format, &mut signals).await?;
     if args.every.is_some() && !output.is_file() {
         return Err(Failure::usage(format_args!(
             "--every writes files, not to {}",
@@ -201,17 +229,6 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         ))
         .hint("name a file: -o profile.svg"));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format_args!("starting the event loop: {error}")))?;
-    let result = runtime.block_on(record(args, filter, format, output));
-    // A file that is still being written after a second Ctrl-C is not waited for.
-    runtime.shutdown_background();
-    result
-}
-
-async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile) -> Result<u8, Failure> {
     let target = if args.everyone() {
         Target::All
     } else {
@@ -237,42 +254,65 @@ async fn record(args: &Args, filter: Filter, format: Format, output: OutputFile)
             _ => None,
         },
         thread_names: format.names_threads() || args.roots().contains(&Group::Thread),
+        max_interpreters: args.max_interpreters,
         title: title(),
     };
     let mut session = Session::prepare(settings).map_err(preflight::explain)?;
+    if signals.stopped().await.is_some() {
+        return Err(stopped_early());
+    }
+    let mut sink = Sink {
+        bar: ProgressBar::new(args.duration.0),
+        parts: Parts::new(&parts_path(args, format, &output), format, args.options())?,
+    };
     let mut launched = None;
     if args.command.is_empty() {
         announce(args, &filter, &session)?;
     } else {
         // Last, so that its first samples are not missed while the kernel half is being loaded.
-        let child = Launched::start(&args.command)?;
+        let child = Launched::start(&args.command, files, &mut signals).await?;
         session.add(child.pid());
+        announce_command(args, child.pid());
         launched = Some(child);
     }
-
-    let mut sink = Sink {
-        bar: ProgressBar::new(args.duration.0),
-        parts: Parts::new(&parts_path(args, format, &output), format, args.options())?,
-    };
-    let recorded = session.run(&mut sink).await;
+    let recorded = session.run(&mut signals, &mut sink).await;
     sink.bar.clear();
     let status = match launched {
-        Some(child) => child.finish().await?,
-        None => 0,
+        Some(child) => {
+            let by = match recorded.as_ref().map(|ended| &ended.reason) {
+                Ok(StopReason::ProcessExited) => EndedBy::Command,
+                Ok(StopReason::Duration) => EndedBy::Time,
+                Ok(StopReason::Signal(_) | StopReason::Failed(_)) | Err(_) => EndedBy::Request,
+            };
+            Some(child.finish(by, args.keep, &mut signals).await)
+        }
+        None => None,
     };
-    let ended = recorded.map_err(preflight::explain)?;
-    // One that pyebpf ended says nothing about itself.
-    let has_exited = matches!(ended.reason, StopReason::ProcessExited);
-    let destination = Destination {
-        filter: &filter,
-        format,
-        options: args.options(),
-        output,
-        parts: sink.parts,
-        in_parts: args.every.is_some(),
+    let written = match recorded {
+        Ok(ended) => {
+            let destination = Destination {
+                filter: &filter,
+                format,
+                options: args.options(),
+                output,
+                parts: sink.parts,
+                in_parts: args.every.is_some(),
+                of_command: status.is_some(),
+            };
+            result::write(destination, ended).await
+        }
+        Err(error) => Err(preflight::explain(error)),
     };
-    result::write(destination, ended).await?;
-    Ok(if has_exited { status } else { 0 })
+    match (written, status) {
+        (Ok(()), status) => Ok(status.unwrap_or(0)),
+        // A command's own failure goes before pyebpf's.
+        (Err(failure), Some(status)) if status != 0 => Err(failure.with_code(status)),
+        (Err(failure), _) => Err(failure),
+    }
+}
+
+fn stopped_early() -> Failure {
+    Failure::new("stopped before the first sample").with_code(exit_code::INTERRUPTED)
 }
 
 /// What parts of the recording are named after: a pipe takes only the last one.
@@ -298,6 +338,12 @@ impl Listener for Sink {
                 samples,
                 processes,
             } => self.bar.show(elapsed, samples, processes),
+            Progress::LeftToCommand => {
+                self.bar.clear();
+                terminal::status(
+                    "Control-C is left to the command, which is recorded until it ends; a second one ends it",
+                );
+            }
             Progress::Naming { addresses } => self.bar.show_naming(addresses),
         }
     }
@@ -318,6 +364,9 @@ fn announce(args: &Args, filter: &Filter, session: &Session) -> Result<(), Failu
         _ if !filter.is_empty() => format!("Python processes that fit {filter} ({now} now)"),
         (true, _) if now == 0 => "no Python process yet, waiting for some,".to_owned(),
         (true, _) => format!("all Python processes ({now} now)"),
+        (false, _) if now == 0 && args.subprocesses => {
+            "no Python process yet, waiting for a child that runs Python,".to_owned()
+        }
         (false, count) => {
             preflight::check_interpreters(&args.pid, session)?;
             if count == 1 {
@@ -332,13 +381,27 @@ fn announce(args: &Args, filter: &Filter, session: &Session) -> Result<(), Failu
     } else {
         " Press Control-C to exit."
     };
-    let how = match (args.event, args.period) {
+    terminal::status(&format!("Sampling {what} {}.{end}", how_often(args)));
+    Ok(())
+}
+
+/// Says that a command has been started.
+fn announce_command(args: &Args, pid: u32) {
+    let (how, subject) = (how_often(args), subject(args));
+    let end = if args.duration.0.is_none() {
+        ", until it ends"
+    } else {
+        ""
+    };
+    terminal::status(&format!("Sampling {subject} (process {pid}) {how}{end}."));
+}
+
+fn how_often(args: &Args) -> String {
+    match (args.event, args.period) {
         (Source::OnCpu, _) => format!("{} times a second", args.rate),
         (event, 1) => format!("at all of their {}", event.name()),
         (event, period) => format!("at every {period}th of their {}", event.name()),
-    };
-    terminal::status(&format!("Sampling {what} {how}.{end}"));
-    Ok(())
+    }
 }
 
 fn format(args: &Args) -> Result<Format, Failure> {
@@ -352,13 +415,37 @@ fn format(args: &Args) -> Result<Format, Failure> {
         .unwrap_or(Format::Flamegraph))
 }
 
-fn prepare_output(args: &Args, format: Format) -> Result<OutputFile, Failure> {
+async fn prepare_output(args: &Args, format: Format, signals: &mut Signals) -> Result<OutputFile, Failure> {
     let path = match &args.output {
         Some(path) => path.clone(),
         None => format.default_path(&subject(args)),
     };
-    OutputFile::prepare(&path).map_err(|error| {
-        Failure::new(format_args!("cannot write '{}': {error}", path.display())).hint(error.hint())
+    preflight::check_output(&path)?;
+    // A named pipe may never find a reader.
+    let prepared = {
+        let path = path.clone();
+        let work = tokio::task::spawn_blocking(move || OutputFile::prepare(&path));
+        tokio::select! {
+            prepared = work => prepared.map_err(|error| Failure::new(format_args!("preparing the output: {error}")))?,
+            _ = signals.stop() => return Err(stopped_early()),
+        }
+    };
+    prepared.map_err(|error| {
+        let what = format!("cannot write '{}'", path.display());
+        let hint = error.hint();
+        let failure = match &error {
+            FileError::NotWritable { error, .. } | FileError::Io { error, .. }
+                if limits::is_file_limit(error) =>
+            {
+                preflight::failure_of(&what, error)
+            }
+            error => Failure::new(format_args!("{what}: {error}")),
+        };
+        if failure.hint.is_some() {
+            failure
+        } else {
+            failure.hint(hint)
+        }
     })
 }
 
@@ -369,7 +456,7 @@ fn subject(args: &Args) -> String {
         return path.file_name().unwrap_or(program).to_string_lossy().into_owned();
     }
     match args.pid.as_slice() {
-        [] => "all".to_owned(),
+        [] => args.filters.subject().unwrap_or("all").to_owned(),
         [pid] => pid.to_string(),
         [first, ..] => format!("{first}+{}", args.pid.len() - 1),
     }

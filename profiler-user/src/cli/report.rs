@@ -6,7 +6,13 @@ use profiler_common::contract::sources::Source;
 use super::terminal::status;
 use crate::language::python::code::store::Unresolved;
 use crate::native::unwind::Statistics;
+use crate::priority::Priority;
+use crate::processes::tracker::RefusedProcess;
 use crate::session::{NativeSummary, SourceSummary, Summary};
+
+/// Why samples may be lost on a crowded host, for the end report and `doctor`.
+pub(super) const PRIORITY_REFUSED: &str = "pyebpf may not go before other programs (that takes CAP_SYS_NICE or a higher \
+     RLIMIT_NICE): on a crowded host it reads samples too late, and those that find no room are lost and counted";
 
 /// Prints it.
 pub(super) fn print(summary: &Summary) {
@@ -33,12 +39,39 @@ pub(super) fn print(summary: &Summary) {
     }
     for refusal in &summary.refusals {
         status(&format!(
-            "not recorded: {} (process {})",
-            refusal.text, refusal.pid
+            "not recorded: {} ({})",
+            refusal.text,
+            processes(refusal)
         ));
+    }
+    if summary.unrecorded_children > 0 {
+        status(&format!(
+            "not recorded: {}: add -s (--subprocesses)",
+            children(summary.unrecorded_children)
+        ));
+    }
+    if summary.dropped() > 0 && summary.priority == Priority::Ordinary {
+        status(PRIORITY_REFUSED);
     }
     if !summary.adds_up() {
         log::warn!("the accounting does not add up: {summary:?}");
+    }
+}
+
+/// Whom a refusal is about.
+fn processes(refusal: &RefusedProcess) -> String {
+    match refusal.others {
+        0 => format!("process {}", refusal.pid),
+        1 => format!("process {} and another", refusal.pid),
+        others => format!("process {} and {others} others", refusal.pid),
+    }
+}
+
+/// `its child processes ran Python (3)`.
+pub(super) fn children(count: u64) -> String {
+    match count {
+        1 => "a child process ran Python (1)".to_owned(),
+        _ => format!("its child processes ran Python ({count})"),
     }
 }
 
@@ -144,6 +177,10 @@ fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
         (
             "frames: too many different ones to keep this one",
             overflow.frames,
+        ),
+        (
+            "frames: the name or file is longer than 1,000 bytes and is cut",
+            overflow.cut,
         ),
         (
             "samples missing from the order of time: the temporary folder was full",

@@ -1,6 +1,9 @@
 //! What becomes of a recording that has ended: it is written, rescued if there is no room for it, and accounted for.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use profiler_common::contract::sources::Source;
 
 use super::failure::Failure;
 use super::parts::{self, Parts};
@@ -8,7 +11,7 @@ use super::{preflight, report, terminal};
 use crate::output::{Format, OutputFile, RenderOptions};
 use crate::processes::filter::Filter;
 use crate::profile::Recording;
-use crate::session::{Ended, StopReason, Summary};
+use crate::session::{Ended, StopReason, StopSignal, Summary};
 
 /// Where a recording goes.
 pub(super) struct Destination<'a> {
@@ -20,7 +23,12 @@ pub(super) struct Destination<'a> {
     pub(super) parts: Parts,
     /// Whether the end is one more numbered file (`--every`).
     pub(super) in_parts: bool,
+    /// Whether a command was recorded. That it used no CPU in Python is then no failure.
+    pub(super) of_command: bool,
 }
+
+/// How long a pipe that nobody reads is written to after SIGTERM or SIGHUP. A second Ctrl-C ends it at once.
+const PIPE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Writes what there is, and says what became of it.
 pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<(), Failure> {
@@ -31,6 +39,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         output,
         parts,
         in_parts,
+        of_command,
     } = destination;
     let Ended {
         last,
@@ -38,21 +47,43 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         reason,
     } = ended;
     match &reason {
-        StopReason::Signal => terminal::status("Stopped sampling because Control-C pressed"),
+        StopReason::Signal(signal) => {
+            terminal::status(&format!("Stopped sampling because {}", cause(*signal)));
+        }
         StopReason::ProcessExited => terminal::status("Stopped sampling because process exited"),
         StopReason::Duration => {}
         StopReason::Failed(error) => terminal::status(&format!("Stopped sampling: {error}")),
     }
+    let patience = match &reason {
+        StopReason::Signal(StopSignal::Terminate | StopSignal::HangUp) if !output.is_file() => {
+            Some(PIPE_PATIENCE)
+        }
+        _ => None,
+    };
     let had_parts = parts.any();
     let written = if in_parts {
         write_last_part(last, parts).await
     } else if last.is_empty() && had_parts {
         finish_parts(parts).await
     } else if last.is_empty() {
-        report::print(&summary);
-        return Err(no_samples(filter));
+        let nothing = no_samples(filter, &summary);
+        match reason {
+            StopReason::Failed(error) => {
+                report::print(&summary);
+                return Err(preflight::explain(error));
+            }
+            _ if of_command => {
+                // What the command did is its own affair.
+                nothing.mention();
+                Ok(())
+            }
+            _ => {
+                report::print(&summary);
+                return Err(nothing);
+            }
+        }
     } else {
-        let written = write_file(format, options, output, last, &summary).await;
+        let written = write_file(format, options, output, last, (&summary, patience)).await;
         finish_parts(parts).await.and(written)
     };
     report::print(&summary);
@@ -70,7 +101,7 @@ async fn write_last_part(last: Recording, mut parts: Parts) -> Result<(), Failur
 
 /// Waits for the files of earlier intervals.
 async fn finish_parts(parts: Parts) -> Result<(), Failure> {
-    let written = interruptible(move || parts.finish()).await?;
+    let written = interruptible(None, move || parts.finish()).await?;
     match written.lost.as_slice() {
         [] => Ok(()),
         [(path, reason), others @ ..] => Err(Failure::new(format_args!(
@@ -90,12 +121,15 @@ async fn write_file(
     options: RenderOptions,
     output: OutputFile,
     recording: Recording,
-    summary: &Summary,
+    (summary, patience): (&Summary, Option<Duration>),
 ) -> Result<(), Failure> {
     let name = output.display_name();
     let samples = recording.samples();
     let unit = options.unit_of(&recording);
-    let written = interruptible(move || write_or_rescue(format, &options, output, recording)).await?;
+    let written = interruptible(patience, move || {
+        write_or_rescue(format, &options, output, recording)
+    })
+    .await?;
     if let Err((error, rescued)) = written {
         let failure = Failure::new(format_args!("writing {name}: {error}"));
         return Err(match rescued {
@@ -111,12 +145,22 @@ async fn write_file(
     Ok(())
 }
 
-/// Runs what may wait for a disk or a pipe, and gives up at Ctrl-C.
-async fn interruptible<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+/// Runs what may wait for a disk or a pipe, and gives up at Ctrl-C, or after `patience`.
+async fn interruptible<T: Send + 'static>(
+    patience: Option<Duration>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
     let work = tokio::task::spawn_blocking(work);
+    let given_up = async {
+        match patience {
+            Some(patience) => tokio::time::sleep(patience).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         done = work => done.map_err(|error| Failure::new(format_args!("writing: {error}"))),
         () = crate::session::stop_signal() => Err(Failure::new("stopped while writing: the output is not complete")),
+        () = given_up => Err(Failure::new("nobody reads the output: it is not complete")),
     }
 }
 
@@ -145,15 +189,43 @@ fn write_or_rescue(
     Err((error, rescued))
 }
 
-fn no_samples(filter: &Filter) -> Failure {
+/// What a signal was, for people.
+fn cause(signal: StopSignal) -> &'static str {
+    match signal {
+        StopSignal::Interrupt => "Control-C pressed",
+        StopSignal::Terminate => "it was told to end (SIGTERM)",
+        StopSignal::HangUp => "its terminal was closed (SIGHUP)",
+    }
+}
+
+fn no_samples(filter: &Filter, summary: &Summary) -> Failure {
+    let nothing = summary
+        .sources
+        .first()
+        .map_or("was sampled", |source| match source.source {
+            Source::OnCpu => "used the CPU",
+            Source::PageFaults => "caused enough page faults",
+            Source::MajorFaults => "caused enough major page faults",
+            Source::MinorFaults => "caused enough minor page faults",
+            Source::ContextSwitches => "gave up the CPU often enough",
+        });
+    if summary.unrecorded_children > 0 {
+        return Failure::new(format_args!(
+            "no samples: no process that is recorded {nothing} meanwhile, but {}",
+            report::children(summary.unrecorded_children)
+        ))
+        .hint(preflight::with_subprocesses());
+    }
     if !filter.is_empty() {
         return Failure::new(format_args!(
-            "no samples: no Python process that fits {filter} used the CPU meanwhile"
+            "no samples: no Python process that fits {filter} {nothing} meanwhile"
         ))
         .hint(format_args!(
             "sudo pyebpf ps {filter}   (lists what it fits now; without it, everything)"
         ));
     }
-    Failure::new("no samples: no Python process that is recorded used the CPU meanwhile")
-        .hint("sudo pyebpf doctor   (lists the interpreters that run here, and which are supported)")
+    Failure::new(format_args!(
+        "no samples: no Python process that is recorded {nothing} meanwhile"
+    ))
+    .hint("sudo pyebpf doctor   (lists the interpreters that run here, and which are supported)")
 }

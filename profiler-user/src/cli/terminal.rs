@@ -1,7 +1,10 @@
-//! Text for people, on stderr: errors, hints, status lines and progress. Coloured and animated on a terminal only.
+//! Text for people, on stderr: errors, hints, status lines and progress. Coloured and animated on a terminal only. Whatever
+//! foreign text is in it is escaped here, so that nobody who writes a message has to think of it.
 
 use std::io::{IsTerminal as _, Write as _, stderr};
 use std::time::Duration;
+
+use crate::escape::{printable, printable_lines};
 
 /// Whether stderr takes colours: `NO_COLOR` and `CLICOLOR_FORCE` decide before the terminal does.
 fn colours() -> bool {
@@ -19,9 +22,9 @@ pub(super) fn print_error(message: &str, hint: Option<&str>) {
         ("", "", "")
     };
     // A closed stderr leaves nobody to tell.
-    let _ = writeln!(stderr(), "{red}error:{reset} {message}");
+    let _ = writeln!(stderr(), "{red}error:{reset} {}", printable_lines(message));
     if let Some(hint) = hint {
-        let _ = writeln!(stderr(), "{cyan}hint:{reset} {hint}");
+        let _ = writeln!(stderr(), "{cyan}hint:{reset} {}", printable(hint));
     }
 }
 
@@ -32,7 +35,7 @@ pub(super) fn status(message: &str) {
     } else {
         ("", "")
     };
-    let _ = writeln!(stderr(), "{green}pyebpf>{reset} {message}");
+    let _ = writeln!(stderr(), "{green}pyebpf>{reset} {}", printable(message));
 }
 
 /// One line that is written over and over, on a terminal only.

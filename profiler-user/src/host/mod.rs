@@ -2,6 +2,7 @@
 
 mod namespaces;
 pub mod root;
+pub mod stdout;
 pub mod users;
 
 use std::fs;
@@ -114,6 +115,20 @@ impl Host {
     }
 }
 
+/// Whether this process was told to go on when its terminal goes away (`nohup`).
+#[must_use]
+pub fn ignores_hang_up() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignores(&status, rustix::process::Signal::HUP)
+}
+
+/// `SigIgn:` and a set of bits, the lowest one for signal 1 (`proc_pid_status(5)`).
+fn ignores(status: &str, signal: rustix::process::Signal) -> bool {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    ignored.is_some_and(|set| set >> (signal.as_raw() - 1) & 1 == 1)
+}
+
 /// CPU time that all CPUs together have spent on anything but idling, since boot; zero when `/proc/stat` is unreadable.
 ///
 /// An idle CPU takes no (or fewer) sampling interrupts, so this is what a sampling rate is measured against.
@@ -158,7 +173,16 @@ fn read_trimmed(path: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Host, version};
+    use rustix::process::Signal;
+
+    use super::{Host, ignores, version};
+
+    #[test]
+    fn ignored_signals_are_read_from_the_kernels_set() {
+        let nohup = "Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
+        assert!(ignores(nohup, Signal::HUP) && ignores(nohup, Signal::PIPE));
+        assert!(!ignores(nohup, Signal::INT) && !ignores("", Signal::HUP));
+    }
 
     #[test]
     fn kernel_releases_of_distributions_are_understood() {

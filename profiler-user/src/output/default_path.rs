@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
 
-use crate::output::escape;
+use crate::escape;
 
 /// `{subject}-{local time}.{extension}`; of a path as subject only the last component.
 pub(super) fn now(subject: &str, extension: &str) -> PathBuf {

@@ -1,7 +1,7 @@
 //! Text that a target chose, made safe for a line of text or an XML document. Used by the folded formats and titles;
 //! JSON brings its own escaping.
 
-use std::fmt::Write as _;
+use crate::escape::{is_unprintable, push_escaped};
 
 /// `text` as one frame of a folded line.
 ///
@@ -18,25 +18,12 @@ pub(super) fn folded(text: &str) -> String {
         let at_an_end = at == 0 || Some(at) == last;
         match c {
             '\\' => escaped.push_str("\\\\"),
-            ';' => escape(&mut escaped, c),
-            '#' if at == 0 => escape(&mut escaped, c),
-            _ if unprintable(c) || (at_an_end && c.is_whitespace()) || Some(at) == before_number => {
-                escape(&mut escaped, c);
+            ';' => push_escaped(&mut escaped, c),
+            '#' if at == 0 => push_escaped(&mut escaped, c),
+            _ if is_unprintable(c) || (at_an_end && c.is_whitespace()) || Some(at) == before_number => {
+                push_escaped(&mut escaped, c);
             }
             _ => escaped.push(c),
-        }
-    }
-    escaped
-}
-
-/// `text` as one line in a picture or a table: what cannot be shown is written as [`folded`] writes it, the rest is left alone.
-pub(crate) fn printable(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if unprintable(c) {
-            escape(&mut escaped, c);
-        } else {
-            escaped.push(c);
         }
     }
     escaped
@@ -47,25 +34,6 @@ fn space_before_number(text: &str) -> Option<usize> {
     let space = text.rfind(' ')?;
     let word = &text[space + 1..];
     (!word.is_empty() && word.chars().all(|c| c.is_ascii_digit() || c == '.')).then_some(space)
-}
-
-/// Ends a line for some reader, is forbidden in XML 1.0 (section 2.2), or changes how the text around it is shown.
-fn unprintable(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        || matches!(c, '\u{fffe}' | '\u{ffff}')
-}
-
-/// Appends the escape of `c`. White space beyond U+FFFF does not exist, so four digits are enough.
-fn escape(to: &mut String, c: char) {
-    // Writing to a string cannot fail.
-    let _ = match c {
-        '\n' => write!(to, "\\n"),
-        '\r' => write!(to, "\\r"),
-        '\t' => write!(to, "\\t"),
-        c if u32::from(c) <= 0xff => write!(to, "\\x{:02x}", u32::from(c)),
-        c => write!(to, "\\u{:04x}", u32::from(c)),
-    };
 }
 
 /// The inverse of [`folded`], by the rules of Python string literals.
@@ -98,7 +66,7 @@ pub(super) fn unfolded(text: &str) -> String {
 mod tests {
     use proptest::prelude::{any, proptest};
 
-    use super::{folded, printable, unfolded};
+    use super::{folded, unfolded};
 
     #[test]
     fn what_separates_stacks_frames_and_counts_is_escaped() {
@@ -114,14 +82,6 @@ mod tests {
         assert_eq!(folded("# x"), "\\x23 x");
         assert_eq!(folded("a\u{2028}b\u{202e}c\u{ffff}"), "a\\u2028b\\u202ec\\uffff");
         assert_eq!(folded("größe 💩 функция"), "größe 💩 функция");
-    }
-
-    #[test]
-    fn a_title_keeps_everything_that_can_be_shown() {
-        assert_eq!(
-            printable("pyebpf -o 'a;b' C:\\x \u{1b}[2J"),
-            "pyebpf -o 'a;b' C:\\x \\x1b[2J"
-        );
     }
 
     proptest! {

@@ -1,97 +1,32 @@
 //! Where a result goes: a file that appears whole or not at all, standard output, or a pipe. Used by `record`, which
 //! prepares it before sampling, so that a wrong path costs no recording.
 //!
-//! pyebpf is root, and the folder may be anyone's: an existing link is replaced, never followed, and the file is
-//! written under a name nobody can guess and moved onto the real one when it is done.
+//! pyebpf is root, and the folder may be anyone's: an existing link is replaced, never followed, what strangers have put into
+//! a shared folder is refused, and the file has no name before it is complete. Its folder stays open from the beginning, so
+//! nobody can put another one in its place.
 
-use std::fs::{self, File, FileType, OpenOptions, Permissions};
+mod error;
+mod existing;
+mod unfinished;
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Stdout, Write};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
-use tempfile::NamedTempFile;
+use rustix::fs::{Mode, OFlags};
 
-use crate::output::escape;
-use crate::shell;
+pub use self::error::FileError;
+use self::existing::{check_replaceable, existing_pipe};
+use self::unfinished::Unfinished;
+pub use self::unfinished::remove_unfinished;
+use crate::escape;
+use crate::host::stdout;
 
 /// Spellings of standard output. Opening the links again would start at the beginning of a file appended to (`>>`).
 const STDOUT: &[&str] = &["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
-
-/// Why a result has no place to go.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// The folder is not there.
-    #[error("there is no directory {}", .directory.display())]
-    NoDirectory {
-        /// The folder.
-        directory: PathBuf,
-    },
-    /// The path is a folder.
-    #[error("{} is a directory", .path.display())]
-    IsDirectory {
-        /// The path as given.
-        path: PathBuf,
-    },
-    /// A disk, a socket: nothing that a profile is written to.
-    #[error("{} is a {kind}", .path.display())]
-    NotAFile {
-        /// The path as given.
-        path: PathBuf,
-        /// What it is.
-        kind: &'static str,
-    },
-    /// The folder does not take new files.
-    #[error("cannot create a file in {}: {error}", .directory.display())]
-    NotWritable {
-        /// The folder.
-        directory: PathBuf,
-        /// What the kernel said.
-        error: io::Error,
-    },
-    /// Anything else.
-    #[error("cannot write to {}: {error}", .path.display())]
-    Io {
-        /// The path as given.
-        path: PathBuf,
-        /// What the kernel said.
-        error: io::Error,
-    },
-    /// The result is complete, but under another name.
-    #[error("cannot rename {} to {}: {error}", .kept.display(), .path.display())]
-    NotRenamed {
-        /// Where the result is.
-        kept: PathBuf,
-        /// Where it should be.
-        path: PathBuf,
-        /// What the kernel said.
-        error: io::Error,
-    },
-}
-
-impl FileError {
-    /// What to do about it, for the `hint:` line.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
-            Self::NoDirectory { directory } => format!("mkdir -p {}", quoted(directory)),
-            Self::IsDirectory { path } => {
-                format!("name a file in it: -o {}", quoted(&path.join("profile.svg")))
-            }
-            Self::NotAFile { .. } => "name a file, or - for standard output: -o profile.svg".to_owned(),
-            Self::NotWritable { .. } => {
-                "name a file in a directory you can write to: -o /tmp/profile.svg".to_owned()
-            }
-            Self::Io { .. } => "name another file: -o /tmp/profile.svg".to_owned(),
-            Self::NotRenamed { kept, .. } => format!("the profile is complete in {}", quoted(kept)),
-        }
-    }
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    shell::word(&path.to_string_lossy()).into_owned()
-}
 
 /// Whom a file is given to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +64,7 @@ enum Place {
     Through(File),
     /// A file of its own, in the folder of the result.
     Temporary {
-        file: NamedTempFile,
+        file: Unfinished,
         owner: Option<Owner>,
     },
 }
@@ -146,14 +81,16 @@ impl OutputFile {
 
     fn prepare_for(path: &Path, owner: Option<Owner>) -> Result<Self, FileError> {
         let place = if STDOUT.iter().any(|stdout| path == Path::new(stdout)) {
+            if stdout::was_closed() {
+                return Err(FileError::Closed);
+            }
             Place::Stdout(io::stdout())
-        } else if let Some(file) = existing_pipe(path)? {
+        } else if let Some(file) = existing_pipe(path, owner)? {
             Place::Through(file)
         } else {
-            Place::Temporary {
-                file: temporary_beside(path)?,
-                owner,
-            }
+            let file = unfinished_beside(path)?;
+            check_replaceable(file.folder(), name_of(path), path, owner)?;
+            Place::Temporary { file, owner }
         };
         Ok(Self {
             path: path.to_owned(),
@@ -202,31 +139,37 @@ impl OutputFile {
             Place::Stdout(stdout) => stdout.flush().map_err(failed),
             Place::Through(file) => file.flush().map_err(failed),
             Place::Temporary { file, owner } => {
-                hand_over(file.as_file(), *owner).map_err(failed)?;
-                self.rename()
+                let owner = *owner;
+                file.file()
+                    .and_then(|file| hand_over(file, owner))
+                    .map_err(failed)?;
+                self.give_name()
             }
         }
     }
 
-    fn rename(self) -> Result<(), FileError> {
-        let Place::Temporary { file, .. } = self.place else {
+    fn give_name(self) -> Result<(), FileError> {
+        let Place::Temporary { file, owner } = self.place else {
             return Ok(());
         };
-        let Err(failed) = file.persist(&self.path) else {
-            return Ok(());
+        let path = self.path;
+        let failed = |error, kept: Option<OsString>| match kept {
+            Some(kept) => FileError::NotRenamed {
+                kept: path.with_file_name(kept),
+                path: path.clone(),
+                error,
+            },
+            None => FileError::Io {
+                path: path.clone(),
+                error,
+            },
         };
-        let error = failed.error;
-        match failed.file.keep() {
-            Ok((_, kept)) => Err(FileError::NotRenamed {
-                kept,
-                path: self.path,
-                error,
-            }),
-            Err(_) => Err(FileError::Io {
-                path: self.path,
-                error,
-            }),
+        // Somebody may have put something there meanwhile.
+        let name = name_of(&path);
+        if let Err(error) = check_replaceable(file.folder(), name, &path, owner) {
+            return Err(failed(io::Error::other(error), file.keep().ok()));
         }
+        file.finish(name).map_err(|(error, kept)| failed(error, kept))
     }
 }
 
@@ -248,79 +191,6 @@ impl Write for OutputFile {
     }
 }
 
-/// Opens `path` when it exists and is nothing that can be replaced; `None` when a file can take its place.
-fn existing_pipe(path: &Path) -> Result<Option<File>, FileError> {
-    let failed = |error| FileError::Io {
-        path: path.to_owned(),
-        error,
-    };
-    // Below /dev and /proc names stand for open files and devices, and only root makes them: links are followed there,
-    // nothing is replaced.
-    let special = in_special_folder(path);
-    let metadata = if special {
-        fs::metadata(path)
-    } else {
-        fs::symlink_metadata(path)
-    };
-    let kind = match metadata {
-        Ok(metadata) => metadata.file_type(),
-        // A missing folder is told apart when the temporary file is created.
-        Err(_) if !special => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    if kind.is_dir() {
-        return Err(FileError::IsDirectory {
-            path: path.to_owned(),
-        });
-    }
-    if let Some(kind) = unsuitable(kind) {
-        return Err(FileError::NotAFile {
-            path: path.to_owned(),
-            kind,
-        });
-    }
-    if !special && (kind.is_file() || kind.is_symlink()) {
-        return Ok(None);
-    }
-    // Between the look and the opening a link may have taken its place.
-    let flags = if special {
-        OFlags::NOCTTY
-    } else {
-        OFlags::NOCTTY | OFlags::NOFOLLOW
-    };
-    let flags = flags.bits().cast_signed();
-    let file = OpenOptions::new()
-        .write(true)
-        .truncate(special)
-        .custom_flags(flags)
-        .open(path)
-        .map_err(failed)?;
-    match unsuitable(file.metadata().map_err(failed)?.file_type()) {
-        Some(kind) => Err(FileError::NotAFile {
-            path: path.to_owned(),
-            kind,
-        }),
-        None => Ok(Some(file)),
-    }
-}
-
-/// What a profile is never written to.
-fn unsuitable(kind: FileType) -> Option<&'static str> {
-    if kind.is_block_device() {
-        Some("block device")
-    } else if kind.is_socket() {
-        Some("socket")
-    } else {
-        None
-    }
-}
-
-/// Whether `path` is directly in `/dev`, or anywhere in `/proc`, however it is spelled.
-fn in_special_folder(path: &Path) -> bool {
-    fs::canonicalize(folder_of(path))
-        .is_ok_and(|folder| folder == Path::new("/dev") || folder.starts_with("/proc"))
-}
-
 /// The folder of `path`.
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
@@ -329,22 +199,29 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// A new private file in the folder of `path`, on the same filesystem, so that it can be renamed.
-fn temporary_beside(path: &Path) -> Result<NamedTempFile, FileError> {
+/// The name in its folder.
+fn name_of(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or_default()
+}
+
+/// A new private file in the folder of `path`.
+fn unfinished_beside(path: &Path) -> Result<Unfinished, FileError> {
     let directory = folder_of(path).to_owned();
     if path.file_name().is_none() {
         return Err(FileError::IsDirectory {
             path: path.to_owned(),
         });
     }
-    tempfile::Builder::new()
-        .prefix(".pyebpf-")
-        .suffix(".partial")
-        .tempfile_in(&directory)
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileError::NoDirectory { directory },
-            _ => FileError::NotWritable { directory, error },
-        })
+    let created = open_folder(&directory).and_then(Unfinished::create);
+    created.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileError::NoDirectory { directory },
+        _ => FileError::NotWritable { directory, error },
+    })
+}
+
+fn open_folder(directory: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(directory, flags, Mode::empty())?)
 }
 
 /// Gives a finished file to `owner`, with the permissions that any program's new file has.

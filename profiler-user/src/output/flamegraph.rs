@@ -8,10 +8,11 @@ use std::io::{self, Write};
 use inferno::flamegraph::color::PaletteMap;
 use inferno::flamegraph::{Direction, Options, TextTruncateDirection, from_lines};
 
+use crate::escape;
 use crate::output::amounts::AmountUnit;
 use crate::output::folded::{Folded, Rank};
 use crate::output::legend::{self, WithLegend, legend};
-use crate::output::{Output, OutputError, RenderOptions, escape, palette};
+use crate::output::{Output, OutputError, RenderOptions, palette};
 use crate::profile::Recording;
 
 /// Narrower frames are not drawn, percent of the width; py-spy's choice.

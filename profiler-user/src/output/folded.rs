@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use crate::output::amounts::{Amount, AmountUnit, Amounts};
 use crate::output::error::OutputError;
 use crate::output::escape;
+use crate::output::short_names::ShortNames;
 use crate::output::style::RenderOptions;
 use crate::profile::{Frame, FrameId, Recording, StackId, ThreadId};
 
@@ -33,7 +34,8 @@ impl<'p> Folded<'p> {
     /// [`OutputError::MixedUnits`].
     pub(super) fn new(recording: &'p Recording, options: &RenderOptions) -> Result<Self, OutputError> {
         let Amounts { unit, values } = Amounts::of(recording, options.measure)?;
-        let frames = texts(&recording.frames, |frame| options.frame_text(frame));
+        let names = ShortNames::of(&recording.frames);
+        let frames = texts(&recording.frames, |frame| options.frame_text(frame, &names));
         let roots: Vec<Vec<String>> = options
             .roots
             .iter()

@@ -14,15 +14,16 @@ use crate::profile::Recording;
 
 pub use self::amounts::{AmountUnit, Measure};
 pub use self::error::OutputError;
-pub use self::file::{FileError, OutputFile};
+pub use self::file::{FileError, OutputFile, remove_unfinished};
 pub use self::format::Output;
 pub use self::group::Group;
+pub use self::short_names::ShortNames;
 pub use self::style::{LineStyle, RenderOptions};
 
 mod amounts;
 mod default_path;
 mod error;
-pub(crate) mod escape;
+mod escape;
 mod file;
 mod flamegraph;
 mod folded;
@@ -33,6 +34,7 @@ mod lanes;
 mod legend;
 mod palette;
 mod raw;
+mod short_names;
 mod speedscope;
 mod style;
 #[cfg(test)]

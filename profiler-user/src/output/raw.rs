@@ -66,7 +66,7 @@ mod tests {
     use super::Raw;
     use crate::output::identity_text::{process_text, thread_text};
     use crate::output::test_recording::{assert_golden, hand_made, python, recording};
-    use crate::output::{Group, LineStyle, Output as _, RenderOptions, escape};
+    use crate::output::{Group, LineStyle, Output as _, RenderOptions, ShortNames, escape};
     use crate::profile::{Process, ProcessId, Recording, Thread};
 
     fn raw(recording: &mut Recording, options: &RenderOptions) -> String {
@@ -176,13 +176,14 @@ mod tests {
             );
             let roots = [processes.then_some(Group::Process), threads.then_some(Group::Thread)];
             let options = RenderOptions { roots: roots.into_iter().flatten().collect(), ..RenderOptions::default() };
+            let short = ShortNames::of(&recording.frames);
             let mut expected: BTreeMap<Vec<String>, u64> = BTreeMap::new();
             for (thread, stack) in samples {
                 let thread = &recording.threads[thread as usize];
                 let mut frames = Vec::new();
                 frames.extend(processes.then(|| process_text(recording.process(thread.process))));
                 frames.extend(threads.then(|| thread_text(thread)));
-                frames.extend(stacks[stack as usize].iter().map(|id| options.frame_text(&recording.frames[*id as usize])));
+                frames.extend(stacks[stack as usize].iter().map(|id| options.frame_text(&recording.frames[*id as usize], &short)));
                 *expected.entry(frames).or_default() += 1;
             }
             let written = raw(&mut recording, &options);

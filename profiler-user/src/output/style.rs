@@ -2,6 +2,7 @@
 
 use crate::output::amounts::{self, AmountUnit, Measure};
 use crate::output::group::Group;
+use crate::output::short_names::ShortNames;
 use crate::profile::{Frame, FrameKind, Recording};
 
 /// Which line a frame shows, and so which frames are the same.
@@ -54,13 +55,13 @@ impl RenderOptions {
     /// `name (file.py:LINE)`, `~` before a line that is only that of the `def`; without what is not known, and only the name
     /// of a marker. Native code reads the same, `name (file.c:LINE)`; where the compiler left no file, `name (libfoo.so)`.
     #[must_use]
-    pub fn frame_text(&self, frame: &Frame) -> String {
+    pub fn frame_text(&self, frame: &Frame, names: &ShortNames<'_>) -> String {
         let file = if self.full_filenames {
-            None
+            frame.file.as_deref()
         } else {
-            frame.short_file.as_ref()
+            names.get(frame)
         };
-        match file.or(frame.file.as_ref()).or(frame.module.as_ref()) {
+        match file.or(frame.module.as_deref()) {
             Some(file) if frame.kind != FrameKind::Marker => match self.line(frame) {
                 Some(line) if frame.approximate && self.lines == LineStyle::Current => {
                     format!("{} ({file}:~{line})", frame.name)
@@ -77,6 +78,7 @@ impl RenderOptions {
 mod tests {
     use super::{LineStyle, RenderOptions};
     use crate::output::identity_text::{process_text, thread_text};
+    use crate::output::short_names::ShortNames;
     use crate::profile::{Frame, FrameKind, Process, ProcessId, Thread};
 
     fn frame() -> Frame {
@@ -103,15 +105,15 @@ mod tests {
     fn a_frame_reads_as_py_spy_writes_it() {
         let current = options(LineStyle::Current);
         assert_eq!(
-            current.frame_text(&frame()),
+            current.frame_text(&frame(), &ShortNames::default()),
             "Loop.run (asyncio/base_events.py:1936)"
         );
         assert_eq!(
-            options(LineStyle::Function).frame_text(&frame()),
+            options(LineStyle::Function).frame_text(&frame(), &ShortNames::default()),
             "Loop.run (asyncio/base_events.py:1890)"
         );
         assert_eq!(
-            options(LineStyle::None).frame_text(&frame()),
+            options(LineStyle::None).frame_text(&frame(), &ShortNames::default()),
             "Loop.run (asyncio/base_events.py)"
         );
         let approximate = Frame {
@@ -120,11 +122,11 @@ mod tests {
             ..frame()
         };
         assert_eq!(
-            current.frame_text(&approximate),
+            current.frame_text(&approximate, &ShortNames::default()),
             "Loop.run (asyncio/base_events.py:~1890)"
         );
         assert_eq!(
-            options(LineStyle::Function).frame_text(&approximate),
+            options(LineStyle::Function).frame_text(&approximate, &ShortNames::default()),
             "Loop.run (asyncio/base_events.py:1890)",
             "the first line is exactly what was asked for"
         );
@@ -133,7 +135,7 @@ mod tests {
             ..current
         };
         assert_eq!(
-            full.frame_text(&frame()),
+            full.frame_text(&frame(), &ShortNames::default()),
             "Loop.run (/usr/lib/python3.11/asyncio/base_events.py:1936)"
         );
     }
@@ -142,7 +144,7 @@ mod tests {
     fn a_line_that_is_not_known_is_left_out() {
         for line in [None, Some(0)] {
             let frame = Frame { line, ..frame() };
-            let text = options(LineStyle::Current).frame_text(&frame);
+            let text = options(LineStyle::Current).frame_text(&frame, &ShortNames::default());
             assert_eq!(text, "Loop.run (asyncio/base_events.py)");
         }
     }
@@ -156,19 +158,22 @@ mod tests {
             line: None,
             ..frame()
         };
-        assert_eq!(plain.frame_text(&whole), "Loop.run (<string>)");
+        assert_eq!(
+            plain.frame_text(&whole, &ShortNames::default()),
+            "Loop.run (<string>)"
+        );
         let kernel = Frame {
             short_file: None,
             file: None,
             ..frame()
         };
-        assert_eq!(plain.frame_text(&kernel), "Loop.run");
+        assert_eq!(plain.frame_text(&kernel, &ShortNames::default()), "Loop.run");
         let marker = Frame {
             kind: FrameKind::Marker,
             name: "<truncated>".to_owned(),
             ..frame()
         };
-        assert_eq!(plain.frame_text(&marker), "<truncated>");
+        assert_eq!(plain.frame_text(&marker, &ShortNames::default()), "<truncated>");
     }
 
     #[test]
@@ -183,7 +188,7 @@ mod tests {
             first_line: None,
             ..frame()
         };
-        let text = |options: &RenderOptions, frame: &Frame| options.frame_text(frame);
+        let text = |options: &RenderOptions, frame: &Frame| options.frame_text(frame, &ShortNames::default());
         let plain = options(LineStyle::Current);
         assert_eq!(text(&plain, &with_line), "inflate (inflate.c:622)");
         assert_eq!(text(&options(LineStyle::None), &with_line), "inflate (inflate.c)");

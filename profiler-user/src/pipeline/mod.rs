@@ -362,6 +362,7 @@ fn add_overflow(all: &mut Overflow, of_interval: Overflow) {
     all.stacks += of_interval.stacks;
     all.threads += of_interval.threads;
     all.frames += of_interval.frames;
+    all.cut += of_interval.cut;
     all.timeline += of_interval.timeline;
 }
 

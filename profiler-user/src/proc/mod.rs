@@ -122,6 +122,8 @@ pub struct Stat {
     pub is_exiting: bool,
     /// The parent's process id; 0 when it is not visible here.
     pub parent: u32,
+    /// Its process group; 0 when that is not visible here.
+    pub group: u32,
     /// CPU time of all its threads so far, user and kernel, in clock ticks.
     pub cpu_ticks: u64,
     /// Threads.
@@ -152,6 +154,7 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         state: field(3)?.chars().next()?,
         is_exiting: field(9)?.parse::<u64>().ok()? & PF_EXITING != 0,
         parent: field(4)?.parse().ok()?,
+        group: field(5)?.parse().ok()?,
         cpu_ticks: field(14)?
             .parse::<u64>()
             .ok()?
@@ -286,6 +289,16 @@ fn running_thread(pid: u32) -> Option<u32> {
     ids.find(|id| stat(*id).is_ok_and(|stat| !stat.is_exiting))
 }
 
+/// The process that this thread belongs to; `None` when there is no such thread. `/proc/TID` answers for every thread.
+#[must_use]
+pub fn process_of_thread(tid: u32) -> Option<u32> {
+    let text = read_bounded(tid, "status", STATUS_BYTES).ok()?;
+    let line = text
+        .split(|&byte| byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"Tgid:"))?;
+    std::str::from_utf8(line).ok()?.trim().parse().ok()
+}
+
 /// Whether there is such a process (zombies included).
 #[must_use]
 pub fn exists(pid: u32) -> bool {
@@ -317,11 +330,12 @@ mod tests {
             (
                 stat.state,
                 stat.parent,
+                stat.group,
                 stat.cpu_ticks,
                 stat.threads,
                 stat.start_ticks
             ),
-            ('S', 7, 11, 3, 123_456)
+            ('S', 7, 42, 11, 3, 123_456)
         );
     }
 

@@ -82,18 +82,21 @@ impl Root {
         self.find_file(path)?.open()
     }
 
-    /// Whether `directory` (absolute) holds an entry `name`; `None` when that cannot be told.
+    /// Whether `directory` (absolute) holds an entry `name`; `None` when that cannot be told, as for a directory that is gone
+    /// or is none.
     #[must_use]
     pub fn has_file(&self, directory: &str, name: &str) -> Option<bool> {
         if !directory.starts_with('/') {
             return None;
         }
-        let path = format!("{directory}/{name}");
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        match rustix::fs::openat2(&self.handle, path, flags, Mode::empty(), resolve) {
+        let look = |path: &str, flags| {
+            let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
+            rustix::fs::openat2(&self.handle, path, flags, Mode::empty(), resolve)
+        };
+        match look(&format!("{directory}/{name}"), OFlags::empty()) {
             Ok(_) => Some(true),
-            Err(Errno::NOENT | Errno::NOTDIR) => Some(false),
+            Err(Errno::NOENT) => look(directory, OFlags::DIRECTORY).ok().map(|_| false),
             Err(_) => None,
         }
     }
@@ -127,6 +130,8 @@ mod tests {
         assert_eq!(root.has_file("/proc/self", "status"), Some(true));
         assert_eq!(root.has_file("/proc/self", "no such file"), Some(false));
         assert_eq!(root.has_file("relative", "status"), None);
+        assert_eq!(root.has_file("/proc/self/no such folder", "status"), None);
+        assert_eq!(root.has_file("/proc/self/status", "status"), None, "a file");
     }
 
     #[test]

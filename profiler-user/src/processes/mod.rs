@@ -1,5 +1,6 @@
 //! Which processes there are, who they are, and which of them are profiled.
 
+mod command_line;
 pub mod filter;
 pub mod identity;
 pub mod survey;

@@ -73,6 +73,8 @@ pub struct Overflow {
     pub threads: u64,
     /// Frames that found no room.
     pub frames: u64,
+    /// Frames whose name or file is cut.
+    pub cut: u64,
     /// They are missing from the time line: the temporary folder was full.
     pub timeline: u64,
 }
@@ -161,6 +163,7 @@ impl Aggregator {
     pub fn overflow(&self) -> Overflow {
         Overflow {
             frames: self.frames.refused(),
+            cut: self.frames.cut(),
             ..self.overflow
         }
     }

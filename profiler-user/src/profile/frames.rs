@@ -1,5 +1,7 @@
 //! Named frames, each kept once, and the table that numbers them.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use indexmap::IndexSet;
 
 pub use crate::ids::FrameId;
@@ -8,6 +10,11 @@ pub use crate::ids::FrameId;
 const MAX_FRAMES: usize = 1 << 20;
 /// Stands for the frames beyond [`MAX_FRAMES`].
 const TOO_MANY_FRAMES: &str = "<too many different frames>";
+
+/// Bytes of a name or a file that are kept: a program can make names as long as it likes, and no two alike.
+const MAX_TEXT_BYTES: usize = 1_000;
+/// Bytes of the number that tells texts apart that were cut to the same: hexadecimal digits and a mark on each side.
+const MARK_BYTES: usize = 16 + 2 * '…'.len_utf8();
 
 /// What a frame is; outputs colour and filter by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,24 +68,66 @@ impl Frame {
             first_line: None,
         }
     }
+
+    /// Cuts texts that are too long; `true` when there was one. Of a name the beginning is kept, of a file the end.
+    fn cut(&mut self) -> bool {
+        let mut is_cut = cut(&mut self.name, Keep::Start);
+        for text in [&mut self.file, &mut self.short_file, &mut self.module] {
+            is_cut |= text.as_mut().is_some_and(|text| cut(text, Keep::End));
+        }
+        is_cut
+    }
 }
 
-/// Different frames, numbered as they come. Holds at most 2^20; further ones share one marker and are counted.
+/// Which part of a text says most.
+#[derive(Clone, Copy)]
+enum Keep {
+    Start,
+    End,
+}
+
+/// Cuts a text that is too long. What is left has a number made of the whole, so different texts stay different.
+fn cut(text: &mut String, keep: Keep) -> bool {
+    if text.len() <= MAX_TEXT_BYTES {
+        return false;
+    }
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    let mark = hasher.finish();
+    let room = MAX_TEXT_BYTES - MARK_BYTES;
+    *text = match keep {
+        Keep::Start => {
+            let end = text.floor_char_boundary(room);
+            format!("{}…{mark:016x}…", text.get(..end).unwrap_or_default())
+        }
+        Keep::End => {
+            let start = text.ceil_char_boundary(text.len() - room);
+            format!("…{mark:016x}…{}", text.get(start..).unwrap_or_default())
+        }
+    };
+    true
+}
+
+/// Different frames, numbered as they come. Holds at most 2^20; further ones share one marker and are counted. Long names are
+/// cut, and counted too.
 #[derive(Clone, Debug, Default)]
 pub struct FrameTable {
     frames: IndexSet<Frame>,
     refused: u64,
+    cut: u64,
 }
 
 impl FrameTable {
     /// The number of `frame`.
-    pub fn intern(&mut self, frame: Frame) -> FrameId {
+    pub fn intern(&mut self, mut frame: Frame) -> FrameId {
+        let is_cut = frame.cut();
         if self.frames.len() >= MAX_FRAMES && frame.kind != FrameKind::Marker && !self.frames.contains(&frame)
         {
             self.refused += 1;
             return self.marker(TOO_MANY_FRAMES);
         }
-        let position = self.frames.insert_full(frame).0;
+        let (position, is_new) = self.frames.insert_full(frame);
+        self.cut += u64::from(is_cut && is_new);
         FrameId(u32::try_from(position).unwrap_or(u32::MAX))
     }
 
@@ -93,9 +142,59 @@ impl FrameTable {
         self.refused
     }
 
+    /// Frames whose name or file was too long and is cut.
+    #[must_use]
+    pub fn cut(&self) -> u64 {
+        self.cut
+    }
+
     /// All frames, in the order of their numbers.
     #[must_use]
     pub fn into_frames(self) -> Vec<Frame> {
         self.frames.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Frame, FrameTable, MAX_TEXT_BYTES};
+
+    fn frame(name: &str, file: &str) -> Frame {
+        Frame {
+            file: Some(file.to_owned()),
+            short_file: Some(file.to_owned()),
+            ..Frame::marker(name)
+        }
+    }
+
+    #[test]
+    fn long_names_are_cut_and_those_that_differ_at_their_end_stay_different() {
+        let mut table = FrameTable::default();
+        let long = "é".repeat(MAX_TEXT_BYTES);
+        let ids = ["a", "b", "a"].map(|end| table.intern(frame(&format!("{long}{end}"), "x.py")));
+        assert!(ids[0] != ids[1] && ids[0] == ids[2]);
+        let exact = "x".repeat(MAX_TEXT_BYTES);
+        table.intern(frame(&exact, "x.py"));
+        assert_eq!(table.cut(), 2);
+        let frames = table.into_frames();
+        assert!(frames.iter().all(|frame| frame.name.len() <= MAX_TEXT_BYTES));
+        assert!(frames[0].name.starts_with("éé") && frames[0].name.ends_with('…'));
+        assert_eq!(frames[2].name, exact);
+    }
+
+    #[test]
+    fn of_a_long_file_the_end_is_kept() {
+        let mut table = FrameTable::default();
+        let folders = "folder/".repeat(1_000);
+        table.intern(frame("f", &format!("/a/{folders}app.py")));
+        table.intern(frame("f", &format!("/b/{folders}app.py")));
+        assert_eq!(table.cut(), 2);
+        for frame in table.into_frames() {
+            let file = frame.file.expect("it has one");
+            assert!(
+                file.len() <= MAX_TEXT_BYTES && file.ends_with("/folder/app.py"),
+                "{file}"
+            );
+        }
     }
 }

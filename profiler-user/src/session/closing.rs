@@ -23,7 +23,8 @@ impl Session {
             busy: Duration::ZERO,
             own_cpu: Duration::ZERO,
             priority: Priority::Ordinary,
-            refusals: self.tracker.refusals().cloned().collect(),
+            refusals: self.tracker.refusals().collect(),
+            unrecorded_children: self.tracker.unrecorded_children(),
             native: self.pipeline.native_counts().map(|counts| NativeSummary {
                 counts: counts.clone(),
                 tables: self.tables.as_ref().map(NativeTables::statistics),

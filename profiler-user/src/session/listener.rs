@@ -27,6 +27,8 @@ pub enum Progress {
         /// Processes profiled now.
         processes: usize,
     },
+    /// The first Ctrl-C: the recorded command got it too, and is recorded until it ends.
+    LeftToCommand,
     /// That is over, and symbols are still being read.
     Naming {
         /// Addresses without a name yet.

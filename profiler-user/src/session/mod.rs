@@ -16,9 +16,9 @@ mod sampled;
 mod settings;
 mod signals;
 mod summary;
+mod waiting;
 mod wake;
 
-use std::future::pending;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::alarm::Alarm;
@@ -26,7 +26,8 @@ use self::answers::Answers;
 use self::intake::{Intake, Meets};
 use self::native::NativeTables;
 use self::ring_size::ring_bytes;
-use self::signals::{Asked, Signals};
+use self::signals::Asked;
+use self::waiting::{notified, ready_if};
 use self::wake::Wakes;
 use crate::clock::{monotonic_ns, own_cpu_time};
 use crate::kernel::{self, Kernel, Options, SampledSource};
@@ -41,7 +42,7 @@ use crate::sources::{EventSource, Rate, Sampling};
 
 pub use self::listener::{Ended, Listener, Progress};
 pub use self::settings::{NativeFrames, SessionError, Settings, StopReason};
-pub use self::signals::stop_signal;
+pub use self::signals::{Signals, StopSignal, stop_signal};
 pub use self::summary::{NativeSummary, SourceSummary, Summary};
 
 /// How long a recording waits for the unwind tables of what runs already, before it begins.
@@ -57,8 +58,6 @@ const LOOK_AROUND_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// Processes that can be known to the kernel half at the same time.
 const MAX_PROCESSES: u32 = 65_536;
-/// Processes that can be profiled at the same time.
-const MAX_INTERPRETERS: u32 = 16_384;
 
 /// A session that is ready to run.
 pub struct Session {
@@ -97,7 +96,7 @@ impl Session {
             watch_names: settings.filter.looks_at_names(),
             sample_ring_bytes: ring_bytes(settings.rate_hz, settings.native.is_some()),
             max_processes: MAX_PROCESSES,
-            max_interpreters: MAX_INTERPRETERS,
+            max_interpreters: settings.max_interpreters,
             measure_self: false,
             sources: settings
                 .sources
@@ -150,16 +149,25 @@ impl Session {
     }
 
     /// Interpreters found but not profiled.
-    pub fn refusals(&self) -> impl Iterator<Item = &RefusedProcess> {
+    pub fn refusals(&self) -> impl Iterator<Item = RefusedProcess> {
         self.tracker.refusals()
+    }
+
+    /// Children of recorded processes that ran Python and are not recorded, because nobody asked for children.
+    #[must_use]
+    pub fn unrecorded_children(&self) -> u64 {
+        self.tracker.unrecorded_children()
     }
 
     /// Records until the time is up, a signal comes or everything asked for has ended.
     ///
     /// # Errors
     /// When sampling cannot begin. What happens later is the reason of [`Ended`].
-    pub async fn run(mut self, listener: &mut impl Listener) -> Result<Ended, SessionError> {
-        let mut signals = Signals::listen()?;
+    pub async fn run(
+        mut self,
+        signals: &mut Signals,
+        listener: &mut impl Listener,
+    ) -> Result<Ended, SessionError> {
         let started = (SystemTime::now(), Instant::now(), own_cpu_time());
         let busy_before = crate::host::busy_time();
         let rate = Rate {
@@ -174,15 +182,16 @@ impl Session {
         }
         let priority = priority::raise();
         let reason = self
-            .record(&mut signals, started.1, listener)
+            .record(signals, started.1, listener)
             .await
             .unwrap_or_else(StopReason::Failed);
+        signals.unshare();
         let busy = crate::host::busy_time().saturating_sub(busy_before);
         let sampled = sampled::Sampled::of(&self.sampling);
         self.sampling.clear();
         let duration = started.1.elapsed();
         self.drain_to_the_end();
-        self.wait_for_names(&mut signals, listener).await;
+        self.wait_for_names(signals, listener).await;
         let mut summary = self.summary(sampled);
         summary.duration = duration;
         summary.busy = busy;
@@ -220,11 +229,12 @@ impl Session {
             tokio::select! {
                 biased;
                 asked = signals.next() => match asked {
-                    Asked::Stop => return Ok(StopReason::Signal),
+                    Asked::Stop(signal) => return Ok(StopReason::Signal(signal)),
                     Asked::Part => {
                         self.cut();
                         wakes.begin_interval();
                     }
+                    Asked::Wait => listener.progress(Progress::LeftToCommand),
                 },
                 ready = events.readable() => {
                     ready.map_err(SessionError::io("event ring"))?.clear_ready();
@@ -422,7 +432,7 @@ impl Session {
             }
             listener.progress(Progress::Naming { addresses });
             tokio::select! {
-                () = signals.stop() => return,
+                _ = signals.stop() => return,
                 () = tokio::time::sleep(NAMES_EVERY) => {}
             }
         }
@@ -469,19 +479,3 @@ fn start_native(
     Ok((tables, Some(names)))
 }
 
-/// Waits for a notification, without end where nobody notifies.
-async fn notified(by: Option<&tokio::sync::Notify>) {
-    match by {
-        Some(notify) => notify.notified().await,
-        None => pending().await,
-    }
-}
-
-/// Returns once the event loop has looked at everything else, or not at all.
-async fn ready_if(is_ready: bool) {
-    if is_ready {
-        tokio::task::yield_now().await;
-    } else {
-        pending::<()>().await;
-    }
-}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use profiler_common::contract::sources::Source;
 
+use super::signals::StopSignal;
 use crate::kernel::{LoadError, PerfError};
 use crate::processes::filter::Filter;
 use crate::processes::tracker::Target;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub native: Option<NativeFrames>,
     /// Look up the names that threads have in Python.
     pub thread_names: bool,
+    /// Processes that can be profiled at the same time; further ones are refused.
+    pub max_interpreters: u32,
     /// Becomes `Recording::title`.
     pub title: String,
 }
@@ -54,7 +57,7 @@ pub enum StopReason {
     /// The time was up.
     Duration,
     /// Ctrl-C, SIGTERM or SIGHUP.
-    Signal,
+    Signal(StopSignal),
     /// All processes asked for have ended.
     ProcessExited,
     /// The kernel half delivers nothing any more. What it had delivered is in the recording.

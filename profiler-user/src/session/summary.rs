@@ -40,6 +40,8 @@ pub struct Summary {
     pub priority: Priority,
     /// Interpreters that were not profiled.
     pub refusals: Vec<RefusedProcess>,
+    /// Children that ran Python and were not recorded, because nobody asked for children.
+    pub unrecorded_children: u64,
     /// Native frames, where they were recorded.
     pub native: Option<NativeSummary>,
 }

@@ -136,7 +136,7 @@ mod tests {
     fn unnamed_code_is_called_by_its_library() {
         let text = |reason: NativeUnresolved, module| {
             let frame = reason.frame(module, FrameKind::Native);
-            RenderOptions::default().frame_text(&frame)
+            RenderOptions::default().frame_text(&frame, &crate::output::ShortNames::default())
         };
         let library = Some("libpython3.11.so.1.0");
         assert_eq!(
@@ -158,7 +158,12 @@ mod tests {
             line: None,
             inlined: false,
         };
-        let text = |name: &NativeName| RenderOptions::default().frame_text(&name.frame(FrameKind::Native));
+        let text = |name: &NativeName| {
+            RenderOptions::default().frame_text(
+                &name.frame(FrameKind::Native),
+                &crate::output::ShortNames::default(),
+            )
+        };
         assert_eq!(text(&name), "inflate (libz.so.1)");
         name.file = Some("/build/zlib/inflate.c".into());
         assert_eq!(text(&name), "inflate (inflate.c)");

@@ -1,8 +1,8 @@
 //! Real files, links, pipes and devices, in a folder of each test's own.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -42,8 +42,10 @@ fn a_result_appears_whole_and_with_the_usual_permissions() {
     let mut output = OutputFile::prepare_for(&path, None).expect("prepared");
     output.write_all(b"half").expect("written");
     assert!(!path.exists());
-    let partial = names(folder.path()).pop().expect("a temporary file");
-    let private = fs::metadata(folder.path().join(partial)).expect("there").mode() & 0o777;
+    let Place::Temporary { file, .. } = &mut output.place else {
+        unreachable!("a file of its own")
+    };
+    let private = file.file().expect("open").metadata().expect("there").mode() & 0o777;
     assert_eq!(private, 0o600);
     output.write_all(b" and half").expect("written");
     output.commit().expect("committed");
@@ -213,4 +215,115 @@ fn the_file_belongs_to_who_called_sudo() {
         // Only root gives files away; for others the result must appear all the same.
         assert_eq!(metadata.uid(), rustix::process::geteuid().as_raw());
     }
+}
+
+/// A folder where everybody may create files and nobody remove those of others, as `/tmp`.
+fn shared_folder() -> tempfile::TempDir {
+    let folder = folder();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o1777)).expect("its owner");
+    folder
+}
+
+fn make_pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.expect("mkfifo runs").success());
+}
+
+/// Gives `path` itself, not what it leads to, to a stranger; `false` when only root could.
+fn give_away(path: &Path) -> bool {
+    std::os::unix::fs::lchown(path, Some(54_321), None).is_ok()
+}
+
+#[test]
+fn what_a_stranger_put_into_a_shared_folder_is_refused_and_stays() {
+    let folder = shared_folder();
+    let precious = folder.path().join("precious");
+    fs::write(&precious, "precious").expect("written");
+    type Make = fn(&Path);
+    let kinds: [(&str, Make); 3] = [
+        ("file", |path| fs::write(path, "theirs").expect("written")),
+        ("link", |path| symlink("precious", path).expect("linked")),
+        ("named pipe", make_pipe),
+    ];
+    for (kind, make) in kinds {
+        let path = folder.path().join("a.svg");
+        make(&path);
+        if !give_away(&path) {
+            eprintln!("not tested: only root gives files away");
+            return;
+        }
+        let began = std::time::Instant::now();
+        let error = failure(&path);
+        assert!(began.elapsed().as_secs() < 5, "{kind}: it waited");
+        assert!(
+            matches!(&error, FileError::Foreign { kind: of, uid: 54_321, .. } if *of == kind),
+            "{error}"
+        );
+        assert!(error.hint().contains("rm "), "{}", error.hint());
+        // Whoever called sudo may use what is theirs.
+        if kind != "named pipe" {
+            let owner = Owner {
+                uid: 54_321,
+                gid: None,
+            };
+            OutputFile::prepare_for(&path, Some(owner)).expect("theirs");
+        }
+        fs::remove_file(&path).expect("still there");
+    }
+    assert_eq!(fs::read_to_string(&precious).expect("there"), "precious");
+    assert_eq!(names(folder.path()), ["precious"]);
+}
+
+#[test]
+fn what_a_stranger_puts_there_during_the_recording_is_not_replaced_and_the_result_is_kept() {
+    let folder = shared_folder();
+    let path = folder.path().join("a.svg");
+    let mut output = OutputFile::prepare_for(&path, None).expect("prepared");
+    output.write_all(b"ten minutes").expect("written");
+    fs::write(&path, "theirs").expect("written");
+    if !give_away(&path) {
+        eprintln!("not tested: only root gives files away");
+        return;
+    }
+    let error = output.commit().expect_err("it is a stranger's");
+    let FileError::NotRenamed { kept, .. } = &error else {
+        unreachable!("{error}")
+    };
+    assert_eq!(fs::read_to_string(kept).expect("kept"), "ten minutes");
+    assert_eq!(fs::read_to_string(&path).expect("there"), "theirs");
+}
+
+#[test]
+fn a_pipe_of_a_stranger_is_refused_in_any_folder_without_waiting_for_a_reader() {
+    let folder = folder();
+    let path = folder.path().join("pipe");
+    make_pipe(&path);
+    if give_away(&path) {
+        assert!(matches!(
+            failure(&path),
+            FileError::Foreign {
+                kind: "named pipe",
+                ..
+            }
+        ));
+    }
+}
+
+#[test]
+fn a_folder_that_is_exchanged_during_the_recording_changes_nothing() {
+    let folder = folder();
+    let (real, other) = (folder.path().join("real"), folder.path().join("other"));
+    fs::create_dir(&real).expect("created");
+    fs::create_dir(&other).expect("created");
+    let path = real.join("a.svg");
+    let mut output = OutputFile::prepare_for(&path, None).expect("prepared");
+    output.write_all(b"mine").expect("written");
+    fs::rename(&real, folder.path().join("moved")).expect("renamed");
+    symlink(&other, &real).expect("linked");
+    output.commit().expect("committed");
+    assert_eq!(names(&other), Vec::<String>::new());
+    assert_eq!(
+        fs::read_to_string(folder.path().join("moved/a.svg")).expect("there"),
+        "mine"
+    );
 }

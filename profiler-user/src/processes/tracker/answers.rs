@@ -77,8 +77,14 @@ impl Tracker {
         std::mem::take(&mut self.arrived)
     }
 
+    /// Children of recorded processes that ran Python and are not recorded, because nobody asked for children.
+    #[must_use]
+    pub fn unrecorded_children(&self) -> u64 {
+        self.children.count()
+    }
+
     /// Interpreters found but not profiled.
-    pub fn refusals(&self) -> impl Iterator<Item = &RefusedProcess> {
+    pub fn refusals(&self) -> impl Iterator<Item = RefusedProcess> {
         self.refusals.iter()
     }
 }

@@ -6,6 +6,7 @@
 //! (`entering`); reads no target memory itself.
 
 mod answers;
+mod children;
 mod entering;
 mod family;
 mod looks;
@@ -19,10 +20,12 @@ use crate::ids::ProcessKey;
 use crate::kernel::Kernel;
 use crate::language::python::Inspector;
 use crate::proc::{self, is_alive};
+use crate::processes::command_line;
 use crate::processes::filter::Filter;
 use crate::processes::identity::Identities;
 use crate::wire::decode::{ProcessChange, ProcessView};
 
+use self::children::Children;
 use self::family::descendants;
 use self::looks::Looks;
 use self::refusals::Refusals;
@@ -58,6 +61,7 @@ pub struct Tracker {
     followed: HashSet<u32>,
     looks: Looks,
     refusals: Refusals,
+    children: Children,
 }
 
 impl Tracker {
@@ -77,6 +81,7 @@ impl Tracker {
             followed: HashSet::new(),
             looks: Looks::default(),
             refusals: Refusals::default(),
+            children: Children::default(),
         }
     }
 
@@ -101,6 +106,11 @@ impl Tracker {
                 self.follow(pid);
                 self.look(kernel, pid, looks::LATE);
             }
+        } else if self.reports_children() {
+            for pid in descendants(&pids) {
+                self.claim_child(kernel, pid);
+                self.look(kernel, pid, looks::LATE);
+            }
         }
     }
 
@@ -111,6 +121,16 @@ impl Tracker {
         }
         self.follow(pid);
         self.look(kernel, pid, 0);
+        // From the claim on children are reported. It may have had some before: `timeout 5 python3` forks at once.
+        let is_followed = !self.reports_children();
+        for child in descendants(&[pid]) {
+            if is_followed {
+                self.follow(child);
+            } else {
+                self.claim_child(kernel, child);
+            }
+            self.look(kernel, child, 0);
+        }
     }
 
     /// Takes note of a process event.
@@ -120,11 +140,16 @@ impl Tracker {
             incarnation: event.incarnation,
         };
         match event.change {
+            ProcessChange::Fork if self.reports_children() => {
+                let is_python = self.current.contains_key(&event.parent_tgid);
+                self.children.forked(key.tgid, event.parent_tgid, is_python);
+            }
             ProcessChange::Fork => self.forked(kernel, key, event.parent_tgid),
             ProcessChange::Exec => self.executed(key, event),
             ProcessChange::Exit => {
                 self.end(event.tgid);
                 self.followed.remove(&event.tgid);
+                self.children.exited(event.tgid);
             }
             ProcessChange::Changed => self.judge_again(kernel, event.tgid),
             ProcessChange::Unknown => {
@@ -207,10 +232,15 @@ impl Tracker {
                 };
                 self.tracked.insert(key, child);
                 self.current.insert(key.tgid, key);
-                // The parent was judged again after the kernel half copied its entry.
-                let is_late = kernel.process(key).is_some_and(|entry| entry.flags != copied);
-                if is_late {
-                    self.judge_again(kernel, key.tgid);
+                match kernel.process(key) {
+                    // The parent was judged again after the kernel half copied its entry.
+                    Some(entry) if entry.flags != copied => self.judge_again(kernel, key.tgid),
+                    Some(_) => {}
+                    // It has neither ended nor executed another program.
+                    None if kernel.current_process(key.tgid) == Some(key) => {
+                        self.enter_copy(kernel, key, parent_key);
+                    }
+                    None => {}
                 }
             }
             None => self.look(kernel, key.tgid, looks::LATE),
@@ -221,11 +251,15 @@ impl Tracker {
     fn executed(&mut self, key: ProcessKey, event: &ProcessView<'_>) {
         self.end(key.tgid);
         if !self.is_wanted(key.tgid) {
+            if self.reports_children() {
+                self.children.executed(key.tgid);
+                self.looks.arrange(key.tgid, 0);
+            }
             return;
         }
-        let arguments: Vec<_> = event.arguments().map(String::from_utf8_lossy).collect();
+        let arguments = event.arguments().map(String::from_utf8_lossy);
         self.executed
-            .insert(key.tgid, (key.incarnation, arguments.join(" ")));
+            .insert(key.tgid, (key.incarnation, command_line::text(arguments)));
         self.looks.arrange(key.tgid, 0);
     }
 

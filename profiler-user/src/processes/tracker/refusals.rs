@@ -1,36 +1,52 @@
 //! Interpreters that were found and are not profiled.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::tracked::RefusedProcess;
 
 /// Different reasons for refusals kept.
 const MAX_REFUSALS: usize = 256;
+/// Processes kept for each of them, to be counted once.
+const MAX_PROCESSES: usize = 1 << 12;
 /// Stands for those beyond.
 const MORE_REFUSALS: &str = "more different interpreters than are listed";
 
-/// Reasons, each with one of the processes.
+/// Reasons, each with its processes.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    by_text: HashMap<String, RefusedProcess>,
+    by_text: HashMap<String, Refused>,
+}
+
+#[derive(Debug)]
+struct Refused {
+    first: u32,
+    pids: HashSet<u32>,
 }
 
 impl Refusals {
-    /// Remembers why a process is not profiled, once for each reason. Reasons contain what targets say of themselves, so
-    /// there may be any number of them.
+    /// Remembers why a process is not profiled. Reasons contain what targets say of themselves, so there may be any number
+    /// of them.
     pub(super) fn add(&mut self, pid: u32, text: String) {
         let text = if self.by_text.len() < MAX_REFUSALS || self.by_text.contains_key(&text) {
             text
         } else {
             MORE_REFUSALS.to_owned()
         };
-        self.by_text
-            .entry(text.clone())
-            .or_insert(RefusedProcess { pid, text });
+        let refused = self.by_text.entry(text).or_insert_with(|| Refused {
+            first: pid,
+            pids: HashSet::new(),
+        });
+        if refused.pids.len() < MAX_PROCESSES {
+            refused.pids.insert(pid);
+        }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &RefusedProcess> {
-        self.by_text.values()
+    pub(super) fn iter(&self) -> impl Iterator<Item = RefusedProcess> {
+        self.by_text.iter().map(|(text, refused)| RefusedProcess {
+            pid: refused.first,
+            others: refused.pids.len().saturating_sub(1),
+            text: text.clone(),
+        })
     }
 }
 
@@ -48,8 +64,9 @@ mod tests {
         let listed: Vec<_> = refusals.iter().collect();
         assert_eq!(listed.len(), MAX_REFUSALS + 1);
         assert!(listed.iter().any(|refused| refused.text == MORE_REFUSALS));
-        assert!(listed.contains(&&RefusedProcess {
+        assert!(listed.contains(&RefusedProcess {
             pid: 0,
+            others: 3 * MAX_REFUSALS - 1,
             text: "reason 0".to_owned()
         }));
     }

@@ -40,6 +40,8 @@ pub struct Arrival {
 pub struct RefusedProcess {
     /// One of the processes.
     pub pid: u32,
+    /// How many more there are, as far as they were counted.
+    pub others: usize,
     /// What it runs, and the reason.
     pub text: String,
 }

@@ -1,8 +1,9 @@
 //! Short file names: the part of a path from its outermost package on, as py-spy shows it.
 //!
-//! `/usr/lib/python3.11/asyncio/base_events.py` is `asyncio/base_events.py`, a script is its base name. Used by the
-//! symbolizer. Asks its caller whether a directory is a package, and never touches a file system itself: paths come
-//! from targets.
+//! `/usr/lib/python3.11/asyncio/base_events.py` is `asyncio/base_events.py`, a script is its base name. What was installed
+//! (`site-packages/`) or lies in an archive (`app.pyz/`) is named from there on, packages without `__init__.py` included.
+//! Two files may come to the same name: `output` lengthens both. Asks its caller whether a directory is a package, and
+//! never touches a file system itself: paths come from targets.
 
 use std::collections::HashMap;
 
@@ -29,7 +30,7 @@ impl SourcePaths {
     /// The part of `path` from its outermost package on; always an end of `path`.
     ///
     /// `is_package` says whether a directory, as written in `path`, contains `__init__.py`; `None` when that cannot
-    /// be told, as for a process that is gone. It may be asked about relative directories, and about ones with `..`
+    /// be told, as for a process or a directory that is gone. It may be asked about relative directories, and about ones with `..`
     /// in them: look beneath the process's own root and working directory. Answers about absolute ones are remembered.
     pub fn shorten<'p>(
         &mut self,
@@ -38,6 +39,9 @@ impl SourcePaths {
     ) -> &'p str {
         if is_pseudo(path) {
             return path;
+        }
+        if let Some(module) = after_last(path, |component| is_installed(component) || is_archive(component)) {
+            return module;
         }
         if path.len() > MAX_PATH_BYTES || path.contains('\0') {
             return shorten_by_name(path);
@@ -76,21 +80,27 @@ impl SourcePaths {
     }
 }
 
-/// Without asking: the part after `site-packages`, `dist-packages` or `python3.N`, or the whole path.
+/// Without asking: the part after `site-packages`, `dist-packages`, an archive or `python3.N`, or the whole path.
 #[must_use]
 pub fn shorten_by_name(path: &str) -> &str {
     if is_pseudo(path) {
         return path;
     }
-    let mut short = path;
+    after_last(path, holds_packages).unwrap_or(path)
+}
+
+/// What follows the last component that `is_wanted`.
+fn after_last(path: &str, is_wanted: impl Fn(&str) -> bool) -> Option<&str> {
+    let mut found = None;
     let mut rest = path;
     while let Some((component, tail)) = rest.split_once('/') {
         rest = tail;
-        if holds_packages(component) && !tail.is_empty() {
-            short = tail;
+        let tail = tail.trim_start_matches('/');
+        if is_wanted(component) && !tail.is_empty() {
+            found = Some(tail);
         }
     }
-    short
+    found
 }
 
 /// `<string>`, `<frozen importlib._bootstrap>`: not a path.
@@ -130,8 +140,24 @@ fn holds_packages(name: &str) -> bool {
     let minor = name
         .strip_prefix("python3.")
         .map(|minor| minor.trim_end_matches(['t', 'd']));
-    matches!(name, "site-packages" | "dist-packages")
+    is_installed(name)
+        || is_archive(name)
         || minor.is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Where installers put packages.
+fn is_installed(name: &str) -> bool {
+    matches!(name, "site-packages" | "dist-packages")
+}
+
+/// A file, or a folder in place of one, that modules are imported from. A name that is nothing but an extension is a hidden
+/// folder (`~/.pex`).
+fn is_archive(name: &str) -> bool {
+    let extension = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty());
+    matches!(
+        extension,
+        Some((_, "zip" | "pyz" | "pyzw" | "pex" | "egg" | "whl"))
+    )
 }
 
 #[cfg(test)]

@@ -121,7 +121,10 @@ pub(super) fn text(result: &NativeResult) -> String {
     let texts: Vec<String> = names
         .iter()
         .map(|name| {
-            crate::output::RenderOptions::default().frame_text(&name.frame(crate::profile::FrameKind::Native))
+            crate::output::RenderOptions::default().frame_text(
+                &name.frame(crate::profile::FrameKind::Native),
+                &crate::output::ShortNames::default(),
+            )
         })
         .collect();
     texts.join(" in ")

@@ -34,6 +34,50 @@ fn a_module_is_named_from_its_outermost_package_on() {
 }
 
 #[test]
+fn what_is_installed_is_named_from_there_on_with_packages_that_have_no_init_file() {
+    let site = "/v/lib/python3.11/site-packages";
+    for (module, packages) in [
+        (
+            "google/cloud/storage/blob.py",
+            &["/v/lib/python3.11/site-packages/google/cloud/storage"][..],
+        ),
+        (
+            "numpy/core/numeric.py",
+            &["/v/lib/python3.11/site-packages/numpy"],
+        ),
+        ("six.py", &[]),
+        ("plain/site.py", &[]),
+    ] {
+        assert_eq!(shorten(&format!("{site}/{module}"), packages), module);
+    }
+    assert_eq!(
+        shorten("/usr/lib/python3/dist-packages/apt/cache.py", &[]),
+        "apt/cache.py"
+    );
+}
+
+#[test]
+fn a_module_in_an_archive_is_named_from_there_on() {
+    for (path, short) in [
+        ("/srv/app.pyz/app/views/__init__.py", "app/views/__init__.py"),
+        ("app.pyz/__main__.py", "__main__.py"),
+        ("/usr/lib/python311.zip/json/decoder.py", "json/decoder.py"),
+        ("/s/site-packages/a-1.0-py3.11.egg/a/b.py", "a/b.py"),
+        ("/srv/tool.pex/.deps/a-1.0-py3-none-any.whl/a/b.py", "a/b.py"),
+        ("/srv/tool.pex//.deps/site.py", ".deps/site.py"),
+    ] {
+        assert_eq!(shorten(path, &[]), short);
+        assert_eq!(SourcePaths::default().shorten(path, |_| None), short);
+    }
+    assert_eq!(
+        shorten("/home/u/.pex/tool.py", &[]),
+        "tool.py",
+        "a hidden folder is no archive"
+    );
+    assert_eq!(shorten("/srv/app.zip", &[]), "app.zip", "the archive itself");
+}
+
+#[test]
 fn what_is_no_path_is_kept() {
     for path in [
         "<string>",

@@ -1,0 +1,284 @@
+//! A file that is being written and has no name yet, so that nothing is left of it whatever ends pyebpf.
+//!
+//! Most file systems know files without a name (`O_TMPFILE`). Where they do not, the file has a name that nobody can guess,
+//! from its first byte on only, and [`remove_unfinished`] takes it away when pyebpf gives up writing.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
+
+/// What names of unfinished files look like.
+const PREFIX: &str = ".pyebpf-";
+const SUFFIX: &str = ".partial";
+/// Names tried before giving up.
+const ATTEMPTS: usize = 16;
+
+/// The names that unfinished files have now, with their folders.
+static NAMES: Mutex<Option<HashMap<OsString, Arc<OwnedFd>>>> = Mutex::new(None);
+
+/// Removes what has been given a name and is not finished. Called when pyebpf ends while something is still being written.
+pub fn remove_unfinished() {
+    let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner).take();
+    for (name, folder) in names.into_iter().flatten() {
+        // It may have got its real name just now.
+        let _ = rustix::fs::unlinkat(&*folder, &name, AtFlags::empty());
+    }
+}
+
+fn remember(name: &OsStr, folder: &Arc<OwnedFd>) {
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    names
+        .get_or_insert_default()
+        .insert(name.to_owned(), Arc::clone(folder));
+}
+
+fn forget(name: &OsStr) {
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    names.get_or_insert_default().remove(name);
+}
+
+/// A private file in the folder of a result, on the same file system.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    folder: Arc<OwnedFd>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Without a name.
+    Nameless(File),
+    /// To be created at the first byte.
+    Later,
+    Named(File, OsString),
+    /// It has its real name, or is kept under the one it has.
+    Done,
+}
+
+impl Unfinished {
+    /// In this folder, which is open.
+    pub(super) fn create(folder: OwnedFd) -> io::Result<Self> {
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let state = match rustix::fs::openat(&folder, ".", flags, Mode::from_raw_mode(0o600)) {
+            Ok(file) => State::Nameless(file.into()),
+            // The file system, or an old kernel, has no such files.
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => State::Later,
+            Err(error) => return Err(error.into()),
+        };
+        let folder = Arc::new(folder);
+        if matches!(state, State::Later) {
+            // Proves that files can be created, and leaves none.
+            drop(Self::named(&folder)?);
+        }
+        Ok(Self { folder, state })
+    }
+
+    fn named(folder: &Arc<OwnedFd>) -> io::Result<Self> {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o600);
+        let (file, name) = with_new_name(|name| {
+            remember(name, folder);
+            let opened = rustix::fs::openat(&**folder, name, flags, mode);
+            if opened.is_err() {
+                forget(name);
+            }
+            opened
+        })?;
+        Ok(Self {
+            folder: Arc::clone(folder),
+            state: State::Named(file.into(), name),
+        })
+    }
+
+    /// The file itself.
+    pub(super) fn file(&mut self) -> io::Result<&File> {
+        if matches!(self.state, State::Later) {
+            *self = Self::named(&self.folder)?;
+        }
+        match &self.state {
+            State::Nameless(file) | State::Named(file, _) => Ok(file),
+            State::Later | State::Done => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// The folder it is in.
+    pub(super) fn folder(&self) -> &OwnedFd {
+        &self.folder
+    }
+
+    /// Gives it its name, in the place of what has that name now.
+    ///
+    /// The error says under which name the file is instead, if it could be kept.
+    pub(super) fn finish(mut self, name: &OsStr) -> Result<(), (io::Error, Option<OsString>)> {
+        self.file().map_err(|error| (error, None))?;
+        if let State::Nameless(file) = &self.state {
+            match link(file, &self.folder, name) {
+                Ok(()) => {
+                    self.state = State::Done;
+                    return Ok(());
+                }
+                // A link replaces nothing, a renaming does.
+                Err(Errno::EXIST) => {}
+                Err(error) => return Err((error.into(), None)),
+            }
+        }
+        self.take_name().map_err(|error| (error, None))?;
+        let State::Named(_, now) = &self.state else {
+            return Err((io::ErrorKind::NotFound.into(), None));
+        };
+        let now = now.clone();
+        let renamed = rustix::fs::renameat(&*self.folder, &now, &*self.folder, name);
+        forget(&now);
+        self.state = State::Done;
+        renamed.map_err(|error| (error.into(), Some(now)))
+    }
+
+    /// Keeps it, under a name that it tells.
+    pub(super) fn keep(mut self) -> io::Result<OsString> {
+        self.file()?;
+        self.take_name()?;
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Named(_, name) => {
+                forget(&name);
+                Ok(name)
+            }
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Gives a file without a name one that nobody can guess.
+    fn take_name(&mut self) -> io::Result<()> {
+        let State::Nameless(file) = &self.state else {
+            return Ok(());
+        };
+        let ((), name) = with_new_name(|name| {
+            remember(name, &self.folder);
+            let linked = link(file, &self.folder, name);
+            if linked.is_err() {
+                forget(name);
+            }
+            linked
+        })?;
+        if let State::Nameless(file) = std::mem::replace(&mut self.state, State::Done) {
+            self.state = State::Named(file, name);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let State::Named(_, name) = &self.state {
+            // Nobody is left to tell.
+            let _ = rustix::fs::unlinkat(&*self.folder, name, AtFlags::empty());
+            forget(name);
+        }
+    }
+}
+
+impl Write for Unfinished {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file()?.flush()
+    }
+}
+
+/// Runs `work` with names that nobody can guess, until one is free.
+fn with_new_name<T>(mut work: impl FnMut(&OsStr) -> Result<T, Errno>) -> io::Result<(T, OsString)> {
+    for _ in 0..ATTEMPTS {
+        let name = OsString::from(format!("{PREFIX}{:016x}{SUFFIX}", fastrand::u64(..)));
+        match work(&name) {
+            Ok(done) => return Ok((done, name)),
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Gives a file without a name its first one.
+fn link(file: &File, folder: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
+    let descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
+    match rustix::fs::linkat(CWD, &descriptor, folder, name, AtFlags::SYMLINK_FOLLOW) {
+        // Without /proc it takes CAP_DAC_READ_SEARCH.
+        Err(Errno::NOENT) => rustix::fs::linkat(file, "", folder, name, AtFlags::EMPTY_PATH),
+        done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::fs;
+    use std::io::Write as _;
+    use std::os::fd::OwnedFd;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::{State, Unfinished};
+
+    fn open(folder: &Path) -> OwnedFd {
+        fs::File::open(folder).expect("a folder").into()
+    }
+
+    fn count(folder: &Path) -> usize {
+        fs::read_dir(folder).expect("readable").count()
+    }
+
+    /// As where the file system knows no files without a name.
+    fn later(folder: &Path) -> Unfinished {
+        Unfinished {
+            folder: Arc::new(open(folder)),
+            state: State::Later,
+        }
+    }
+
+    #[test]
+    fn a_file_has_no_name_before_it_is_finished() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut file = Unfinished::create(open(folder.path())).expect("created");
+        file.write_all(b"x").expect("written");
+        if matches!(file.state, State::Nameless(_)) {
+            assert_eq!(count(folder.path()), 0);
+        }
+        file.finish(OsStr::new("a")).expect("named");
+        assert_eq!(fs::read(folder.path().join("a")).expect("there"), b"x");
+        assert_eq!(count(folder.path()), 1);
+    }
+
+    #[test]
+    fn where_files_need_a_name_they_have_it_from_the_first_byte_on_only() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut file = later(folder.path());
+        assert_eq!(count(folder.path()), 0);
+        file.write_all(b"x").expect("written");
+        assert_eq!(count(folder.path()), 1);
+        fs::write(folder.path().join("a"), "old").expect("written");
+        file.finish(OsStr::new("a")).expect("renamed");
+        assert_eq!(fs::read(folder.path().join("a")).expect("there"), b"x");
+        assert_eq!(count(folder.path()), 1);
+    }
+
+    #[test]
+    fn what_is_given_up_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut file = later(folder.path());
+        file.write_all(b"x").expect("written");
+        drop(file);
+        assert_eq!(count(folder.path()), 0);
+        let mut file = later(folder.path());
+        file.write_all(b"x").expect("written");
+        // As when the thread that writes is stuck and pyebpf ends.
+        super::remove_unfinished();
+        assert_eq!(count(folder.path()), 0);
+    }
+}
