@@ -7,9 +7,8 @@ use profiler_common::contract::sources::Source;
 
 use super::failure::{Failure, exit_code};
 use crate::host::{CAPABILITIES, CgroupMounts, Host, OLDEST_KERNEL};
+use crate::inspect::{About, Found, InspectFailure, Inspectors};
 use crate::kernel::{Kernel, Native, Options, SampledSource};
-use crate::language::python::{Finding, InspectError};
-use crate::proc::{self, ProcessError};
 use crate::processes::survey;
 use crate::table_maps::Capacity;
 
@@ -168,27 +167,32 @@ fn interpreters(pids: &[u32]) -> String {
     let everyone = pids.is_empty();
     let mut text = String::new();
     let mut denied = 0;
-    for (pid, finding) in survey::findings(pids) {
-        match finding {
-            Ok(Finding::Python(interpreter)) => {
-                let _ = writeln!(text, "  {pid:>7}  {}  {}", interpreter.describe(), command(pid));
+    let inspectors = Inspectors::start();
+    for (pid, look) in survey::looks(&inspectors, pids) {
+        let look = match look {
+            Ok(look) => look,
+            Err(InspectFailure::Denied) if everyone => {
+                denied += 1;
+                continue;
             }
-            Ok(Finding::Refused(refused)) => {
-                let _ = writeln!(text, "  {pid:>7}  not supported: {refused}  {}", command(pid));
+            Err(failure @ InspectFailure::Unanswered(_)) => {
+                let _ = writeln!(text, "  {pid:>7}  {failure}");
+                continue;
             }
-            Ok(Finding::NotPython { .. }) if !everyone => {
-                let _ = writeln!(
-                    text,
-                    "  {pid:>7}  no Python interpreter is mapped  {}",
-                    command(pid)
-                );
+            Err(_) if everyone => continue,
+            Err(failure) => {
+                let _ = writeln!(text, "  {pid:>7}  {failure}");
+                continue;
             }
-            Err(error) if !everyone => {
-                let _ = writeln!(text, "  {pid:>7}  {error}");
-            }
-            Err(InspectError::Process(ProcessError::Denied { .. })) => denied += 1,
-            Ok(Finding::NotPython { .. }) | Err(_) => {}
-        }
+        };
+        let command = |about: Option<About>| command(about.or_else(|| inspectors.about(pid)));
+        let line = match look.found {
+            Found::Python(interpreter) => format!("{}  {}", interpreter.describe(), command(look.about)),
+            Found::Refused(refused) => format!("not supported: {}  {}", refused.text, command(look.about)),
+            Found::NotPython { .. } if everyone => continue,
+            Found::NotPython { .. } => format!("no Python interpreter is mapped  {}", command(None)),
+        };
+        let _ = writeln!(text, "  {pid:>7}  {line}");
     }
     if text.is_empty() {
         text.push_str("  none found\n");
@@ -205,8 +209,8 @@ fn interpreters(pids: &[u32]) -> String {
 }
 
 /// The start of a command line.
-fn command(pid: u32) -> String {
-    let arguments = proc::command_line(pid).unwrap_or_default();
+fn command(about: Option<About>) -> String {
+    let arguments = about.map(|about| about.arguments).unwrap_or_default();
     arguments
         .join(" ")
         .chars()

@@ -19,7 +19,7 @@ mod wake;
 use std::future::pending;
 use std::time::{Duration, Instant, SystemTime};
 
-use self::answers::Answers;
+use self::answers::{Answers, Asks};
 use self::intake::{Intake, Meets};
 use self::native::NativeTables;
 use self::signals::{Asked, Signals};
@@ -119,6 +119,7 @@ impl Session {
         let (mut kernel, rings) = Kernel::load(&options)?;
         let mut tracker = Tracker::new(settings.target.clone(), settings.filter.clone());
         tracker.scan(&mut kernel);
+        let answers = Answers::new(tracker.inspectors());
         let timeline = timeline(settings.timeline).map_err(SessionError::io("temporary file for samples"))?;
         let (tables, names) = start_native(settings.native)?;
         let mut session = Self {
@@ -127,7 +128,7 @@ impl Session {
             tracker,
             tables,
             threads: settings.thread_names.then(ThreadNames::default),
-            answers: Answers::default(),
+            answers,
             pipeline: Pipeline::new(monotonic_ns(), names, timeline),
             sampling: Vec::new(),
             parts: Parts::default(),
@@ -163,7 +164,7 @@ impl Session {
     /// When sampling cannot begin. What happens later is the reason of [`Ended`].
     pub async fn run(mut self, listener: &mut impl Listener) -> Result<Ended, SessionError> {
         let mut signals = Signals::listen()?;
-        let started = (SystemTime::now(), Instant::now(), own_cpu_time());
+        let started = (SystemTime::now(), Instant::now(), self.own_cpu_time());
         let busy_before = crate::host::busy_time();
         let rate = Rate {
             hz: self.settings.rate_hz,
@@ -189,7 +190,7 @@ impl Session {
         let mut summary = self.summary(sampled);
         summary.duration = duration;
         summary.busy = busy;
-        summary.own_cpu = own_cpu_time().saturating_sub(started.2);
+        summary.own_cpu = self.own_cpu_time().saturating_sub(started.2);
         summary.priority = priority;
         let last = self.finish(duration, listener);
         Ok(Ended {
@@ -197,6 +198,11 @@ impl Session {
             summary,
             reason,
         })
+    }
+
+    /// CPU time of this process and of the workers that look at others.
+    fn own_cpu_time(&self) -> Duration {
+        own_cpu_time() + self.tracker.inspectors().cpu_time()
     }
 
     async fn record(
@@ -307,14 +313,13 @@ impl Session {
 
     /// What follows each reading of the rings.
     fn settle_drain(&mut self, is_last: bool) {
-        if let Some(threads) = &mut self.threads {
-            let (tracker, pipeline) = (&self.tracker, &mut self.pipeline);
-            let interpreter = |process| Some(&*tracker.get(process)?.interpreter);
-            threads.look(is_last, interpreter, |process, tid, name| {
-                pipeline.name_thread(process, tid, name);
-            });
-        }
-        self.answers.answer(&mut self.pipeline, &self.kernel, is_last);
+        let mut asks = Asks {
+            kernel: &self.kernel,
+            tracker: &self.tracker,
+            pipeline: &mut self.pipeline,
+            threads: self.threads.as_mut(),
+        };
+        self.answers.answer(&mut asks, is_last);
         self.pipeline.end_drain();
         for process in self.tracker.take_ended() {
             self.pipeline.forget(process);

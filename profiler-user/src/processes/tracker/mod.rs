@@ -2,8 +2,8 @@
 //! knows of processes in step with the host.
 //!
 //! Fork, exec and exit come as events; `/proc` is read once at start, and for a process when there is reason to look
-//! at it. Asks `language::python` what a process is, `identity` and `filter` whether it is wanted, and `kernel` to enter it
-//! (`entering`); reads no target memory itself.
+//! at it. Asks `inspect` what a process is, `identity` and `filter` whether it is wanted, and `kernel` to enter it
+//! (`entering`); reads no target memory itself. An answer that is late is taken in when it comes.
 
 mod answers;
 mod entering;
@@ -16,13 +16,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::ids::ProcessKey;
+use crate::inspect::Inspectors;
 use crate::kernel::Kernel;
-use crate::language::python::Inspector;
 use crate::proc::{self, is_alive};
 use crate::processes::filter::Filter;
 use crate::processes::identity::Identities;
 use crate::wire::decode::{ProcessChange, ProcessView};
 
+use self::entering::PendingLook;
 use self::family::descendants;
 use self::looks::Looks;
 use self::refusals::Refusals;
@@ -48,7 +49,9 @@ pub struct Tracker {
     target: Target,
     filter: Filter,
     identities: Identities,
-    inspector: Inspector,
+    inspectors: Inspectors,
+    /// Looks that have not been answered.
+    pending: Vec<PendingLook>,
     tracked: HashMap<ProcessKey, TrackedProcess>,
     current: HashMap<u32, ProcessKey>,
     ended: Vec<ProcessKey>,
@@ -68,7 +71,8 @@ impl Tracker {
             target,
             filter,
             identities: Identities::default(),
-            inspector: Inspector::default(),
+            inspectors: Inspectors::start(),
+            pending: Vec::new(),
             tracked: HashMap::new(),
             current: HashMap::new(),
             ended: Vec::new(),
@@ -80,7 +84,13 @@ impl Tracker {
         }
     }
 
-    /// Judges what runs already.
+    /// The workers that look at processes.
+    #[must_use]
+    pub fn inspectors(&self) -> Inspectors {
+        self.inspectors.clone()
+    }
+
+    /// Judges what runs already. Whoever does not answer is judged later, or refused.
     pub fn scan(&mut self, kernel: &mut Kernel) {
         let (pids, attempt) = match &self.target {
             // One of them may just have been started: the loader is still at work.
@@ -89,8 +99,9 @@ impl Tracker {
         };
         for pid in &pids {
             self.follow(*pid);
-            self.look(kernel, *pid, attempt);
+            self.ask_look(kernel, *pid, attempt);
         }
+        self.settle_all(kernel);
         if let Target::Processes {
             follow_children: true,
             ..
@@ -99,8 +110,9 @@ impl Tracker {
             // Their entries are in place, so whoever is forked from now on is reported.
             for pid in descendants(&pids) {
                 self.follow(pid);
-                self.look(kernel, pid, looks::LATE);
+                self.ask_look(kernel, pid, looks::LATE);
             }
+            self.settle_all(kernel);
         }
     }
 
@@ -110,7 +122,8 @@ impl Tracker {
             pids.push(pid);
         }
         self.follow(pid);
-        self.look(kernel, pid, 0);
+        self.ask_look(kernel, pid, 0);
+        self.settle_all(kernel);
     }
 
     /// Takes note of a process event.
@@ -124,6 +137,7 @@ impl Tracker {
             ProcessChange::Exec => self.executed(key, event),
             ProcessChange::Exit => {
                 self.end(event.tgid);
+                self.inspectors.renew(event.tgid);
                 self.followed.remove(&event.tgid);
             }
             ProcessChange::Changed => self.judge_again(kernel, event.tgid),
@@ -135,8 +149,10 @@ impl Tracker {
         }
     }
 
-    /// Looks again at processes whose time has come.
+    /// Looks again at processes whose time has come, and takes in answers that were late.
     pub fn poll(&mut self, kernel: &mut Kernel) {
+        self.inspectors.pump();
+        self.settle(kernel);
         for (pid, attempt) in self.looks.take_due() {
             self.look(kernel, pid, attempt);
         }
@@ -220,6 +236,7 @@ impl Tracker {
     /// Another program: what was known of the process ended with the old one.
     fn executed(&mut self, key: ProcessKey, event: &ProcessView<'_>) {
         self.end(key.tgid);
+        self.inspectors.renew(key.tgid);
         if !self.is_wanted(key.tgid) {
             return;
         }
@@ -241,8 +258,9 @@ impl Tracker {
         let Some(key) = self.current.get(&pid).copied() else {
             return;
         };
-        let (Ok(identity), Some(process)) = (self.identities.of_process(pid), self.tracked.get_mut(&key))
-        else {
+        let about = self.inspectors.about(pid);
+        let identity = about.and_then(|about| self.identities.of_process(pid, about).ok());
+        let (Some(identity), Some(process)) = (identity, self.tracked.get_mut(&key)) else {
             return;
         };
         let admitted = self.filter.admits(pid, &identity);

@@ -12,25 +12,35 @@ const MORE_REFUSALS: &str = "more different interpreters than are listed";
 /// Reasons, each with one of the processes.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    by_text: HashMap<String, RefusedProcess>,
+    by_reason: HashMap<(String, Option<u32>), RefusedProcess>,
 }
 
 impl Refusals {
     /// Remembers why a process is not profiled, once for each reason. Reasons contain what targets say of themselves, so
     /// there may be any number of them.
     pub(super) fn add(&mut self, pid: u32, text: String) {
-        let text = if self.by_text.len() < MAX_REFUSALS || self.by_text.contains_key(&text) {
-            text
+        self.insert((text, None), pid);
+    }
+
+    /// The same for each process.
+    pub(super) fn add_each(&mut self, pid: u32, text: String) {
+        self.insert((text, Some(pid)), pid);
+    }
+
+    fn insert(&mut self, reason: (String, Option<u32>), pid: u32) {
+        let reason = if self.by_reason.len() < MAX_REFUSALS || self.by_reason.contains_key(&reason) {
+            reason
         } else {
-            MORE_REFUSALS.to_owned()
+            (MORE_REFUSALS.to_owned(), None)
         };
-        self.by_text
-            .entry(text.clone())
+        let text = reason.0.clone();
+        self.by_reason
+            .entry(reason)
             .or_insert(RefusedProcess { pid, text });
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &RefusedProcess> {
-        self.by_text.values()
+        self.by_reason.values()
     }
 }
 
