@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 /// Processes over which workers were lost, each at two tries, after which nothing new of a culprit is looked at.
-const FOR_THE_UNSEEN: u32 = 2;
+const FOR_THE_UNSEEN: usize = 2;
 /// The same for what is known already.
-const FOR_ANYTHING: u32 = 8;
+const FOR_ANYTHING: usize = 8;
 /// Culprits and processes remembered; there are about as many workers lost.
 const MAX_REMEMBERED: usize = 1 << 16;
 
@@ -36,7 +36,7 @@ impl fmt::Display for Culprit {
 /// What has been charged so far.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
-    lost: HashMap<Culprit, u32>,
+    lost: HashMap<Culprit, usize>,
     /// Processes of which a question was given up.
     given_up: HashSet<u32>,
 }
@@ -71,16 +71,32 @@ impl Budget {
         self.given_up.remove(&pid);
     }
 
-    /// Whether a question about a process of this one may be asked; `is_new` says that it was not looked at before.
-    pub(super) fn allows(&self, culprit: &Culprit, is_new: bool) -> bool {
-        let most = if is_new { FOR_THE_UNSEEN } else { FOR_ANYTHING };
-        self.lost.get(culprit).is_none_or(|lost| *lost < most)
+    /// Whether a question about a process of this one may be asked, while workers are stuck over so many of its processes.
+    /// `is_new` says that the process was not looked at before.
+    pub(super) fn judge(&self, culprit: &Culprit, is_new: bool, stuck: usize) -> Allowed {
+        let lost = self.lost.get(culprit).copied().unwrap_or(0);
+        let (most, at_stake) = if is_new {
+            (FOR_THE_UNSEEN, lost + stuck)
+        } else {
+            (FOR_ANYTHING, stuck)
+        };
+        if lost >= most {
+            Allowed::No
+        } else if at_stake >= FOR_THE_UNSEEN {
+            Allowed::NotYet
+        } else {
+            Allowed::Yes
+        }
     }
+}
 
-    /// Questions of one culprit that may be unanswered for long at the same time.
-    pub(super) fn at_once() -> usize {
-        FOR_THE_UNSEEN as usize
-    }
+/// Whether a question may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Allowed {
+    Yes,
+    /// Once it is known what becomes of the workers that are stuck.
+    NotYet,
+    No,
 }
 
 #[cfg(test)]
@@ -99,16 +115,20 @@ mod tests {
         let mut budget = Budget::default();
         let culprit = user(0, Some("4c01"));
         budget.charge(culprit.clone());
-        assert!(budget.allows(&culprit, true));
+        assert_eq!(budget.judge(&culprit, true, 0), Allowed::Yes);
+        assert_eq!(budget.judge(&culprit, true, 1), Allowed::NotYet);
+        assert_eq!(budget.judge(&culprit, false, 1), Allowed::Yes);
         budget.charge(culprit.clone());
-        assert!(!budget.allows(&culprit, true) && budget.allows(&culprit, false));
+        assert_eq!(budget.judge(&culprit, true, 0), Allowed::No);
+        assert_eq!(budget.judge(&culprit, false, 0), Allowed::Yes);
+        assert_eq!(budget.judge(&culprit, false, 2), Allowed::NotYet);
         for other in [user(0, None), user(1, Some("4c01")), user(0, Some("4c02"))] {
-            assert!(budget.allows(&other, true), "{other}");
+            assert_eq!(budget.judge(&other, true, 0), Allowed::Yes, "{other}");
         }
         for _ in 0..8 {
             budget.charge(culprit.clone());
         }
-        assert!(!budget.allows(&culprit, false));
+        assert_eq!(budget.judge(&culprit, false, 0), Allowed::No);
         assert_eq!(culprit.to_string(), "user 0 in container 4c01");
     }
 }

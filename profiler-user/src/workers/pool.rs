@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::budget::{Budget, Culprit};
+use super::budget::{Allowed, Budget, Culprit};
 use super::forker::Forker;
 use super::spent::cpu_time;
 use super::ticket::Ticket;
@@ -95,6 +95,8 @@ struct Question {
     /// The process was not looked at before.
     is_new: bool,
     attempts: u32,
+    /// Who is answerable for it, once somebody wanted to know.
+    culprit: Option<Culprit>,
     /// Nobody waits for the answer.
     is_forgotten: bool,
 }
@@ -128,6 +130,7 @@ impl Pool {
             pid,
             is_new,
             attempts: 0,
+            culprit: None,
             is_forgotten: false,
         };
         if self.budget.is_given_up(pid) {
@@ -379,7 +382,7 @@ impl Pool {
 
     /// Whether a question is asked now.
     fn verdict(&mut self, ticket: Ticket) -> Verdict {
-        let Some(question) = self.questions.get(&ticket) else {
+        let Some(question) = self.questions.get_mut(&ticket) else {
             // The worker that was late with it has answered: this settles nothing.
             return Verdict::Settle(Unanswered::Lost);
         };
@@ -390,19 +393,16 @@ impl Pool {
         if self.budget.is_given_up(question.pid) {
             return Verdict::Settle(Unanswered::Lost);
         }
-        let culprit = (self.culprit_of)(question.pid);
-        if !self
-            .budget
-            .allows(&culprit, question.is_new && question.attempts == 0)
-        {
-            return Verdict::Settle(Unanswered::Refused(culprit));
-        }
+        let is_new = question.is_new && question.attempts == 0;
+        let pid = question.pid;
+        let culprit = question.culprit.get_or_insert_with(|| (self.culprit_of)(pid));
         let stuck = self.workers.iter();
-        let stuck = stuck.filter(|worker| worker.stuck_over.as_ref() == Some(&culprit));
-        if stuck.count() >= Budget::at_once() {
-            return Verdict::Hold;
+        let stuck = stuck.filter(|worker| worker.stuck_over.as_ref() == Some(culprit));
+        match self.budget.judge(culprit, is_new, stuck.count()) {
+            Allowed::Yes => Verdict::Ask,
+            Allowed::NotYet => Verdict::Hold,
+            Allowed::No => Verdict::Settle(Unanswered::Refused(culprit.clone())),
         }
-        Verdict::Ask
     }
 
     /// A worker that can be asked; the first one as long as it keeps up, since it has seen the most.
