@@ -24,5 +24,6 @@ pub mod session;
 pub mod shell;
 pub mod sources;
 pub mod table_maps;
+pub mod watched;
 pub mod wire;
 pub mod workers;

@@ -165,7 +165,10 @@ fn an_ordinary_question_is_answered_in_far_less_than_a_millisecond() {
         }
     }
     times.sort();
-    println!("fastest {:?}, median {:?}, slowest {:?}", times[0], times[150], times[299]);
+    println!(
+        "fastest {:?}, median {:?}, slowest {:?}",
+        times[0], times[150], times[299]
+    );
     // Others use this machine, too: their work is not what is measured.
     assert!(times[30] < Duration::from_millis(1), "{:?}", times[30]);
 }

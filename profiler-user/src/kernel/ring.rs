@@ -1,11 +1,11 @@
 //! The rings that the kernel half writes.
-#![expect(unsafe_code, reason = "a ring's descriptor is registered with the event loop")]
 
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use aya::maps::{MapData, RingBuf};
-use tokio::io::unix::AsyncFd;
+
+use crate::watched::{Watched, watch};
 
 /// The two rings that the kernel half writes.
 pub struct Rings {
@@ -38,10 +38,8 @@ impl Ring {
     ///
     /// # Errors
     /// When the descriptor cannot be duplicated or registered.
-    pub fn watch(&self) -> io::Result<AsyncFd<OwnedFd>> {
+    pub fn watch(&self) -> io::Result<Watched> {
         let ring: BorrowedFd<'_> = self.0.as_fd();
-        let ring = ring.try_clone_to_owned()?;
-        // SAFETY: the `OwnedFd` keeps its descriptor open and unchanged for as long as it is registered.
-        Ok(unsafe { AsyncFd::register(ring) }?)
+        watch(ring.try_clone_to_owned()?)
     }
 }

@@ -6,9 +6,15 @@ use super::Session;
 use super::native::NativeTables;
 use super::sampled::Sampled;
 use super::summary::{NativeSummary, Summary};
+use crate::clock::own_cpu_time;
 use crate::priority::Priority;
 
 impl Session {
+    /// CPU time of this process and of the workers that look at others.
+    pub(super) fn own_cpu_time(&self) -> Duration {
+        own_cpu_time() + self.tracker.inspectors().cpu_time()
+    }
+
     pub(super) fn summary(&self, sampled: Sampled) -> Summary {
         let assembly = &self.intake.assembly;
         Summary {

@@ -5,6 +5,7 @@
 //! wait in the ring and are read at the next wake-up, because waking user space costs more than the sample. Nothing that a
 //! process, a CPU or a disk does ends a session: it costs that process or that CPU, and is counted.
 
+mod alarm;
 mod answers;
 mod closing;
 mod intake;
@@ -19,12 +20,13 @@ mod wake;
 use std::future::pending;
 use std::time::{Duration, Instant, SystemTime};
 
+use self::alarm::Alarm;
 use self::answers::{Answers, Asks};
 use self::intake::{Intake, Meets};
 use self::native::NativeTables;
 use self::signals::{Asked, Signals};
 use self::wake::Wakes;
-use crate::clock::{monotonic_ns, own_cpu_time};
+use crate::clock::monotonic_ns;
 use crate::kernel::{self, Kernel, Options, SampledSource};
 use crate::language::python::threads::ThreadNames;
 use crate::native::names::NativeNames;
@@ -200,11 +202,6 @@ impl Session {
         })
     }
 
-    /// CPU time of this process and of the workers that look at others.
-    fn own_cpu_time(&self) -> Duration {
-        own_cpu_time() + self.tracker.inspectors().cpu_time()
-    }
-
     async fn record(
         &mut self,
         signals: &mut Signals,
@@ -220,19 +217,18 @@ impl Session {
         let mut sweep = Instant::now() + SWEEP_EVERY;
         let end = self.settings.duration.map(|duration| started + duration);
         let mut has_more = false;
+        let mut alarm = Alarm::new().map_err(SessionError::io("a timer"))?;
         loop {
-            let pump_due = self.tables.as_ref().and_then(NativeTables::next_pump);
+            let next_due = [end, self.parts.next, self.next_look(), self.next_pump()]
+                .into_iter()
+                .flatten()
+                .fold(wakes.next(), Instant::min);
             tokio::select! {
                 biased;
                 asked = signals.next() => match asked {
                     Asked::Stop => return Ok(StopReason::Signal),
                     Asked::Part => self.cut(),
                 },
-                () = until(end) => return Ok(StopReason::Duration),
-                () = until(self.parts.next) => {
-                    self.parts.next = self.settings.every.map(|every| Instant::now() + every);
-                    self.cut();
-                }
                 ready = events.readable() => {
                     ready.map_err(SessionError::io("event ring"))?.clear_ready();
                     self.follow();
@@ -241,13 +237,28 @@ impl Session {
                     ready.map_err(SessionError::io("sample ring"))?.clear_ready();
                     has_more = self.drain();
                 }
-                () = until(self.tracker.next_due()) => {
-                    self.tracker.poll(&mut self.kernel);
-                    self.follow();
-                }
                 () = notified(tables.as_deref()) => self.pump(),
-                () = until(pump_due) => self.pump(),
-                () = until(Some(wakes.next())) => {
+                rang = alarm.at(next_due) => {
+                    rang.map_err(SessionError::io("a timer"))?;
+                    let now = Instant::now();
+                    let is_due = |when: Option<Instant>| when.is_some_and(|when| now >= when);
+                    if is_due(end) {
+                        return Ok(StopReason::Duration);
+                    }
+                    if is_due(self.parts.next) {
+                        self.parts.next = self.settings.every.map(|every| now + every);
+                        self.cut();
+                    }
+                    if is_due(self.next_look()) {
+                        self.tracker.poll(&mut self.kernel);
+                        self.follow();
+                    }
+                    if is_due(self.next_pump()) {
+                        self.pump();
+                    }
+                    if !is_due(Some(wakes.next())) {
+                        continue;
+                    }
                     let wake = wakes.take();
                     has_more = self.drain();
                     let sampled = self.intake.take_sampled();
@@ -263,7 +274,6 @@ impl Session {
                     if self.tracker.is_finished() {
                         return Ok(StopReason::ProcessExited);
                     }
-                    let now = Instant::now();
                     if now >= around {
                         around = now + LOOK_AROUND_EVERY;
                         self.look_around()?;
@@ -335,6 +345,16 @@ impl Session {
     /// Reads process events, and looks at whoever has just come.
     fn follow(&mut self) {
         self.with_meets(Intake::drain_events);
+    }
+
+    /// When a process is to be looked at again.
+    fn next_look(&self) -> Option<Instant> {
+        self.tracker.next_due()
+    }
+
+    /// When unwind tables are to be written although nothing was notified.
+    fn next_pump(&self) -> Option<Instant> {
+        self.tables.as_ref().and_then(NativeTables::next_pump)
     }
 
     fn pump(&mut self) {
@@ -458,17 +478,11 @@ async fn notified(by: Option<&tokio::sync::Notify>) {
     }
 }
 
-/// Waits until `when`, without end where there is no such time.
-async fn until(when: Option<Instant>) {
-    match when {
-        Some(when) => tokio::time::sleep_until(when.into()).await,
-        None => pending().await,
-    }
-}
-
-/// Returns at once or not at all.
+/// Returns once the event loop has looked at everything else, or not at all.
 async fn ready_if(is_ready: bool) {
-    if !is_ready {
+    if is_ready {
+        tokio::task::yield_now().await;
+    } else {
         pending::<()>().await;
     }
 }
