@@ -33,5 +33,5 @@ pub fn serve_if_asked() -> Option<ExitCode> {
 /// # Errors
 /// When it is no socket, or the other side does not keep to the protocol.
 pub fn serve(role: &Role) -> io::Result<()> {
-    (role.serve)(UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?))
+    (role.serve)(&UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?))
 }

@@ -31,12 +31,12 @@ struct Worker {
 }
 
 /// Answers questions until nobody asks any more.
-fn serve(stream: UnixStream) -> io::Result<()> {
+fn serve(stream: &UnixStream) -> io::Result<()> {
     limit_this_process(MAX_HEAP);
     // The event loop waits for it, if only for a moment.
     priority::raise();
     let mut worker = Worker::default();
-    answer_all(&stream, |question| {
+    answer_all(stream, |question| {
         let question = Question::decode(question)?;
         Some(worker.answer(question).encode())
     })

@@ -225,13 +225,13 @@ fn arguments() -> Vec<String> {
 }
 
 /// Starts and ends workers until the main process is gone.
-fn serve(stream: UnixStream) -> io::Result<()> {
+fn serve(stream: &UnixStream) -> io::Result<()> {
     let mut workers: HashMap<u64, Child> = HashMap::new();
     let mut ending: Vec<(u64, Child)> = Vec::new();
-    while let Some((bytes, file)) = receive(&stream, MAX_BYTES)? {
+    while let Some((bytes, file)) = receive(stream, MAX_BYTES)? {
         let say = |reply: Reply| {
             let bytes = postcard::to_stdvec(&reply).map_err(io::Error::other)?;
-            send(&stream, &bytes, MAX_BYTES, None)
+            send(stream, &bytes, MAX_BYTES, None)
         };
         match postcard::from_bytes(&bytes).map_err(io::Error::other)? {
             Request::Start { serial, role } => {

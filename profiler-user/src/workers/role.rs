@@ -9,5 +9,5 @@ pub struct Role {
     /// The argument by which the program is told.
     pub name: &'static str,
     /// Answers what comes through the socket, until it is closed.
-    pub serve: fn(UnixStream) -> io::Result<()>,
+    pub serve: fn(&UnixStream) -> io::Result<()>,
 }

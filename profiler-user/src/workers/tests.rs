@@ -47,8 +47,8 @@ pub(crate) const DEAF: Role = Role {
     },
 };
 
-fn obey(stream: UnixStream) -> io::Result<()> {
-    while let Some((message, _)) = receive(&stream, MAX_BYTES)? {
+fn obey(stream: &UnixStream) -> io::Result<()> {
+    while let Some((message, _)) = receive(stream, MAX_BYTES)? {
         let (ticket, order) = message.split_at(8);
         match order {
             b"hang" => std::thread::sleep(Duration::from_secs(600)),
@@ -56,11 +56,11 @@ fn obey(stream: UnixStream) -> io::Result<()> {
                 std::hint::spin_loop();
             },
             b"die" => std::process::exit(3),
-            b"nonsense" => send(&stream, &[1, 2, 3], MAX_BYTES, None)?,
+            b"nonsense" => send(stream, &[1, 2, 3], MAX_BYTES, None)?,
             b"nap" => std::thread::sleep(Duration::from_millis(60)),
             _ => {}
         }
-        send(&stream, &[ticket, b"done ", order].concat(), MAX_BYTES, None)?;
+        send(stream, &[ticket, b"done ", order].concat(), MAX_BYTES, None)?;
     }
     Ok(())
 }

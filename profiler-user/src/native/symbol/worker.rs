@@ -33,16 +33,16 @@ const NICENESS: i32 = 10;
 ///
 /// # Errors
 /// When the socket fails, or the other side does not keep to the protocol.
-pub(super) fn serve(stream: UnixStream) -> io::Result<()> {
+pub(super) fn serve(stream: &UnixStream) -> io::Result<()> {
     limit_this_process(MAX_HEAP);
     if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
         log::debug!("symbol worker: priority: {error}");
     }
     let mut worker = Worker::default();
-    while let Some((bytes, file)) = receive(&stream, MAX_MESSAGE_BYTES)? {
+    while let Some((bytes, file)) = receive(stream, MAX_MESSAGE_BYTES)? {
         let request = decode(&bytes).ok_or(io::ErrorKind::InvalidData)?;
         let reply = worker.answer(request, file);
-        send(&stream, &encode(&reply), MAX_MESSAGE_BYTES, None)?;
+        send(stream, &encode(&reply), MAX_MESSAGE_BYTES, None)?;
     }
     Ok(())
 }

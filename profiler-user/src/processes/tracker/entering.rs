@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use profiler_common::contract::process::{PROCESS_FOLLOW_CHILDREN, ProcessEntry};
 
+use super::pending::PendingLook;
 use super::tracked::{TrackedProcess, flags_of};
 use super::{Target, Tracker, looks};
 use crate::ids::ProcessKey;
@@ -23,16 +24,6 @@ const TOO_MANY_LAYOUTS: &str = "there is no room for another layout of interpret
 const SETTLE_AT_MOST: Duration = Duration::from_secs(5);
 /// The same where all processes are recorded: who is late is recorded from then on.
 const SETTLE_ALL_AT_MOST: Duration = Duration::from_millis(500);
-
-/// A look at a process that has been asked for.
-#[derive(Debug)]
-pub(super) struct PendingLook {
-    pid: u32,
-    attempt: usize,
-    /// What it was when it was claimed.
-    claimed: Result<ProcessKey, LoadError>,
-    ticket: Ticket,
-}
 
 impl Tracker {
     /// Flags of a process that is claimed.

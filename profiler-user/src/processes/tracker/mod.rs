@@ -9,6 +9,7 @@ mod answers;
 mod entering;
 mod family;
 mod looks;
+mod pending;
 mod refusals;
 mod tracked;
 
@@ -23,9 +24,9 @@ use crate::processes::filter::Filter;
 use crate::processes::identity::Identities;
 use crate::wire::decode::{ProcessChange, ProcessView};
 
-use self::entering::PendingLook;
 use self::family::descendants;
 use self::looks::Looks;
+use self::pending::PendingLook;
 use self::refusals::Refusals;
 use self::tracked::flags_of;
 pub use self::tracked::{Arrival, RefusedProcess, TrackedProcess};
