@@ -227,7 +227,10 @@ impl Session {
                 biased;
                 asked = signals.next() => match asked {
                     Asked::Stop => return Ok(StopReason::Signal),
-                    Asked::Part => self.cut(),
+                    Asked::Part => {
+                        self.cut();
+                        wakes.begin_interval();
+                    }
                 },
                 ready = events.readable() => {
                     ready.map_err(SessionError::io("event ring"))?.clear_ready();
@@ -248,6 +251,7 @@ impl Session {
                     if is_due(self.parts.next) {
                         self.parts.next = self.settings.every.map(|every| now + every);
                         self.cut();
+                        wakes.begin_interval();
                     }
                     if is_due(self.next_look()) {
                         self.tracker.poll(&mut self.kernel);
@@ -259,9 +263,9 @@ impl Session {
                     if !is_due(Some(wakes.next())) {
                         continue;
                     }
-                    let wake = wakes.take();
                     has_more = self.drain();
                     let sampled = self.intake.take_sampled();
+                    let wake = wakes.take(sampled.is_empty());
                     for sampling in &mut self.sampling {
                         sampling.wake(&mut self.kernel, &sampled, wake);
                     }

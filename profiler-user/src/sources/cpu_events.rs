@@ -32,6 +32,12 @@ impl CpuSet {
         word.is_some_and(|word| word >> (cpu % 64) & 1 == 1)
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
     /// Removes all.
     pub fn clear(&mut self) {
         self.0.fill(0);
