@@ -406,16 +406,6 @@ impl Session {
         }
     }
 
-    /// Fills in what the pipeline does not know.
-    fn described(&mut self, mut recording: Recording) -> Recording {
-        let started = self.parts.started.unwrap_or(SystemTime::UNIX_EPOCH);
-        self.parts.started = Some(started + recording.duration);
-        recording.started = started;
-        recording.title.clone_from(&self.settings.title);
-        recording.rate_hz = self.settings.rate_hz;
-        recording
-    }
-
     /// Waits for symbols that are still being read; Ctrl-C goes without them.
     async fn wait_for_names(&mut self, signals: &mut Signals, listener: &mut impl Listener) {
         let end = Instant::now() + NAMES_AT_MOST;
