@@ -2,12 +2,15 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::forker::start_forker;
+
 use super::stream::{receive, send};
 use super::ticket::MAX_BYTES;
 use super::{Culprit, Pool, Role, Ticket, Unanswered};
+use crate::clock::own_cpu_time;
 
 /// What comes before the name of a role when a test starts a worker.
 pub(super) const ARGUMENTS: [&str; 3] = [
@@ -55,6 +58,10 @@ fn obey(stream: &UnixStream) -> io::Result<()> {
             b"burn" => loop {
                 std::hint::spin_loop();
             },
+            b"work" => {
+                let started = own_cpu_time();
+                while own_cpu_time().saturating_sub(started) < Duration::from_millis(2) {}
+            }
             b"die" => std::process::exit(3),
             b"nonsense" => send(stream, &[1, 2, 3], MAX_BYTES, None)?,
             b"nap" => std::thread::sleep(Duration::from_millis(60)),
@@ -166,6 +173,30 @@ fn a_worker_that_computes_without_end_dies_or_talks_nonsense_is_replaced() {
         assert_eq!(outcome(&mut pool, good).as_deref(), Ok("done good"), "{order}");
         assert_eq!(outcome(&mut pool, bad), Err(Unanswered::Lost), "{order}");
     }
+}
+
+#[test]
+fn a_host_without_a_free_cpu_costs_nobody_an_answer() {
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut burning: Vec<_> = (0..12 * cpus)
+        .map(|_| {
+            Command::new("sh")
+                .args(["-c", "while :; do :; done"])
+                .spawn()
+                .expect("a shell")
+        })
+        .collect();
+    let mut pool = pool();
+    let tickets: Vec<Ticket> = (0..100).map(|pid| ask(&mut pool, pid, "work")).collect();
+    let outcomes: Vec<_> = tickets
+        .into_iter()
+        .map(|ticket| outcome(&mut pool, ticket))
+        .collect();
+    for child in &mut burning {
+        child.kill().expect("it is ours");
+        child.wait().expect("it is ours");
+    }
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
 }
 
 #[test]
