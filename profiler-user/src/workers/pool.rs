@@ -311,6 +311,11 @@ impl Pool {
         let Some(question) = self.questions.get_mut(&ticket) else {
             return;
         };
+        if worker.pid().is_none() {
+            // There was no room for another process: nobody's fault.
+            self.waiting.push_front(ticket);
+            return;
+        }
         question.attempts += 1;
         let pid = question.pid;
         let culprit = worker.stuck_over.take();
