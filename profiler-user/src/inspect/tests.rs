@@ -98,18 +98,22 @@ proptest! {
     }
 }
 
-/// Waits for as long as it takes.
-fn look(inspectors: &Inspectors, pid: u32) -> Result<Look, InspectFailure> {
-    let ticket = inspectors.ask(&Question::Look { pid });
+/// What becomes of a question, however long it takes.
+fn settled<T>(inspectors: &Inspectors, take: impl Fn() -> Option<T>) -> T {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
         inspectors.wait_for_all(Duration::from_secs(10));
-        if let Some(look) = inspectors.take_look(ticket) {
-            return look;
+        if let Some(settled) = take() {
+            return settled;
         }
         assert!(Instant::now() < end, "no answer");
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+fn look(inspectors: &Inspectors, pid: u32) -> Result<Look, InspectFailure> {
+    let ticket = inspectors.ask(&Question::Look { pid });
+    settled(inspectors, || inspectors.take_look(ticket))
 }
 
 #[test]
@@ -149,9 +153,9 @@ fn a_short_path_is_found_in_the_file_system_of_the_process() {
         path,
     };
     let ticket = inspectors.ask(&question);
-    inspectors.wait_for_all(Duration::from_secs(10));
     let expected = u32::try_from("package/module.py".len()).expect("short");
-    assert_eq!(inspectors.take(ticket), Some(Ok(Answer::ShortPath(expected))));
+    let answer = settled(&inspectors, || inspectors.take(ticket));
+    assert_eq!(answer, Ok(Answer::ShortPath(expected)));
 }
 
 #[test]
