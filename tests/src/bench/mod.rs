@@ -4,6 +4,7 @@ mod bpf_stats;
 mod filtered_out;
 mod kernel_half;
 mod native;
+mod own_cost;
 mod target;
 mod user_half;
 mod workload;
@@ -46,6 +47,11 @@ const PARTS: &[Part] = &[
         name: "user",
         heading: "User half",
         run: user_half::run,
+    },
+    Part {
+        name: "own",
+        heading: "A recording with little to do",
+        run: own_cost::run,
     },
     Part {
         name: "target",
