@@ -164,6 +164,11 @@ impl Pool {
 
     /// Takes the answers that have come, and looks after workers that are late. To be called when [`Self::next_check`] says.
     pub fn pump(&mut self) {
+        let is_due = Instant::now() >= self.next_look;
+        if is_due {
+            self.look_at_late();
+        }
+        // After the looks: one that has answered waits for the next question, which looks as if it were blocked.
         let mut failed = Vec::new();
         for (index, worker) in self.workers.iter_mut().enumerate() {
             let exchanged = worker.exchange(|ticket, answer| {
@@ -181,8 +186,8 @@ impl Pool {
         for index in failed.into_iter().rev() {
             self.lose(index);
         }
-        if Instant::now() >= self.next_look {
-            self.look_after();
+        if is_due {
+            self.judge_late();
             self.next_look = Instant::now() + LOOK_EVERY;
         }
         self.hand_out();
@@ -261,15 +266,21 @@ impl Pool {
     }
 
     /// Looks at workers that have been at a question for a while.
-    fn look_after(&mut self) {
+    fn look_at_late(&mut self) {
+        for worker in &mut self.workers {
+            if let Some(since) = worker.waiting_since().filter(|since| since.elapsed() >= LONG)
+                && let Some(pid) = worker.pid()
+            {
+                worker.spent.look(pid, since);
+            }
+        }
+    }
+
+    /// Judges workers by what they have spent on a question.
+    fn judge_late(&mut self) {
         let mut lost = Vec::new();
         for index in 0..self.workers.len() {
             let worker = &mut self.workers[index];
-            let Some(since) = worker.waiting_since().filter(|since| since.elapsed() >= LONG) else {
-                continue;
-            };
-            let Some(pid) = worker.pid() else { continue };
-            worker.spent.look(pid, since);
             let spent = &worker.spent;
             let is_long = spent.blocked >= LONG || spent.computed >= LONG_COMPUTATION;
             if spent.blocked + spent.computed >= DEADLINE {

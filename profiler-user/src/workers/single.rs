@@ -67,6 +67,10 @@ impl Single {
             tv_nsec: timeout.subsec_nanos().into(),
         };
         loop {
+            if let Some(pid) = self.pid() {
+                spent.look(pid, started);
+            }
+            // After the look: one that has answered waits for the next question, which looks as if it were blocked.
             let is_open = self.incoming.read(&self.started.stream)?;
             if let Some(answer) = self.incoming.next(most)? {
                 return Ok(answer);
@@ -74,14 +78,11 @@ impl Single {
             if !is_open {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            let socket = PollFd::from_borrowed_fd(self.started.stream.as_fd(), PollFlags::IN);
-            let _ = poll(&mut [socket], Some(&timeout));
-            if let Some(pid) = self.pid() {
-                spent.look(pid, started);
-            }
             if spent.blocked + spent.computed >= deadline {
                 return Err(io::ErrorKind::TimedOut.into());
             }
+            let socket = PollFd::from_borrowed_fd(self.started.stream.as_fd(), PollFlags::IN);
+            let _ = poll(&mut [socket], Some(&timeout));
         }
     }
 

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::proc;
 
+/// What the first look counts, at most.
+const FIRST_AT_MOST: Duration = Duration::from_millis(5);
+
 /// Time spent, by what it was spent on.
 #[derive(Debug, Default)]
 pub(super) struct Spent {
@@ -38,8 +41,10 @@ impl Spent {
 
     fn add(&mut self, now: Sight, started: Instant) {
         match self.last.replace(now) {
-            // What it did before is not known; that it is blocked now is.
-            None if !now.is_runnable => self.blocked += now.at.saturating_duration_since(started),
+            // It is blocked now. What it did before is not known: it may have waited for a CPU.
+            None if !now.is_runnable => {
+                self.blocked += now.at.saturating_duration_since(started).min(FIRST_AT_MOST);
+            }
             None => {}
             Some(last) => {
                 let cpu = now.cpu.saturating_sub(last.cpu);
