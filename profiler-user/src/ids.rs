@@ -1,7 +1,9 @@
 //! What things are called by: small numbers that travel through all layers.
 
+use serde::{Deserialize, Serialize};
+
 /// A process, told from another one that had its id before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ProcessKey {
     /// Process id in the initial pid namespace.
     pub tgid: u32,

@@ -1,5 +1,6 @@
 //! The user half of pyebpf: finds interpreters, loads the kernel half, names what it delivers, writes profiles.
 
+pub mod as_bytes;
 pub mod cache;
 pub mod cli;
 pub mod clock;
@@ -8,6 +9,7 @@ pub mod elf;
 pub mod escape;
 pub mod host;
 pub mod ids;
+pub mod inspect;
 pub mod kernel;
 pub mod language;
 pub mod limits;
@@ -19,9 +21,11 @@ pub mod priority;
 pub mod proc;
 pub mod processes;
 pub mod profile;
+pub mod roles;
 pub mod session;
 pub mod shell;
 pub mod sources;
 pub mod table_maps;
 pub mod watched;
 pub mod wire;
+pub mod workers;

@@ -5,21 +5,16 @@ use std::process::ExitCode;
 
 use pyebpf::cli::{self, Cli};
 use pyebpf::escape::printable_lines;
-use pyebpf::native::symbol;
+use pyebpf::roles;
 
 fn main() -> ExitCode {
-    let verb = std::env::args_os().nth(1);
-    let is_verb = |name: &str| verb.as_deref().is_some_and(|verb| verb == name);
     // Started by pyebpf itself, to run a command.
-    if is_verb(cli::RUNNER_VERB) {
+    if std::env::args_os().nth(1).is_some_and(|verb| verb == cli::RUNNER_VERB) {
         return cli::run_command();
     }
-    // Started by pyebpf itself, to read files that it does not trust.
-    if is_verb(symbol::WORKER_VERB) {
-        return match symbol::serve() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        };
+    // Started by pyebpf itself, to do what may go wrong.
+    if let Some(code) = roles::serve_if_asked() {
+        return code;
     }
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn"))
         .format(|out, record| {

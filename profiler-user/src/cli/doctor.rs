@@ -9,11 +9,10 @@ use super::failure::{Failure, exit_code};
 use super::report::PRIORITY_REFUSED;
 use crate::escape::{printable, printable_lines};
 use crate::host::{CAPABILITIES, CgroupMounts, Host, OLDEST_KERNEL};
+use crate::inspect::{About, Found, InspectFailure, Inspectors};
 use crate::kernel::{Kernel, Native, Options, SampledSource};
-use crate::language::python::{Finding, InspectError};
 use crate::limits;
 use crate::priority::{self, Priority};
-use crate::proc::{self, ProcessError};
 use crate::processes::survey;
 use crate::table_maps::Capacity;
 
@@ -191,29 +190,38 @@ fn interpreters(pids: &[u32]) -> String {
     let everyone = pids.is_empty();
     let mut text = String::new();
     let mut denied = 0;
-    for (pid, finding) in survey::findings(pids) {
-        match finding {
-            Ok(Finding::Python(interpreter)) => {
+    let inspectors = Inspectors::start();
+    for (pid, look) in survey::looks(&inspectors, pids) {
+        let look = match look {
+            Ok(look) => look,
+            Err(InspectFailure::Denied) if everyone => {
+                denied += 1;
+                continue;
+            }
+            Err(failure @ InspectFailure::Unanswered(_)) => {
+                let _ = writeln!(text, "  {pid:>7}  {}", printable(&failure.to_string()));
+                continue;
+            }
+            Err(_) if everyone => continue,
+            Err(failure) => {
+                let _ = writeln!(text, "  {pid:>7}  {}", printable(&failure.to_string()));
+                continue;
+            }
+        };
+        let command = |about: Option<About>| command(about.or_else(|| inspectors.about(pid)));
+        let line = match look.found {
+            Found::Python(interpreter) => {
                 let what = printable(&interpreter.describe());
-                let _ = writeln!(text, "  {pid:>7}  {what}  {}", command(pid));
+                format!("{what}  {}", command(look.about))
             }
-            Ok(Finding::Refused(refused)) => {
-                let why = printable(&refused.to_string());
-                let _ = writeln!(text, "  {pid:>7}  not supported: {why}  {}", command(pid));
+            Found::Refused(refused) => {
+                let why = printable(&refused.text);
+                format!("not supported: {why}  {}", command(look.about))
             }
-            Ok(Finding::NotPython { .. }) if !everyone => {
-                let _ = writeln!(
-                    text,
-                    "  {pid:>7}  no Python interpreter is mapped  {}",
-                    command(pid)
-                );
-            }
-            Err(error) if !everyone => {
-                let _ = writeln!(text, "  {pid:>7}  {}", printable(&error.to_string()));
-            }
-            Err(InspectError::Process(ProcessError::Denied { .. })) => denied += 1,
-            Ok(Finding::NotPython { .. }) | Err(_) => {}
-        }
+            Found::NotPython { .. } if everyone => continue,
+            Found::NotPython { .. } => format!("no Python interpreter is mapped  {}", command(None)),
+        };
+        let _ = writeln!(text, "  {pid:>7}  {line}");
     }
     if text.is_empty() {
         text.push_str("  none found\n");
@@ -230,7 +238,7 @@ fn interpreters(pids: &[u32]) -> String {
 }
 
 /// The start of a command line.
-fn command(pid: u32) -> String {
-    let arguments = proc::command_line(pid).unwrap_or_default();
+fn command(about: Option<About>) -> String {
+    let arguments = about.map(|about| about.arguments).unwrap_or_default();
     printable(&arguments.join(" ").chars().take(80).collect::<String>())
 }

@@ -20,8 +20,8 @@ pub use launch::{RUNNER_VERB, run_command};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::host;
 use crate::limits::FileLimit;
+use crate::{host, workers};
 
 /// Shows where every Python program on this Linux host spends its CPU time, without touching any of them.
 #[derive(Debug, Parser)]
@@ -75,6 +75,10 @@ impl Cli {
     /// # Errors
     /// One [`Failure`], for `main` to print.
     pub fn run(self) -> Result<u8, Failure> {
+        if !matches!(self.verb, Verb::Completions(_)) {
+            // First of all, while there is one thread.
+            workers::start_forker();
+        }
         if let Err(error) = host::root::see_whole_cgroup_paths() {
             terminal::status(&format!(
                 "the container that pyebpf runs in hides where other cgroups are ({error}): containers may be missing, and \

@@ -11,8 +11,8 @@ use super::{data, preflight, terminal};
 use crate::container::Container;
 use crate::escape;
 use crate::host::users::Users;
-use crate::language::python::{self, Finding, InspectError};
-use crate::proc::ProcessError;
+use crate::inspect::{Found, InspectFailure, Inspectors};
+use crate::language::python;
 use crate::processes::filter::Filter;
 use crate::processes::identity::{Identities, Identity};
 use crate::processes::survey;
@@ -72,7 +72,14 @@ struct Row {
 pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     preflight::check_processes(&args.pid)?;
     let filter = args.filters.filter()?;
-    let (rows, denied) = rows(&args.pid, &filter);
+    let Rows {
+        rows,
+        denied,
+        unanswered,
+    } = rows(&args.pid, &filter);
+    for text in unanswered {
+        terminal::status(&text);
+    }
     if denied > 0 {
         let hint = if rustix::process::geteuid().is_root() {
             ""
@@ -101,35 +108,49 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The interpreters, and how many processes could not be looked at.
-fn rows(pids: &[u32], filter: &Filter) -> (Vec<Row>, usize) {
+/// What was found.
+#[derive(Debug, Default)]
+struct Rows {
+    /// The interpreters.
+    rows: Vec<Row>,
+    /// Processes that there is no permission to look at.
+    denied: usize,
+    /// Sentences about processes that may be interpreters or not.
+    unanswered: Vec<String>,
+}
+
+fn rows(pids: &[u32], filter: &Filter) -> Rows {
     let mut identities = Identities::default();
     let users = Users::of_host();
-    let (mut rows, mut denied) = (Vec::new(), 0);
-    for (pid, finding) in survey::findings(pids) {
-        let finding = match finding {
-            Ok(Finding::NotPython { .. }) => continue,
-            Ok(finding) => finding,
-            Err(InspectError::Process(ProcessError::Denied { .. })) => {
-                denied += 1;
+    let mut found = Rows::default();
+    for (pid, look) in survey::looks(&Inspectors::start(), pids) {
+        let look = match look {
+            Ok(look) => look,
+            Err(InspectFailure::Denied) => {
+                found.denied += 1;
                 continue;
             }
-            Err(error) => {
-                log::debug!("process {pid}: {error}");
+            Err(InspectFailure::Unanswered(reason)) => {
+                found.unanswered.push(format!("process {pid}: {reason}"));
+                continue;
+            }
+            Err(failure) => {
+                log::debug!("process {pid}: {failure}");
                 continue;
             }
         };
         // It may have ended meanwhile.
-        if let Ok(identity) = identities.of_process(pid)
+        if let Some(about) = look.about
+            && let Ok(identity) = identities.of_process(pid, about)
             && filter.admits(pid, &identity)
         {
-            rows.push(row(pid, identity, &finding, &users));
+            found.rows.push(row(pid, identity, &look.found, &users));
         }
     }
-    (rows, denied)
+    found
 }
 
-fn row(pid: u32, identity: Identity, finding: &Finding, users: &Users) -> Row {
+fn row(pid: u32, identity: Identity, found: &Found, users: &Users) -> Row {
     let mut row = Row {
         pid,
         user: users.name(identity.user),
@@ -147,22 +168,22 @@ fn row(pid: u32, identity: Identity, finding: &Finding, users: &Users) -> Row {
         supported: false,
         reason: None,
     };
-    match finding {
-        Finding::Python(interpreter) => {
+    match found {
+        Found::Python(interpreter) => {
             row.supported = true;
             row.version = Some(interpreter.version_text());
             row.libc = Some(interpreter.libc.name());
             row.linkage = Some(interpreter.linkage.name());
             row.file = interpreter.file.to_string_lossy().into_owned();
         }
-        Finding::Refused(refused) => {
+        Found::Refused(refused) => {
             if let python::InterpreterName::CPython(version) = refused.what {
                 row.version = version.map(|version| version.to_string());
             }
             row.file = refused.file.to_string_lossy().into_owned();
-            row.reason = Some(refused.to_string());
+            row.reason = Some(refused.text.clone());
         }
-        Finding::NotPython { .. } => {}
+        Found::NotPython { .. } => {}
     }
     row
 }

@@ -1,5 +1,6 @@
 //! The file system that a process sees, for questions about paths in it.
 
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,7 +12,7 @@ use super::ProcessError;
 use super::file::MappedFile;
 
 /// Device and inode of a root directory: processes that share it see the same files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RootId {
     device: u64,
     inode: u64,

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::container::{Containers, Placement};
+use crate::inspect::About;
+use crate::proc::ProcessError;
 use crate::proc::script::Script;
-use crate::proc::{self, ProcessError};
 
 /// Who a process is.
 #[derive(Clone, Debug)]
@@ -27,28 +28,26 @@ pub struct Identity {
     pub cpu_time: Duration,
 }
 
-/// Asks `/proc` and the files of container runtimes; remembers containers.
+/// Knows from cgroups and the files of container runtimes where a process is; remembers containers.
 #[derive(Debug, Default)]
 pub struct Identities {
     containers: Containers,
 }
 
 impl Identities {
-    /// Who this process is now.
+    /// Who this process is, of which an inspector has said the rest.
     ///
     /// # Errors
-    /// When it is gone or may not be looked at.
-    pub fn of_process(&mut self, pid: u32) -> Result<Identity, ProcessError> {
-        let stat = proc::stat(pid)?;
-        let arguments = proc::command_line(proc::visible_id(pid))?;
+    /// When it is gone.
+    pub fn of_process(&mut self, pid: u32, about: About) -> Result<Identity, ProcessError> {
         Ok(Identity {
-            user: proc::user(pid)?,
-            script: Script::of_arguments(&arguments),
+            user: about.user,
+            script: Script::of_arguments(&about.arguments),
             placement: self.containers.of_process(pid)?,
-            threads: stat.threads,
-            cpu_time: stat.cpu_time(),
-            comm: stat.name,
-            arguments,
+            threads: about.threads,
+            cpu_time: about.cpu_time,
+            comm: about.comm,
+            arguments: about.arguments,
         })
     }
 }

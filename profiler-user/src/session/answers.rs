@@ -1,79 +1,186 @@
-//! Finds out what the pipeline asks about processes: reads their memory and looks into their file systems.
+//! Has found out what the pipeline asks about processes, and what threads are called: asks the inspectors, several questions
+//! at a time, and passes their answers on when they come.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use crate::inspect::{Answer as Found, Inspectors, Question as Ask};
 use crate::kernel::Kernel;
-use crate::language::python::code::source_path::{SourcePaths, shorten_by_name};
+use crate::language::python::code::source_path::shorten_by_name;
+use crate::language::python::threads::lookup::ThreadFields;
+use crate::language::python::threads::{SampledThread, ThreadNames};
 use crate::pipeline::Pipeline;
-use crate::pipeline::questions::{Answer, PathKey, Question};
-use crate::proc::memory::ProcMemory;
-use crate::proc::root::{Root, RootId};
-use crate::proc::visible_id;
+use crate::pipeline::questions::{Answer, Question};
+use crate::processes::tracker::Tracker;
+use crate::workers::{Ticket, Unanswered};
 
-/// File systems whose packages are remembered: one per container.
-const MAX_ROOTS: usize = 256;
-/// Time spent on questions at a time; the last one may exceed it.
+/// Time spent on questions at a time, and after the last sample; the last questions may exceed it.
 const BUDGET: Duration = Duration::from_millis(20);
+/// See [`BUDGET`].
+const LAST_BUDGET: Duration = Duration::from_secs(5);
+/// Time spent on names of threads after the last sample.
+const LAST_THREADS: Duration = Duration::from_millis(250);
+/// Questions that are asked before their answers are waited for.
+const AT_ONCE: usize = 32;
+/// Questions that wait for an answer that is late.
+const MAX_PENDING: usize = 1 << 12;
 
-/// Answers questions, and remembers which directories are packages.
-#[derive(Debug, Default)]
+/// Who asks, and what is known already.
+pub(super) struct Asks<'a> {
+    pub(super) kernel: &'a Kernel,
+    pub(super) tracker: &'a Tracker,
+    pub(super) pipeline: &'a mut Pipeline,
+    pub(super) threads: Option<&'a mut ThreadNames>,
+}
+
+/// Answers questions.
+#[derive(Debug)]
 pub(super) struct Answers {
-    roots: HashMap<RootId, SourcePaths>,
+    inspectors: Inspectors,
+    pending: Vec<(Ticket, Asked)>,
+}
+
+/// What somebody waits for.
+#[derive(Debug)]
+enum Asked {
+    Pipeline(Question),
+    Thread(SampledThread),
 }
 
 impl Answers {
-    /// Answers what there is time for; without a limit where `is_last`.
-    pub(super) fn answer(&mut self, pipeline: &mut Pipeline, kernel: &Kernel, is_last: bool) {
-        let started = Instant::now();
-        while is_last || started.elapsed() < BUDGET {
-            let Some(question) = pipeline.next_question() else {
-                return;
-            };
-            pipeline.answer(self.find_out(question, kernel));
+    pub(super) fn new(inspectors: Inspectors) -> Self {
+        Self {
+            inspectors,
+            pending: Vec::new(),
         }
     }
 
-    fn find_out(&mut self, question: Question, kernel: &Kernel) -> Answer {
-        match question {
-            Question::Definition { of, mut known } => {
-                // The process may still run: what was too long for the kernel half, or not resident, is there.
-                let layout = kernel.layout(of.layout);
-                let memory = ProcMemory::open(visible_id(of.process.tgid));
-                let completed = match (layout, memory) {
-                    (Some(layout), Ok(memory)) => known
-                        .complete(of.code, &memory, layout)
-                        .inspect_err(|error| log::debug!("completing {of:?}: {error}"))
-                        .is_ok(),
-                    _ => false,
+    /// Asks what there is time for, and passes on what has been answered. Where `is_last`, waits for the answers.
+    pub(super) fn answer(&mut self, asks: &mut Asks<'_>, is_last: bool) {
+        let started = Instant::now();
+        let budget = if is_last { LAST_BUDGET } else { BUDGET };
+        loop {
+            self.inspectors.pump();
+            self.pass_on(asks);
+            let wants_threads = !is_last || started.elapsed() < LAST_THREADS;
+            let before = self.pending.len();
+            let most = MAX_PENDING.min(before + AT_ONCE);
+            while self.pending.len() < most
+                && let Some(question) = asks.pipeline.next_question()
+            {
+                self.ask(asks, question);
+            }
+            while wants_threads
+                && self.pending.len() < most
+                && let Some(thread) = asks.threads.as_mut().and_then(|threads| threads.next_thread())
+            {
+                self.ask_thread(asks, thread);
+            }
+            let has_asked = self.pending.len() > before;
+            let is_over = started.elapsed() >= budget;
+            if is_over || !has_asked && (!is_last || self.pending.is_empty()) {
+                return;
+            }
+            match self.pending.last() {
+                // What is late is waited for as well.
+                Some(_) if is_last && !has_asked => std::thread::sleep(Duration::from_millis(1)),
+                Some((last, _)) => self.inspectors.wait_for(*last),
+                None => {}
+            }
+            self.pass_on(asks);
+        }
+    }
+
+    fn ask(&mut self, asks: &mut Asks<'_>, question: Question) {
+        let ask = match &question {
+            Question::Definition { of, known } => {
+                let Some(layout) = asks.kernel.layout(of.layout) else {
+                    asks.pipeline.answer(unknown(question));
+                    return;
                 };
-                Answer::Definition {
-                    of,
-                    completed: completed.then_some(known),
+                Ask::Definition {
+                    pid: of.process.tgid,
+                    code: of.code,
+                    layout: *layout,
+                    known: Box::new(known.clone()),
                 }
             }
-            Question::ShortPath(of) => Answer::ShortPath {
-                short: self.shorten(&of).into(),
-                of,
+            Question::ShortPath(of) => Ask::ShortPath {
+                pid: of.process.tgid,
+                root: of.root,
+                path: of.path.to_string(),
             },
-        }
+        };
+        let ticket = self.inspectors.ask(&ask);
+        self.pending.push((ticket, Asked::Pipeline(question)));
     }
 
-    /// The part of a path from its package on, as the process's own file system has it; for a process that is gone, as
-    /// this one has it if they shared it.
-    fn shorten<'p>(&mut self, of: &'p PathKey) -> &'p str {
-        let of_process = Root::of_process(of.process.tgid).ok();
-        let own = || Root::own().ok();
-        let Some(root) = of_process
-            .filter(|root| root.id() == of.root)
-            .or_else(|| own().filter(|own| own.id() == of.root))
-        else {
-            return shorten_by_name(&of.path);
+    fn ask_thread(&mut self, asks: &mut Asks<'_>, thread: SampledThread) {
+        let Some(process) = asks.tracker.get(thread.process) else {
+            return;
         };
-        if self.roots.len() >= MAX_ROOTS && !self.roots.contains_key(&of.root) {
-            self.roots.clear();
+        let ticket = self.inspectors.ask(&Ask::ThreadName {
+            thread,
+            fields: Box::new(ThreadFields::of(&process.interpreter)),
+        });
+        self.pending.push((ticket, Asked::Thread(thread)));
+    }
+
+    /// Passes on the answers that have come.
+    fn pass_on(&mut self, asks: &mut Asks<'_>) {
+        for (ticket, asked) in std::mem::take(&mut self.pending) {
+            let Some(found) = self.inspectors.take(ticket) else {
+                self.pending.push((ticket, asked));
+                continue;
+            };
+            match asked {
+                Asked::Pipeline(question) => asks.pipeline.answer(answer(question, found)),
+                Asked::Thread(thread) => {
+                    let name = match found {
+                        Ok(Found::ThreadName(name)) => name,
+                        _ => None,
+                    };
+                    if let Some(threads) = &mut asks.threads {
+                        threads.looked_up(thread, name.is_some());
+                    }
+                    if let Some(name) = name {
+                        asks.pipeline.name_thread(thread.process, thread.tid, name);
+                    }
+                }
+            }
         }
-        let paths = self.roots.entry(of.root).or_default();
-        paths.shorten(&of.path, |directory| root.has_file(directory, "__init__.py"))
+    }
+}
+
+/// What the pipeline is told.
+fn answer(question: Question, found: Result<Found, Unanswered>) -> Answer {
+    match (question, found) {
+        (Question::Definition { of, .. }, Ok(Found::Definition(completed))) => Answer::Definition {
+            of,
+            completed: completed.map(|definition| *definition),
+        },
+        (Question::ShortPath(of), Ok(Found::ShortPath(bytes))) => {
+            let start = usize::try_from(bytes)
+                .ok()
+                .and_then(|bytes| of.path.len().checked_sub(bytes));
+            match start.and_then(|start| of.path.get(start..)) {
+                Some(short) => Answer::ShortPath {
+                    short: short.into(),
+                    of,
+                },
+                None => unknown(Question::ShortPath(of)),
+            }
+        }
+        (question, _) => unknown(question),
+    }
+}
+
+/// What is told where nothing was found out.
+fn unknown(question: Question) -> Answer {
+    match question {
+        Question::Definition { of, .. } => Answer::Definition { of, completed: None },
+        Question::ShortPath(of) => Answer::ShortPath {
+            short: shorten_by_name(&of.path).into(),
+            of,
+        },
     }
 }

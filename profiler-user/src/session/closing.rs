@@ -1,14 +1,31 @@
-//! The summary of a session that has ended.
+//! What a recording and the summary of a session say beyond what was sampled.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::Session;
 use super::native::NativeTables;
 use super::sampled::Sampled;
 use super::summary::{NativeSummary, Summary};
+use crate::clock::own_cpu_time;
 use crate::priority::Priority;
+use crate::profile::Recording;
 
 impl Session {
+    /// Fills in what the pipeline does not know.
+    pub(super) fn described(&mut self, mut recording: Recording) -> Recording {
+        let started = self.parts.started.unwrap_or(SystemTime::UNIX_EPOCH);
+        self.parts.started = Some(started + recording.duration);
+        recording.started = started;
+        recording.title.clone_from(&self.settings.title);
+        recording.rate_hz = self.settings.rate_hz;
+        recording
+    }
+
+    /// CPU time of this process and of the workers that look at others.
+    pub(super) fn own_cpu_time(&self) -> Duration {
+        own_cpu_time() + self.tracker.inspectors().cpu_time()
+    }
+
     pub(super) fn summary(&self, sampled: Sampled) -> Summary {
         let assembly = &self.intake.assembly;
         Summary {

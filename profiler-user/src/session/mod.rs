@@ -22,14 +22,14 @@ mod wake;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::alarm::Alarm;
-use self::answers::Answers;
+use self::answers::{Answers, Asks};
 use self::intake::{Intake, Meets};
 use self::native::NativeTables;
 use self::ring_size::ring_bytes;
 use self::signals::Asked;
 use self::waiting::{notified, ready_if};
 use self::wake::Wakes;
-use crate::clock::{monotonic_ns, own_cpu_time};
+use crate::clock::monotonic_ns;
 use crate::kernel::{self, Kernel, Options, SampledSource};
 use crate::language::python::threads::ThreadNames;
 use crate::native::names::NativeNames;
@@ -115,6 +115,7 @@ impl Session {
         let (mut kernel, rings) = Kernel::load(&options)?;
         let mut tracker = Tracker::new(settings.target.clone(), settings.filter.clone());
         tracker.scan(&mut kernel);
+        let answers = Answers::new(tracker.inspectors());
         let timeline = timeline(settings.timeline).map_err(SessionError::io("temporary file for samples"))?;
         let (tables, names) = start_native(settings.native)?;
         let mut session = Self {
@@ -123,7 +124,7 @@ impl Session {
             tracker,
             tables,
             threads: settings.thread_names.then(ThreadNames::default),
-            answers: Answers::default(),
+            answers,
             pipeline: Pipeline::new(monotonic_ns(), names, timeline),
             sampling: Vec::new(),
             parts: Parts::default(),
@@ -168,7 +169,7 @@ impl Session {
         signals: &mut Signals,
         listener: &mut impl Listener,
     ) -> Result<Ended, SessionError> {
-        let started = (SystemTime::now(), Instant::now(), own_cpu_time());
+        let started = (SystemTime::now(), Instant::now(), self.own_cpu_time());
         let busy_before = crate::host::busy_time();
         let rate = Rate {
             hz: self.settings.rate_hz,
@@ -195,7 +196,7 @@ impl Session {
         let mut summary = self.summary(sampled);
         summary.duration = duration;
         summary.busy = busy;
-        summary.own_cpu = own_cpu_time().saturating_sub(started.2);
+        summary.own_cpu = self.own_cpu_time().saturating_sub(started.2);
         summary.priority = priority;
         let last = self.finish(duration, listener);
         Ok(Ended {
@@ -331,14 +332,13 @@ impl Session {
 
     /// What follows each reading of the rings.
     fn settle_drain(&mut self, is_last: bool) {
-        if let Some(threads) = &mut self.threads {
-            let (tracker, pipeline) = (&self.tracker, &mut self.pipeline);
-            let interpreter = |process| Some(&*tracker.get(process)?.interpreter);
-            threads.look(is_last, interpreter, |process, tid, name| {
-                pipeline.name_thread(process, tid, name);
-            });
-        }
-        self.answers.answer(&mut self.pipeline, &self.kernel, is_last);
+        let mut asks = Asks {
+            kernel: &self.kernel,
+            tracker: &self.tracker,
+            pipeline: &mut self.pipeline,
+            threads: self.threads.as_mut(),
+        };
+        self.answers.answer(&mut asks, is_last);
         self.pipeline.end_drain();
         for process in self.tracker.take_ended() {
             self.pipeline.forget(process);
@@ -409,16 +409,6 @@ impl Session {
             let part = self.described(part);
             listener.part(part);
         }
-    }
-
-    /// Fills in what the pipeline does not know.
-    fn described(&mut self, mut recording: Recording) -> Recording {
-        let started = self.parts.started.unwrap_or(SystemTime::UNIX_EPOCH);
-        self.parts.started = Some(started + recording.duration);
-        recording.started = started;
-        recording.title.clone_from(&self.settings.title);
-        recording.rate_hz = self.settings.rate_hz;
-        recording
     }
 
     /// Waits for symbols that are still being read; Ctrl-C goes without them.

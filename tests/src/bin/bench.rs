@@ -6,6 +6,9 @@
 use tests::bench;
 
 fn main() -> anyhow::Result<()> {
+    if let Some(code) = pyebpf::roles::serve_if_asked() {
+        std::process::exit(i32::from(code != std::process::ExitCode::SUCCESS));
+    }
     let mut arguments = std::env::args().skip(1).peekable();
     if arguments.peek().is_some_and(|argument| argument == "--help") {
         println!(

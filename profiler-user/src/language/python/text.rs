@@ -4,12 +4,13 @@
 //! Used for names and file names. Control characters are kept: escaping them is each output's own rule.
 
 use profiler_common::contract::records::TEXT_OF_BYTES;
+use serde::{Deserialize, Serialize};
 
 /// Stands for the rest of a text of which only the beginning is known.
 pub const CUT_MARK: char = '…';
 
 /// How much of something is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Extent {
     /// All of it.
     Whole,
@@ -20,7 +21,7 @@ pub enum Extent {
 }
 
 /// A name or file name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Text {
     value: Box<str>,
     extent: Extent,

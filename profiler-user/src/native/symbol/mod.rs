@@ -4,12 +4,11 @@
 //! |---|---|
 //! | `symbolizer` | asks the others, remembers the answers |
 //! | `file`, `held` | a mapped file and its debug file: where they are, opened without being led astray |
-//! | `client`, `messages`, `protocol`, `channel` | the worker process: started, asked, ended when it does not answer |
+//! | `client`, `messages`, `protocol` | the worker process: started, asked, ended when it does not answer |
 //! | `worker`, `symbol_file`, `copy`, `reference`, `tables`, `plt`, `aliases`, `demangle` | in that process: a private copy of the symbols, blazesym on it |
 //! | `kernel`, `perf_map` | what needs no ELF file: `/proc/kallsyms`, maps written by programs with a JIT |
 
 mod aliases;
-mod channel;
 mod client;
 mod copy;
 mod demangle;
@@ -31,7 +30,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use self::client::WORKER_VERB;
+pub use self::client::ROLE;
 pub use self::file::CodeFile;
 pub use self::held::HeldFiles;
 pub use self::messages::CodePosition;
@@ -40,4 +39,3 @@ pub use self::perf_map::PerfMap;
 pub use self::protocol::is_answer;
 pub use self::symbol_file::take_in;
 pub use self::symbolizer::NativeSymbolizer;
-pub use self::worker::serve;

@@ -9,6 +9,9 @@ use super::messages::{
     CodePosition, FunctionName, LoadedSymbols, MAX_NAMES, MAX_POSITIONS, NotLoaded, Reply, Request, Unknown,
 };
 
+/// Bytes of a message: [`MAX_POSITIONS`] with the most and longest names.
+pub(super) const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
 /// Whether these bytes are an answer of the worker that says of itself what it was decoded from. For the fuzz target.
 #[must_use]
 pub fn is_answer(bytes: &[u8]) -> bool {
@@ -151,7 +154,7 @@ impl<T: Message, E: Message> Message for Result<T, E> {
     }
 }
 
-/// Longer lists are not sent: a message has an end (see [`super::channel`]).
+/// Longer lists are not sent: a message has [`MAX_MESSAGE_BYTES`] at most.
 fn put_length(length: usize, out: &mut Vec<u8>) {
     out.put_u32_le(u32::try_from(length).unwrap_or(u32::MAX));
 }

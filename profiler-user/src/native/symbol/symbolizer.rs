@@ -10,7 +10,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::client::{self, CallError, Client, StartWorker};
+use super::client::{CallError, Client, ROLE};
 use super::file::CodeFile;
 use super::kernel::KernelSymbols;
 use super::messages::{
@@ -103,15 +103,15 @@ impl From<CallError> for Trouble {
 
 impl Default for NativeSymbolizer {
     fn default() -> Self {
-        Self::new(client::start_self)
+        Self::new(ROLE.name)
     }
 }
 
 impl NativeSymbolizer {
-    /// With workers that are started so.
-    pub(super) fn new(start: StartWorker) -> Self {
+    /// With workers of this role.
+    pub(super) fn new(role: &'static str) -> Self {
         Self {
-            client: Client::new(start),
+            client: Client::new(role),
             files: Cache::new(FILES),
             names: Cache::new(NAME_BYTES),
             contents: HashMap::new(),

@@ -15,27 +15,8 @@ use crate::cache::Cache;
 use crate::ids::ProcessKey;
 use crate::proc::root::Root;
 
-/// Started again by a test, this program is the worker.
-const WORKER_TEST: &str = "native::symbol::tests::this_program_is_the_worker_when_a_test_asks_for_it";
-const WORKER_VARIABLE: &str = "PYEBPF_TEST_SYMBOL_WORKER";
-
-#[test]
-fn this_program_is_the_worker_when_a_test_asks_for_it() {
-    if std::env::var_os(WORKER_VARIABLE).is_some() {
-        serve().expect("the client keeps to the protocol");
-    }
-}
-
-fn start_worker() -> Command {
-    let mut command = Command::new("/proc/self/exe");
-    command
-        .args([WORKER_TEST, "--exact", "--nocapture"])
-        .env(WORKER_VARIABLE, "1");
-    command
-}
-
 fn symbolizer() -> NativeSymbolizer {
-    NativeSymbolizer::new(start_worker)
+    NativeSymbolizer::default()
 }
 
 /// Prints two addresses: after a call in code that was inlined twice, and of a call of a library.
@@ -332,7 +313,7 @@ fn debug_information_that_kills_its_reader_costs_only_the_lines() {
 fn without_a_worker_there_are_reasons_instead_of_names() {
     let program = Program::compile(INLINES, &[]);
     let running = program.start();
-    let mut symbolizer = NativeSymbolizer::new(|| Command::new("false"));
+    let mut symbolizer = NativeSymbolizer::new("no such role");
     assert_eq!(running.names(&mut symbolizer), "SymbolizerFailed");
     for _ in 0..10 {
         symbolizer.files = Cache::new(FILES);
@@ -349,11 +330,7 @@ fn a_worker_that_does_not_answer_is_ended() {
     let program = Program::compile(INLINES, &[]);
     let running = program.start();
     let mut symbolizer = symbolizer();
-    let deaf = Client::new(|| {
-        let mut command = Command::new("sleep");
-        command.arg("1000");
-        command
-    });
+    let deaf = Client::new(crate::workers::DEAF.name);
     symbolizer.client = deaf.with_deadline(std::time::Duration::from_millis(50));
     assert_eq!(running.names(&mut symbolizer), "SymbolizerFailed");
     assert_eq!(
@@ -372,7 +349,7 @@ fn a_worker_that_was_asked_to_end_is_replaced_and_no_file_blamed() {
         other.start().names(&mut symbolizer),
         WITH_LINES.replace("outer", "other")
     );
-    let worker = symbolizer.client.worker().expect("it answered");
+    let worker = symbolizer.client.worker_pid().expect("it answered");
     // As systemd does to all processes of a service.
     let worker = rustix::process::Pid::from_raw(i32::try_from(worker).expect("a process id")).expect("not 0");
     rustix::process::kill_process(worker, rustix::process::Signal::TERM).expect("own child");
@@ -435,7 +412,7 @@ fn a_second_process_with_the_same_file_asks_nobody() {
     let program = Program::compile(INLINES, &["-g", "-no-pie"]);
     let mut symbolizer = symbolizer();
     assert_eq!(program.start().names(&mut symbolizer), WITH_LINES);
-    symbolizer.client = Client::new(|| Command::new("false"));
+    symbolizer.client = Client::new("no such role");
     assert_eq!(program.start().names(&mut symbolizer), WITH_LINES);
     assert_eq!(symbolizer.client.generation(), 0);
 }

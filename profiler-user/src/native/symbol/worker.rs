@@ -10,64 +10,41 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::{Rc, Weak};
 
-use rustix::process::{Resource, Rlimit, Signal};
-
-use super::channel::{receive, send};
 use super::copy::crc_of;
 use super::messages::{
     CodePosition, FileSlot, FunctionName, LoadedSymbols, NotLoaded, Reply, Request, Unknown,
 };
+use super::protocol::{MAX_MESSAGE_BYTES, decode, encode};
 use super::symbol_file::SymbolFile;
 use crate::elf::{ElfError, FileBytes};
+use crate::workers::limit_this_process;
+use crate::workers::stream::{receive, send};
 
 /// Bytes of heap that this process may have; a library that asks for more ends it.
 const MAX_HEAP: u64 = 2 << 30;
-/// Added to the nice value: names can wait, the programs of the host cannot.
+/// The nice value: names can wait, the programs of the host cannot.
 const NICENESS: i32 = 10;
 
-/// Serves requests that come through standard input until it is closed.
+/// Serves requests until the socket is closed.
 ///
 /// # Errors
-/// When standard input is no socket, or the other side does not keep to the protocol.
-pub fn serve() -> io::Result<()> {
-    limit_this_process();
-    let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let mut worker = Worker::default();
-    while let Some((request, file)) = receive(&stream)? {
-        let reply = worker.answer(request, file);
-        send(&stream, &reply, None)?;
-    }
-    Ok(())
-}
-
-/// Each is a precaution: without it, the client's deadline remains.
-fn limit_this_process() {
-    let limit = |bytes| Rlimit {
-        current: Some(bytes),
-        maximum: Some(bytes),
-    };
-    for (resource, bytes) in [(Resource::Data, MAX_HEAP), (Resource::Core, 0)] {
-        if let Err(error) = rustix::process::setrlimit(resource, limit(bytes)) {
-            log::debug!("symbol worker: limit of {resource:?}: {error}");
-        }
-    }
-    // It may be busy with a file without end, and not see the end of the stream.
-    if let Err(error) = rustix::process::set_parent_process_death_signal(Some(Signal::KILL)) {
-        log::debug!("symbol worker: parent's death: {error}");
-    }
+/// When the socket fails, or the other side does not keep to the protocol.
+pub(super) fn serve(stream: &UnixStream) -> io::Result<()> {
+    limit_this_process(MAX_HEAP);
     if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
         log::debug!("symbol worker: priority: {error}");
     }
-    // When memory runs out, this is the process to lose.
-    if let Err(error) = std::fs::write("/proc/self/oom_score_adj", "1000") {
-        log::debug!("symbol worker: oom_score_adj: {error}");
+    let mut worker = Worker::default();
+    while let Some((bytes, file)) = receive(stream, MAX_MESSAGE_BYTES)? {
+        let request = decode(&bytes).ok_or(io::ErrorKind::InvalidData)?;
+        let reply = worker.answer(request, file);
+        send(stream, &encode(&reply), MAX_MESSAGE_BYTES, None)?;
     }
-    // A panic is an answer here, not news.
-    std::panic::set_hook(Box::new(|_| {}));
+    Ok(())
 }
 
 /// What is loaded.

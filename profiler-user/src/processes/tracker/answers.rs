@@ -11,7 +11,8 @@ impl Tracker {
     /// When [`Self::poll`] has something to do.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
-        self.looks.next()
+        let late = (!self.pending.is_empty()).then(|| self.inspectors.next_check());
+        self.looks.next().into_iter().chain(late.flatten()).min()
     }
 
     /// A profiled process, also shortly after its end.
@@ -38,7 +39,8 @@ impl Tracker {
         let is_there = self.current.get(&key.tgid) == Some(&key);
         if is_there
             && process.is_inherited
-            && let Ok(identity) = self.identities.of_process(key.tgid)
+            && let Some(about) = self.inspectors.about(key.tgid)
+            && let Ok(identity) = self.identities.of_process(key.tgid, about)
         {
             process.identity = Arc::new(identity);
             process.is_inherited = false;

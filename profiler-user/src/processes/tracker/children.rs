@@ -4,9 +4,8 @@
 use std::collections::HashSet;
 
 use super::{Target, Tracker, looks};
+use crate::inspect::{Found, InspectFailure, Look};
 use crate::kernel::Kernel;
-use crate::language::python::Finding;
-use crate::processes::survey;
 
 /// Children kept in mind at the same time; further ones are not counted.
 const MAX_CHILDREN: usize = 1 << 16;
@@ -74,14 +73,14 @@ impl Tracker {
     }
 
     /// Notes whether a child that is not recorded runs Python.
-    pub(super) fn look_at_child(&mut self, pid: u32, attempt: usize) {
-        match survey::inspect(&mut self.inspector, pid) {
-            Ok(Finding::Python(_) | Finding::Refused(_)) => self.children.ran_python(pid),
-            Ok(Finding::NotPython { may_still_load: true }) if attempt + 1 < looks::LATE => {
+    pub(super) fn judge_child(&mut self, pid: u32, attempt: usize, look: Result<Look, InspectFailure>) {
+        match look.map(|look| look.found) {
+            Ok(Found::Python(_) | Found::Refused(_)) => self.children.ran_python(pid),
+            Ok(Found::NotPython { may_still_load: true }) if attempt + 1 < looks::LATE => {
                 self.looks.arrange(pid, attempt + 1);
             }
-            Ok(Finding::NotPython { .. }) => {}
-            Err(error) => log::debug!("process {pid}: {error}"),
+            Ok(Found::NotPython { .. }) => {}
+            Err(failure) => log::debug!("process {pid}: {failure}"),
         }
     }
 }

@@ -1,28 +1,32 @@
 //! What a process is, and its entry in the kernel half's map of processes.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use profiler_common::contract::process::{PROCESS_FOLLOW_CHILDREN, PROCESS_REPORT_CHILDREN, ProcessEntry};
 
+use super::pending::{PendingLook, Purpose};
 use super::tracked::{TrackedProcess, flags_of};
 use super::{Target, Tracker, looks};
 use crate::ids::ProcessKey;
+use crate::inspect::{About, Found, InspectFailure, Look, Question};
 use crate::kernel::{Kernel, LoadError};
-use crate::language::python::{Finding, Interpreter};
-use crate::limits;
-use crate::proc::root::Root;
+use crate::language::python::Interpreter;
 use crate::proc::{self, is_alive};
 use crate::processes::command_line;
 use crate::processes::identity::Identity;
-use crate::processes::survey;
+use crate::workers::Ticket;
 
 /// A process whose interpreter lays out its memory unlike any of those known, of which the kernel half has no room for more.
 const TOO_MANY_LAYOUTS: &str = "there is no room for another layout of interpreter memory";
 /// A process beyond those that the kernel half's maps have room for.
 const NO_ROOM: &str = "there is no room for another process in the kernel half's map";
-/// A process that could not be looked at, because this process may not open another file.
-const NO_DESCRIPTOR: &str =
-    "the limit of open files (ulimit -n) was reached, so it could not be looked at in time";
+
+/// How long a recording waits for answers before it begins, or when a process is added to it: a process that does not
+/// answer is given up after two seconds.
+const SETTLE_AT_MOST: Duration = Duration::from_secs(5);
+/// The same where all processes are recorded: who is late is recorded from then on.
+const SETTLE_ALL_AT_MOST: Duration = Duration::from_millis(500);
 
 impl Tracker {
     /// Flags of a process that is claimed.
@@ -37,60 +41,153 @@ impl Tracker {
         }
     }
 
-    /// Judges one process and enters it, or arranges for another look.
+    /// Judges one process and enters it, or arranges for another look. Waits for the answer for a moment only.
     pub(super) fn look(&mut self, kernel: &mut Kernel, pid: u32, attempt: usize) {
+        if let Some(ticket) = self.ask_look(kernel, pid, attempt) {
+            self.inspectors.wait_for(ticket);
+            self.settle(kernel);
+        }
+    }
+
+    /// Asks what a process is.
+    pub(super) fn ask_look(&mut self, kernel: &mut Kernel, pid: u32, attempt: usize) -> Option<Ticket> {
         if self.current.contains_key(&pid) {
-            return;
+            return None;
         }
         if !self.is_wanted(pid) {
-            self.look_at_child(pid, attempt);
-            return;
+            return Some(self.ask(pid, attempt, Purpose::Child));
         }
         // Before it is looked at, so that what is found out is of no effect once it has executed another program; and the
         // kernel half need not ask about it, but says when it does.
         let claimed = kernel.claim_process(pid, self.flags());
-        match survey::inspect(&mut self.inspector, pid) {
-            Ok(Finding::Python(interpreter)) => match &claimed {
-                Ok(key) => self.enter(kernel, *key, interpreter),
-                Err(error) => self.refusals.add(pid, no_room(pid, error)),
-            },
-            Ok(Finding::Refused(refused)) => {
-                if self
-                    .identities
-                    .of_process(pid)
-                    .is_ok_and(|identity| self.filter.admits(pid, &identity))
-                {
-                    self.refusals.add(pid, refused.to_string());
+        Some(self.ask(pid, attempt, Purpose::Record(claimed)))
+    }
+
+    fn ask(&mut self, pid: u32, attempt: usize, purpose: Purpose) -> Ticket {
+        let ticket = self.inspectors.ask(&Question::Look { pid });
+        self.pending.push(PendingLook {
+            pid,
+            attempt,
+            purpose,
+            ticket,
+        });
+        ticket
+    }
+
+    /// Takes in the answers that have come.
+    pub(super) fn settle(&mut self, kernel: &mut Kernel) {
+        for pending in std::mem::take(&mut self.pending) {
+            let Some(look) = self.inspectors.take_look(pending.ticket) else {
+                self.pending.push(pending);
+                continue;
+            };
+            let pid = pending.pid;
+            let claimed = match pending.purpose {
+                Purpose::Record(claimed) => claimed,
+                Purpose::Child => {
+                    self.judge_child(pid, pending.attempt, look);
+                    continue;
                 }
-                self.executed.remove(&pid);
+            };
+            let has_changed = claimed
+                .as_ref()
+                .is_ok_and(|key| kernel.current_process(pid) != Some(*key));
+            if has_changed || self.current.contains_key(&pid) {
+                // It is another process by now, and there is, or will be, a look at that one.
+                continue;
             }
-            Ok(Finding::NotPython { may_still_load: true }) if attempt + 1 < looks::LATE => {
-                self.looks.arrange(pid, attempt + 1);
+            self.judge(kernel, pid, pending.attempt, &claimed, look);
+            match claimed {
+                Ok(key) => self.leave_if_gone(kernel, key),
+                // The kernel half will ask about it again, once a second at most.
+                Err(error) => log::debug!("process {pid}: {error}"),
             }
-            Ok(Finding::NotPython { .. }) => {
-                self.executed.remove(&pid);
-                self.looks.arrange(pid, (attempt + 1).max(looks::LATE));
-            }
-            // Most often the process has ended.
-            Err(error) => {
-                log::debug!("process {pid}: {error}");
-                if limits::is_file_limit(&error) {
-                    self.refusals.add(pid, NO_DESCRIPTOR.to_owned());
-                    self.looks.arrange(pid, (attempt + 1).max(looks::LATE));
-                }
-                self.executed.remove(&pid);
-            }
-        }
-        match claimed {
-            Ok(key) => self.leave_if_gone(kernel, key),
-            // The kernel half will ask about it again, once a second at most.
-            Err(error) => log::debug!("process {pid}: {error}"),
         }
     }
 
-    fn enter(&mut self, kernel: &mut Kernel, key: ProcessKey, interpreter: Box<Interpreter>) {
+    /// Waits for answers, before the recording begins.
+    pub(super) fn settle_all(&mut self, kernel: &mut Kernel) {
+        let late_at_most = match self.target {
+            Target::All => SETTLE_ALL_AT_MOST,
+            Target::Processes { .. } => SETTLE_AT_MOST,
+        };
+        self.inspectors.wait_for_all(SETTLE_AT_MOST);
+        self.settle(kernel);
+        let end = Instant::now() + late_at_most;
+        while !self.pending.is_empty() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
+            self.inspectors.wait_for_all(SETTLE_AT_MOST);
+            self.settle(kernel);
+        }
+    }
+
+    fn judge(
+        &mut self,
+        kernel: &mut Kernel,
+        pid: u32,
+        attempt: usize,
+        claimed: &Result<ProcessKey, LoadError>,
+        look: Result<Look, InspectFailure>,
+    ) {
+        let (found, about) = match look {
+            Ok(Look { found, about }) => (found, about),
+            Err(failure) => {
+                log::debug!("process {pid}: {failure}");
+                self.executed.remove(&pid);
+                // Most often the process has ended.
+                if let InspectFailure::Unanswered(reason) = failure
+                    && self.is_wanted_unseen(pid)
+                {
+                    self.refusals.add_each(pid, reason.to_string());
+                }
+                return;
+            }
+        };
+        match (found, about) {
+            (Found::Python(interpreter), Some(about)) => match claimed {
+                Ok(key) => self.enter(kernel, *key, interpreter, about),
+                Err(error) => self.refusals.add(pid, no_room(pid, error)),
+            },
+            (Found::Refused(refused), Some(about)) => {
+                let identity = self.identities.of_process(pid, about);
+                if identity.is_ok_and(|identity| self.filter.admits(pid, &identity)) {
+                    self.refusals.add(pid, refused.text);
+                }
+                self.executed.remove(&pid);
+            }
+            (Found::NotPython { may_still_load: true }, _) if attempt + 1 < looks::LATE => {
+                self.looks.arrange(pid, attempt + 1);
+            }
+            (Found::NotPython { .. }, _) => {
+                self.executed.remove(&pid);
+                self.looks.arrange(pid, (attempt + 1).max(looks::LATE));
+            }
+            // It has ended meanwhile.
+            (Found::Python(_) | Found::Refused(_), None) => drop(self.executed.remove(&pid)),
+        }
+    }
+
+    /// Whether the filter wants a process of which only that is known which cannot hang.
+    fn is_wanted_unseen(&mut self, pid: u32) -> bool {
+        let (Ok(stat), Ok(user)) = (proc::stat(pid), proc::user(pid)) else {
+            return false;
+        };
+        let about = About {
+            user,
+            threads: stat.threads,
+            cpu_time: stat.cpu_time(),
+            comm: stat.name,
+            arguments: Vec::new(),
+            root: None,
+        };
+        let identity = self.identities.of_process(pid, about);
+        identity.is_ok_and(|identity| self.filter.admits(pid, &identity))
+    }
+
+    fn enter(&mut self, kernel: &mut Kernel, key: ProcessKey, interpreter: Box<Interpreter>, about: About) {
         let pid = key.tgid;
-        let Ok(identity) = self.identities.of_process(pid) else {
+        let root = about.root;
+        let Ok(identity) = self.identities.of_process(pid, about) else {
             self.executed.remove(&pid);
             return;
         };
@@ -105,7 +202,6 @@ impl Tracker {
             }
         };
         let command_line = self.command_line(key, &identity);
-        let root = Root::of_process(proc::visible_id(pid)).ok().map(|root| root.id());
         let entry = ProcessEntry {
             incarnation: key.incarnation,
             tgid: key.tgid,

@@ -2,14 +2,15 @@
 //! knows of processes in step with the host.
 //!
 //! Fork, exec and exit come as events; `/proc` is read once at start, and for a process when there is reason to look
-//! at it. Asks `language::python` what a process is, `identity` and `filter` whether it is wanted, and `kernel` to enter it
-//! (`entering`); reads no target memory itself.
+//! at it. Asks `inspect` what a process is, `identity` and `filter` whether it is wanted, and `kernel` to enter it
+//! (`entering`); reads no target memory itself. An answer that is late is taken in when it comes.
 
 mod answers;
 mod children;
 mod entering;
 mod family;
 mod looks;
+mod pending;
 mod refusals;
 mod tracked;
 
@@ -17,8 +18,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::ids::ProcessKey;
+use crate::inspect::Inspectors;
 use crate::kernel::Kernel;
-use crate::language::python::Inspector;
 use crate::proc::{self, is_alive};
 use crate::processes::command_line;
 use crate::processes::filter::Filter;
@@ -28,6 +29,7 @@ use crate::wire::decode::{ProcessChange, ProcessView};
 use self::children::Children;
 use self::family::descendants;
 use self::looks::Looks;
+use self::pending::PendingLook;
 use self::refusals::Refusals;
 use self::tracked::flags_of;
 pub use self::tracked::{Arrival, RefusedProcess, TrackedProcess};
@@ -51,7 +53,9 @@ pub struct Tracker {
     target: Target,
     filter: Filter,
     identities: Identities,
-    inspector: Inspector,
+    inspectors: Inspectors,
+    /// Looks that have not been answered.
+    pending: Vec<PendingLook>,
     tracked: HashMap<ProcessKey, TrackedProcess>,
     current: HashMap<u32, ProcessKey>,
     ended: Vec<ProcessKey>,
@@ -72,7 +76,8 @@ impl Tracker {
             target,
             filter,
             identities: Identities::default(),
-            inspector: Inspector::default(),
+            inspectors: Inspectors::start(),
+            pending: Vec::new(),
             tracked: HashMap::new(),
             current: HashMap::new(),
             ended: Vec::new(),
@@ -85,7 +90,13 @@ impl Tracker {
         }
     }
 
-    /// Judges what runs already.
+    /// The workers that look at processes.
+    #[must_use]
+    pub fn inspectors(&self) -> Inspectors {
+        self.inspectors.clone()
+    }
+
+    /// Judges what runs already. Whoever does not answer is judged later, or refused.
     pub fn scan(&mut self, kernel: &mut Kernel) {
         let (pids, attempt) = match &self.target {
             // One of them may just have been started: the loader is still at work.
@@ -94,8 +105,9 @@ impl Tracker {
         };
         for pid in &pids {
             self.follow(*pid);
-            self.look(kernel, *pid, attempt);
+            self.ask_look(kernel, *pid, attempt);
         }
+        self.settle_all(kernel);
         if let Target::Processes {
             follow_children: true,
             ..
@@ -104,13 +116,15 @@ impl Tracker {
             // Their entries are in place, so whoever is forked from now on is reported.
             for pid in descendants(&pids) {
                 self.follow(pid);
-                self.look(kernel, pid, looks::LATE);
+                self.ask_look(kernel, pid, looks::LATE);
             }
+            self.settle_all(kernel);
         } else if self.reports_children() {
             for pid in descendants(&pids) {
                 self.claim_child(kernel, pid);
-                self.look(kernel, pid, looks::LATE);
+                self.ask_look(kernel, pid, looks::LATE);
             }
+            self.settle_all(kernel);
         }
     }
 
@@ -120,7 +134,8 @@ impl Tracker {
             pids.push(pid);
         }
         self.follow(pid);
-        self.look(kernel, pid, 0);
+        self.ask_look(kernel, pid, 0);
+        self.settle_all(kernel);
         // From the claim on children are reported. It may have had some before: `timeout 5 python3` forks at once.
         let is_followed = !self.reports_children();
         for child in descendants(&[pid]) {
@@ -129,8 +144,9 @@ impl Tracker {
             } else {
                 self.claim_child(kernel, child);
             }
-            self.look(kernel, child, 0);
+            self.ask_look(kernel, child, 0);
         }
+        self.settle_all(kernel);
     }
 
     /// Takes note of a process event.
@@ -148,6 +164,7 @@ impl Tracker {
             ProcessChange::Exec => self.executed(key, event),
             ProcessChange::Exit => {
                 self.end(event.tgid);
+                self.inspectors.renew(event.tgid);
                 self.followed.remove(&event.tgid);
                 self.children.exited(event.tgid);
             }
@@ -160,8 +177,10 @@ impl Tracker {
         }
     }
 
-    /// Looks again at processes whose time has come.
+    /// Looks again at processes whose time has come, and takes in answers that were late.
     pub fn poll(&mut self, kernel: &mut Kernel) {
+        self.inspectors.pump();
+        self.settle(kernel);
         for (pid, attempt) in self.looks.take_due() {
             self.look(kernel, pid, attempt);
         }
@@ -250,6 +269,7 @@ impl Tracker {
     /// Another program: what was known of the process ended with the old one.
     fn executed(&mut self, key: ProcessKey, event: &ProcessView<'_>) {
         self.end(key.tgid);
+        self.inspectors.renew(key.tgid);
         if !self.is_wanted(key.tgid) {
             if self.reports_children() {
                 self.children.executed(key.tgid);
@@ -275,8 +295,9 @@ impl Tracker {
         let Some(key) = self.current.get(&pid).copied() else {
             return;
         };
-        let (Ok(identity), Some(process)) = (self.identities.of_process(pid), self.tracked.get_mut(&key))
-        else {
+        let about = self.inspectors.about(pid);
+        let identity = about.and_then(|about| self.identities.of_process(pid, about).ok());
+        let (Some(identity), Some(process)) = (identity, self.tracked.get_mut(&key)) else {
             return;
         };
         let admitted = self.filter.admits(pid, &identity);

@@ -14,7 +14,7 @@ const MORE_REFUSALS: &str = "more different interpreters than are listed";
 /// Reasons, each with its processes.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    by_text: HashMap<String, Refused>,
+    by_reason: HashMap<(String, Option<u32>), Refused>,
 }
 
 #[derive(Debug)]
@@ -27,12 +27,21 @@ impl Refusals {
     /// Remembers why a process is not profiled. Reasons contain what targets say of themselves, so there may be any number
     /// of them.
     pub(super) fn add(&mut self, pid: u32, text: String) {
-        let text = if self.by_text.len() < MAX_REFUSALS || self.by_text.contains_key(&text) {
-            text
+        self.insert((text, None), pid);
+    }
+
+    /// The same for each process.
+    pub(super) fn add_each(&mut self, pid: u32, text: String) {
+        self.insert((text, Some(pid)), pid);
+    }
+
+    fn insert(&mut self, reason: (String, Option<u32>), pid: u32) {
+        let reason = if self.by_reason.len() < MAX_REFUSALS || self.by_reason.contains_key(&reason) {
+            reason
         } else {
-            MORE_REFUSALS.to_owned()
+            (MORE_REFUSALS.to_owned(), None)
         };
-        let refused = self.by_text.entry(text).or_insert_with(|| Refused {
+        let refused = self.by_reason.entry(reason).or_insert_with(|| Refused {
             first: pid,
             pids: HashSet::new(),
         });
@@ -42,7 +51,7 @@ impl Refusals {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = RefusedProcess> {
-        self.by_text.iter().map(|(text, refused)| RefusedProcess {
+        self.by_reason.iter().map(|((text, _), refused)| RefusedProcess {
             pid: refused.first,
             others: refused.pids.len().saturating_sub(1),
             text: text.clone(),

@@ -10,6 +10,7 @@
 use profiler_common::contract::layout::{Layout, text_shape};
 use profiler_common::contract::records::CLASS_BYTES;
 use profiler_common::memory::{Memory, RemoteAddr};
+use serde::{Deserialize, Serialize};
 
 use crate::language::python::layout::objects::DictionaryShape;
 use crate::language::python::objects::dictionary::{self, Entry};
@@ -30,7 +31,7 @@ const WRAPPED: usize = 3;
 const OLD_STYLE: &str = "instance";
 
 /// A class, by its own name without its module.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Class {
     name: Box<str>,
     /// Address of the type that was captured; 0 when its bases have been looked through.

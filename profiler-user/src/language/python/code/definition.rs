@@ -8,6 +8,7 @@ use profiler_common::contract::layout::{IDENTITY_BUFFER_WORDS, Layout, text_shap
 use profiler_common::contract::records::TEXT_OF_BYTES;
 use profiler_common::memory::{Memory, RemoteAddr, u32_at, word_at};
 use profiler_common::walker::python::identity;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 use thiserror::Error;
@@ -25,7 +26,7 @@ pub const MAX_LINE_TABLE_BYTES: usize = 1 << 20;
 const CHUNK_BYTES: usize = 4 << 10;
 
 /// A code object: which one, and how to notice that it is another one by now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CodeKey {
     /// Address of the code object.
     pub code: u64,
@@ -58,7 +59,7 @@ pub enum Part {
 }
 
 /// What is known about one code object. Equal definitions are equal in content, wherever they came from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Definition {
     /// `co_qualname`, or `co_name` before 3.11.
     pub name: Text,

@@ -5,7 +5,7 @@
 //! line in [`LAYOUTS`], and a new shape code in `profiler_common` only where a structure must be *read* differently. A version
 //! without a line is refused by name.
 
-pub(super) mod check;
+pub(crate) mod check;
 pub(super) mod debug_fields;
 pub(super) mod debug_offsets;
 mod entry;

@@ -10,6 +10,7 @@
 //! `Include/internal/pycore_object.h`, `Include/internal/pycore_moduleobject.h`.
 
 use super::debug_fields::{DebugFields, DebugOffsetsError};
+use serde::{Deserialize, Serialize};
 
 /// `PyTypeObject.tp_basicsize`.
 pub const TYPE_BASIC_SIZE: u16 = 16;
@@ -66,7 +67,7 @@ pub mod keys {
 }
 
 /// How a dictionary keeps its entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DictionaryShape {
     /// A table with gaps (2.7).
     OpenAddressed,
@@ -79,7 +80,7 @@ pub enum DictionaryShape {
 }
 
 /// Where an instance of a class keeps its attributes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InstanceShape {
     /// A dictionary at `tp_dictoffset` (up to 3.10).
     Dictionary,
@@ -92,7 +93,7 @@ pub enum InstanceShape {
 }
 
 /// How an `int` keeps its value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IntegerShape {
     /// A C `long` (2.7).
     Machine,
@@ -103,7 +104,7 @@ pub enum IntegerShape {
 }
 
 /// Numbers and shapes of one version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectFields {
     /// `sizeof(PyObject)`: where the fields of an object begin.
     pub header_bytes: u16,
@@ -121,6 +122,7 @@ pub struct ObjectFields {
     /// Numbers.
     pub integer: IntegerShape,
     /// Attributes of `threading.Thread` with its name and the key it has in `threading._active`.
+    #[serde(with = "thread_attributes")]
     pub thread: ThreadAttributes,
 }
 
@@ -144,6 +146,31 @@ impl ThreadAttributes {
         name: "_name",
         ident: "_ident",
     };
+}
+
+/// There are two sets of them: which one travels between processes.
+mod thread_attributes {
+    use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
+
+    use super::ThreadAttributes;
+
+    pub(super) fn serialize<S: Serializer>(
+        names: &ThreadAttributes,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        (*names == ThreadAttributes::MANGLED).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<ThreadAttributes, D::Error> {
+        let is_mangled = bool::deserialize(deserializer)?;
+        Ok(if is_mangled {
+            ThreadAttributes::MANGLED
+        } else {
+            ThreadAttributes::PLAIN
+        })
+    }
 }
 
 impl ObjectFields {

@@ -6,6 +6,7 @@
 //! to its last byte is one piece of code, and a piece that does not begin like a function is a part of the one that jumps
 //! into it. Reads the file only.
 
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 use gimli::{CfaRule, FrameDescriptionEntry, UnwindContext, UnwindSection, X86_64};
@@ -29,7 +30,7 @@ const MAX_PIECES: usize = 8;
 const MAX_JUMPS: usize = 4096;
 
 /// Why the evaluation loop was not found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error, Serialize, Deserialize)]
 pub enum NoLoop {
     /// Stripped, and not exported.
     #[error("the file does not name its evaluation loop")]

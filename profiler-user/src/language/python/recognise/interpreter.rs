@@ -1,5 +1,6 @@
 //! A supported interpreter in a process, and all that reading it takes. Made by `judgement`.
 
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -14,7 +15,7 @@ use crate::language::python::layout::objects::ObjectFields;
 use crate::language::python::lookup::thread_specific;
 
 /// How the interpreter came into the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Linkage {
     /// It is part of the program.
     Static,
@@ -34,17 +35,19 @@ impl Linkage {
 }
 
 /// A supported interpreter in a process, and all that reading it takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interpreter {
     /// Its version.
     pub version: Version,
     /// Built without the GIL.
     pub is_free_threaded: bool,
     /// Where it keeps its fields.
+    #[serde(with = "crate::as_bytes::numbers")]
     pub layout: Layout,
     /// Where it keeps what only user space reads.
     pub objects: ObjectFields,
     /// Where its threads find their state.
+    #[serde(with = "crate::as_bytes::numbers")]
     pub lookup: ThreadLookup,
     /// The C library it runs with.
     pub libc: Libc,
@@ -54,6 +57,7 @@ pub struct Interpreter {
     pub evaluation_loop: Result<Box<[Range<u64>]>, NoLoop>,
     /// The file it is in, as the kernel prints it: for a process in another mount namespace, a path in that
     /// one. It may be deleted.
+    #[serde(with = "crate::as_bytes::path")]
     pub file: PathBuf,
 }
 

@@ -1,5 +1,6 @@
 //! Why an interpreter that was found is not profiled: a sentence for people, by name and with a reason.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -62,7 +63,7 @@ fn list(versions: &BTreeSet<Version>) -> String {
 }
 
 /// A Python implementation, as far as it is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InterpreterName {
     /// CPython; without a version when the file does not tell.
     CPython(Option<Version>),

@@ -2,10 +2,11 @@
 //!
 //! Used by ELF analysis and the layout registry. Never looks at file names.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How finished a release is (`PY_RELEASE_LEVEL`, `Include/patchlevel.h`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Level {
     /// `a`
     Alpha,
@@ -18,7 +19,7 @@ pub enum Level {
 }
 
 /// A CPython version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Version {
     /// 2 or 3.
     pub major: u8,

@@ -15,6 +15,7 @@ mod interpreters;
 mod properties;
 
 use core::ops::ControlFlow;
+use serde::{Deserialize, Serialize};
 
 use profiler_common::contract::records::NO_INSTRUCTION;
 
@@ -61,7 +62,7 @@ fn each_entry(format: u8, first_line: i64, bytes: &[u8], visit: Visit<'_>) {
 }
 
 /// Consecutive instructions on one line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Run {
     start: u32,
     line: u32,
@@ -71,7 +72,7 @@ struct Run {
 const NO_LINE: u32 = u32::MAX;
 
 /// A decoded table: a lookup is one binary search. At most 8 bytes for each entry of the table it was made from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LineTable {
     first_line: u32,
     /// Sorted by `start`, neighbours differ in `line`.

@@ -1,5 +1,6 @@
 //! What can be said about one file. Made by [`super::analyze_file`].
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -9,7 +10,7 @@ use crate::language::python::recognise::evaluation_loop::NoLoop;
 use crate::language::python::recognise::version::Version;
 
 /// The C library a program runs with, as far as the profiler cares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Libc {
     /// The GNU C library.
     Glibc,

@@ -1,0 +1,237 @@
+//! What the main process and the workers of the role `inspect` say to each other.
+//!
+//! Workers read what strangers wrote, so an answer is as foreign as a file: decoding is total, what it allocates is in
+//! proportion to the bytes that are there, and what its numbers mean is checked before anybody uses them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use profiler_common::contract::layout::Layout;
+use serde::{Deserialize, Serialize};
+
+use crate::language::python::code::definition::{CodeKey, Definition};
+use crate::language::python::layout::check::check;
+use crate::language::python::threads::SampledThread;
+use crate::language::python::threads::lookup::ThreadFields;
+use crate::language::python::{Interpreter, InterpreterName};
+use crate::proc::root::RootId;
+
+/// Pieces of an evaluation loop, at most.
+const MAX_PIECES: usize = 64;
+/// Characters of a reason or an error.
+const MAX_REASON: usize = 1024;
+
+/// What a worker is asked. Process ids are those of the initial pid namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Question {
+    /// What it runs, and who it is if that is Python.
+    Look {
+        /// The process.
+        pid: u32,
+    },
+    /// Who it is.
+    About {
+        /// The process.
+        pid: u32,
+    },
+    /// The rest of a definition.
+    Definition {
+        /// The process.
+        pid: u32,
+        /// Which code object.
+        code: CodeKey,
+        /// Where its interpreter keeps its fields.
+        #[serde(with = "crate::as_bytes::numbers")]
+        layout: Layout,
+        /// What is known of it.
+        known: Box<Definition>,
+    },
+    /// The part of a path from its package on, in the file system of a process.
+    ShortPath {
+        /// The process.
+        pid: u32,
+        /// Its root; another process may have its id by now.
+        root: RootId,
+        /// A source file, as the interpreter has it.
+        path: String,
+    },
+    /// The name of a thread.
+    ThreadName {
+        /// The thread.
+        thread: SampledThread,
+        /// How its interpreter is read.
+        fields: Box<ThreadFields>,
+    },
+}
+
+/// What a worker answers; each to the question of the same name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// See [`Question::Look`].
+    Look(Result<Look, Failure>),
+    /// See [`Question::About`].
+    About(Result<About, Failure>),
+    /// Complete as it can be had; `None` when the process could not be read.
+    Definition(Option<Box<Definition>>),
+    /// How many bytes at the end of the path.
+    ShortPath(u32),
+    /// See [`Question::ThreadName`].
+    ThreadName(Option<String>),
+}
+
+/// Why a worker could not find something out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Failure {
+    /// The process is gone.
+    Gone,
+    /// The worker may not look at it.
+    Denied,
+    /// Any other reason, as a sentence.
+    Other(String),
+}
+
+/// What a process turned out to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// What it runs.
+    pub found: Found,
+    /// Who it is; for what runs Python.
+    pub about: Option<About>,
+}
+
+/// What a process runs: a `language::python::Finding`, as it travels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Found {
+    /// A supported interpreter.
+    Python(Box<Interpreter>),
+    /// An interpreter that is not profiled.
+    Refused(RefusedInterpreter),
+    /// No interpreter is mapped; see `Finding::NotPython`.
+    NotPython {
+        /// One may appear at any moment.
+        may_still_load: bool,
+    },
+}
+
+/// An interpreter that was found and is not profiled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedInterpreter {
+    /// What was found.
+    pub what: InterpreterName,
+    /// One sentence for people: `CPython 3.16.0 is not supported yet`.
+    pub text: String,
+    /// The file it is in, as the kernel prints it.
+    #[serde(with = "crate::as_bytes::path")]
+    pub file: PathBuf,
+}
+
+/// Who a process is, apart from its container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// Effective user id, in the worker's user namespace.
+    pub user: u32,
+    /// The kernel's name of its first thread.
+    pub comm: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Threads at this moment.
+    pub threads: u32,
+    /// CPU time so far, of all its threads.
+    pub cpu_time: Duration,
+    /// Its root directory.
+    pub root: Option<RootId>,
+}
+
+impl Question {
+    /// The process that it is about, or one of its threads.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        match self {
+            Self::Look { pid }
+            | Self::About { pid }
+            | Self::Definition { pid, .. }
+            | Self::ShortPath { pid, .. } => *pid,
+            Self::ThreadName { thread, .. } => thread.process.tgid,
+        }
+    }
+
+    /// Whether nothing is known of the process yet.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        matches!(self, Self::Look { .. })
+    }
+
+    /// As bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).unwrap_or_default()
+    }
+
+    /// From bytes that the main process wrote.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
+}
+
+impl Answer {
+    /// As bytes.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).unwrap_or_default()
+    }
+
+    /// From bytes that a worker wrote; `None` for what no worker says.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (answer, rest) = postcard::take_from_bytes::<Self>(bytes).ok()?;
+        (rest.is_empty() && answer.is_sound()).then_some(answer)
+    }
+
+    /// Whether its numbers can be used.
+    fn is_sound(&self) -> bool {
+        let is_short = |text: &String| text.chars().count() <= MAX_REASON;
+        match self {
+            Self::Look(Ok(Look { found, .. })) => match found {
+                Found::Python(interpreter) => {
+                    let pieces = interpreter.evaluation_loop.as_deref().unwrap_or_default();
+                    check(&interpreter.layout).is_ok()
+                        && pieces.len() <= MAX_PIECES
+                        && pieces.iter().all(|piece| piece.start <= piece.end)
+                }
+                Found::Refused(refused) => is_short(&refused.text),
+                Found::NotPython { .. } => true,
+            },
+            Self::Look(Err(Failure::Other(text))) | Self::About(Err(Failure::Other(text))) => is_short(text),
+            Self::Look(Err(_)) | Self::About(_) => true,
+            Self::Definition(_) | Self::ShortPath(_) => true,
+            Self::ThreadName(name) => name.as_ref().is_none_or(is_short),
+        }
+    }
+}
+
+/// A sentence that is not too long for an answer.
+pub(super) fn sentence(text: &str) -> String {
+    text.chars().take(MAX_REASON).collect()
+}
+
+/// Whether these bytes are an answer of a worker that says of itself what it was decoded from. For the fuzz target.
+#[must_use]
+pub fn is_answer(bytes: &[u8]) -> bool {
+    let Some(answer) = Answer::decode(bytes) else {
+        return false;
+    };
+    let again = Answer::decode(&answer.encode());
+    assert_eq!(
+        again.as_ref(),
+        Some(&answer),
+        "an answer that travels stays the same"
+    );
+    if let Answer::Definition(Some(definition)) = &answer {
+        let _ = (
+            definition.full_name(),
+            definition.line_table.line(7),
+            definition.heap_bytes(),
+        );
+        assert!(definition.is_part_of(definition));
+    }
+    true
+}

@@ -1,0 +1,22 @@
+//! The loop of a worker: a question comes with its number, the answer goes back under the same.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+
+use super::stream::{receive, send};
+use super::ticket::{MAX_BYTES, TICKET_BYTES};
+
+/// Answers questions in the order in which they come, until nobody asks any more.
+///
+/// # Errors
+/// When the socket fails, or `answer` does not understand a question.
+pub fn answer_all(stream: &UnixStream, mut answer: impl FnMut(&[u8]) -> Option<Vec<u8>>) -> io::Result<()> {
+    while let Some((mut message, _)) = receive(stream, MAX_BYTES)? {
+        let question = message.get(TICKET_BYTES..).ok_or(io::ErrorKind::InvalidData)?;
+        let answer = answer(question).ok_or(io::ErrorKind::InvalidData)?;
+        message.truncate(TICKET_BYTES);
+        message.extend_from_slice(&answer);
+        send(stream, &message, MAX_BYTES, None)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,276 @@
+//! The forker: a small process that starts workers. It is started before anything else, keeps the rights that workers need
+//! when the main process gives its own up, and opens and parses nothing.
+//!
+//! A worker is this program again, with the name of its role as the last argument and its socket as standard input. Only
+//! the forker waits for workers, so the id of one that ended is not used again before the main process has let go of it.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::role::Role;
+use super::stream::{Incoming, receive, send};
+
+/// The argument before the name of a role.
+pub const VERB: &str = "worker";
+/// The forker's own role.
+pub const FORKER: Role = Role {
+    name: "forker",
+    serve,
+};
+/// Bytes of a message to or from the forker.
+const MAX_BYTES: usize = 256;
+
+/// What the forker is asked for.
+#[derive(Debug, Serialize, Deserialize)]
+enum Request<'a> {
+    /// A worker with this role; its socket comes with the message.
+    Start { serial: u64, role: &'a str },
+    /// This one is to end, if it has not already.
+    End { serial: u64 },
+}
+
+/// What the forker says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Reply {
+    /// The worker runs under this id until it is ended.
+    Started { serial: u64, pid: u32 },
+    /// It is gone, by this signal if it was one; also where it could not be started.
+    Ended { serial: u64, signal: Option<i32> },
+}
+
+/// Why a worker was not started.
+#[derive(Debug, thiserror::Error)]
+#[error("starting a worker process: {0}")]
+pub struct StartError(#[from] io::Error);
+
+/// A worker that was asked for.
+#[derive(Debug)]
+pub(crate) struct Started {
+    /// Its number.
+    pub(crate) serial: u64,
+    /// The socket to it.
+    pub(crate) stream: UnixStream,
+}
+
+/// What is known of a worker that was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    /// Its process id, once it has one.
+    pub(crate) pid: Option<u32>,
+    /// Whether it is gone, and by which signal.
+    pub(crate) ended: Option<Option<i32>>,
+}
+
+/// The handle of the forker. Never waits for it.
+#[derive(Clone, Debug)]
+pub struct Forker(Arc<Mutex<Connection>>);
+
+#[derive(Debug, Default)]
+struct Connection {
+    /// Until it failed.
+    process: Option<(Child, UnixStream)>,
+    incoming: Incoming,
+    states: HashMap<u64, State>,
+    last: u64,
+}
+
+/// Starts the forker of this process, which stays the same. To be called before there are threads; what needs a worker
+/// calls it, too.
+pub fn start_forker() -> Forker {
+    static OF_THIS_PROCESS: OnceLock<Forker> = OnceLock::new();
+    OF_THIS_PROCESS
+        .get_or_init(|| Forker(Arc::new(Mutex::new(Connection::default()))))
+        .started()
+}
+
+impl Forker {
+    fn started(&self) -> Self {
+        if let Err(error) = self.lock().process() {
+            log::warn!("starting the process that starts workers: {error}");
+        }
+        self.clone()
+    }
+
+    /// Asks for a worker.
+    ///
+    /// # Errors
+    /// When the forker does not run.
+    pub(crate) fn start(&self, role: &str) -> Result<Started, StartError> {
+        let mut connection = self.lock();
+        connection.last += 1;
+        let serial = connection.last;
+        let (ours, theirs) = UnixStream::pair()?;
+        connection.send(&Request::Start { serial, role }, Some(&theirs))?;
+        connection.states.insert(serial, State::default());
+        Ok(Started { serial, stream: ours })
+    }
+
+    /// Ends a worker, if it has not ended by itself.
+    pub(crate) fn end(&self, serial: u64) {
+        if let Err(error) = self.lock().send(&Request::End { serial }, None) {
+            log::debug!("ending a worker: {error}");
+        }
+    }
+
+    /// What is known of a worker.
+    pub(crate) fn state(&self, serial: u64) -> State {
+        let mut connection = self.lock();
+        connection.read();
+        connection.states.get(&serial).copied().unwrap_or_default()
+    }
+
+    /// Nobody will ask about this one any more.
+    pub(crate) fn forget(&self, serial: u64) {
+        self.lock().states.remove(&serial);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connection {
+    /// The forker, which is started where there is none.
+    fn process(&mut self) -> io::Result<&UnixStream> {
+        if self.process.is_none() {
+            let (ours, theirs) = UnixStream::pair()?;
+            ours.set_nonblocking(true)?;
+            let child = command(FORKER.name).stdin(OwnedFd::from(theirs)).spawn()?;
+            self.incoming = Incoming::default();
+            self.process = Some((child, ours));
+        }
+        match &self.process {
+            Some((_, stream)) => Ok(stream),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn send(&mut self, request: &Request<'_>, file: Option<&UnixStream>) -> io::Result<()> {
+        let bytes = postcard::to_stdvec(request).map_err(io::Error::other)?;
+        let sent = send(self.process()?, &bytes, MAX_BYTES, file.map(|file| file.as_fd()));
+        if sent.is_err() {
+            self.close();
+        }
+        sent
+    }
+
+    /// Takes in what the forker has said.
+    fn read(&mut self) {
+        let Some((_, stream)) = &self.process else {
+            return;
+        };
+        let is_open = matches!(self.incoming.read(stream), Ok(true));
+        while let Ok(Some(bytes)) = self.incoming.next(MAX_BYTES) {
+            match postcard::from_bytes(&bytes) {
+                Ok(Reply::Started { serial, pid }) => self.update(serial, |state| state.pid = Some(pid)),
+                Ok(Reply::Ended { serial, signal }) => {
+                    self.update(serial, |state| state.ended = Some(signal));
+                }
+                Err(error) => log::debug!("the forker: {error}"),
+            }
+        }
+        if !is_open {
+            self.close();
+        }
+    }
+
+    fn update(&mut self, serial: u64, change: impl FnOnce(&mut State)) {
+        if let Some(state) = self.states.get_mut(&serial) {
+            change(state);
+        }
+    }
+
+    /// It is gone, and its workers with it.
+    fn close(&mut self) {
+        if let Some((mut child, _)) = self.process.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        for state in self.states.values_mut() {
+            state.ended.get_or_insert(None);
+        }
+    }
+}
+
+/// This program again, with another role.
+fn command(role: &str) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .args(arguments())
+        .arg(role)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .current_dir("/")
+        // Ctrl-C is for the main process, which still wants answers then.
+        .process_group(0);
+    command
+}
+
+#[cfg(not(test))]
+fn arguments() -> Vec<String> {
+    vec![VERB.to_owned()]
+}
+
+/// The test that serves.
+#[cfg(test)]
+fn arguments() -> Vec<String> {
+    super::tests::ARGUMENTS.map(str::to_owned).to_vec()
+}
+
+/// Starts and ends workers until the main process is gone.
+fn serve(stream: &UnixStream) -> io::Result<()> {
+    let mut workers: HashMap<u64, Child> = HashMap::new();
+    let mut ending: Vec<(u64, Child)> = Vec::new();
+    while let Some((bytes, file)) = receive(stream, MAX_BYTES)? {
+        let say = |reply: Reply| {
+            let bytes = postcard::to_stdvec(&reply).map_err(io::Error::other)?;
+            send(stream, &bytes, MAX_BYTES, None)
+        };
+        match postcard::from_bytes(&bytes).map_err(io::Error::other)? {
+            Request::Start { serial, role } => {
+                let Some(file) = file else { continue };
+                match command(role).stdin(file).spawn() {
+                    Ok(child) => {
+                        say(Reply::Started {
+                            serial,
+                            pid: child.id(),
+                        })?;
+                        workers.insert(serial, child);
+                    }
+                    Err(_) => say(Reply::Ended { serial, signal: None })?,
+                }
+            }
+            Request::End { serial } => {
+                if let Some(mut child) = workers.remove(&serial) {
+                    // It may have ended by itself.
+                    let _ = child.kill();
+                    ending.push((serial, child));
+                }
+            }
+        }
+        let mut gone = Vec::new();
+        ending.retain_mut(|(serial, child)| match child.try_wait() {
+            Ok(None) => true,
+            Ok(Some(status)) => {
+                gone.push((*serial, status.signal()));
+                false
+            }
+            Err(_) => false,
+        });
+        for (serial, signal) in gone {
+            say(Reply::Ended { serial, signal })?;
+        }
+    }
+    // Their sockets close with the main process; those that are deaf to it are not left behind.
+    for child in workers.values_mut() {
+        let _ = child.kill();
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! One worker, as the main process sees it. Used by [`super::pool`].
+
+use std::collections::VecDeque;
+use std::io::{self, Write as _};
+use std::time::Instant;
+
+use super::budget::Culprit;
+use super::forker::{Forker, StartError};
+use super::spent::Spent;
+use super::stream::{Incoming, header};
+use super::ticket::{MAX_BYTES, TICKET_BYTES, Ticket};
+
+/// A worker and the questions that it has not answered.
+#[derive(Debug)]
+pub(super) struct Worker {
+    forker: Forker,
+    started: super::forker::Started,
+    pid: Option<u32>,
+    incoming: Incoming,
+    /// What the socket had no room for.
+    outgoing: Vec<u8>,
+    /// In the order in which they will be answered.
+    pub(super) unanswered: VecDeque<Ticket>,
+    /// Since when the first of them is the first.
+    first_since: Instant,
+    /// Questions that were taken back, and asked of others.
+    relieved: Vec<Ticket>,
+    pub(super) spent: Spent,
+    /// It has been at its first question for long, over a process of this one. Nothing more is asked of it then.
+    pub(super) stuck_over: Option<Culprit>,
+    /// Whether it has answered anything.
+    pub(super) has_answered: bool,
+}
+
+impl Worker {
+    /// Asks for a worker; it can be asked at once.
+    pub(super) fn start(forker: &Forker, role: &str) -> Result<Self, StartError> {
+        let started = forker.start(role)?;
+        started.stream.set_nonblocking(true)?;
+        Ok(Self {
+            forker: forker.clone(),
+            started,
+            pid: None,
+            incoming: Incoming::default(),
+            outgoing: Vec::new(),
+            unanswered: VecDeque::new(),
+            first_since: Instant::now(),
+            relieved: Vec::new(),
+            spent: Spent::default(),
+            stuck_over: None,
+            has_answered: false,
+        })
+    }
+
+    /// The socket, to wait for an answer.
+    pub(super) fn stream(&self) -> &std::os::unix::net::UnixStream {
+        &self.started.stream
+    }
+
+    /// Its process id, once it has one.
+    pub(super) fn pid(&mut self) -> Option<u32> {
+        if self.pid.is_none() {
+            self.pid = self.forker.state(self.started.serial).pid;
+        }
+        self.pid
+    }
+
+    /// How long the first question has been waiting, by the clock.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        (!self.unanswered.is_empty()).then_some(self.first_since)
+    }
+
+    /// Puts a question.
+    pub(super) fn ask(&mut self, ticket: Ticket, question: &[u8]) -> io::Result<()> {
+        if self.unanswered.is_empty() {
+            self.begin();
+        }
+        let length = TICKET_BYTES + question.len();
+        let header = header(length, MAX_BYTES).ok_or(io::ErrorKind::FileTooLarge)?;
+        self.outgoing.extend_from_slice(&header);
+        self.outgoing.extend_from_slice(&ticket.0.to_le_bytes());
+        self.outgoing.extend_from_slice(question);
+        self.unanswered.push_back(ticket);
+        self.write()
+    }
+
+    /// Writes what there is room for, and takes the answers that have come.
+    pub(super) fn exchange(&mut self, mut take: impl FnMut(Ticket, Vec<u8>)) -> io::Result<()> {
+        self.write()?;
+        let is_open = self.incoming.read(&self.started.stream)?;
+        while let Some(message) = self.incoming.next(MAX_BYTES)? {
+            let (ticket, answer) = message.split_first_chunk().ok_or(io::ErrorKind::InvalidData)?;
+            let ticket = Ticket(u64::from_le_bytes(*ticket));
+            if self.unanswered.front() == Some(&ticket) {
+                self.unanswered.pop_front();
+                self.begin();
+            } else if !self.was_relieved(ticket) {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            self.has_answered = true;
+            self.stuck_over = None;
+            take(ticket, answer.to_vec());
+        }
+        if is_open {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+    }
+
+    /// Takes back all questions but the first, which it is at. It will answer them all the same, late.
+    pub(super) fn relieve(&mut self) -> Vec<Ticket> {
+        let others: Vec<Ticket> = self.unanswered.drain(1.min(self.unanswered.len())..).collect();
+        self.relieved.extend(&others);
+        others
+    }
+
+    /// Whether a question was taken back from it and is answered now.
+    fn was_relieved(&mut self, ticket: Ticket) -> bool {
+        let position = self.relieved.iter().position(|relieved| *relieved == ticket);
+        position.map(|position| self.relieved.remove(position)).is_some()
+    }
+
+    fn begin(&mut self) {
+        self.first_since = Instant::now();
+        self.spent = Spent::default();
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        while !self.outgoing.is_empty() {
+            match (&self.started.stream).write(&self.outgoing) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(bytes) => drop(self.outgoing.drain(..bytes)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may be deaf to the end of the stream; it has nothing to lose.
+        self.forker.end(self.started.serial);
+        self.forker.forget(self.started.serial);
+    }
+}
