@@ -4,14 +4,17 @@ use std::path::Path;
 
 use anyhow::ensure;
 use aya::maps::{HashMap, Map, MapData, MapInfo};
-use profiler_common::contract::process::ProcessEntry;
+use profiler_common::contract::process::{ProcessEntry, ProcessId};
 use tests::live::{alone, judge};
 use tests::profiler::{Recorded, Recording};
 use tests::python;
 use tests::status;
 use tests::workload::{Facts, Workload, script};
+use zerocopy::FromBytes as _;
 
-/// A value of the kernel half's map of processes, unread.
+/// A key of the kernel half's map of processes, unread.
+type Key = [u8; size_of::<ProcessId>()];
+/// A value of it.
 type Entry = [u8; size_of::<ProcessEntry>()];
 
 fn storm(forks: &str, shells: &str, pythons: &str) -> anyhow::Result<Workload> {
@@ -28,8 +31,12 @@ fn known_processes(profiler: u32) -> anyhow::Result<Vec<u32>> {
         };
         if MapInfo::from_id(id)?.name_as_str() == Some("PROCESSES") {
             let map = Map::HashMap(MapData::from_id(id)?);
-            let map = HashMap::<_, u32, Entry>::try_from(map)?;
-            return Ok(map.keys().filter_map(Result::ok).collect());
+            let map = HashMap::<_, Key, Entry>::try_from(map)?;
+            let ids = map.keys().map(|key| {
+                let key: Key = key?;
+                ProcessId::read_from_bytes(&key).map_err(|_| anyhow::anyhow!("a key of another size"))
+            });
+            return ids.map(|id| Ok(id?.tgid)).collect();
         }
     }
     anyhow::bail!("process {profiler} has no map of processes")

@@ -19,7 +19,7 @@ const MULTIPLIERS: [u64; 3] = [
     0xcbbb_9d5d_c105_9ed9,
 ];
 
-/// Notes the generation of the interpreter that the thread runs in; `scratch` holds its thread state.
+/// Notes which interpreter the thread runs in, and its generation; `scratch` holds its thread state.
 #[inline(always)]
 pub(super) fn note_generation<M: Memory>(
     memory: &M,
@@ -27,18 +27,24 @@ pub(super) fn note_generation<M: Memory>(
     layout: &Layout,
     scratch: &mut Scratch,
 ) {
+    scratch.interpreter = 0;
     scratch.generation = 0;
     let fields = &layout.interpreter;
-    if fields.code_generation == 0 || lookup.initialises_once == 0 {
+    if fields.code_generation == 0 {
         return;
     }
     let interpreter = RemoteAddr(word_at(&scratch.state, layout.thread_state.interp));
     let (mut generation, mut id) = ([0u64; 1], [0u64; 1]);
     if memory
-        .read_words(interpreter.offset(fields.code_generation.into()), &mut generation)
+        .read_words(interpreter.offset(fields.id.into()), &mut id)
         .is_err()
+    {
+        return;
+    }
+    scratch.interpreter = mix(interpreter.0, id[0], 0);
+    if lookup.initialises_once == 0
         || memory
-            .read_words(interpreter.offset(fields.id.into()), &mut id)
+            .read_words(interpreter.offset(fields.code_generation.into()), &mut generation)
             .is_err()
     {
         return;

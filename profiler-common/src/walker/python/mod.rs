@@ -55,6 +55,9 @@ pub struct Scratch {
     pub salt: u64,
     /// When the sample began, for benchmarks.
     pub started_ns: u64,
+    /// Stands for the interpreter that the thread runs in (from 3.14 on; else 0). Another one may have its address later,
+    /// with code objects at the same addresses whose identities, which each interpreter numbers by itself, are the same too.
+    pub interpreter: u64,
     /// Stands for the interpreter and the code objects that have died in it so far: while it is the same, a code object at
     /// the same address is the same. 0 where that is not known.
     pub generation: u64,

@@ -163,10 +163,14 @@ impl Tracker {
             ProcessChange::Fork => self.forked(kernel, key, event.parent_tgid),
             ProcessChange::Exec => self.executed(key, event),
             ProcessChange::Exit => {
-                self.end(event.tgid);
-                self.inspectors.renew(event.tgid);
-                self.followed.remove(&event.tgid);
-                self.children.exited(event.tgid);
+                // Another process may have its id by now, and may have been looked at before this event was read.
+                let is_current = self.current.get(&key.tgid).is_none_or(|current| *current == key);
+                if is_current || self.target != Target::All {
+                    self.end(key.tgid);
+                }
+                self.followed.remove(&key.tgid);
+                self.inspectors.renew(key.tgid);
+                self.children.exited(key.tgid);
             }
             ProcessChange::Changed => self.judge_again(kernel, event.tgid),
             ProcessChange::Unknown => {
@@ -235,8 +239,11 @@ impl Tracker {
 
     /// A child is what its parent is; the kernel half has entered it already.
     fn forked(&mut self, kernel: &mut Kernel, key: ProcessKey, parent: u32) {
-        self.end(key.tgid);
         self.follow(key.tgid);
+        if self.is_entered(key) {
+            return;
+        }
+        self.end(key.tgid);
         let parent_key = self.current.get(&parent).copied();
         let parent = parent_key.and_then(|key| self.tracked.get(&key)).cloned();
         match parent {
@@ -268,6 +275,9 @@ impl Tracker {
 
     /// Another program: what was known of the process ended with the old one.
     fn executed(&mut self, key: ProcessKey, event: &ProcessView<'_>) {
+        if self.is_entered(key) {
+            return;
+        }
         self.end(key.tgid);
         self.inspectors.renew(key.tgid);
         if !self.is_wanted(key.tgid) {
@@ -281,6 +291,13 @@ impl Tracker {
         self.executed
             .insert(key.tgid, (key.incarnation, command_line::text(arguments)));
         self.looks.arrange(key.tgid, 0);
+    }
+
+    /// Whether this very process was entered before its event was read: by a look for another reason, which came after
+    /// the event itself. To end and enter it again would lose the names that the kernel half has sent of it, and it sends
+    /// them once.
+    fn is_entered(&self, key: ProcessKey) -> bool {
+        self.current.get(&key.tgid) == Some(&key)
     }
 
     fn end(&mut self, tgid: u32) {
