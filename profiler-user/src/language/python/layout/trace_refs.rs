@@ -5,7 +5,7 @@ use profiler_common::contract::layout::{Layout, frame_shape};
 /// `_ob_next` and `_ob_prev` of builds with `Py_TRACE_REFS` (`Include/object.h` up to 3.12; up to 3.7 every `Py_DEBUG` build).
 pub(crate) const TRACE_REFS_BYTES: u16 = 16;
 
-/// Moves every field of every object; thread states, interpreters and the frames of 3.11+ are none.
+/// Moves every field of every object; thread states, interpreters and the frames of 3.11+ are not objects.
 pub(crate) fn with_longer_headers(layout: &Layout, extra: u16) -> Layout {
     let mut layout = *layout;
     let move_all = |fields: &mut [&mut u16]| {

@@ -216,6 +216,17 @@ fn unwound(program: &Program) -> (Vec<String>, bool) {
 
 pub(super) const CHAIN: [&str; 4] = ["leaf", "realigned", "with_alloca", "with_frame"];
 
+/// Checks that what these names have of the program's own functions is its call chain, from `main` on.
+pub(super) fn assert_call_chain(names: &[String], what: &str) {
+    let expected: Vec<_> = CHAIN.into_iter().chain(["main"]).collect();
+    let names: Vec<_> = names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| expected.contains(name))
+        .collect();
+    assert_eq!(names, expected, "{what}");
+}
+
 #[test]
 fn the_stack_of_a_program_without_frame_pointers_is_its_call_chain() {
     for options in [
@@ -225,13 +236,7 @@ fn the_stack_of_a_program_without_frame_pointers_is_its_call_chain() {
         &["-O0"],
     ] {
         let (names, is_complete) = unwound(&Program::start("cc", options, "plain"));
-        let expected: Vec<_> = CHAIN.into_iter().chain(["main"]).collect();
-        let names: Vec<_> = names
-            .iter()
-            .map(String::as_str)
-            .filter(|name| expected.contains(name))
-            .collect();
-        assert_eq!(names, expected, "{options:?}");
+        assert_call_chain(&names, &format!("{options:?}"));
         assert!(is_complete, "{options:?}");
     }
 }
