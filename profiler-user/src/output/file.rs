@@ -7,9 +7,10 @@
 
 mod error;
 mod existing;
+mod owner;
 mod unfinished;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Stdout, Write};
 use std::os::fd::OwnedFd;
@@ -20,35 +21,15 @@ use rustix::fs::{Mode, OFlags};
 
 pub use self::error::FileError;
 use self::existing::{check_replaceable, existing_pipe};
+use self::owner::Owner;
 use self::unfinished::Unfinished;
 pub use self::unfinished::remove_unfinished;
 use crate::escape;
 use crate::host::stdout;
+use crate::path::{folder_of, name_in_folder};
 
 /// Spellings of standard output. Opening the links again would start at the beginning of a file appended to (`>>`).
 const STDOUT: &[&str] = &["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
-
-/// Whom a file is given to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Owner {
-    uid: u32,
-    gid: Option<u32>,
-}
-
-impl Owner {
-    /// Who called `sudo`; `None` when nobody did, or we are not root.
-    fn from_sudo() -> Option<Self> {
-        let id = |name| std::env::var(name).ok().and_then(|id| id.parse().ok());
-        let uid = rustix::process::geteuid()
-            .is_root()
-            .then(|| id("SUDO_UID"))
-            .flatten()?;
-        Some(Self {
-            uid,
-            gid: id("SUDO_GID"),
-        })
-    }
-}
 
 /// An open destination. Dropped without [`OutputFile::commit`], it leaves no file.
 #[derive(Debug)]
@@ -89,7 +70,7 @@ impl OutputFile {
             Place::Through(file)
         } else {
             let file = unfinished_beside(path)?;
-            check_replaceable(file.folder(), name_of(path), path, owner)?;
+            check_replaceable(file.folder(), name_in_folder(path), path, owner)?;
             Place::Temporary { file, owner }
         };
         Ok(Self {
@@ -165,7 +146,7 @@ impl OutputFile {
             },
         };
         // Somebody may have put something there meanwhile.
-        let name = name_of(&path);
+        let name = name_in_folder(&path);
         if let Err(error) = check_replaceable(file.folder(), name, &path, owner) {
             return Err(failed(io::Error::other(error), file.keep().ok()));
         }
@@ -189,19 +170,6 @@ impl Write for OutputFile {
             Place::Temporary { file, .. } => file.flush(),
         }
     }
-}
-
-/// The folder of `path`.
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// The name in its folder.
-fn name_of(path: &Path) -> &OsStr {
-    path.file_name().unwrap_or_default()
 }
 
 /// A new private file in the folder of `path`.

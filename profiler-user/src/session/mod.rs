@@ -8,6 +8,7 @@
 mod alarm;
 mod answers;
 mod closing;
+mod error;
 mod intake;
 mod listener;
 mod native;
@@ -40,8 +41,9 @@ use crate::profile::Recording;
 use crate::profile::timeline::Timeline;
 use crate::sources::{EventSource, Rate, Sampling};
 
+pub use self::error::SessionError;
 pub use self::listener::{Ended, Listener, Progress};
-pub use self::settings::{NativeFrames, SessionError, Settings, StopReason};
+pub use self::settings::{NativeFrames, Settings, StopReason};
 pub use self::signals::{Signals, StopSignal, stop_signal};
 pub use self::summary::{NativeSummary, SourceSummary, Summary};
 
@@ -468,4 +470,3 @@ fn start_native(
     };
     Ok((tables, Some(names)))
 }
-

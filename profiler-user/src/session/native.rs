@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use profiler_common::contract::reasons::NativeStatus;
 use tokio::sync::Notify;
 
-use super::SessionError;
+use super::error::SessionError;
 use crate::ids::ProcessKey;
 use crate::kernel::{Kernel, LoadError, MmapEvents};
 use crate::native::unwind::{Capacity, Space, SpaceError, Statistics, Tables};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use profiler_common::contract::sources::Source;
 
+use super::error::SessionError;
 use super::signals::StopSignal;
-use crate::kernel::{LoadError, PerfError};
 use crate::processes::filter::Filter;
 use crate::processes::tracker::Target;
 
@@ -62,30 +62,4 @@ pub enum StopReason {
     ProcessExited,
     /// The kernel half delivers nothing any more. What it had delivered is in the recording.
     Failed(SessionError),
-}
-
-/// Why a recording failed.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// The kernel half.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// No CPU has an event any more.
-    #[error("no CPU can be sampled any more: {0}")]
-    NoCpu(#[source] PerfError),
-    /// The event loop or a temporary file.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was being done.
-        what: &'static str,
-        /// What the system said.
-        source: std::io::Error,
-    },
-}
-
-impl SessionError {
-    /// For `map_err`.
-    pub(super) fn io(what: &'static str) -> impl Fn(std::io::Error) -> Self {
-        move |source| Self::Io { what, source }
-    }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::SessionError;
+use super::error::SessionError;
 use super::waiting::until;
 use crate::host;
 

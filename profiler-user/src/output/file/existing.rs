@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 
-use super::{FileError, Owner, folder_of};
+use super::error::FileError;
+use super::owner::Owner;
+use crate::path::folder_of;
 
 /// How often a named pipe without a reader is tried again, and after which time that is said.
 const TRY_EVERY: Duration = Duration::from_millis(50);

@@ -3,10 +3,6 @@
 
 use std::collections::HashSet;
 
-use super::{Target, Tracker, looks};
-use crate::inspect::{Found, InspectFailure, Look};
-use crate::kernel::Kernel;
-
 /// Children kept in mind at the same time; further ones are not counted.
 const MAX_CHILDREN: usize = 1 << 16;
 
@@ -41,7 +37,7 @@ impl Children {
         self.gone += u64::from(self.pythons.remove(&pid));
     }
 
-    fn ran_python(&mut self, pid: u32) {
+    pub(super) fn ran_python(&mut self, pid: u32) {
         if self.pythons.len() < MAX_CHILDREN && !self.copies.contains(&pid) {
             self.pythons.insert(pid);
         }
@@ -50,38 +46,6 @@ impl Children {
     /// How many ran Python so far.
     pub(super) fn count(&self) -> u64 {
         (self.copies.len() + self.pythons.len()) as u64 + self.gone
-    }
-}
-
-impl Tracker {
-    /// Whether children are noted, but not profiled.
-    pub(super) fn reports_children(&self) -> bool {
-        matches!(
-            self.target,
-            Target::Processes {
-                follow_children: false,
-                ..
-            }
-        )
-    }
-
-    /// Has the life of a child reported that nobody has heard of.
-    pub(super) fn claim_child(&self, kernel: &mut Kernel, pid: u32) {
-        if let Err(error) = kernel.claim_process(pid, self.flags()) {
-            log::debug!("process {pid}: {error}");
-        }
-    }
-
-    /// Notes whether a child that is not recorded runs Python.
-    pub(super) fn judge_child(&mut self, pid: u32, attempt: usize, look: Result<Look, InspectFailure>) {
-        match look.map(|look| look.found) {
-            Ok(Found::Python(_) | Found::Refused(_)) => self.children.ran_python(pid),
-            Ok(Found::NotPython { may_still_load: true }) if attempt + 1 < looks::LATE => {
-                self.looks.arrange(pid, attempt + 1);
-            }
-            Ok(Found::NotPython { .. }) => {}
-            Err(failure) => log::debug!("process {pid}: {failure}"),
-        }
     }
 }
 

@@ -9,6 +9,7 @@ mod answers;
 mod children;
 mod entering;
 mod family;
+mod judging;
 mod looks;
 mod pending;
 mod refusals;
