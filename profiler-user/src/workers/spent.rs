@@ -22,7 +22,9 @@ pub(super) struct Spent {
 /// A process, as it was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sight {
-    at: Instant,
+    /// Before and after it was read: on a crowded host the reader, too, may wait for a CPU in between.
+    began: Instant,
+    ended: Instant,
     /// CPU time so far.
     cpu: Duration,
     /// Time so far in which it could run and had no CPU.
@@ -43,7 +45,7 @@ impl Spent {
         match self.last.replace(now) {
             // It is blocked now. What it did before is not known: it may have waited for a CPU.
             None if !now.is_runnable => {
-                self.blocked += now.at.saturating_duration_since(started).min(FIRST_AT_MOST);
+                self.blocked += now.began.saturating_duration_since(started).min(FIRST_AT_MOST);
             }
             None => {}
             Some(last) => {
@@ -51,7 +53,8 @@ impl Spent {
                 self.computed += cpu;
                 if !now.is_runnable {
                     let delay = now.delay.saturating_sub(last.delay);
-                    let passed = now.at.saturating_duration_since(last.at);
+                    // Less than what the two numbers before cover, so that too little counts, not too much.
+                    let passed = now.began.saturating_duration_since(last.ended);
                     self.blocked += passed.saturating_sub(cpu + delay);
                 }
             }
@@ -65,15 +68,18 @@ pub(super) fn cpu_time(pid: u32) -> Option<Duration> {
 }
 
 fn sight(pid: u32) -> Option<Sight> {
+    let began = Instant::now();
+    // The state first: if it waits for no CPU then, the times below contain all its waiting so far.
+    let stat = proc::stat(pid).ok()?;
     // "CPU time, time waited for a CPU, stretches of time on a CPU", nanoseconds (`CONFIG_SCHED_INFO`).
     let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
     let mut numbers = text
         .split_ascii_whitespace()
         .map(|number| number.parse().ok().map(Duration::from_nanos));
     let (cpu, delay) = (numbers.next().flatten(), numbers.next().flatten());
-    let stat = proc::stat(pid).ok()?;
     Some(Sight {
-        at: Instant::now(),
+        began,
+        ended: Instant::now(),
         cpu: cpu.unwrap_or_else(|| stat.cpu_time()),
         delay: delay.unwrap_or_default(),
         is_runnable: stat.state == 'R',
@@ -92,7 +98,8 @@ mod tests {
         let mut spent = Spent::default();
         for (at, cpu, delay, is_runnable) in looks {
             let now = Sight {
-                at: started + *at * MS,
+                began: started + *at * MS,
+                ended: started + *at * MS,
                 cpu: *cpu * MS,
                 delay: *delay * MS,
                 is_runnable: *is_runnable,
