@@ -2,7 +2,7 @@
 //!
 //! Thresholds: see `tests::statistics`. A correct profiler fails one of these tests less than once in 10^4 runs.
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use tests::live::{Plan, Subject, cpu_by_function};
 use tests::python::Trait;
 use tests::statistics::Deviations;
@@ -150,11 +150,11 @@ fn functions_made_and_freed_at_the_same_addresses_keep_their_own_samples() {
                 "{}",
                 subject.stacks.most_frequent(8)
             );
-            Ok(format!(
-                "{} at {addresses} addresses; {}",
-                truth.len(),
-                deviations.verdict()?
-            ))
+            let verdict = deviations.verdict().with_context(|| {
+                let others = subject.stacks.filter(|stack| !stack.leaf().starts_with("made_"));
+                format!("{:?}\n{}", subject.report, others.most_frequent(8))
+            })?;
+            Ok(format!("{} at {addresses} addresses; {verdict}", truth.len()))
         });
 }
 
