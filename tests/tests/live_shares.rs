@@ -106,6 +106,52 @@ fn of_a_hundred_threads_only_the_busy_one_has_samples_under_its_own_name() {
 }
 
 #[test]
+fn interpreters_made_and_ended_at_the_same_address_keep_their_own_samples() {
+    // Those with musl have no `ctypes`, which tells where the interpreters are.
+    Plan::new("interpreter_churn", &["1.5"])
+        .only(|python| python.version >= (3, 12, 0) && !python.is(Trait::Musl))
+        .options(&["-r", "997"])
+        .check(|subject| {
+            let truth = cpu_by_function(&subject.facts)?;
+            let addresses: usize = subject.facts.get("addresses")?;
+            ensure!(
+                addresses * 4 < truth.len(),
+                "the workload re-used too few addresses: {addresses}"
+            );
+            let inside = subject
+                .stacks
+                .filter(|stack| stack.frames.iter().any(|frame| frame.name.starts_with("outer_")));
+            let misplaced = inside.filter(|stack| {
+                let mut names = stack.frames.iter().map(|frame| frame.name.as_str());
+                let outer = names.find_map(|name| name.strip_prefix("outer_"));
+                let inner = names.find_map(|name| name.strip_prefix("inner_"));
+                inner.is_some() && inner != outer
+            });
+            ensure!(
+                misplaced.total() == 0,
+                "in another interpreter's place:\n{}",
+                misplaced.most_frequent(5)
+            );
+            let leaves = inside.leaves();
+            let mut deviations = Deviations::default();
+            for (name, seconds) in &truth {
+                // Each function is a few samples only, so a wrong name is many sigma.
+                let due = subject.due(*seconds);
+                deviations.count(
+                    format!("{name}, {due:.0} due"),
+                    leaves.get(name.as_str()).copied().unwrap_or(0),
+                    due,
+                );
+            }
+            Ok(format!(
+                "{} functions at {addresses} addresses; {}",
+                truth.len(),
+                deviations.verdict()?
+            ))
+        });
+}
+
+#[test]
 fn functions_made_and_freed_at_the_same_addresses_keep_their_own_samples() {
     Plan::new("code_reuse", &["3"])
         // Free-threaded builds never free a code object.

@@ -60,6 +60,7 @@ fn define(pipeline: &mut Pipeline, process: ProcessKey, code: u64) {
         line_table_object: 0x2000,
         line_table_length: 2,
         layout: 0,
+        interpreter: 0,
         name: TextView {
             header: view(&name),
             data: name.as_bytes(),

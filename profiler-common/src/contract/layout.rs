@@ -92,7 +92,8 @@ pub struct InterpreterLayout {
     pub collecting: u16,
     /// `tstate_head`; used by `thread_lookup::LIST` only, which takes `next` to be at 0.
     pub threads: u16,
-    /// `id`, a number that no other interpreter of the process has had (8 bytes); with `code_generation` only.
+    /// `id`, a number that no other interpreter of the process has had (8 bytes). From 3.12 on, where each interpreter gives
+    /// its code objects version numbers of its own; else 0.
     pub id: u16,
     /// `_code_object_generation`, which counts the code objects that have died (8 bytes, 3.14+).
     pub code_generation: u16,

@@ -41,7 +41,8 @@ pub struct RawFrame {
     pub code: u64,
     /// Byte offset of the current instruction in the bytecode; [`NO_INSTRUCTION`] before the first.
     pub instr_offset: u32,
-    /// Hash of the code object's identity range (see `CodeLayout::identity_start`).
+    /// Hash of the code object's identity range (see `CodeLayout::identity_start`) and of its interpreter's id (see
+    /// `InterpreterLayout::id`).
     pub check: u32,
 }
 
@@ -257,6 +258,8 @@ pub struct CodeDefinition {
     pub line_table_length: u32,
     /// `ProcessEntry::layout`.
     pub layout: u32,
+    /// Address of the interpreter whose id is part of `check`.
+    pub interpreter: u64,
     /// Up to 3.10, for a method: address of the type of the first argument at this moment, or of the first argument when
     /// that is a class; else 0.
     pub class_object: u64,

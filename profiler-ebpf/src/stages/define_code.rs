@@ -38,6 +38,7 @@ fn define<C: Chain>(run: &mut Run<C>, context: &C::Context) -> Option<Outcome> {
     out.tgid = sample.block.tgid;
     out.incarnation = sample.block.incarnation;
     out.layout = layout;
+    out.interpreter = sample.scratch.interpreter.0;
     sample.scratch.unseen = 0;
     for index in 0..FRAMES_PER_BLOCK as u32 {
         if index >= frame_count {
@@ -64,7 +65,13 @@ pub(crate) fn frame<C: Chain>(run: &mut Run<C>, layout: u32, index: u32) -> u32 
         return 0;
     }
     scratch.unseen += 1;
-    identity(&CurrentTask, layout, frame.code, &mut scratch.identity);
+    identity(
+        &CurrentTask,
+        layout,
+        frame.code,
+        scratch.interpreter_id,
+        &mut scratch.identity,
+    );
     capture(
         &CurrentTask,
         layout,

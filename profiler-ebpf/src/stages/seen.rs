@@ -18,8 +18,7 @@ impl SeenCache {
     /// Prepares for a block of this process.
     ///
     /// Where code objects carry no version number a re-used address may go unnoticed, so everything is sent again
-    /// every 4 s; user space compares. So is everything of another interpreter: only user space can tell its code
-    /// objects from those that an earlier one had at the same addresses.
+    /// every 4 s; user space compares.
     #[inline(always)]
     pub(crate) fn begin(incarnation: u64, layout: &Layout, time_ns: u64, scratch: &mut Scratch) {
         let epoch = if layout.flags & LAYOUT_CODE_VERSION == 0 {
@@ -27,7 +26,7 @@ impl SeenCache {
         } else {
             0
         };
-        let salt = incarnation ^ epoch.rotate_left(48) ^ scratch.interpreter;
+        let salt = incarnation ^ epoch.rotate_left(48);
         scratch.steady = u32::from(scratch.seen_salt == salt);
         scratch.seen_salt = salt;
         scratch.salt = salt;

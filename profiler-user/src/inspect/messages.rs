@@ -40,6 +40,8 @@ pub enum Question {
         pid: u32,
         /// Which code object.
         code: CodeKey,
+        /// Address of the interpreter that it belongs to.
+        interpreter: u64,
         /// Where its interpreter keeps its fields.
         #[serde(with = "crate::as_bytes::numbers")]
         layout: Layout,

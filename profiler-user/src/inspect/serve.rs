@@ -3,6 +3,8 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 
+use profiler_common::memory::RemoteAddr;
+
 use super::messages::{About, Answer, Failure, Found, Look, Question, RefusedInterpreter, sentence};
 use super::packages::Packages;
 use crate::language::python::threads::lookup::Registries;
@@ -50,12 +52,15 @@ impl Worker {
             Question::Definition {
                 pid,
                 code,
+                interpreter,
                 layout,
                 mut known,
             } => {
                 // The process may still run: what was too long for the kernel half, or not resident, is there.
                 let memory = ProcMemory::open(proc::visible_id(pid));
-                let completed = memory.is_ok_and(|memory| known.complete(code, &memory, &layout).is_ok());
+                let interpreter = RemoteAddr(interpreter);
+                let completed =
+                    memory.is_ok_and(|memory| known.complete(code, interpreter, &memory, &layout).is_ok());
                 Answer::Definition(completed.then_some(known))
             }
             Question::ShortPath { pid, root, path } => {

@@ -100,6 +100,7 @@ impl Answers {
                 Ask::Definition {
                     pid: of.process.tgid,
                     code: of.code,
+                    interpreter: of.interpreter.0,
                     layout: *layout,
                     known: Box::new(known.clone()),
                 }

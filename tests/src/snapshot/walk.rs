@@ -12,7 +12,7 @@ use profiler_common::contract::records::{
 };
 use profiler_common::memory::{Memory, RemoteAddr};
 use profiler_common::walker::python::{
-    CodeSeen, Scratch, capture, capture_class, identity, locate, walk_block,
+    CodeSeen, Scratch, capture, capture_class, identity, interpreter_id, locate, walk_block,
 };
 use pyebpf::language::python::code::definition::{CodeKey, Definition};
 use pyebpf::wire::decode::{CodeView, TextView};
@@ -36,6 +36,8 @@ pub struct Walked {
     pub origins: Vec<u64>,
     /// Frames whose definition was asked for.
     pub unseen: u32,
+    /// Address of the thread's interpreter.
+    pub interpreter: RemoteAddr,
 }
 
 /// Knows no code object; counts the questions.
@@ -89,6 +91,7 @@ pub fn walk<M: Memory>(memory: &M, lookup: &ThreadLookup, layout: &Layout, threa
         frames,
         origins,
         unseen: asked,
+        interpreter: scratch.interpreter,
     }
 }
 
@@ -121,7 +124,7 @@ pub fn name<M: Memory>(memory: &M, layout: &Layout, walked: &Walked) -> Vec<Opti
             };
             let definition = known
                 .entry((frame.code, frame.check))
-                .or_insert_with(|| define(memory, layout, key, *origin));
+                .or_insert_with(|| define(memory, layout, walked.interpreter, key, *origin));
             let line = match frame.instr_offset {
                 NO_INSTRUCTION => Some(definition.first_line),
                 offset => definition.line_table.line(offset),
@@ -135,11 +138,18 @@ pub fn name<M: Memory>(memory: &M, layout: &Layout, walked: &Walked) -> Vec<Opti
     collector.into_iter().chain(frames).collect()
 }
 
-fn define<M: Memory>(memory: &M, layout: &Layout, key: CodeKey, frame: u64) -> Definition {
+fn define<M: Memory>(
+    memory: &M,
+    layout: &Layout,
+    interpreter: RemoteAddr,
+    key: CodeKey,
+    frame: u64,
+) -> Definition {
     let mut words = [0; IDENTITY_BUFFER_WORDS];
     let mut header = [0u64; 16];
     let mut captured = Box::new(CodeDefinition::EMPTY);
-    let check = identity(memory, layout, key.code, &mut words);
+    let id = interpreter_id(memory, layout, interpreter);
+    let check = identity(memory, layout, key.code, id, &mut words);
     capture(
         memory,
         layout,
@@ -160,6 +170,7 @@ fn define<M: Memory>(memory: &M, layout: &Layout, key: CodeKey, frame: u64) -> D
         line_table_object: captured.line_table_object,
         line_table_length: captured.line_table_length,
         layout: 0,
+        interpreter: interpreter.0,
         class_object: captured.class_object,
         class: &captured.class_data[..captured.class_stored as usize],
         name: text(captured.name, &captured.name_data[..captured.name.stored.into()]),
@@ -171,7 +182,7 @@ fn define<M: Memory>(memory: &M, layout: &Layout, key: CodeKey, frame: u64) -> D
     };
     let mut definition = Definition::new(&view, layout.line_table);
     // What stays incomplete shows in the names.
-    let _ = definition.complete(key, memory, layout);
+    let _ = definition.complete(key, interpreter, memory, layout);
     definition
 }
 

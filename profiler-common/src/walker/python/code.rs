@@ -10,6 +10,8 @@ use crate::contract::records::{
 };
 use crate::memory::{Memory, RemoteAddr, word_at};
 
+/// Odd multiplier of the interpreter's id (digits of the square root of a prime).
+const INTERPRETER_MULTIPLIER: u64 = 0x8eb4_4a87_68db_8c4d;
 /// Odd multipliers, one for each word of the identity range (digits of the square roots of primes).
 const MULTIPLIERS: [u64; IDENTITY_WORDS] = [
     0x6a09_e667_f3bc_c909,
@@ -26,8 +28,8 @@ const MULTIPLIERS: [u64; IDENTITY_WORDS] = [
     0x152f_ecd8_f70e_5939,
 ];
 
-/// Hash of the part of a code object that never changes while it lives; 0 when it is not readable, and never
-/// [`BOOKKEEPING_FRAME`].
+/// Hash of the part of a code object that never changes while it lives, and of the id of its interpreter (see
+/// [`super::interpreter_id`]); 0 when it is not readable, and never [`BOOKKEEPING_FRAME`].
 ///
 /// The same address with another hash is another code object. Leaves the range in `words`. The products do not depend
 /// on each other, so that they overlap: this runs once per frame.
@@ -36,6 +38,7 @@ pub fn identity<M: Memory>(
     memory: &M,
     layout: &Layout,
     code: u64,
+    interpreter_id: u64,
     words: &mut [u64; IDENTITY_BUFFER_WORDS],
 ) -> u32 {
     let start = RemoteAddr(code).offset(u64::from(layout.code.identity_start));
@@ -47,6 +50,7 @@ pub fn identity<M: Memory>(
     }
     let unstable_bits = u32::from(layout.flags & LAYOUT_IDENTITY_LOW_HALF != 0) * 32;
     let mut hash = (range[0] << unstable_bits).wrapping_mul(MULTIPLIERS[0]);
+    hash = hash.wrapping_add(interpreter_id.wrapping_mul(INTERPRETER_MULTIPLIER));
     for index in 1..IDENTITY_WORDS {
         hash = hash.wrapping_add(range[index].wrapping_mul(MULTIPLIERS[index]));
     }

@@ -233,7 +233,13 @@ fn is_other_object<M: Memory>(memory: &M, layout: &Layout, scratch: &Scratch, co
 #[inline(always)]
 fn identify<M: Memory>(memory: &M, layout: &Layout, scratch: &mut Scratch, code: u64) -> u32 {
     scratch.identified += 1;
-    let check = identity(memory, layout, code, &mut scratch.identity);
+    let check = identity(
+        memory,
+        layout,
+        code,
+        scratch.interpreter_id,
+        &mut scratch.identity,
+    );
     let offset = layout.code_flags.wrapping_sub(layout.code.identity_start);
     let is_bookkeeping = layout.code_flags != 0 && u32_at(&scratch.identity, offset) & CODE_BOOKKEEPING != 0;
     if is_bookkeeping && check != 0 {

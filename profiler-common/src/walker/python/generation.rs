@@ -2,16 +2,16 @@
 //!
 //! While nothing has died a code object at the same address is the same one. The count is the interpreter's: another one at
 //! the same address has another id, another program another incarnation. Only where a process initialises its interpreter
-//! again does it start at 0 with the same id; there it is not used. The id alone says which interpreter definitions were sent
-//! of.
+//! again does it start at 0 with the same id; there it is not used.
 //!
 //! Facts: CPython 3.14 and 3.15, `Objects/codeobject.c` (`code_dealloc` counts before it frees), `Python/pystate.c`
 //! (`_PyInterpreterState_Enable`, `init_interpreter`: ids are given once), `_PyRuntimeState_Init` (which resets both).
 
 use crate::contract::layout::Layout;
 use crate::contract::process::ThreadLookup;
-use crate::memory::{Memory, RemoteAddr, word_at};
+use crate::memory::Memory;
 use crate::walker::python::Scratch;
+use crate::walker::python::interpreter::UNREADABLE_INTERPRETER;
 
 /// Odd multipliers (digits of the square roots of primes).
 const MULTIPLIERS: [u64; 3] = [
@@ -20,7 +20,7 @@ const MULTIPLIERS: [u64; 3] = [
     0xcbbb_9d5d_c105_9ed9,
 ];
 
-/// Notes which interpreter the thread runs in, and its generation; `scratch` holds its thread state.
+/// Notes the generation of the interpreter that the thread runs in, which [`super::interpreter`] has noted.
 #[inline(always)]
 pub(super) fn note_generation<M: Memory>(
     memory: &M,
@@ -28,29 +28,19 @@ pub(super) fn note_generation<M: Memory>(
     layout: &Layout,
     scratch: &mut Scratch,
 ) {
-    scratch.interpreter = 0;
     scratch.generation = 0;
-    let fields = &layout.interpreter;
-    if fields.code_generation == 0 {
+    let offset = layout.interpreter.code_generation;
+    if offset == 0 || lookup.initialises_once == 0 || scratch.interpreter_id == UNREADABLE_INTERPRETER {
         return;
     }
-    let interpreter = RemoteAddr(word_at(&scratch.state, layout.thread_state.interp));
-    let (mut generation, mut id) = ([0u64; 1], [0u64; 1]);
+    let mut generation = [0u64; 1];
     if memory
-        .read_words(interpreter.offset(fields.id.into()), &mut id)
+        .read_words(scratch.interpreter.offset(offset.into()), &mut generation)
         .is_err()
     {
         return;
     }
-    scratch.interpreter = mix(interpreter.0, id[0], 0);
-    if lookup.initialises_once == 0
-        || memory
-            .read_words(interpreter.offset(fields.code_generation.into()), &mut generation)
-            .is_err()
-    {
-        return;
-    }
-    scratch.generation = mix(interpreter.0, id[0], generation[0]);
+    scratch.generation = mix(scratch.interpreter.0, scratch.interpreter_id, generation[0]);
 }
 
 /// One number for the three, which no others are likely to have; never 0.

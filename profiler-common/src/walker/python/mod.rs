@@ -8,11 +8,13 @@ mod class;
 mod code;
 mod frames;
 mod generation;
+mod interpreter;
 mod thread_state;
 
 pub use class::capture_class;
 pub use code::{capture, identity};
 pub use frames::{CodeSeen, FRAMES_PER_STRETCH, begin_block, walk_block, walk_stretch};
+pub use interpreter::{UNREADABLE_INTERPRETER, interpreter_id};
 pub use thread_state::locate;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -55,9 +57,10 @@ pub struct Scratch {
     pub salt: u64,
     /// When the sample began, for benchmarks.
     pub started_ns: u64,
-    /// Stands for the interpreter that the thread runs in (from 3.14 on; else 0). Another one may have its address later,
-    /// with code objects at the same addresses whose identities, which each interpreter numbers by itself, are the same too.
-    pub interpreter: u64,
+    /// Address of the `PyInterpreterState` that the thread runs in.
+    pub interpreter: RemoteAddr,
+    /// Its id, see [`interpreter_id`].
+    pub interpreter_id: u64,
     /// Stands for the interpreter and the code objects that have died in it so far: while it is the same, a code object at
     /// the same address is the same. 0 where that is not known.
     pub generation: u64,

@@ -9,6 +9,7 @@ use crate::contract::process::{ThreadLookup, ThreadSpecific, thread_lookup};
 use crate::contract::reasons::{GilState, StackStatus};
 use crate::memory::{Memory, RemoteAddr, u32_at, word_at};
 use crate::walker::python::generation::note_generation;
+use crate::walker::python::interpreter::note_interpreter;
 use crate::walker::python::{Scratch, WINDOW_WORDS};
 
 /// Bytes of the window.
@@ -46,6 +47,7 @@ pub fn locate<M: Memory>(
         return status;
     }
     note_collection(memory, lookup, layout, scratch);
+    note_interpreter(memory, layout, scratch);
     note_generation(memory, lookup, layout, scratch);
     let executor = layout.thread_state.executor;
     scratch.compiled = u32::from(executor != 0 && word_at(&scratch.state, executor) != 0);

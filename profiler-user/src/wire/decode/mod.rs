@@ -129,6 +129,8 @@ pub struct CodeView<'a> {
     pub line_table_length: u32,
     /// `ProcessEntry::layout`.
     pub layout: u32,
+    /// Address of the interpreter whose id is part of `check`.
+    pub interpreter: u64,
     /// `co_qualname`, or `co_name` before 3.11.
     pub name: TextView<'a>,
     /// `co_filename`.
@@ -277,6 +279,7 @@ fn code(bytes: &[u8]) -> Result<CodeView<'_>, DecodeError> {
         line_table_object: record.line_table_object,
         line_table_length: length,
         layout: record.layout,
+        interpreter: record.interpreter,
         name: text(record.name, name)?,
         filename: text(record.filename, filename)?,
         class_object: record.class_object,

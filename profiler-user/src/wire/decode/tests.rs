@@ -103,6 +103,7 @@ fn every_field_of_a_definition_arrives() {
         check: 0x3132_3334,
         line_table_object: 0x4142_4344_4546_4748,
         layout: 0x5152_5354,
+        interpreter: 0x6162_6364_6566_6768,
         ..encode::definition("Class.method", "/a/b.py", 77, &[1, 2, 3, 4, 5])
     };
     let bytes = encode::code(&record);
@@ -113,8 +114,8 @@ fn every_field_of_a_definition_arrives() {
         (record.code, record.check, 77)
     );
     assert_eq!(
-        (view.line_table_object, view.layout),
-        (record.line_table_object, record.layout)
+        (view.line_table_object, view.layout, view.interpreter),
+        (record.line_table_object, record.layout, record.interpreter)
     );
     assert_eq!(
         (view.line_table_length, view.line_table),

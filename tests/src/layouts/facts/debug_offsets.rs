@@ -97,7 +97,7 @@ pub(super) fn facts(fields: &DebugFields, free_threaded: bool) -> Vec<Fact> {
         table!("next_interpreter", next_interpreter, "interpreter_state.next"),
         table!("modules", modules, "interpreter_state.imports_modules"),
         table!("gc_collecting", gc_collecting, "gc.collecting"),
-        table!("interpreter_id", interpreter_id, "interpreter_state.id").when(interpreter_id != 0),
+        table!("interpreter_id", interpreter_id, "interpreter_state.id"),
         table!(
             "code_generation",
             code_generation,

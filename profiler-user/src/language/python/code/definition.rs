@@ -7,7 +7,7 @@
 use profiler_common::contract::layout::{IDENTITY_BUFFER_WORDS, Layout, text_shape};
 use profiler_common::contract::records::TEXT_OF_BYTES;
 use profiler_common::memory::{Memory, RemoteAddr, u32_at, word_at};
-use profiler_common::walker::python::identity;
+use profiler_common::walker::python::{identity, interpreter_id};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -109,7 +109,7 @@ impl Definition {
         parts.into_iter().filter(|(_, extent)| *extent != Extent::Whole)
     }
 
-    /// Reads what is incomplete from `memory`, up to [`MAX_TEXT_BYTES`] and [`MAX_LINE_TABLE_BYTES`].
+    /// Reads what is incomplete of a code object of the interpreter at this address from `memory`, up to [`MAX_TEXT_BYTES`] and [`MAX_LINE_TABLE_BYTES`].
     ///
     /// Parts that still are not readable stay as they are: see [`Self::incomplete`].
     ///
@@ -118,10 +118,11 @@ impl Definition {
     pub fn complete<M: Memory>(
         &mut self,
         key: CodeKey,
+        interpreter: RemoteAddr,
         memory: &M,
         layout: &Layout,
     ) -> Result<(), CompleteError> {
-        let words = same_object(key, memory, layout)?;
+        let words = same_object(key, interpreter, memory, layout)?;
         let pointer =
             |offset: u16| RemoteAddr(word_at(&words, offset.wrapping_sub(layout.code.identity_start)));
         let mut completed = self.clone();
@@ -148,7 +149,7 @@ impl Definition {
             }
         }
         // What was read in between belongs to this code object only if it is still there.
-        same_object(key, memory, layout)?;
+        same_object(key, interpreter, memory, layout)?;
         *self = completed;
         Ok(())
     }
@@ -216,14 +217,17 @@ fn text(captured: &TextView<'_>) -> Text {
     Text::decode(captured.header.kind, captured.header.length, captured.data)
 }
 
-/// The identity range of the code object of `key`, if it still is that one.
+/// The identity range of the code object of `key`, if it still is that one: `interpreter` may be another one by now, with
+/// another id and an object at the same address that looks the same.
 fn same_object<M: Memory>(
     key: CodeKey,
+    interpreter: RemoteAddr,
     memory: &M,
     layout: &Layout,
 ) -> Result<[u64; IDENTITY_BUFFER_WORDS], CompleteError> {
     let mut words = [0; IDENTITY_BUFFER_WORDS];
-    match identity(memory, layout, key.code, &mut words) {
+    let id = interpreter_id(memory, layout, interpreter);
+    match identity(memory, layout, key.code, id, &mut words) {
         0 => Err(CompleteError::Unreadable),
         // It was not readable while it was sampled, so nothing proves that this is the same one.
         _ if key.check == 0 => Err(CompleteError::Unreadable),

@@ -9,6 +9,7 @@ use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
 
 use profiler_common::contract::layout::Layout;
 use profiler_common::contract::records::RawFrame;
+use profiler_common::memory::RemoteAddr;
 
 use super::definition::{CodeKey, Definition};
 use super::intern::{self, DefinitionId, Pool};
@@ -34,6 +35,8 @@ pub struct Incomplete {
     pub code: CodeKey,
     /// `ProcessEntry::layout`.
     pub layout: u32,
+    /// Which interpreter it belongs to.
+    pub interpreter: RemoteAddr,
 }
 
 /// What happened to definitions so far.
@@ -136,6 +139,7 @@ impl Store {
                 process,
                 code,
                 layout: captured.layout,
+                interpreter: RemoteAddr(captured.interpreter),
             });
         }
         self.put(process, code, definition, fingerprint);

@@ -1,6 +1,6 @@
 //! Whether the walker can use the numbers of a layout.
 
-use profiler_common::contract::layout::{IDENTITY_WORDS, Layout, text_shape};
+use profiler_common::contract::layout::{IDENTITY_WORDS, LAYOUT_CODE_VERSION, Layout, text_shape};
 use profiler_common::walker::python::{FRAME_WORDS, THREAD_STATE_WORDS};
 
 /// Bytes of the identity range.
@@ -59,6 +59,10 @@ pub(crate) fn check(layout: &Layout) -> Result<(), &'static str> {
         (
             within(frame.entry_flag, 1, frame.bytes),
             "interpreter_frame.is_entry",
+        ),
+        (
+            (layout.interpreter.id != 0) == (layout.flags & LAYOUT_CODE_VERSION != 0),
+            "interpreter_state.id",
         ),
         (
             code.identity_start.is_multiple_of(8),

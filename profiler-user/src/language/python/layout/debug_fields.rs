@@ -66,7 +66,7 @@ pub struct DebugFields {
     pub modules: u16,
     /// `gc.collecting`
     pub gc_collecting: u16,
-    /// `interpreter_state.id` (3.14+, where it is of use); else 0.
+    /// `interpreter_state.id`
     pub interpreter_id: u16,
     /// `interpreter_state.code_object_generation` (3.14+); 0 where the table has no such number.
     pub code_generation: u16,

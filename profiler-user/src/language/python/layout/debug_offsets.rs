@@ -96,7 +96,7 @@ impl DebugFields {
             code.thread_bytecode = get_or(self.co_tlbc, 0)?;
         }
         layout.interpreter.collecting = get(self.interpreter_gc)?.saturating_add(get(self.gc_collecting)?);
-        layout.interpreter.id = get_or(self.interpreter_id, 0)?;
+        layout.interpreter.id = get(self.interpreter_id)?;
         layout.interpreter.code_generation = get_or(self.code_generation, 0)?;
 
         let text = &mut layout.text;

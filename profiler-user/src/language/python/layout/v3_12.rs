@@ -40,7 +40,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         interpreter: InterpreterLayout {
             collecting: 312,
             threads: 0,
-            id: 0,
+            id: 8,
             code_generation: 0,
         },
         frame: FrameLayout {

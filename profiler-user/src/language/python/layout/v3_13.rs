@@ -42,7 +42,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         interpreter: InterpreterLayout {
             collecting: 7600,
             threads: 0,
-            id: 0,
+            id: 7272,
             code_generation: 0,
         },
         frame: FrameLayout {
@@ -136,7 +136,7 @@ const DEBUG_FIELDS: DebugFields = DebugFields {
     next_interpreter: 64,
     modules: 88,
     gc_collecting: 576,
-    interpreter_id: 0,
+    interpreter_id: 56,
     code_generation: 0,
 };
 

@@ -193,7 +193,7 @@ pub(super) fn walk(pid: u32, interpreter: &Interpreter, thread_pointer: u64) -> 
 pub(super) fn define(pid: u32, layout: &Layout, code: u64) -> (Code, u32) {
     let memory = ProcMemory::open(pid).expect("the program runs");
     let mut words = [0; IDENTITY_BUFFER_WORDS];
-    let check = identity(&memory, layout, code, &mut words);
+    let check = identity(&memory, layout, code, 0, &mut words);
     let mut definition = Box::new(CodeDefinition::EMPTY);
     capture(
         &memory,

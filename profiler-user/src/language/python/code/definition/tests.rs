@@ -149,7 +149,13 @@ impl Target {
                 return None;
             };
             let code = code.parse().expect("an address");
-            let check = identity(&self.memory, &self.layout, code, &mut [0; IDENTITY_BUFFER_WORDS]);
+            let check = identity(
+                &self.memory,
+                &self.layout,
+                code,
+                0,
+                &mut [0; IDENTITY_BUFFER_WORDS],
+            );
             assert_ne!(check, 0, "the code object is readable");
             Some(Truth {
                 key: CodeKey { code, check },
@@ -259,7 +265,7 @@ fn what_was_not_captured_is_completed_from_each_running_interpreter() {
                     .count();
                 let before = definition.clone();
                 definition
-                    .complete(truth.key, &target.memory, &target.layout)
+                    .complete(truth.key, RemoteAddr::NULL, &target.memory, &target.layout)
                     .expect("it is still there");
                 assert_whole(&definition, truth, &target.layout);
                 assert!(before.is_part_of(&definition) && before.first_line == definition.first_line);
@@ -279,7 +285,7 @@ fn another_object_at_the_address_is_noticed() {
         let outcome = target.line();
         let mut definition = unread(truth, &target.layout);
         let before = definition.clone();
-        let result = definition.complete(truth.key, &target.memory, &target.layout);
+        let result = definition.complete(truth.key, RemoteAddr::NULL, &target.memory, &target.layout);
         assert_eq!(outcome, "replaced", "3.{}", python.minor);
         assert_eq!(result, Err(CompleteError::Changed));
         assert_eq!(definition, before, "nothing is changed");
@@ -321,7 +327,12 @@ fn an_object_that_is_replaced_while_it_is_read_is_noticed() {
         let layout = target.layout;
         let mut definition = unread(&objects[0], &layout);
         let before = definition.clone();
-        let result = definition.complete(objects[0].key, &Racing(RefCell::new(target)), &layout);
+        let result = definition.complete(
+            objects[0].key,
+            RemoteAddr::NULL,
+            &Racing(RefCell::new(target)),
+            &layout,
+        );
         assert_eq!(result, Err(CompleteError::Changed), "3.{}", python.minor);
         assert_eq!(definition, before, "nothing is changed");
     }
@@ -335,7 +346,7 @@ fn a_process_that_is_gone_leaves_the_definition_as_it_is() {
         target.child.kill().expect("our own child");
         target.child.wait().expect("our own child");
         let mut definition = unread(&objects[0], &target.layout);
-        let result = definition.complete(objects[0].key, &target.memory, &target.layout);
+        let result = definition.complete(objects[0].key, RemoteAddr::NULL, &target.memory, &target.layout);
         assert_eq!(result, Err(CompleteError::Unreadable));
     }
 }
@@ -349,7 +360,12 @@ fn an_object_that_was_not_readable_when_sampled_is_not_guessed() {
             check: 0,
             ..objects[0].key
         };
-        let result = unread(&objects[0], &target.layout).complete(key, &target.memory, &target.layout);
+        let result = unread(&objects[0], &target.layout).complete(
+            key,
+            RemoteAddr::NULL,
+            &target.memory,
+            &target.layout,
+        );
         assert_eq!(result, Err(CompleteError::Unreadable));
     }
 }
@@ -377,4 +393,54 @@ fn a_line_beyond_the_captured_part_of_the_table_is_not_guessed() {
     assert_eq!(definition.line_table.line(NO_INSTRUCTION), Some(5));
     assert_eq!(definition.line_table.line(4094), Some(5 + 4094));
     assert_eq!(definition.line_table.line(4096), None);
+}
+
+/// A target in which everything is 0 but the id of the interpreter at [`INTERPRETER`].
+struct OneInterpreter {
+    id: u64,
+}
+
+const INTERPRETER: RemoteAddr = RemoteAddr(0x1000);
+
+impl Memory for OneInterpreter {
+    fn read_words<const N: usize>(&self, addr: RemoteAddr, out: &mut [u64; N]) -> Result<(), Fault> {
+        *out = [0; N];
+        if addr == INTERPRETER.offset(8) {
+            out[0] = self.id;
+        }
+        Ok(())
+    }
+
+    fn read_words_prefix<const N: usize>(
+        &self,
+        addr: RemoteAddr,
+        out: &mut [u64; N],
+        _bytes: u32,
+    ) -> Result<(), Fault> {
+        self.read_words(addr, out)
+    }
+
+    fn read_bytes<const N: usize>(&self, _: RemoteAddr, out: &mut [u8; N], _: u32) -> Result<(), Fault> {
+        *out = [0; N];
+        Ok(())
+    }
+}
+
+#[test]
+fn an_object_that_looks_the_same_in_a_later_interpreter_is_another_one() {
+    let mut layout = layout(12);
+    layout.interpreter.id = 8;
+    let check = |id| {
+        let words = &mut [0; IDENTITY_BUFFER_WORDS];
+        identity(&OneInterpreter { id }, &layout, 0x2000, id, words)
+    };
+    let key = CodeKey {
+        code: 0x2000,
+        check: check(1),
+    };
+    let mut definition = with_view(&encode::NO_CODE, |view| Definition::new(view, layout.line_table));
+    let mut complete = |id| definition.complete(key, INTERPRETER, &OneInterpreter { id }, &layout);
+    assert_eq!(complete(1), Ok(()));
+    assert_eq!(complete(2), Err(CompleteError::Changed));
+    assert_ne!(check(0), check(1));
 }
