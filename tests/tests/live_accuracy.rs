@@ -12,7 +12,7 @@ const FEW: u64 = 50_000;
 const RATE_HZ: &str = "9973";
 /// CPU seconds of each program and interpreter in one recording.
 const SECONDS: &str = "1";
-/// So that a profiler which delivers nothing does not run for ever.
+/// So that a profiler which delivers nothing ends some time.
 const PATIENCE: Duration = Duration::from_secs(1800);
 
 #[test]

@@ -1,5 +1,5 @@
 //! Live: what py-spy's own tests check, where it has a meaning for samples of running threads. The programs and the checks
-//! are written anew; flags, names and fields are those that py-spy's users know.
+//! are new; flags, names and fields are those that py-spy's users know.
 
 use std::collections::BTreeSet;
 

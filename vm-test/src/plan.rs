@@ -28,7 +28,7 @@ pub(crate) struct Python {
     pub(crate) path: PathBuf,
 }
 
-/// See the module.
+/// What to run, how, and on which interpreters.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) mode: Mode,

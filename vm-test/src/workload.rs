@@ -12,7 +12,7 @@ const SCRIPT: &str = "/vm-test/workloads/known_stack.py";
 /// What every stack of the workload ends in.
 pub(crate) const KNOWN_STACK: &[&str] = &["<module>", "outer", "middle", "inner"];
 
-/// See the module.
+/// A running program; ended when dropped.
 pub(crate) struct Workload {
     child: Child,
 }

@@ -1,5 +1,5 @@
 //! What a filter may look at and a process may change without exec: its cgroup, its name. Attached only for filters that
-//! look at it. User space judges the process anew.
+//! look at it. User space judges the process again.
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;

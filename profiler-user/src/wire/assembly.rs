@@ -76,7 +76,7 @@ impl NativeStack {
 
 /// What a sample still waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Progress {
+enum Awaiting {
     /// Nothing: it was handed out, or was never begun, or cannot be completed.
     #[default]
     Nothing,
@@ -100,7 +100,7 @@ struct Partial {
     sample: Sample,
     /// Index of the block that comes next.
     next_block: u8,
-    progress: Progress,
+    awaiting: Awaiting,
 }
 
 /// Blocks of samples that are not finished, by CPU, and counts.
@@ -120,18 +120,18 @@ impl Assembly {
         let partial = self.partial.entry(view.cpu).or_default();
         let mut overtaken = None;
         if view.index == 0 {
-            if partial.progress == Progress::Native {
+            if partial.awaiting == Awaiting::Native {
                 partial.sample.native.status = Some(NativeStatus::Lost);
                 overtaken = Some(partial.sample.clone());
             }
             partial.sample.restart(view);
-            partial.progress = Progress::Python;
-        } else if partial.progress != Progress::Python
+            partial.awaiting = Awaiting::Python;
+        } else if partial.awaiting != Awaiting::Python
             || view.index != partial.next_block
             || partial.sample.time_ns != view.time_ns
         {
             // An earlier block was lost to a full ring; the kernel half counted the sample as dropped.
-            partial.progress = Progress::Nothing;
+            partial.awaiting = Awaiting::Nothing;
             return None;
         }
         let sample = &mut partial.sample;
@@ -146,10 +146,10 @@ impl Assembly {
         if let Some(status) = view.status {
             sample.status = status;
             partial.next_block = 0;
-            partial.progress = if view.native_follows {
-                Progress::Native
+            partial.awaiting = if view.native_follows {
+                Awaiting::Native
             } else {
-                Progress::Nothing
+                Awaiting::Nothing
             };
             self.samples += 1;
             if let Some(count) = self.by_status.get_mut(usize::from(status.code())) {
@@ -169,7 +169,7 @@ impl Assembly {
         let native = &mut partial.sample.native;
         if view.index != partial.next_block {
             native.status = Some(NativeStatus::Lost);
-            partial.progress = Progress::Nothing;
+            partial.awaiting = Awaiting::Nothing;
             return Some(&partial.sample);
         }
         let before = native.frames.len();
@@ -179,7 +179,7 @@ impl Assembly {
         native.interrupted.extend(bits);
         partial.next_block = view.index.saturating_add(1);
         native.status = Some(view.status?);
-        partial.progress = Progress::Nothing;
+        partial.awaiting = Awaiting::Nothing;
         Some(&partial.sample)
     }
 
@@ -192,7 +192,7 @@ impl Assembly {
 
     fn awaiting(&mut self, cpu: u32, time_ns: u64) -> Option<&mut Partial> {
         let partial = self.partial.get_mut(&cpu)?;
-        (partial.progress == Progress::Native && partial.sample.time_ns == time_ns).then_some(partial)
+        (partial.awaiting == Awaiting::Native && partial.sample.time_ns == time_ns).then_some(partial)
     }
 
     /// Samples whose native frames never came; to be called when nothing comes any more.
@@ -200,7 +200,7 @@ impl Assembly {
         let partial = std::mem::take(&mut self.partial);
         let unfinished = partial
             .into_values()
-            .filter(|partial| partial.progress == Progress::Native);
+            .filter(|partial| partial.awaiting == Awaiting::Native);
         unfinished.map(|partial| {
             let mut sample = partial.sample;
             sample.native.status = Some(NativeStatus::Lost);

@@ -33,7 +33,7 @@ impl Line {
     }
 }
 
-/// See the module.
+/// Recorded lines of memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
     /// By address of their first byte, a multiple of [`LINE_BYTES`].

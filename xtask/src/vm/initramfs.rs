@@ -14,7 +14,7 @@ use anyhow::{Context as _, bail};
 use super::cpio::CpioWriter;
 use crate::command;
 
-/// See the module.
+/// The files, by their paths in the guest.
 #[derive(Default)]
 pub(super) struct Initramfs {
     dirs: BTreeSet<PathBuf>,

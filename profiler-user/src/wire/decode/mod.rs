@@ -23,7 +23,7 @@ use zerocopy::FromBytes as _;
 use self::parts::{part, record, tail};
 
 pub use error::DecodeError;
-pub use native::{KernelView, NativeFrames, NativeView};
+pub use native::{BlockFrames, KernelView, NativeView};
 
 /// One record.
 #[derive(Clone, Debug)]

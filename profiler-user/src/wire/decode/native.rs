@@ -25,14 +25,14 @@ pub struct NativeView<'a> {
     /// Bit `n`: the `pc` of frame `n` is an instruction that was interrupted, not a return address.
     pub interrupted: u64,
     /// Newest first.
-    pub frames: NativeFrames<'a>,
+    pub frames: BlockFrames<'a>,
 }
 
 /// The frames of one block, newest first.
 #[derive(Clone, Debug)]
-pub struct NativeFrames<'a>(core::slice::ChunksExact<'a, u8>);
+pub struct BlockFrames<'a>(core::slice::ChunksExact<'a, u8>);
 
-impl Iterator for NativeFrames<'_> {
+impl Iterator for BlockFrames<'_> {
     type Item = NativeFrame;
 
     fn next(&mut self) -> Option<NativeFrame> {
@@ -78,7 +78,7 @@ pub(super) fn native(bytes: &[u8]) -> Result<NativeView<'_>, DecodeError> {
         cpu: record.cpu,
         time_ns: record.time_ns,
         interrupted: record.interrupted,
-        frames: NativeFrames(frames.chunks_exact(width)),
+        frames: BlockFrames(frames.chunks_exact(width)),
     })
 }
 

@@ -5,27 +5,27 @@ use std::sync::Arc;
 
 use super::definition::Definition;
 
-/// A place in the [`Pool`]. Never re-used for another content.
+/// An entry of the [`Pool`]. Never re-used for another content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DefinitionId {
     index: u32,
     generation: u32,
 }
 
-/// Bookkeeping of one definition: its place, its entry in the index, and the two allocations.
-const OVERHEAD_BYTES: usize = size_of::<Definition>() + size_of::<Place>() + 64;
+/// Bookkeeping of one definition: its entry, its place in the index, and the two allocations.
+const OVERHEAD_BYTES: usize = size_of::<Definition>() + size_of::<Entry>() + 64;
 
 /// Definitions by content, each counted by its users.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
-    places: Vec<Place>,
+    entries: Vec<Entry>,
     free: Vec<u32>,
     by_content: HashMap<Arc<Definition>, u32>,
     bytes: usize,
 }
 
 #[derive(Debug, Default)]
-struct Place {
+struct Entry {
     generation: u32,
     users: u32,
     definition: Option<Arc<Definition>>,
@@ -35,38 +35,38 @@ impl Pool {
     /// The id of this content, with one more user.
     pub(super) fn acquire(&mut self, definition: Definition) -> DefinitionId {
         if let Some(&index) = self.by_content.get(&definition) {
-            let place = &mut self.places[index as usize];
-            place.users += 1;
+            let entry = &mut self.entries[index as usize];
+            entry.users += 1;
             return DefinitionId {
                 index,
-                generation: place.generation,
+                generation: entry.generation,
             };
         }
         self.bytes += bytes(&definition);
         let definition = Arc::new(definition);
         let index = self.vacant();
-        let place = &mut self.places[index as usize];
-        place.generation = place.generation.wrapping_add(1);
-        place.users = 1;
-        place.definition = Some(Arc::clone(&definition));
-        let generation = place.generation;
+        let entry = &mut self.entries[index as usize];
+        entry.generation = entry.generation.wrapping_add(1);
+        entry.users = 1;
+        entry.definition = Some(Arc::clone(&definition));
+        let generation = entry.generation;
         self.by_content.insert(definition, index);
         DefinitionId { index, generation }
     }
 
     /// Takes one user away; the last one takes the definition along.
     pub(super) fn release(&mut self, id: DefinitionId) {
-        let Some(place) = self.places.get_mut(id.index as usize) else {
+        let Some(entry) = self.entries.get_mut(id.index as usize) else {
             return;
         };
-        if place.generation != id.generation || place.users == 0 {
+        if entry.generation != id.generation || entry.users == 0 {
             return;
         }
-        place.users -= 1;
-        if place.users > 0 {
+        entry.users -= 1;
+        if entry.users > 0 {
             return;
         }
-        if let Some(definition) = place.definition.take() {
+        if let Some(definition) = entry.definition.take() {
             self.bytes -= bytes(&definition);
             self.by_content.remove(&definition);
             self.free.push(id.index);
@@ -75,11 +75,11 @@ impl Pool {
 
     /// The definition, unless it was released.
     pub(super) fn get(&self, id: DefinitionId) -> Option<&Arc<Definition>> {
-        let place = self.places.get(id.index as usize)?;
-        place
+        let entry = self.entries.get(id.index as usize)?;
+        entry
             .definition
             .as_ref()
-            .filter(|_| place.generation == id.generation)
+            .filter(|_| entry.generation == id.generation)
     }
 
     /// Bytes of memory.
@@ -94,8 +94,8 @@ impl Pool {
 
     fn vacant(&mut self) -> u32 {
         self.free.pop().unwrap_or_else(|| {
-            self.places.push(Place::default());
-            u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
+            self.entries.push(Entry::default());
+            u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
         })
     }
 }
