@@ -22,16 +22,8 @@ const MIN_WIDTH_PERCENT: f64 = 0.1;
 pub(super) struct Flamegraph;
 
 impl Output for Flamegraph {
-    fn name(&self) -> &'static str {
-        "flamegraph"
-    }
-
     fn about(&self) -> &'static str {
         "Flame graph, an interactive SVG picture"
-    }
-
-    fn extension(&self) -> &'static str {
-        "svg"
     }
 
     fn write(

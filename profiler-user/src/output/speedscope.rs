@@ -38,16 +38,8 @@ const JITTER_PERIODS: u64 = 2;
 pub(super) struct Speedscope;
 
 impl Output for Speedscope {
-    fn name(&self) -> &'static str {
-        "speedscope"
-    }
-
     fn about(&self) -> &'static str {
         "JSON for speedscope, every thread in the order of time"
-    }
-
-    fn extension(&self) -> &'static str {
-        "json"
     }
 
     fn wants_timeline(&self) -> bool {
