@@ -26,7 +26,10 @@ pub(super) fn plan(paths: &[PathBuf], formats: &[Format], subject: &str) -> Resu
     let planned = match (paths, formats) {
         ([], []) => vec![by_default(&Format::default())],
         ([], formats) => formats.iter().map(by_default).collect(),
-        (paths, []) => paths.iter().map(|path| named(path, None)).collect::<Result<_, _>>()?,
+        (paths, []) => paths
+            .iter()
+            .map(|path| named(path, None))
+            .collect::<Result<_, _>>()?,
         (paths, formats) if paths.len() == formats.len() => {
             let pairs = paths.iter().zip(formats);
             pairs
@@ -42,14 +45,30 @@ pub(super) fn plan(paths: &[PathBuf], formats: &[Format], subject: &str) -> Resu
             .hint("-o cpu.svg -o cpu.pb.gz   (without -f), or one -f for each -o: -f raw -o - -f flamegraph -o cpu.svg"));
         }
     };
+    let places: Vec<PathBuf> = planned.iter().map(|planned| place(&planned.path)).collect();
     for (index, Planned { path, .. }) in planned.iter().enumerate() {
-        if planned[..index].iter().any(|earlier| earlier.path == *path) {
-            let path = path.display();
-            return Err(Failure::usage(format_args!("'{path}' is to be written twice"))
-                .hint("give each file a name of its own: -o cpu.svg -o cpu.txt"));
+        if places[..index].contains(&places[index]) {
+            return Err(twice(&path.display().to_string()));
         }
     }
     Ok(planned)
+}
+
+/// Where a file will be, however its path is spelled.
+fn place(path: &Path) -> PathBuf {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    match (folder.canonicalize(), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+fn twice(name: &str) -> Failure {
+    Failure::usage(format_args!("'{name}' is to be written twice"))
+        .hint("give each file a name of its own: -o cpu.svg -o cpu.txt")
 }
 
 fn named(path: &Path, format: Option<Format>) -> Result<Planned, Failure> {
@@ -115,13 +134,18 @@ pub(super) async fn prepare(
         let file = opened.map_err(|error| cannot_write(&path, &error))?;
         prepared.push(Prepared { file, encoding });
     }
+    if prepared.iter().filter(|output| output.file.is_stdout()).count() > 1 {
+        return Err(twice("stdout"));
+    }
     Ok(Some(prepared))
 }
 
 fn cannot_write(path: &Path, error: &FileError) -> Failure {
     let what = format!("cannot write '{}'", path.display());
     let failure = match error {
-        FileError::NotWritable { error, .. } | FileError::Io { error, .. } if limits::is_file_limit(error) => {
+        FileError::NotWritable { error, .. } | FileError::Io { error, .. }
+            if limits::is_file_limit(error) =>
+        {
             preflight::failure_of(&what, error)
         }
         error => Failure::new(format_args!("{what}: {error}")),
@@ -171,11 +195,15 @@ mod tests {
     fn what_is_not_clear_is_refused_with_what_there_is() {
         let (code, message) = planned(&["a.pdf"], &[]).expect_err("unknown");
         assert_eq!(code, 2);
-        assert!(message.starts_with("no format has the extension .pdf; there are flamegraph (.svg), raw (.txt, "));
+        assert!(
+            message.starts_with("no format has the extension .pdf; there are flamegraph (.svg), raw (.txt, ")
+        );
         let (code, message) = planned(&["a.svg", "b.svg"], &[Format::Raw]).expect_err("unclear");
         assert_eq!(code, 2);
         assert!(message.starts_with("-f is given once and -o twice"), "{message}");
-        let (code, message) = planned(&["a.svg", "a.svg"], &[]).expect_err("the same file");
-        assert_eq!((code, &*message), (2, "'a.svg' is to be written twice"));
+        for again in ["a.svg", "./a.svg", "src/../a.svg"] {
+            let (code, message) = planned(&["a.svg", again], &[]).expect_err("the same file");
+            assert_eq!((code, message), (2, format!("'{again}' is to be written twice")));
+        }
     }
 }

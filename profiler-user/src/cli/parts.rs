@@ -212,6 +212,10 @@ mod tests {
             started: SystemTime::UNIX_EPOCH,
             duration: Duration::from_secs(1),
             rate_hz: 100,
+            period: 1,
+            host: "web-7".to_owned(),
+            cpus: 2,
+            accounts: Vec::new(),
             processes: vec![Process::default()],
             threads: vec![Thread {
                 process: ProcessId(0),
@@ -246,7 +250,10 @@ mod tests {
         }
         let written = parts.finish();
         let lost: Vec<_> = written.lost.iter().map(|(path, _)| path.clone()).collect();
-        assert_eq!(lost, [bad.with_file_name("b-1.svg"), bad.with_file_name("b-2.svg")]);
+        assert_eq!(
+            lost,
+            [bad.with_file_name("b-1.svg"), bad.with_file_name("b-2.svg")]
+        );
         for number in 1..=2 {
             let text = std::fs::read_to_string(folder.path().join(format!("a-{number}.txt")));
             assert_eq!(text.expect("written"), "<gc> 3\n");

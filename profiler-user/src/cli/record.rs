@@ -37,13 +37,17 @@ use crate::sources;
         sudo pyebpf record --all --group-by container,script -d 30\n  \
         sudo pyebpf record --user www-data --exclude-comm 'celery*' -d 30\n  \
         sudo pyebpf record --all -d 5 -f raw -o - | sort -k2 -n\n  \
-        sudo pyebpf record --all -d 30 -o cpu.svg -o cpu.json.gz  two files of one recording, one compressed\n  \
+        sudo pyebpf record --all -d 30 -o cpu.svg -o cpu.json.gz  two files, one compressed\n  \
+        sudo pyebpf record --all -d 30 -o cpu.pb.gz && go tool pprof -http : cpu.pb.gz\n  \
         sudo pyebpf record --event page-faults -p 1234 -d 30   which lines touch memory first\n  \
         sudo pyebpf record --all --every 60s -o web.svg        web-1.svg, web-2.svg, ... until Ctrl-C\n\n\
         SIGUSR1 writes what there is since the last file, under a number, and goes on.\n\
         A command after -- is recorded until it ends: Ctrl-C is left to it, a second one ends it (SIGTERM, 2 s later SIGKILL),\n\
         as does the end of -d. Its exit status is passed on; 126 and 127: it could not be started.\n\
-        Opens with: .svg any browser, .json https://www.speedscope.app, .txt flamegraph.pl and friends."
+        Opens with: .svg any browser, .json https://www.speedscope.app, .txt flamegraph.pl and friends,\n\
+        .pb.gz go tool pprof, .chrometrace.json https://ui.perfetto.dev, .callgrind KCachegrind,\n\
+        .pstats snakeviz, .pyebpf.json programs. With .gz or .zst at the end, any of them is compressed.\n\
+        Several -o make several files of one recording: leave -f out then, or give one for each -o, in the same order."
 )]
 pub(super) struct Args {
     /// Record every Python process, those that start later included
@@ -75,12 +79,15 @@ pub(super) struct Args {
     unit: Measure,
     /// File to write, `-` is stdout; compressed if it ends in .gz or .zst; may be given several times. By default a name made
     /// of what is recorded and the time
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     output: Vec<PathBuf>,
     /// File format; by default what the extension of --output says, else a flame graph. With several files, either for none
     /// of them or for each, in the order of --output
     #[arg(short, long, value_enum)]
     format: Vec<Format>,
+    /// Keep the time of each sample in pprof files too; the formats that show time have it anyway
+    #[arg(long)]
+    timestamps: bool,
     /// Show threads: a root frame for each
     #[arg(short, long)]
     threads: bool,
@@ -141,6 +148,7 @@ impl Args {
             full_filenames: self.full_filenames,
             roots: self.roots(),
             measure: self.unit,
+            timestamps: self.timestamps,
         }
     }
 
@@ -252,7 +260,7 @@ async fn record(args: &Args, filter: Filter, planned: Vec<Planned>, files: FileL
         duration: args.duration.0,
         every: args.every,
         gil_only: args.gil,
-        timeline: formats.iter().any(|format| format.wants_timeline()),
+        timeline: args.timestamps || formats.iter().any(|format| format.wants_timeline()),
         native: match args {
             Args { native_all: true, .. } => Some(NativeFrames::All),
             Args { native: true, .. } => Some(NativeFrames::Relevant),

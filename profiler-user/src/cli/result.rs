@@ -41,7 +41,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         of_command,
     } = destination;
     let Ended {
-        last,
+        mut last,
         summary,
         reason,
     } = ended;
@@ -58,6 +58,9 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         _ => None,
     };
     let had_parts = parts.any();
+    if !had_parts && !in_parts {
+        last.accounts = report::lines(&summary);
+    }
     let written = if in_parts {
         write_last_part(last, parts).await
     } else if last.is_empty() && had_parts {

@@ -36,6 +36,7 @@ mod identity_text;
 mod lanes;
 mod legend;
 mod palette;
+mod pprof;
 mod raw;
 mod short_names;
 mod speedscope;
@@ -83,6 +84,7 @@ formats! {
     Flamegraph: "flamegraph", [], ["svg"], flamegraph::Flamegraph;
     Raw: "raw", ["folded", "collapsed"], ["txt", "folded", "collapsed"], raw::Raw;
     Speedscope: "speedscope", [], ["json"], speedscope::Speedscope;
+    Pprof: "pprof", [], ["pb.gz", "pb", "pprof"], pprof::Pprof;
 }
 
 /// The extension of a file that no format claims.
@@ -222,7 +224,10 @@ fn by_extension(name: &str) -> Result<Format, UnknownExtension> {
     let known = ALL
         .iter()
         .filter_map(|format| Some((format.extension_of(name)?.len(), *format)));
-    match (known.max_by_key(|(length, _)| *length), Path::new(name).extension()) {
+    match (
+        known.max_by_key(|(length, _)| *length),
+        Path::new(name).extension(),
+    ) {
         (Some((_, format)), _) => Ok(format),
         (None, None) => Ok(Format::default()),
         (None, Some(extension)) => Err(UnknownExtension {
@@ -246,7 +251,11 @@ impl ValueEnum for Format {
         Some(
             PossibleValue::new(self.name())
                 .aliases(self.row().aliases)
-                .help(format!("{} (.{})", self.row().output.about(), self.extensions().join(", ."))),
+                .help(format!(
+                    "{} (.{})",
+                    self.row().output.about(),
+                    self.extensions().join(", .")
+                )),
         )
     }
 }
@@ -264,9 +273,7 @@ mod tests {
 
     use clap::ValueEnum as _;
 
-    use super::{
-        ALL, Compression, Encoding, Format, Group, OutputError, RenderOptions, UnknownExtension,
-    };
+    use super::{ALL, Compression, Encoding, Format, Group, OutputError, RenderOptions, UnknownExtension};
     use crate::output::test_recording::hand_made;
 
     fn by_name(name: &str) -> Format {
@@ -276,7 +283,15 @@ mod tests {
     #[test]
     fn formats_have_the_names_that_py_spy_users_type() {
         let names: Vec<_> = ALL.iter().map(|format| format.name()).collect();
-        assert_eq!(names, ["flamegraph", "raw", "speedscope"]);
+        assert_eq!(
+            names,
+            [
+                "flamegraph",
+                "raw",
+                "speedscope",
+                "pprof"
+            ]
+        );
         assert_eq!(by_name("folded").name(), "raw");
         assert_eq!(Format::default().name(), "flamegraph");
     }
@@ -294,6 +309,14 @@ mod tests {
         assert_eq!(format("b.speedscope.json"), Ok(("speedscope", Compression::None)));
         for raw in ["b.txt", "b.folded", "b.collapsed"] {
             assert_eq!(format(raw), Ok(("raw", Compression::None)));
+        }
+        for (name, compression) in [
+            ("b.pb.gz", Compression::Gzip),
+            ("b.pb", Compression::None),
+            ("b.pb.zst", Compression::Zstd),
+            ("b.pprof", Compression::Gzip),
+        ] {
+            assert_eq!(format(name), Ok(("pprof", compression)), "{name}");
         }
         assert_eq!(format("b.txt.gz"), Ok(("raw", Compression::Gzip)));
         assert_eq!(format("b.JSON.ZST"), Ok(("speedscope", Compression::Zstd)));
@@ -322,6 +345,7 @@ mod tests {
             ("a/b.speedscope.json", "a/b.speedscope-3.json"),
             ("raw", "raw-3"),
             ("web.svg.gz", "web-3.svg.gz"),
+            ("web.pb.gz", "web-3.pb.gz"),
         ] {
             let path = Path::new(path);
             let encoding = Encoding::of(path, None).expect("a known extension");
