@@ -41,6 +41,7 @@ mod raw;
 mod short_names;
 mod speedscope;
 mod style;
+mod subtitle;
 #[cfg(test)]
 mod test_recording;
 
