@@ -23,6 +23,7 @@ pub use self::short_names::ShortNames;
 pub use self::style::{LineStyle, RenderOptions};
 
 mod amounts;
+mod chrometrace;
 mod compression;
 mod default_path;
 mod error;
@@ -33,6 +34,7 @@ mod folded;
 mod format;
 mod group;
 mod identity_text;
+mod json_text;
 mod lanes;
 mod legend;
 mod palette;
@@ -44,6 +46,7 @@ mod style;
 mod subtitle;
 #[cfg(test)]
 mod test_recording;
+mod tracks;
 
 /// What the table says of a format.
 struct Row {
@@ -86,6 +89,7 @@ formats! {
     Raw: "raw", ["folded", "collapsed"], ["txt", "folded", "collapsed"], raw::Raw;
     Speedscope: "speedscope", [], ["json"], speedscope::Speedscope;
     Pprof: "pprof", [], ["pb.gz", "pb", "pprof"], pprof::Pprof;
+    ChromeTrace: "chrometrace", [], ["chrometrace.json"], chrometrace::ChromeTrace;
 }
 
 /// The extension of a file that no format claims.
@@ -290,7 +294,8 @@ mod tests {
                 "flamegraph",
                 "raw",
                 "speedscope",
-                "pprof"
+                "pprof",
+                "chrometrace"
             ]
         );
         assert_eq!(by_name("folded").name(), "raw");
@@ -319,6 +324,10 @@ mod tests {
         ] {
             assert_eq!(format(name), Ok(("pprof", compression)), "{name}");
         }
+        assert_eq!(
+            format("b.chrometrace.json"),
+            Ok(("chrometrace", Compression::None))
+        );
         assert_eq!(format("b.txt.gz"), Ok(("raw", Compression::Gzip)));
         assert_eq!(format("b.JSON.ZST"), Ok(("speedscope", Compression::Zstd)));
         for name in ["b.pdf", "b.svg.pdf", "b.pdf.gz"] {
@@ -347,6 +356,7 @@ mod tests {
             ("raw", "raw-3"),
             ("web.svg.gz", "web-3.svg.gz"),
             ("web.pb.gz", "web-3.pb.gz"),
+            ("web.chrometrace.json", "web-3.chrometrace.json"),
         ] {
             let path = Path::new(path);
             let encoding = Encoding::of(path, None).expect("a known extension");
