@@ -23,6 +23,7 @@ pub use self::short_names::ShortNames;
 pub use self::style::{LineStyle, RenderOptions};
 
 mod amounts;
+mod callgrind;
 mod chrometrace;
 mod compression;
 mod default_path;
@@ -34,11 +35,13 @@ mod folded;
 mod format;
 mod group;
 mod identity_text;
+mod json;
 mod json_text;
 mod lanes;
 mod legend;
 mod palette;
 mod pprof;
+mod pstats;
 mod raw;
 mod short_names;
 mod speedscope;
@@ -90,6 +93,9 @@ formats! {
     Speedscope: "speedscope", [], ["json"], speedscope::Speedscope;
     Pprof: "pprof", [], ["pb.gz", "pb", "pprof"], pprof::Pprof;
     ChromeTrace: "chrometrace", [], ["chrometrace.json"], chrometrace::ChromeTrace;
+    Callgrind: "callgrind", [], ["callgrind"], callgrind::Callgrind;
+    Pstats: "pstats", [], ["pstats", "prof"], pstats::Pstats;
+    Json: "json", [], ["pyebpf.json"], json::Json;
 }
 
 /// The extension of a file that no format claims.
@@ -295,7 +301,10 @@ mod tests {
                 "raw",
                 "speedscope",
                 "pprof",
-                "chrometrace"
+                "chrometrace",
+                "callgrind",
+                "pstats",
+                "json"
             ]
         );
         assert_eq!(by_name("folded").name(), "raw");
