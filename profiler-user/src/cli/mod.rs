@@ -6,6 +6,7 @@ mod doctor;
 mod failure;
 mod filters;
 mod launch;
+mod outputs;
 mod parts;
 mod preflight;
 mod ps;

@@ -1,7 +1,7 @@
 //! Files that are written while a recording goes on: one for each interval (`--every`, `SIGUSR1`), numbered.
 //!
-//! A thread writes them, so that sampling never waits for a disk. A part that cannot be written is kept in memory and tried
-//! again with the next one.
+//! A thread writes them, so that sampling never waits for a disk. A part is one file for each output. As long as one of its
+//! files cannot be written, it is kept in memory and tried again with the next part; the other outputs go on.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use super::failure::Failure;
 use super::terminal;
-use crate::output::{Format, OutputFile, RenderOptions};
+use crate::output::{Encoding, OutputFile, RenderOptions};
 use crate::profile::Recording;
 
 /// Parts kept in memory that could not be written; then the oldest is given up.
@@ -32,12 +32,11 @@ pub(super) struct Written {
 }
 
 impl Parts {
-    /// Parts of `path`: `web.svg` becomes `web-1.svg`, `web-2.svg`, ...
-    pub(super) fn new(path: &Path, format: Format, options: RenderOptions) -> Result<Self, Failure> {
+    /// Parts of these files: `web.svg` becomes `web-1.svg`, `web-2.svg`, ...
+    pub(super) fn new(outputs: Vec<(PathBuf, Encoding)>, options: RenderOptions) -> Result<Self, Failure> {
         let (sender, receiver) = channel();
         let mut writer = Writer {
-            path: path.to_owned(),
-            format,
+            outputs,
             options,
             number: 0,
             kept: VecDeque::new(),
@@ -80,105 +79,197 @@ impl Parts {
 }
 
 struct Writer {
-    path: PathBuf,
-    format: Format,
+    outputs: Vec<(PathBuf, Encoding)>,
     options: RenderOptions,
     number: u32,
-    kept: VecDeque<(PathBuf, Recording)>,
+    kept: VecDeque<Part>,
     written: Written,
+}
+
+/// A part that is not written, or not to all outputs.
+struct Part {
+    number: u32,
+    recording: Recording,
+    /// Outputs that lack it, by index.
+    missing: Vec<usize>,
 }
 
 impl Writer {
     fn run(&mut self, parts: &Receiver<Recording>) -> Written {
-        while let Ok(part) = parts.recv() {
+        while let Ok(recording) = parts.recv() {
             self.number += 1;
-            let path = numbered(&self.path, self.number);
-            if part.is_empty() {
-                terminal::status(&format!("No samples for '{}'", path.display()));
+            if recording.is_empty() {
+                for output in 0..self.outputs.len() {
+                    let path = self.path(output, self.number);
+                    terminal::status(&format!("No samples for '{}'", path.display()));
+                }
                 continue;
             }
-            self.kept.push_back((path, part));
+            self.kept.push_back(Part {
+                number: self.number,
+                recording,
+                missing: (0..self.outputs.len()).collect(),
+            });
             self.write_kept();
         }
         self.write_kept();
-        for (path, _) in std::mem::take(&mut self.kept) {
-            self.give_up(path);
+        for part in std::mem::take(&mut self.kept) {
+            self.give_up(&part);
         }
         std::mem::take(&mut self.written)
     }
 
-    /// Writes what is kept, oldest first, as far as it goes.
+    fn path(&self, output: usize, number: u32) -> PathBuf {
+        let (path, encoding) = &self.outputs[output];
+        encoding.numbered(path, number)
+    }
+
+    /// Writes what is kept, oldest first. An output that fails is left alone until the next time.
     fn write_kept(&mut self) {
-        while let Some((path, mut part)) = self.kept.pop_front() {
-            let samples = part.samples();
-            match write(&path, self.format, &self.options, &mut part) {
-                Ok(()) => terminal::status(&format!(
-                    "Wrote {} data to '{}'. Samples: {samples}",
-                    self.format.name(),
-                    path.display()
-                )),
-                Err(error) => {
-                    let path_text = path.display();
-                    terminal::status(&format!(
-                        "Cannot write '{path_text}' ({error}): kept in memory, {} in all",
-                        self.kept.len() + 1
-                    ));
-                    self.kept.push_front((path, part));
-                    break;
+        let count = self.kept.len();
+        let mut failed = Vec::new();
+        let mut kept = std::mem::take(&mut self.kept);
+        for part in &mut kept {
+            let samples = part.recording.samples();
+            let mut missing = std::mem::take(&mut part.missing);
+            missing.retain(|output| {
+                if failed.contains(output) {
+                    return true;
                 }
-            }
+                let (path, encoding) = (self.path(*output, part.number), self.outputs[*output].1);
+                match write(&path, encoding, &self.options, &mut part.recording) {
+                    Ok(()) => terminal::status(&format!(
+                        "Wrote {} data to '{}'. Samples: {samples}",
+                        encoding.format.name(),
+                        path.display()
+                    )),
+                    Err(error) => {
+                        terminal::status(&format!(
+                            "Cannot write '{}' ({error}): kept in memory, {count} in all",
+                            path.display(),
+                        ));
+                        failed.push(*output);
+                    }
+                }
+                failed.contains(output)
+            });
+            part.missing = missing;
         }
+        kept.retain(|part| !part.missing.is_empty());
+        self.kept = kept;
         while self.kept.len() > MAX_KEPT {
-            if let Some((path, _)) = self.kept.pop_front() {
-                self.give_up(path);
+            if let Some(part) = self.kept.pop_front() {
+                self.give_up(&part);
             }
         }
     }
 
-    fn give_up(&mut self, path: PathBuf) {
-        let reason = "it could not be written, and there was no more memory for it".to_owned();
-        self.written.lost.push((path, reason));
+    fn give_up(&mut self, part: &Part) {
+        for output in &part.missing {
+            let reason = "it could not be written, and there was no more memory for it".to_owned();
+            let path = self.path(*output, part.number);
+            self.written.lost.push((path, reason));
+        }
     }
 }
 
 /// Writes one file, which appears whole or not at all.
 pub(super) fn write(
     path: &Path,
-    format: Format,
+    encoding: Encoding,
     options: &RenderOptions,
     recording: &mut Recording,
 ) -> Result<(), String> {
     let mut file = OutputFile::prepare(path).map_err(|error| error.to_string())?;
-    format
+    encoding
         .write(recording, options, &mut file)
         .map_err(|error| error.to_string())?;
     file.commit().map_err(|error| error.to_string())
 }
 
-/// `web.svg` and 3 make `web-3.svg`.
-pub(super) fn numbered(path: &Path, number: u32) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let name = match path.extension() {
-        Some(extension) => format!("{stem}-{number}.{}", extension.to_string_lossy()),
-        None => format!("{stem}-{number}"),
-    };
-    path.with_file_name(name)
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::{Duration, SystemTime};
 
-    use super::numbered;
+    use profiler_common::contract::sources::Source;
+
+    use super::Parts;
+    use crate::output::{Encoding, RenderOptions};
+    use crate::profile::{
+        Count, Frame, FrameId, Process, ProcessId, Profile, Recording, StackId, Thread, ThreadId,
+    };
+
+    fn recording() -> Recording {
+        let count = Count {
+            thread: ThreadId(0),
+            stack: StackId(0),
+            samples: 3,
+            weight: 30,
+        };
+        Recording {
+            title: String::new(),
+            started: SystemTime::UNIX_EPOCH,
+            duration: Duration::from_secs(1),
+            rate_hz: 100,
+            period: 1,
+            host: "web-7".to_owned(),
+            cpus: 2,
+            accounts: Vec::new(),
+            processes: vec![Process::default()],
+            threads: vec![Thread {
+                process: ProcessId(0),
+                tid: 1,
+                name: String::new(),
+            }],
+            frames: vec![Frame::marker("<gc>")],
+            stacks: vec![[FrameId(0)].into()],
+            profiles: vec![Profile {
+                source: Source::OnCpu,
+                counts: vec![count],
+            }],
+            timeline: None,
+        }
+    }
+
+    fn output(path: &Path) -> (std::path::PathBuf, Encoding) {
+        (
+            path.to_owned(),
+            Encoding::of(path, None).expect("a known extension"),
+        )
+    }
 
     #[test]
-    fn parts_are_numbered_before_their_extension() {
-        for (path, third) in [
-            ("web.svg", "web-3.svg"),
-            ("a/b.speedscope.json", "a/b.speedscope-3.json"),
-            ("raw", "raw-3"),
-        ] {
-            assert_eq!(numbered(Path::new(path), 3), Path::new(third));
+    fn an_output_that_cannot_be_written_costs_the_others_nothing_and_is_named() {
+        let folder = tempfile::tempdir().expect("a writable temporary folder");
+        let (good, bad) = (folder.path().join("a.txt"), folder.path().join("gone/b.svg"));
+        let mut parts =
+            Parts::new(vec![output(&bad), output(&good)], RenderOptions::default()).expect("a thread");
+        for _ in 0..2 {
+            parts.write(recording());
         }
+        let written = parts.finish();
+        let lost: Vec<_> = written.lost.iter().map(|(path, _)| path.clone()).collect();
+        assert_eq!(
+            lost,
+            [bad.with_file_name("b-1.svg"), bad.with_file_name("b-2.svg")]
+        );
+        for number in 1..=2 {
+            let text = std::fs::read_to_string(folder.path().join(format!("a-{number}.txt")));
+            assert_eq!(text.expect("written"), "<gc> 3\n");
+        }
+    }
+
+    #[test]
+    fn a_part_is_written_later_when_there_is_room_again() {
+        let folder = tempfile::tempdir().expect("a writable temporary folder");
+        let late = folder.path().join("late");
+        let mut parts =
+            Parts::new(vec![output(&late.join("a.txt"))], RenderOptions::default()).expect("a thread");
+        parts.write(recording());
+        std::fs::create_dir(&late).expect("a folder");
+        parts.write(recording());
+        assert!(parts.finish().lost.is_empty());
+        assert!(late.join("a-1.txt").exists() && late.join("a-2.txt").exists());
     }
 }

@@ -9,14 +9,13 @@ use profiler_common::contract::sources::Source;
 use super::failure::{Failure, exit_code};
 use super::filters::FilterArgs;
 use super::launch::{EndedBy, Launched};
+use super::outputs::{self, Planned};
 use super::parts::Parts;
 use super::preflight;
 use super::result::{self, Destination};
 use super::terminal::{self, ProgressBar};
-use crate::limits::{self, FileLimit};
-use crate::output::{
-    FileError, Format, Group, LineStyle, Measure, OutputFile, RenderOptions, remove_unfinished,
-};
+use crate::limits::FileLimit;
+use crate::output::{Format, Group, LineStyle, Measure, RenderOptions, remove_unfinished};
 use crate::processes::filter::Filter;
 use crate::processes::tracker::Target;
 use crate::profile::Recording;
@@ -38,12 +37,17 @@ use crate::sources;
         sudo pyebpf record --all --group-by container,script -d 30\n  \
         sudo pyebpf record --user www-data --exclude-comm 'celery*' -d 30\n  \
         sudo pyebpf record --all -d 5 -f raw -o - | sort -k2 -n\n  \
+        sudo pyebpf record --all -d 30 -o cpu.svg -o cpu.json.gz  two files, one compressed\n  \
+        sudo pyebpf record --all -d 30 -o cpu.pb.gz && go tool pprof -http : cpu.pb.gz\n  \
         sudo pyebpf record --event page-faults -p 1234 -d 30   which lines touch memory first\n  \
         sudo pyebpf record --all --every 60s -o web.svg        web-1.svg, web-2.svg, ... until Ctrl-C\n\n\
         SIGUSR1 writes what there is since the last file, under a number, and goes on.\n\
         A command after -- is recorded until it ends: Ctrl-C is left to it, a second one ends it (SIGTERM, 2 s later SIGKILL),\n\
         as does the end of -d. Its exit status is passed on; 126 and 127: it could not be started.\n\
-        Opens with: .svg any browser, .json https://www.speedscope.app, .txt flamegraph.pl and friends."
+        Opens with: .svg any browser, .json https://www.speedscope.app, .txt flamegraph.pl and friends,\n\
+        .pb.gz go tool pprof, .chrometrace.json https://ui.perfetto.dev, .callgrind KCachegrind,\n\
+        .pstats snakeviz, .pyebpf.json programs. With .gz or .zst at the end, any of them is compressed.\n\
+        Several -o make several files of one recording: leave -f out then, or give one for each -o, in the same order."
 )]
 pub(super) struct Args {
     /// Record every Python process, those that start later included
@@ -73,12 +77,17 @@ pub(super) struct Args {
     /// What numbers in the output are, for CPU time
     #[arg(long, value_enum, default_value_t = Measure::Samples)]
     unit: Measure,
-    /// File to write; `-` is stdout. By default a name made of what is recorded and the time
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// File format; by default what the extension of --output says, else a flame graph
+    /// File to write, `-` is stdout; compressed if it ends in .gz or .zst; may be given several times. By default a name made
+    /// of what is recorded and the time
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    output: Vec<PathBuf>,
+    /// File format; by default what the extension of --output says, else a flame graph. With several files, either for none
+    /// of them or for each, in the order of --output
     #[arg(short, long, value_enum)]
-    format: Option<Format>,
+    format: Vec<Format>,
+    /// Keep the time of each sample in pprof files too; the formats that show time have it anyway
+    #[arg(long)]
+    timestamps: bool,
     /// Show threads: a root frame for each
     #[arg(short, long)]
     threads: bool,
@@ -139,6 +148,7 @@ impl Args {
             full_filenames: self.full_filenames,
             roots: self.roots(),
             measure: self.unit,
+            timestamps: self.timestamps,
         }
     }
 
@@ -203,7 +213,7 @@ pub(super) fn run(args: &Args, files: FileLimit) -> Result<u8, Failure> {
     if args.nonblocking {
         terminal::status("--nonblocking has no effect: pyebpf never stops the programs it records.");
     }
-    let format = format(args)?;
+    let planned = outputs::plan(&args.output, &args.format, &subject(args))?;
     preflight::check_files()?;
     preflight::check_processes(&args.pid)?;
     preflight::check_host()?;
@@ -211,24 +221,28 @@ pub(super) fn run(args: &Args, files: FileLimit) -> Result<u8, Failure> {
         .enable_all()
         .build()
         .map_err(|error| preflight::failure_of("starting the event loop", &error))?;
-    let result = runtime.block_on(record(args, filter, format, files));
+    let result = runtime.block_on(record(args, filter, planned, files));
     // A file that is still being written after a second Ctrl-C is not waited for, and not left behind.
     runtime.shutdown_background();
     remove_unfinished();
     result
 }
 
-async fn record(args: &Args, filter: Filter, format: Format, files: FileLimit) -> Result<u8, Failure> {
+async fn record(args: &Args, filter: Filter, planned: Vec<Planned>, files: FileLimit) -> Result<u8, Failure> {
     // First of all: from here on no signal ends pyebpf in the middle of something.
     let mut signals = Signals::listen()?;
-    let output = prepare_output(args, format, &mut signals).await?;
-    if args.every.is_some() && !output.is_file() {
+    let Some(outputs) = outputs::prepare(planned, &mut signals).await? else {
+        return Err(stopped_early());
+    };
+    let stream = outputs.iter().find(|output| !output.file.is_file());
+    if let Some(stream) = stream.filter(|_| args.every.is_some()) {
         return Err(Failure::usage(format_args!(
             "--every writes files, not to {}",
-            output.display_name()
+            stream.file.display_name()
         ))
         .hint("name a file: -o profile.svg"));
     }
+    let formats: Vec<Format> = outputs.iter().map(|output| output.encoding.format).collect();
     let target = if args.everyone() {
         Target::All
     } else {
@@ -246,14 +260,15 @@ async fn record(args: &Args, filter: Filter, format: Format, files: FileLimit) -
         duration: args.duration.0,
         every: args.every,
         gil_only: args.gil,
-        timeline: format.wants_timeline(),
+        timeline: args.timestamps || formats.iter().any(|format| format.wants_timeline()),
         native: match args {
             Args { native_all: true, .. } => Some(NativeFrames::All),
             Args { native: true, .. } => Some(NativeFrames::Relevant),
             Args { kernel: true, .. } => Some(NativeFrames::Kernel),
             _ => None,
         },
-        thread_names: format.names_threads() || args.roots().contains(&Group::Thread),
+        thread_names: formats.iter().any(|format| format.names_threads())
+            || args.roots().contains(&Group::Thread),
         max_interpreters: args.max_interpreters,
         title: title(),
     };
@@ -261,9 +276,11 @@ async fn record(args: &Args, filter: Filter, format: Format, files: FileLimit) -
     if signals.stopped().await.is_some() {
         return Err(stopped_early());
     }
+    let subject = subject(args);
+    let parts = outputs.iter().map(|output| output.for_parts(&subject)).collect();
     let mut sink = Sink {
         bar: ProgressBar::new(args.duration.0),
-        parts: Parts::new(&parts_path(args, format, &output), format, args.options())?,
+        parts: Parts::new(parts, args.options())?,
     };
     let mut launched = None;
     if args.command.is_empty() {
@@ -292,9 +309,8 @@ async fn record(args: &Args, filter: Filter, format: Format, files: FileLimit) -
         Ok(ended) => {
             let destination = Destination {
                 filter: &filter,
-                format,
                 options: args.options(),
-                output,
+                outputs,
                 parts: sink.parts,
                 in_parts: args.every.is_some(),
                 of_command: status.is_some(),
@@ -313,15 +329,6 @@ async fn record(args: &Args, filter: Filter, format: Format, files: FileLimit) -
 
 fn stopped_early() -> Failure {
     Failure::new("stopped before the first sample").with_code(exit_code::INTERRUPTED)
-}
-
-/// What parts of the recording are named after: a pipe takes only the last one.
-fn parts_path(args: &Args, format: Format, output: &OutputFile) -> PathBuf {
-    if output.is_file() {
-        output.path().to_owned()
-    } else {
-        format.default_path(&subject(args))
-    }
 }
 
 /// Shows progress, and hands on what is complete.
@@ -402,51 +409,6 @@ fn how_often(args: &Args) -> String {
         (event, 1) => format!("at all of their {}", event.name()),
         (event, period) => format!("at every {period}th of their {}", event.name()),
     }
-}
-
-fn format(args: &Args) -> Result<Format, Failure> {
-    if let Some(format) = args.format {
-        return Ok(format);
-    }
-    Ok(args
-        .output
-        .as_deref()
-        .and_then(Format::from_extension)
-        .unwrap_or(Format::Flamegraph))
-}
-
-async fn prepare_output(args: &Args, format: Format, signals: &mut Signals) -> Result<OutputFile, Failure> {
-    let path = match &args.output {
-        Some(path) => path.clone(),
-        None => format.default_path(&subject(args)),
-    };
-    preflight::check_output(&path)?;
-    // A named pipe may never find a reader.
-    let prepared = {
-        let path = path.clone();
-        let work = tokio::task::spawn_blocking(move || OutputFile::prepare(&path));
-        tokio::select! {
-            prepared = work => prepared.map_err(|error| Failure::new(format_args!("preparing the output: {error}")))?,
-            _ = signals.stop() => return Err(stopped_early()),
-        }
-    };
-    prepared.map_err(|error| {
-        let what = format!("cannot write '{}'", path.display());
-        let hint = error.hint();
-        let failure = match &error {
-            FileError::NotWritable { error, .. } | FileError::Io { error, .. }
-                if limits::is_file_limit(error) =>
-            {
-                preflight::failure_of(&what, error)
-            }
-            error => Failure::new(format_args!("{what}: {error}")),
-        };
-        if failure.hint.is_some() {
-            failure
-        } else {
-            failure.hint(hint)
-        }
-    })
 }
 
 /// What the default file name starts with.

@@ -16,39 +16,8 @@ pub(super) const PRIORITY_REFUSED: &str = "pyebpf may not go before other progra
 
 /// Prints it.
 pub(super) fn print(summary: &Summary) {
-    for source in &summary.sources {
-        status(&accounting(source));
-    }
-    status(&cost(summary));
-    if let Some(native) = &summary.native
-        && let Some(tables) = &native.tables
-    {
-        status(&merged(native, tables));
-    }
-    for (what, count) in shortcomings(summary) {
-        status(&format!("  {count} {what}"));
-    }
-    if let Some(time) = summary.not_sampled() {
-        status(&format!(
-            "  {:.3} s of CPU time not sampled: the machine was suspended, or the hypervisor had taken the CPU away",
-            time.as_secs_f64()
-        ));
-    }
-    for source in &summary.sources {
-        print_gaps(source);
-    }
-    for refusal in &summary.refusals {
-        status(&format!(
-            "not recorded: {} ({})",
-            refusal.text,
-            processes(refusal)
-        ));
-    }
-    if summary.unrecorded_children > 0 {
-        status(&format!(
-            "not recorded: {}: add -s (--subprocesses)",
-            children(summary.unrecorded_children)
-        ));
+    for line in lines(summary) {
+        status(&line);
     }
     if summary.dropped() > 0 && summary.priority == Priority::Ordinary {
         status(PRIORITY_REFUSED);
@@ -56,6 +25,37 @@ pub(super) fn print(summary: &Summary) {
     if !summary.adds_up() {
         log::warn!("the accounting does not add up: {summary:?}");
     }
+}
+
+/// The accounts, a line each.
+pub(super) fn lines(summary: &Summary) -> Vec<String> {
+    let mut lines: Vec<String> = summary.sources.iter().map(accounting).collect();
+    lines.push(cost(summary));
+    if let Some(native) = &summary.native
+        && let Some(tables) = &native.tables
+    {
+        lines.push(merged(native, tables));
+    }
+    for (what, count) in shortcomings(summary) {
+        lines.push(format!("  {count} {what}"));
+    }
+    if let Some(time) = summary.not_sampled() {
+        lines.push(format!(
+            "  {:.3} s of CPU time not sampled: the machine was suspended, or the hypervisor had taken the CPU away",
+            time.as_secs_f64()
+        ));
+    }
+    lines.extend(summary.sources.iter().flat_map(gaps));
+    for refusal in &summary.refusals {
+        lines.push(format!("not recorded: {} ({})", refusal.text, processes(refusal)));
+    }
+    if summary.unrecorded_children > 0 {
+        lines.push(format!(
+            "not recorded: {}: add -s (--subprocesses)",
+            children(summary.unrecorded_children)
+        ));
+    }
+    lines
 }
 
 /// Whom a refusal is about.
@@ -92,17 +92,17 @@ fn accounting(source: &SourceSummary) -> String {
 }
 
 /// Events and CPUs that are in no sample.
-fn print_gaps(source: &SourceSummary) {
-    if source.skipped > 0 {
-        status(&format!(
+fn gaps(source: &SourceSummary) -> Vec<String> {
+    let skipped = (source.skipped > 0).then(|| {
+        format!(
             "  {} {} not sampled: the kernel was busy with another sample on that CPU",
             source.skipped,
             source.source.name()
-        ));
-    }
-    for (cpu, reason) in &source.refused_cpus {
-        status(&format!("  CPU {cpu} not sampled: {reason}"));
-    }
+        )
+    });
+    let refused = source.refused_cpus.iter();
+    let refused = refused.map(|(cpu, reason)| format!("  CPU {cpu} not sampled: {reason}"));
+    skipped.into_iter().chain(refused).collect()
 }
 
 fn cost(summary: &Summary) -> String {

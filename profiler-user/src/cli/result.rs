@@ -6,9 +6,10 @@ use std::time::Duration;
 use profiler_common::contract::sources::Source;
 
 use super::failure::Failure;
+use super::outputs::Prepared;
 use super::parts::{self, Parts};
 use super::{preflight, report, terminal};
-use crate::output::{Format, OutputFile, RenderOptions};
+use crate::output::{Encoding, OutputFile, RenderOptions};
 use crate::processes::filter::Filter;
 use crate::profile::Recording;
 use crate::session::{Ended, StopReason, StopSignal, Summary};
@@ -17,9 +18,8 @@ use crate::session::{Ended, StopReason, StopSignal, Summary};
 pub(super) struct Destination<'a> {
     /// What was asked for, for messages.
     pub(super) filter: &'a Filter,
-    pub(super) format: Format,
     pub(super) options: RenderOptions,
-    pub(super) output: OutputFile,
+    pub(super) outputs: Vec<Prepared>,
     pub(super) parts: Parts,
     /// Whether the end is one more numbered file (`--every`).
     pub(super) in_parts: bool,
@@ -34,15 +34,14 @@ const PIPE_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<(), Failure> {
     let Destination {
         filter,
-        format,
         options,
-        output,
+        outputs,
         parts,
         in_parts,
         of_command,
     } = destination;
     let Ended {
-        last,
+        mut last,
         summary,
         reason,
     } = ended;
@@ -55,12 +54,13 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         StopReason::Failed(error) => terminal::status(&format!("Stopped sampling: {error}")),
     }
     let patience = match &reason {
-        StopReason::Signal(StopSignal::Terminate | StopSignal::HangUp) if !output.is_file() => {
-            Some(PIPE_PATIENCE)
-        }
+        StopReason::Signal(StopSignal::Terminate | StopSignal::HangUp) => Some(PIPE_PATIENCE),
         _ => None,
     };
     let had_parts = parts.any();
+    if !had_parts && !in_parts {
+        last.accounts = report::lines(&summary);
+    }
     let written = if in_parts {
         write_last_part(last, parts).await
     } else if last.is_empty() && had_parts {
@@ -83,7 +83,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
             }
         }
     } else {
-        let written = write_file(format, options, output, last, (&summary, patience)).await;
+        let written = write_files(options, outputs, last, (&summary, patience)).await;
         finish_parts(parts).await.and(written)
     };
     report::print(&summary);
@@ -115,34 +115,68 @@ async fn finish_parts(parts: Parts) -> Result<(), Failure> {
     }
 }
 
-/// Writes the one file of a recording; where its folder has no room, beside other temporary files.
-async fn write_file(
-    format: Format,
+/// Writes all files of a recording. One that fails does not keep the others from being written.
+async fn write_files(
     options: RenderOptions,
-    output: OutputFile,
-    recording: Recording,
+    mut outputs: Vec<Prepared>,
+    mut recording: Recording,
     (summary, patience): (&Summary, Option<Duration>),
 ) -> Result<(), Failure> {
-    let name = output.display_name();
     let samples = recording.samples();
+    let errors = summary.errors() + summary.dropped();
     let unit = options.unit_of(&recording);
-    let written = interruptible(patience, move || {
-        write_or_rescue(format, &options, output, recording)
-    })
-    .await?;
-    if let Err((error, rescued)) = written {
-        let failure = Failure::new(format_args!("writing {name}: {error}"));
-        return Err(match rescued {
-            Some(path) => failure.hint(format_args!("the recording is in {}", path.display())),
-            None => failure,
-        });
+    // What may wait for a reader comes last.
+    outputs.sort_by_key(|output| !output.file.is_file());
+    let mut failures = Vec::new();
+    for Prepared { file, encoding } in outputs {
+        let name = file.display_name();
+        let patience = patience.filter(|_| !file.is_file());
+        let options = options.clone();
+        let work = move || {
+            let written = write_or_rescue(encoding, &options, file, &mut recording);
+            (written, recording)
+        };
+        let written = match interruptible(patience, work).await {
+            Ok((written, back)) => {
+                recording = back;
+                written
+            }
+            Err(failure) => {
+                failures.push(failure);
+                break;
+            }
+        };
+        let format = encoding.format;
+        match written {
+            Ok(()) => terminal::status(&format!(
+                "Wrote {format} data to '{name}'. Samples: {samples} Errors: {errors}{unit}"
+            )),
+            Err((error, rescued)) => {
+                let failure = Failure::new(format_args!("writing {name}: {error}"));
+                failures.push(match rescued {
+                    Some(path) => failure.hint(format_args!("the recording is in {}", path.display())),
+                    None => failure,
+                });
+            }
+        }
     }
-    terminal::status(&format!(
-        "Wrote {} data to '{name}'. Samples: {samples} Errors: {}{unit}",
-        format.name(),
-        summary.errors() + summary.dropped()
-    ));
-    Ok(())
+    first_of(failures)
+}
+
+/// The first failure, which the others are mentioned after.
+fn first_of(failures: Vec<Failure>) -> Result<(), Failure> {
+    let mut failures = failures.into_iter();
+    let Some(mut first) = failures.next() else {
+        return Ok(());
+    };
+    for other in failures {
+        first.message = format!("{}; {}", first.message, other.message);
+        first.hint = match (first.hint, other.hint) {
+            (Some(hint), Some(other)) => Some(format!("{hint}; {other}")),
+            (hint, other) => hint.or(other),
+        };
+    }
+    Err(first)
 }
 
 /// Runs what may wait for a disk or a pipe, and gives up at Ctrl-C, or after `patience`.
@@ -167,13 +201,13 @@ async fn interruptible<T: Send + 'static>(
 type Rescued = Option<PathBuf>;
 
 fn write_or_rescue(
-    format: Format,
+    encoding: Encoding,
     options: &RenderOptions,
     mut output: OutputFile,
-    mut recording: Recording,
+    recording: &mut Recording,
 ) -> Result<(), (String, Rescued)> {
     let (path, is_file) = (output.path().to_owned(), output.is_file());
-    let written = format.write(&mut recording, options, &mut output);
+    let written = encoding.write(recording, options, &mut output);
     let error = match written.map_err(|error| error.to_string()) {
         Ok(()) => match output.commit() {
             Ok(()) => return Ok(()),
@@ -184,7 +218,7 @@ fn write_or_rescue(
     let name = path.file_name().filter(|_| is_file);
     let elsewhere = name.map(|name| std::env::temp_dir().join(name));
     let rescued = elsewhere.filter(|elsewhere| {
-        *elsewhere != path && parts::write(elsewhere, format, options, &mut recording).is_ok()
+        *elsewhere != path && parts::write(elsewhere, encoding, options, recording).is_ok()
     });
     Err((error, rescued))
 }

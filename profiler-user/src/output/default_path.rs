@@ -30,7 +30,6 @@ mod tests {
     use jiff::{Timestamp, Zoned};
 
     use super::at;
-    use crate::output::Format;
 
     fn time(zone: TimeZone) -> Zoned {
         let time: Timestamp = "2026-11-21T04:47:25Z".parse().expect("a time");
@@ -73,12 +72,5 @@ mod tests {
             assert_eq!(path.components().count(), 1, "{program:?}: {path:?}");
             assert!(!path.to_string_lossy().contains('\n'));
         }
-    }
-
-    #[test]
-    fn the_extension_is_that_of_the_format() {
-        let path = Format::Raw.default_path("python");
-        assert_eq!(Format::from_extension(&path), Some(Format::Raw));
-        assert!(path.to_string_lossy().starts_with("python-2"), "{path:?}");
     }
 }

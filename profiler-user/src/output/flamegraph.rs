@@ -11,7 +11,8 @@ use inferno::flamegraph::{Direction, Options, TextTruncateDirection, from_lines}
 use crate::escape;
 use crate::output::amounts::AmountUnit;
 use crate::output::folded::{Folded, Rank};
-use crate::output::legend::{self, WithLegend, legend};
+use crate::output::legend::{self, WithLegend};
+use crate::output::subtitle::subtitle;
 use crate::output::{Output, OutputError, RenderOptions, palette};
 use crate::profile::Recording;
 
@@ -22,16 +23,8 @@ const MIN_WIDTH_PERCENT: f64 = 0.1;
 pub(super) struct Flamegraph;
 
 impl Output for Flamegraph {
-    fn name(&self) -> &'static str {
-        "flamegraph"
-    }
-
     fn about(&self) -> &'static str {
         "Flame graph, an interactive SVG picture"
-    }
-
-    fn extension(&self) -> &'static str {
-        "svg"
     }
 
     fn write(
@@ -45,7 +38,9 @@ impl Output for Flamegraph {
             return Err(OutputError::NoSamples);
         }
         let lines = visible_lines(&folded);
-        let mut out = WithLegend::new(out, legend(recording));
+        let total = total(&folded);
+        let subtitle = subtitle(recording, total, folded.unit());
+        let mut out = WithLegend::new(out, legend::header(recording, &subtitle));
         draw(
             &lines,
             folded.unit(),
@@ -55,6 +50,12 @@ impl Output for Flamegraph {
         )?;
         Ok(out.finish()?)
     }
+}
+
+/// What the whole picture stands for.
+fn total(folded: &Folded<'_>) -> u64 {
+    let groups = folded.groups().iter();
+    groups.fold(0, |sum, group| sum.saturating_add(group.value))
 }
 
 /// Hands the lines to inferno.
@@ -125,10 +126,7 @@ struct Open {
 
 /// For every group, how many of its frames are drawn; at least the outermost, so that its samples are counted.
 fn visible_depths(folded: &Folded<'_>) -> Vec<usize> {
-    let total = folded
-        .groups()
-        .iter()
-        .fold(0u64, |sum, group| sum.saturating_add(group.value));
+    let total = total(folded);
     // Spelled as inferno does, so that both agree on every frame.
     let min_samples = MIN_WIDTH_PERCENT / (100.0 / total as f64);
     let mut depths = Vec::with_capacity(folded.groups().len());
@@ -253,6 +251,13 @@ mod tests {
             "processes-threads.svg.frames",
             &drawn(&svg(&mut hand_made(), &options)),
         );
+    }
+
+    #[test]
+    fn the_subtitle_says_how_much_was_recorded_where_and_when() {
+        let svg = svg(&mut hand_made(), &RenderOptions::default());
+        let subtitle = "15 samples in 2.0 s on 2 CPUs of web-7, 1970-01-01 00:00:00 UTC</text>";
+        assert!(svg.contains(subtitle), "{svg}");
     }
 
     #[test]

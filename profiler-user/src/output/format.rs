@@ -2,34 +2,26 @@
 
 use std::io::Write;
 
+use super::compression::Compression;
 use super::error::OutputError;
 use super::style::RenderOptions;
 use crate::profile::Recording;
 
-/// A file format.
+/// A file format. Its name and its extensions are in the table of formats.
 pub trait Output: Sync {
-    /// As `--format` spells it.
-    fn name(&self) -> &'static str;
-
     /// What it is, for `--help`.
     fn about(&self) -> &'static str;
-
-    /// Other spellings `--format` takes.
-    fn aliases(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    /// Extension of a file named by default, without the dot.
-    fn extension(&self) -> &'static str;
-
-    /// More extensions that mean this format.
-    fn other_extensions(&self) -> &'static [&'static str] {
-        &[]
-    }
 
     /// Whether it reads [`Recording::timeline`], which costs a recording disk space.
     fn wants_timeline(&self) -> bool {
         false
+    }
+
+    /// How a file is compressed whose name does not say so; `extension` is the one of its name, if that is one of the
+    /// format's.
+    fn own_compression(&self, extension: Option<&str>) -> Compression {
+        let _ = extension;
+        Compression::None
     }
 
     /// Whether it shows the names of threads without being told to.

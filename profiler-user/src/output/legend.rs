@@ -1,7 +1,8 @@
-//! The legend of the flame graph: which colour is whose code. Used by `flamegraph`.
+//! What stands above the flame graph: its subtitle, and the legend that says which colour is whose code. Used by
+//! `flamegraph`.
 //!
-//! inferno draws no legend, but it leaves room for a second title. That one is taken out of the stream of bytes on its way
-//! and the legend put in its place, so the picture is never held in memory.
+//! inferno draws no legend, but it leaves room for a second title. That one is taken out of the stream of bytes on its way,
+//! and two lines are put in its place: subtitle and legend. So the picture is never held in memory.
 
 use std::io::{self, Write};
 
@@ -14,8 +15,10 @@ const TITLE_STARTS: &[u8] = b"<text id=\"subtitle\"";
 const TITLE_ENDS: &[u8] = b"</text>";
 /// The second title comes within so many bytes: behind styles and scripts.
 const HEADER_BYTES: usize = 256 * 1024;
-/// Baseline of the legend's text, pixels: that of the second title.
-const BASELINE: usize = 48;
+/// Baseline of the subtitle, pixels.
+const SUBTITLE_BASELINE: usize = 38;
+/// Baseline of the legend's text, pixels. Frames begin at 60, where inferno leaves room for a second title.
+const BASELINE: usize = 54;
 /// Size of a sample of colour, pixels.
 const SAMPLE: usize = 10;
 /// Pixels between the left edge and the first sample.
@@ -23,9 +26,12 @@ const MARGIN: usize = 10;
 /// About what one character takes, pixels.
 const CHARACTER: usize = 7;
 
-/// The legend of the owners that occur in `recording`.
-pub(super) fn legend(recording: &Recording) -> String {
-    let mut svg = String::from("<g id=\"legend\">");
+/// `subtitle`, and the legend of the owners that occur in `recording`.
+pub(super) fn header(recording: &Recording, subtitle: &str) -> String {
+    let mut svg = format!(
+        "<text id=\"subtitle\" x=\"50.0000%\" y=\"{SUBTITLE_BASELINE}\">{}</text><g id=\"legend\">",
+        escaped(subtitle)
+    );
     let mut x = MARGIN;
     for owner in Owner::ALL {
         if !recording.frames.iter().any(|frame| Owner::of(frame) == *owner) {
@@ -47,19 +53,26 @@ pub(super) fn legend(recording: &Recording) -> String {
     svg
 }
 
-/// Passes bytes on and puts the legend where the second title is.
+/// Text as XML takes it.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+/// Passes bytes on and puts the header where the second title is.
 pub(super) struct WithLegend<'a> {
     out: &'a mut dyn Write,
-    legend: String,
-    /// What came so far; `None` behind the second title.
+    lines: String,
+    /// What came so far; `None` after the second title.
     header: Option<Vec<u8>>,
 }
 
 impl<'a> WithLegend<'a> {
-    pub(super) fn new(out: &'a mut dyn Write, legend: String) -> Self {
+    pub(super) fn new(out: &'a mut dyn Write, lines: String) -> Self {
         Self {
             out,
-            legend,
+            lines,
             header: Some(Vec::new()),
         }
     }
@@ -82,7 +95,7 @@ impl Write for WithLegend<'_> {
             let header = std::mem::take(header);
             self.header = None;
             self.out.write_all(&header[..start])?;
-            self.out.write_all(self.legend.as_bytes())?;
+            self.out.write_all(self.lines.as_bytes())?;
             self.out.write_all(&header[end..])?;
         } else if header.len() > HEADER_BYTES {
             self.finish()?;

@@ -16,24 +16,8 @@ use crate::profile::Recording;
 pub(super) struct Raw;
 
 impl Output for Raw {
-    fn name(&self) -> &'static str {
-        "raw"
-    }
-
     fn about(&self) -> &'static str {
         "Folded stacks, one per line with its number of samples"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        self.other_extensions()
-    }
-
-    fn extension(&self) -> &'static str {
-        "txt"
-    }
-
-    fn other_extensions(&self) -> &'static [&'static str] {
-        &["folded", "collapsed"]
     }
 
     fn write(

@@ -28,6 +28,8 @@ pub struct RenderOptions {
     pub roots: Vec<Group>,
     /// What numbers mean.
     pub measure: Measure,
+    /// When each sample was taken, in formats that otherwise only count.
+    pub timestamps: bool,
 }
 
 impl RenderOptions {

@@ -191,7 +191,7 @@ impl Aggregator {
         copy.finish(late)
     }
 
-    /// The folded recording; the caller fills in what only it knows (title, times, rate).
+    /// The folded recording; the caller fills in what only it knows (title, times, rate, host).
     #[must_use]
     pub fn finish(mut self, late: &impl LateNames) -> Recording {
         self.apply_names(late);
@@ -213,6 +213,10 @@ impl Aggregator {
             started: std::time::SystemTime::UNIX_EPOCH,
             duration: std::time::Duration::ZERO,
             rate_hz: 0,
+            period: 0,
+            host: String::new(),
+            cpus: 0,
+            accounts: Vec::new(),
             processes: self.processes.into_values().collect(),
             threads: self.threads.into_values().collect(),
             frames: self.frames.into_frames(),

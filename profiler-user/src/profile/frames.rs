@@ -31,6 +31,20 @@ pub enum FrameKind {
     Marker,
 }
 
+impl FrameKind {
+    /// As formats write it.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Python => "python",
+            Self::Native => "native",
+            Self::Kernel => "kernel",
+            Self::Interpreter => "interpreter",
+            Self::Marker => "marker",
+        }
+    }
+}
+
 /// One frame, named.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Frame {

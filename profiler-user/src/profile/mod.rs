@@ -95,6 +95,14 @@ pub struct Recording {
     pub duration: Duration,
     /// Samples per second and CPU, as asked for.
     pub rate_hz: u32,
+    /// Events per sample, for sources that count.
+    pub period: u64,
+    /// Name of the host; empty when it is not known.
+    pub host: String,
+    /// CPUs that were sampled.
+    pub cpus: u32,
+    /// The accounts, a line each, where they are known: those of the whole recording, not of its parts.
+    pub accounts: Vec<String>,
     /// Sampled processes.
     pub processes: Vec<Process>,
     /// Sampled threads.

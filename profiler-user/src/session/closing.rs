@@ -18,6 +18,9 @@ impl Session {
         recording.started = started;
         recording.title.clone_from(&self.settings.title);
         recording.rate_hz = self.settings.rate_hz;
+        recording.period = self.settings.period;
+        recording.host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        recording.cpus = self.parts.cpus;
         recording
     }
 

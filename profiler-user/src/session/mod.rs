@@ -84,6 +84,8 @@ struct Parts {
     give_up: Option<Instant>,
     /// When the first of those that have not been given out began.
     started: Option<SystemTime>,
+    /// CPUs that were sampled at the beginning.
+    cpus: u32,
 }
 
 impl Session {
@@ -183,6 +185,8 @@ impl Session {
         for source in EventSource::of_all(&self.settings.sources) {
             self.sampling.push(source.start(&mut self.kernel, rate)?);
         }
+        let cpus = self.sampling.iter().map(|sampling| sampling.events().cpus());
+        self.parts.cpus = cpus.max().and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(0);
         let priority = priority::raise();
         let reason = self
             .record(signals, started.1, listener)

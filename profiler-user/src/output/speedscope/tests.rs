@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 
-use super::{Chart, Entry, Speedscope};
+use super::Speedscope;
 use crate::output::lanes::Moment;
 use crate::output::test_recording::{assert_golden, hand_made, python, recording};
+use crate::output::tracks::{Chart, Entry};
 use crate::output::{Group, LineStyle, Output as _, OutputError, RenderOptions};
 use crate::profile::{Process, ProcessId, Recording, StackId, Thread};
 
