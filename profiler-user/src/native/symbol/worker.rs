@@ -1,4 +1,4 @@
-//! The process that reads foreign ELF files and debug information, so that pyebpf itself does not. Started by
+//! The process that reads foreign ELF files, debug information and perf maps, so that pyebpf itself does not. Started by
 //! [`super::client`].
 //!
 //! Libraries that interpret debug information are not written for hostile files: they recurse as deep as the file says,
@@ -18,14 +18,17 @@ use super::copy::crc_of;
 use super::messages::{
     CodePosition, FileSlot, FunctionName, LoadedSymbols, NotLoaded, Reply, Request, Unknown,
 };
+use super::perf_map::PerfMaps;
 use super::protocol::{MAX_MESSAGE_BYTES, decode, encode};
 use super::symbol_file::SymbolFile;
 use crate::elf::{ElfError, FileBytes};
-use crate::workers::limit_this_process;
+use crate::workers::confine_this_process;
 use crate::workers::stream::{receive, send};
 
 /// Bytes of heap that this process may have; a library that asks for more ends it.
 const MAX_HEAP: u64 = 2 << 30;
+/// Bytes of addresses: the heap, and files in memory that blazesym maps.
+const MAX_ADDRESSES: u64 = 6 << 30;
 /// The nice value: names can wait, the programs of the host cannot.
 const NICENESS: i32 = 10;
 
@@ -34,10 +37,10 @@ const NICENESS: i32 = 10;
 /// # Errors
 /// When the socket fails, or the other side does not keep to the protocol.
 pub(super) fn serve(stream: &UnixStream) -> io::Result<()> {
-    limit_this_process(MAX_HEAP);
     if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
         log::debug!("symbol worker: priority: {error}");
     }
+    confine_this_process(MAX_HEAP, MAX_ADDRESSES)?;
     let mut worker = Worker::default();
     while let Some((bytes, file)) = receive(stream, MAX_MESSAGE_BYTES)? {
         let request = decode(&bytes).ok_or(io::ErrorKind::InvalidData)?;
@@ -54,6 +57,7 @@ pub(super) struct Worker {
     /// By content: containers that bring the same library share it.
     images: HashMap<(u64, bool), Weak<SymbolFile>>,
     hasher: RandomState,
+    perf_maps: PerfMaps,
 }
 
 #[derive(Debug)]
@@ -64,15 +68,19 @@ struct LoadedFile {
 
 impl Worker {
     pub(super) fn answer(&mut self, request: Request, file: Option<OwnedFd>) -> Reply {
-        match (request, file.map(|file| FileBytes::from(File::from(file)))) {
-            (Request::Load { slot, debug_info }, Some(file)) => self.load(slot, file, debug_info),
+        match (request, file.map(File::from)) {
+            (Request::Load { slot, debug_info }, Some(file)) => self.load(slot, file.into(), debug_info),
             (Request::Load { .. }, None) => Reply::NotLoaded(NotLoaded::Unreadable),
-            (Request::Attach { slot }, file) => self.attach(slot, file),
+            (Request::Attach { slot }, file) => self.attach(slot, file.map(FileBytes::from)),
             (Request::Resolve { slot, positions }, _) => Reply::Resolved(self.resolve(slot, &positions)),
             (Request::Drop { slot }, _) => {
                 self.slots.remove(&slot);
                 self.images.retain(|_, image| image.strong_count() > 0);
                 Reply::Dropped
+            }
+            (Request::Jit { process, addresses }, file) => {
+                let (has_map, names) = self.perf_maps.resolve(process, file.as_ref(), &addresses);
+                Reply::Jit { has_map, names }
             }
         }
     }
