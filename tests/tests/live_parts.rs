@@ -1,5 +1,6 @@
 //! Live: what was recorded is written, in parts or as a whole, whatever the disk does.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -38,7 +39,7 @@ fn record(
 ) -> anyhow::Result<(Vec<(String, u64)>, u64)> {
     let workload = busy()?;
     let (pid, out) = (workload.pid().to_string(), folder.join("web.txt"));
-    let mut arguments = vec!["record", "-r", "199", "-f", "raw", "-p", &pid, "-o"];
+    let mut arguments = vec!["record", "-r", "199", "-p", &pid, "-o"];
     let out = out.to_string_lossy().into_owned();
     arguments.push(&out);
     arguments.extend(options);
@@ -72,6 +73,38 @@ fn files_of_intervals_hold_together_every_sample_once() {
         Ok(format!("{samples} samples in {files:?}"))
     };
     judge(vec![("--every".to_owned(), check())]);
+}
+
+#[test]
+fn each_interval_has_one_file_for_each_output() {
+    let _alone = alone();
+    let check = || -> anyhow::Result<String> {
+        let (folder, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        let compressed = other.path().join("web.folded.gz");
+        let compressed = compressed.to_string_lossy();
+        let during = |running: &tests::profiler::Running| {
+            pause(1.2);
+            running.signal(Signal::USR1)?;
+            pause(0.8);
+            Ok(())
+        };
+        let options = ["--every", "0.7", "-o", &*compressed];
+        let (files, samples) = record(folder.path(), &options, during)?;
+        let sum: u64 = files.iter().map(|(_, samples)| samples).sum();
+        ensure!(sum == samples, "{sum} in {files:?} of {samples}");
+        for (name, samples) in &files {
+            let twin = name.replace(".txt", ".folded.gz");
+            let bytes = std::fs::read(other.path().join(&twin)).context(twin)?;
+            let mut text = String::new();
+            flate2::read::GzDecoder::new(&*bytes).read_to_string(&mut text)?;
+            let total = Folded::parse(&text)?.total();
+            ensure!(total == *samples, "{name}: {samples}, compressed {total}");
+        }
+        let twins = std::fs::read_dir(other.path())?.count();
+        ensure!(twins == files.len(), "{twins} files beside {files:?}");
+        Ok(format!("{samples} samples in {files:?}, each twice"))
+    };
+    judge(vec![("two outputs".to_owned(), check())]);
 }
 
 #[test]

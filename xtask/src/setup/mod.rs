@@ -8,6 +8,7 @@ pub(crate) mod cargo_tool;
 mod container;
 pub(crate) mod python;
 mod qemu;
+mod reader;
 mod rust_src;
 mod toolchain;
 
@@ -48,6 +49,8 @@ pub(crate) const PYTHON: &[&dyn Need] = &[&python::AnyPython];
 pub(crate) const CONTAINERS: &[&dyn Need] = &[&container::RUNC];
 /// Those of podman too.
 pub(crate) const PODMAN: &[&dyn Need] = &[&container::PODMAN];
+/// What reads the formats.
+pub(crate) const READERS: &[&dyn Need] = &[&reader::GO, &reader::CALLGRIND_ANNOTATE, &reader::ZSTD];
 /// The fuzz targets.
 pub(crate) const FUZZ: &[&dyn Need] = &[&c_compiler::CCompiler { program: "c++" }, &cargo_tool::CARGO_FUZZ];
 /// The kernel matrix.

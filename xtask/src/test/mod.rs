@@ -157,6 +157,7 @@ fn needs(args: &Args) -> Vec<&'static [&'static dyn setup::Need]> {
     let mut needs = vec![setup::RUST, setup::BPF];
     if args.tier() != Tier::Quick {
         needs.push(setup::CONTAINERS);
+        needs.push(setup::READERS);
     }
     if args.podman {
         needs.push(setup::PODMAN);
