@@ -2,7 +2,9 @@
 //! whom. The format is described in Valgrind's manual ("Callgrind Format Specification").
 //!
 //! What a sample saw has no number of calls: where the format asks for one, the number of samples stands. An edge counts once
-//! for each stack, however often it recurs in it. Processes and threads are added up.
+//! for each stack, however often it recurs in it, and a function that calls itself has no edge for that, because readers add
+//! edges up: so its inclusive cost is right. (That of functions that call each other in turn is too high; KCachegrind finds
+//! such cycles.) Processes and threads are added up.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
@@ -227,7 +229,7 @@ impl<'p> Graph<'p> {
         let mut seen = HashSet::new();
         for pair in frames.windows(2) {
             let (caller, callee) = (Function::of(pair[0]), Function::of(pair[1]));
-            if !seen.insert((caller, line(pair[0]), callee)) {
+            if caller == callee || !seen.insert((caller, line(pair[0]), callee)) {
                 continue;
             }
             let calls = &mut self.functions.entry(caller).or_default().calls;
