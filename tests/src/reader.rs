@@ -137,7 +137,8 @@ pub fn stacks_of_go(text: &str) -> anyhow::Result<Stacks> {
         let (id, place) = location
             .split_once(": 0x0 ")
             .with_context(|| location.to_owned())?;
-        // NAME FILE:LINE:COLUMN s=FIRST(SYSTEM NAME)
+        // M=MAPPING NAME FILE:LINE:COLUMN s=FIRST(SYSTEM NAME); one mapping is made up where a file has none.
+        let place = place.strip_prefix("M=1 ").unwrap_or(place);
         let (place, _) = place.rsplit_once(" s=").with_context(|| location.to_owned())?;
         let (place, _column) = place.rsplit_once(':').with_context(|| location.to_owned())?;
         let (place, line) = place.rsplit_once(':').with_context(|| location.to_owned())?;

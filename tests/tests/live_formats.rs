@@ -201,10 +201,7 @@ fn record_both(name: &str, options: &[&str]) -> anyhow::Result<Both> {
     let finished = Pyebpf::new(arguments)?.run()?.success()?;
     let stacks = Folded::parse(&std::fs::read_to_string(&folded)?)?.stacks;
     let stacks = reader::stacks_of_folded(stacks);
-    ensure!(
-        stacks.len() >= 4,
-        "a program with more than three stacks: {stacks:?}"
-    );
+    ensure!(stacks.len() >= 3, "a program with three functions: {stacks:?}");
     Ok(Both {
         file,
         stacks,
@@ -408,8 +405,7 @@ const VALIDATE: &str = "
 import json, sys
 from jsonschema import Draft202012Validator
 schema, file = (json.load(open(path)) for path in sys.argv[1:])
-Draft202012Validator.check_schema(schema)
-Draft202012Validator(schema).validate(file)
+Draft202012Validator.check_schema(schema); Draft202012Validator(schema).validate(file)
 ";
 
 #[test]
@@ -417,7 +413,11 @@ fn the_json_is_as_its_schema_says_and_has_the_stacks_of_the_recording() -> anyho
     let _alone = alone();
     let both = record_both("out.pyebpf.json", &[])?;
     let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/pyebpf.schema.json");
-    reader::python(&["jsonschema"], VALIDATE, &[&schema, &both.file])?;
+    reader::python(
+        &["jsonschema", "typing_extensions"],
+        VALIDATE,
+        &[&schema, &both.file],
+    )?;
     let file: Value = serde_json::from_str(&std::fs::read_to_string(&both.file)?)?;
     let mut stacks = Stacks::new();
     for count in file["profiles"][0]["counts"].as_array().context("counts")? {
