@@ -204,6 +204,26 @@ fn parse_user(text: &[u8]) -> Option<u32> {
         .ok()
 }
 
+/// Every user and group id that a process has, from `/proc/PID/status`: real, effective, saved, of the file system, and
+/// supplementary groups.
+///
+/// # Errors
+/// When the process is gone.
+pub fn all_ids(pid: u32) -> Result<Vec<u32>, ProcessError> {
+    let text = read_bounded(pid, "status", STATUS_BYTES)?;
+    Ok(parse_ids(&text))
+}
+
+fn parse_ids(text: &[u8]) -> Vec<u32> {
+    let ids = |line: &[u8]| -> Vec<u32> {
+        let fields = ["Uid:", "Gid:", "Groups:"];
+        let rest = fields.iter().find_map(|field| line.strip_prefix(field.as_bytes()));
+        let text = std::str::from_utf8(rest.unwrap_or_default()).unwrap_or_default();
+        text.split_ascii_whitespace().filter_map(|id| id.parse().ok()).collect()
+    };
+    text.split(|&byte| byte == b'\n').flat_map(ids).collect()
+}
+
 /// The id of a process or thread in its own pid namespace, from `/proc/PID/status`: what it takes itself for.
 ///
 /// # Errors
@@ -369,6 +389,9 @@ mod tests {
         assert!(innermost_id(pid).expect("this process exists") > 0);
         assert_eq!(parse_innermost_id(b"Name:\tx\nNSpid:\t4711\t12\t1\n"), Some(1));
         assert_eq!(parse_innermost_id(b"Name:\tx\n"), None);
+        let text = b"Name:\tUid: 7\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 10 \n";
+        assert_eq!(parse_ids(text), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        assert_eq!(all_ids(pid).expect("this process exists")[1], user(pid).expect("this process exists"));
         assert_eq!(executable(pid).expect("readable"), std::env::current_exe().ok());
         let arguments: Vec<String> = std::env::args().collect();
         assert_eq!(command_line(pid).expect("readable"), arguments);

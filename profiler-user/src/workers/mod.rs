@@ -17,16 +17,20 @@
 //! | `budget` | whom a lost worker is charged to, and what follows |
 //! | `answering` | the loop of a worker |
 //! | `limits` | what a worker may use |
+//! | `confinement`, `own_user`, `system_calls` | what a worker gives up that reads what strangers wrote |
 
 mod answering;
 mod budget;
+mod confinement;
 mod forker;
 mod limits;
+mod own_user;
 mod pool;
 mod role;
 mod single;
 mod spent;
 pub(crate) mod stream;
+mod system_calls;
 #[cfg(test)]
 mod tests;
 mod ticket;
@@ -34,11 +38,13 @@ mod worker;
 
 pub use self::answering::answer_all;
 pub use self::budget::Culprit;
+pub use self::confinement::{ConfineError, confine_this_process};
 pub use self::forker::{FORKER, Forker, StartError, VERB, start_forker};
 pub use self::limits::limit_this_process;
 pub use self::pool::{Outcome, Pool, Unanswered};
 pub use self::role::Role;
 pub use self::single::Single;
+pub use self::system_calls::FilterError;
 #[cfg(test)]
 pub(crate) use self::tests::DEAF;
 pub use self::ticket::Ticket;

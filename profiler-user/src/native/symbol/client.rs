@@ -22,7 +22,7 @@ const FAILURE_WINDOW: Duration = Duration::from_secs(60);
 
 /// The row of `crate::roles`.
 pub const ROLE: Role = Role {
-    name: "symbols",
+    name: "parse-symbols",
     serve: worker::serve,
 };
 

@@ -21,11 +21,13 @@ use super::messages::{
 use super::protocol::{MAX_MESSAGE_BYTES, decode, encode};
 use super::symbol_file::SymbolFile;
 use crate::elf::{ElfError, FileBytes};
-use crate::workers::limit_this_process;
+use crate::workers::confine_this_process;
 use crate::workers::stream::{receive, send};
 
 /// Bytes of heap that this process may have; a library that asks for more ends it.
 const MAX_HEAP: u64 = 2 << 30;
+/// Bytes of addresses: the heap, and files in memory that blazesym maps.
+const MAX_ADDRESSES: u64 = 6 << 30;
 /// The nice value: names can wait, the programs of the host cannot.
 const NICENESS: i32 = 10;
 
@@ -34,10 +36,10 @@ const NICENESS: i32 = 10;
 /// # Errors
 /// When the socket fails, or the other side does not keep to the protocol.
 pub(super) fn serve(stream: &UnixStream) -> io::Result<()> {
-    limit_this_process(MAX_HEAP);
     if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
         log::debug!("symbol worker: priority: {error}");
     }
+    confine_this_process(MAX_HEAP, MAX_ADDRESSES)?;
     let mut worker = Worker::default();
     while let Some((bytes, file)) = receive(stream, MAX_MESSAGE_BYTES)? {
         let request = decode(&bytes).ok_or(io::ErrorKind::InvalidData)?;
