@@ -18,6 +18,7 @@ pub mod output;
 pub mod path;
 pub mod pipeline;
 pub mod priority;
+pub mod privileges;
 pub mod proc;
 pub mod processes;
 pub mod profile;

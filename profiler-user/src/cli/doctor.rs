@@ -77,11 +77,15 @@ fn checks(host: &Host) -> Vec<Check> {
             remedy: Some("a kernel with CONFIG_DEBUG_INFO_BTF=y, and /sys mounted".to_owned()),
         },
     ];
-    for (name, _, why) in CAPABILITIES {
+    for capability in CAPABILITIES {
+        let mut missing = host.missing_capabilities.iter();
         checks.push(Check {
-            good: !host.missing_capabilities.contains(name),
-            what: format!("{name}: {why}"),
-            remedy: Some("run as root: sudo pyebpf doctor".to_owned()),
+            good: missing.all(|missing| missing.name != capability.name),
+            what: format!("{}: {}", capability.name, capability.why),
+            // Recording works without the others, only not for everything.
+            remedy: capability
+                .is_required
+                .then(|| "run as root: sudo pyebpf doctor".to_owned()),
         });
     }
     checks.push(Check {

@@ -4,9 +4,11 @@ use std::error::Error;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use rustix::thread::CapabilitySet;
+
 use super::failure::Failure;
-use super::report;
-use crate::host::{Host, OLDEST_KERNEL};
+use super::{report, terminal};
+use crate::host::{Capability, Host, OLDEST_KERNEL};
 use crate::kernel::LoadError;
 use crate::kernel::btf::BtfError;
 use crate::limits;
@@ -21,15 +23,22 @@ const LOADING_FILES: u64 = 128;
 /// Loading it takes more. Below this limit not even the event loop can be made.
 const FEWEST_FILES: u64 = 32;
 
-/// Fails when this host cannot run the kernel half.
-pub(super) fn check_host() -> Result<(), Failure> {
+/// Fails when this host cannot run the kernel half; says what will be missing where it can. `of_kernel` says that functions
+/// of the kernel are wanted.
+pub(super) fn check_host(of_kernel: bool) -> Result<(), Failure> {
     let host = Host::inspect();
+    let missing = &host.missing_capabilities;
     if !host.privileged() {
-        let missing = host.missing_capabilities.join(", ");
+        let required = missing.iter().filter(|capability| capability.is_required);
+        let names: Vec<&str> = required.map(|capability| capability.name).collect();
         return Err(Failure::new(format_args!(
-            "no permission to sample: this process lacks {missing}"
+            "no permission to sample: this process lacks {}",
+            names.join(", ")
         ))
         .hint(format_args!("sudo {}", command_line())));
+    }
+    for capability in missing.iter().filter(|one| of_kernel || one.set != CapabilitySet::SYSLOG) {
+        terminal::status(&lack(capability));
     }
     if host.kernel_too_old() {
         let (major, minor) = OLDEST_KERNEL;
@@ -46,6 +55,14 @@ pub(super) fn check_host() -> Result<(), Failure> {
         .hint("run it on the host, or in a container started with `--pid=host --privileged`"));
     }
     Ok(())
+}
+
+/// What does not work without a capability that is not required.
+fn lack(capability: &Capability) -> String {
+    format!(
+        "this process lacks {}, so it may not {}",
+        capability.name, capability.why
+    )
 }
 
 /// Fails when nothing can be loaded within the limit of open files.
@@ -145,8 +162,15 @@ pub(super) fn check_interpreters(pids: &[u32], session: &Session) -> Result<(), 
         ))
         .hint(with_subprocesses()));
     }
+    let host = Host::inspect();
+    let lacks: Vec<&str> = host.missing_capabilities.iter().map(|lacking| lacking.name).collect();
+    let why = if lacks.is_empty() {
+        String::new()
+    } else {
+        format!(", and this process lacks {}", lacks.join(", "))
+    };
     Err(Failure::new(format_args!(
-        "no Python interpreter found in process {}",
+        "no Python interpreter found in process {}{why}",
         pids.join(", ")
     ))
     .hint(doctor))

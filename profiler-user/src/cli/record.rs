@@ -206,7 +206,7 @@ pub(super) fn run(args: &Args, files: FileLimit) -> Result<u8, Failure> {
     let format = format(args)?;
     preflight::check_files()?;
     preflight::check_processes(&args.pid)?;
-    preflight::check_host()?;
+    preflight::check_host(args.kernel || args.native || args.native_all)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

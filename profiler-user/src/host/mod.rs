@@ -17,24 +17,65 @@ pub const OLDEST_KERNEL: (u32, u32) = (5, 10);
 /// Where the kernel describes its structures, if it does.
 pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
-/// Capabilities that stand in for root: name, set, why.
-pub const CAPABILITIES: &[(&str, CapabilitySet, &str)] = &[
-    ("CAP_BPF", CapabilitySet::BPF, "load BPF programs"),
-    (
-        "CAP_PERFMON",
-        CapabilitySet::PERFMON,
-        "sample every process, read target memory",
-    ),
-    (
-        "CAP_SYS_PTRACE",
-        CapabilitySet::SYS_PTRACE,
-        "see other users' processes",
-    ),
-    (
-        "CAP_CHECKPOINT_RESTORE",
-        CapabilitySet::CHECKPOINT_RESTORE,
-        "open deleted and overlaid executables",
-    ),
+/// A right that pyebpf uses: root has them all, unless somebody took one away.
+#[derive(Clone, Copy, Debug)]
+pub struct Capability {
+    /// As in `capabilities(7)`.
+    pub name: &'static str,
+    /// As a set.
+    pub set: CapabilitySet,
+    /// What does as well to the kernel.
+    pub instead: CapabilitySet,
+    /// Nothing can be recorded without it.
+    pub is_required: bool,
+    /// What it is for.
+    pub why: &'static str,
+}
+
+/// Those that stand in for root.
+pub const CAPABILITIES: &[Capability] = &[
+    Capability {
+        name: "CAP_BPF",
+        set: CapabilitySet::BPF,
+        instead: CapabilitySet::SYS_ADMIN,
+        is_required: true,
+        why: "load BPF programs",
+    },
+    Capability {
+        name: "CAP_PERFMON",
+        set: CapabilitySet::PERFMON,
+        instead: CapabilitySet::SYS_ADMIN,
+        is_required: true,
+        why: "sample every process, read target memory",
+    },
+    Capability {
+        name: "CAP_SYS_PTRACE",
+        set: CapabilitySet::SYS_PTRACE,
+        instead: CapabilitySet::empty(),
+        is_required: true,
+        why: "see other users' processes",
+    },
+    Capability {
+        name: "CAP_DAC_READ_SEARCH",
+        set: CapabilitySet::DAC_READ_SEARCH,
+        instead: CapabilitySet::DAC_OVERRIDE,
+        is_required: false,
+        why: "open interpreters and libraries that only their owners may read",
+    },
+    Capability {
+        name: "CAP_CHECKPOINT_RESTORE",
+        set: CapabilitySet::CHECKPOINT_RESTORE,
+        instead: CapabilitySet::SYS_ADMIN,
+        is_required: false,
+        why: "open deleted and overlaid executables",
+    },
+    Capability {
+        name: "CAP_SYSLOG",
+        set: CapabilitySet::SYSLOG,
+        instead: CapabilitySet::empty(),
+        is_required: false,
+        why: "name functions of the kernel",
+    },
 ];
 
 /// Which cgroup hierarchy is mounted.
@@ -61,8 +102,8 @@ pub struct Host {
     pub btf: bool,
     /// Whether this process runs as root.
     pub root: bool,
-    /// Capabilities of [`CAPABILITIES`] that this process lacks.
-    pub missing_capabilities: Vec<&'static str>,
+    /// Those of [`CAPABILITIES`] that this process lacks.
+    pub missing_capabilities: Vec<&'static Capability>,
     /// `kernel.perf_event_paranoid`.
     pub perf_event_paranoid: Option<i32>,
     /// Mounted cgroup hierarchies.
@@ -80,7 +121,9 @@ impl Host {
         let uname = rustix::system::uname();
         let kernel_release = uname.release().to_string_lossy().into_owned();
         let effective = rustix::thread::capabilities(None).map(|sets| sets.effective).ok();
-        let lacks = |set: &CapabilitySet| !effective.is_some_and(|sets| sets.contains(*set));
+        let lacks = |wanted: &&Capability| {
+            !effective.is_some_and(|held| held.intersects(wanted.set | wanted.instead))
+        };
         Self {
             kernel_version: version(&kernel_release),
             kernel_release,
@@ -88,8 +131,7 @@ impl Host {
             root: rustix::process::geteuid().is_root(),
             missing_capabilities: CAPABILITIES
                 .iter()
-                .filter(|(_, set, _)| lacks(set) && lacks(&CapabilitySet::SYS_ADMIN))
-                .map(|(name, _, _)| *name)
+                .filter(|capability| lacks(capability))
                 .collect(),
             perf_event_paranoid: read_trimmed("/proc/sys/kernel/perf_event_paranoid")
                 .and_then(|text| text.parse().ok()),
@@ -111,7 +153,7 @@ impl Host {
     pub fn privileged(&self) -> bool {
         self.missing_capabilities
             .iter()
-            .all(|name| !matches!(*name, "CAP_BPF" | "CAP_PERFMON" | "CAP_SYS_PTRACE"))
+            .all(|capability| !capability.is_required)
     }
 }
 

@@ -11,6 +11,7 @@ mod closing;
 mod intake;
 mod listener;
 mod native;
+mod rights;
 mod ring_size;
 mod sampled;
 mod settings;
@@ -115,6 +116,8 @@ impl Session {
         let (mut kernel, rings) = Kernel::load(&options)?;
         let mut tracker = Tracker::new(settings.target.clone(), settings.filter.clone());
         tracker.scan(&mut kernel);
+        // Before there are threads, which get what is left.
+        rights::give_up(settings.native);
         let answers = Answers::new(tracker.inspectors());
         let timeline = timeline(settings.timeline).map_err(SessionError::io("temporary file for samples"))?;
         let (tables, names) = start_native(settings.native)?;

@@ -68,7 +68,7 @@ reasons! {
     /// The process mapped nothing there when it was looked at.
     NotMapped => "the address was not mapped when it was looked up",
     /// `kernel.kptr_restrict`, or no `CAP_SYSLOG`.
-    KernelHidden => "the kernel hides its addresses (kernel.kptr_restrict)",
+    KernelHidden => "the kernel hides its addresses (kernel.kptr_restrict, and no CAP_SYSLOG)",
     /// No function of `/proc/kallsyms` is near.
     KernelUnknown => "no kernel symbol at the address",
 }
