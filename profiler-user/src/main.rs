@@ -9,7 +9,10 @@ use pyebpf::roles;
 
 fn main() -> ExitCode {
     // Started by pyebpf itself, to run a command.
-    if std::env::args_os().nth(1).is_some_and(|verb| verb == cli::RUNNER_VERB) {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|verb| verb == cli::RUNNER_VERB)
+    {
         return cli::run_command();
     }
     // Started by pyebpf itself, to do what may go wrong.

@@ -6,11 +6,11 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use crate::inspect;
-use crate::native::symbol;
+use crate::native::{symbol, unwind};
 use crate::workers::{FORKER, Role, VERB};
 
 /// Every role.
-pub const ROLES: &[Role] = &[FORKER, inspect::ROLE, symbol::ROLE];
+pub const ROLES: &[Role] = &[FORKER, inspect::ROLE, symbol::ROLE, unwind::ROLE];
 
 /// Does what a worker does, if this process was started as one. To be called first of all, by every program that looks at
 /// processes with this library.

@@ -37,7 +37,10 @@ pub(super) fn check_host(of_kernel: bool) -> Result<(), Failure> {
         ))
         .hint(format_args!("sudo {}", command_line())));
     }
-    for capability in missing.iter().filter(|one| of_kernel || one.set != CapabilitySet::SYSLOG) {
+    for capability in missing
+        .iter()
+        .filter(|one| of_kernel || one.set != CapabilitySet::SYSLOG)
+    {
         terminal::status(&lack(capability));
     }
     if host.kernel_too_old() {
@@ -163,7 +166,11 @@ pub(super) fn check_interpreters(pids: &[u32], session: &Session) -> Result<(), 
         .hint(with_subprocesses()));
     }
     let host = Host::inspect();
-    let lacks: Vec<&str> = host.missing_capabilities.iter().map(|lacking| lacking.name).collect();
+    let lacks: Vec<&str> = host
+        .missing_capabilities
+        .iter()
+        .map(|lacking| lacking.name)
+        .collect();
     let why = if lacks.is_empty() {
         String::new()
     } else {

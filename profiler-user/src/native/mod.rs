@@ -2,6 +2,7 @@
 //! frames.
 
 pub mod interpreter_frames;
+mod memory_file;
 pub mod merge;
 pub mod names;
 pub mod symbol;

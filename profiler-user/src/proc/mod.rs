@@ -217,9 +217,13 @@ pub fn all_ids(pid: u32) -> Result<Vec<u32>, ProcessError> {
 fn parse_ids(text: &[u8]) -> Vec<u32> {
     let ids = |line: &[u8]| -> Vec<u32> {
         let fields = ["Uid:", "Gid:", "Groups:"];
-        let rest = fields.iter().find_map(|field| line.strip_prefix(field.as_bytes()));
+        let rest = fields
+            .iter()
+            .find_map(|field| line.strip_prefix(field.as_bytes()));
         let text = std::str::from_utf8(rest.unwrap_or_default()).unwrap_or_default();
-        text.split_ascii_whitespace().filter_map(|id| id.parse().ok()).collect()
+        text.split_ascii_whitespace()
+            .filter_map(|id| id.parse().ok())
+            .collect()
     };
     text.split(|&byte| byte == b'\n').flat_map(ids).collect()
 }
@@ -391,7 +395,10 @@ mod tests {
         assert_eq!(parse_innermost_id(b"Name:\tx\n"), None);
         let text = b"Name:\tUid: 7\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 10 \n";
         assert_eq!(parse_ids(text), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-        assert_eq!(all_ids(pid).expect("this process exists")[1], user(pid).expect("this process exists"));
+        assert_eq!(
+            all_ids(pid).expect("this process exists")[1],
+            user(pid).expect("this process exists")
+        );
         assert_eq!(executable(pid).expect("readable"), std::env::current_exe().ok());
         let arguments: Vec<String> = std::env::args().collect();
         assert_eq!(command_line(pid).expect("readable"), arguments);

@@ -471,4 +471,3 @@ fn start_native(
     };
     Ok((tables, Some(names)))
 }
-

@@ -43,7 +43,8 @@ fn needed(native: Option<NativeFrames>, held: CapabilitySet) -> CapabilitySet {
         needed |= FOR_NATIVE;
     }
     // What stands in for those that were split off from it, where it was given in their place.
-    let split_off = needed & (CapabilitySet::BPF | CapabilitySet::PERFMON | CapabilitySet::CHECKPOINT_RESTORE);
+    let split_off =
+        needed & (CapabilitySet::BPF | CapabilitySet::PERFMON | CapabilitySet::CHECKPOINT_RESTORE);
     if !held.contains(split_off) {
         needed |= CapabilitySet::SYS_ADMIN;
     }

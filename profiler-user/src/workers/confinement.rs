@@ -60,7 +60,9 @@ pub fn confine_this_process(heap_bytes: u64, address_bytes: u64) -> Result<(), C
     for (resource, most) in limits {
         limit(resource, most).map_err(refused("a limit"))?;
     }
-    let held = thread::capabilities(None).map_err(refused("capabilities"))?.permitted;
+    let held = thread::capabilities(None)
+        .map_err(refused("capabilities"))?
+        .permitted;
     if held.contains(CapabilitySet::SETUID | CapabilitySet::SETGID) {
         change_user(held)?;
     }
@@ -74,7 +76,8 @@ pub fn confine_this_process(heap_bytes: u64, address_bytes: u64) -> Result<(), C
     thread::set_capabilities(None, none).map_err(refused("giving up capabilities"))?;
     // After the user: a change of that takes back what the limits say about the end of the parent.
     limit_this_process(heap_bytes);
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(refused("closing the process to tracers"))?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(refused("closing the process to tracers"))?;
     thread::set_no_new_privs(true).map_err(refused("no new privileges"))?;
     close_file_systems();
     Ok(system_calls::restrict()?)
@@ -106,7 +109,10 @@ fn change_user(held: CapabilitySet) -> Result<(), ConfineError> {
     if held.contains(CapabilitySet::SETPCAP) {
         // Up to the last that this kernel knows.
         let all = (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit));
-        let _ = all.map(thread::remove_capability_from_bounding_set).take_while(Result::is_ok).count();
+        let _ = all
+            .map(thread::remove_capability_from_bounding_set)
+            .take_while(Result::is_ok)
+            .count();
     }
     let id = own_user::draw().ok_or(ConfineError::NoUser)?;
     let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));

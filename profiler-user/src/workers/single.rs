@@ -66,8 +66,9 @@ impl Single {
             tv_sec: 0,
             tv_nsec: timeout.subsec_nanos().into(),
         };
+        let mut is_late = false;
         loop {
-            if let Some(pid) = self.pid() {
+            if is_late && let Some(pid) = self.pid() {
                 spent.look(pid, started);
             }
             // After the look: one that has answered waits for the next question, which looks as if it were blocked.
@@ -82,7 +83,7 @@ impl Single {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             let socket = PollFd::from_borrowed_fd(self.started.stream.as_fd(), PollFlags::IN);
-            let _ = poll(&mut [socket], Some(&timeout));
+            is_late = poll(&mut [socket], Some(&timeout)).is_ok_and(|ready| ready == 0);
         }
     }
 

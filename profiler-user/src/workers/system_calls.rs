@@ -77,7 +77,10 @@ fn program() -> Result<BpfProgram, BackendError> {
     let executable = libc::PROT_EXEC.unsigned_abs();
     let writing = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_TMPFILE).unsigned_abs();
     // A file is opened for reading, memory is no code.
-    rules.insert(libc::SYS_openat, vec![without(2, writing & !libc::O_DIRECTORY.unsigned_abs())?]);
+    rules.insert(
+        libc::SYS_openat,
+        vec![without(2, writing & !libc::O_DIRECTORY.unsigned_abs())?],
+    );
     rules.insert(libc::SYS_mmap, vec![without(2, executable)?]);
     rules.insert(libc::SYS_mprotect, vec![without(2, executable)?]);
     let commands = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_DUPFD_CLOEXEC];

@@ -16,9 +16,9 @@ use object::LittleEndian as LE;
 use object::elf::{self, CompressionHeader64, FileHeader64, SectionHeader64};
 use object::pod::{bytes_of, from_bytes};
 
-use super::memory_file::memory_file;
 use super::reference::DebugReference;
 use crate::elf::{ElfError, ElfFile, FileBytes, Reader, Section, Sections, Segment};
+use crate::native::memory_file::memory_file;
 
 /// Bytes of the symbol tables of one file, at most: five times those of an unstripped libLLVM.
 const MAX_SYMBOL_BYTES: u64 = 384 << 20;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use profiler_common::memory::RemoteAddr;
 
 use super::held::{HeldFiles, Reach};
-use super::memory_file::file_of_bytes;
 use super::messages::LoadedSymbols;
+use crate::native::memory_file::file_of_bytes;
 use crate::path::base_name;
 use crate::proc::file::{FileError, FileKey, FileName, Stamp};
 use crate::proc::maps::Mapping;

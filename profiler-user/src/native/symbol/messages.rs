@@ -1,5 +1,7 @@
 //! What [`super::client`] and [`super::worker`] say to each other; how it is written is in [`super::protocol`].
 
+use crate::ids::ProcessKey;
+
 /// Positions in one question.
 pub(super) const MAX_POSITIONS: usize = 256;
 /// Names of one position: inlined functions, and the one that they are in.
@@ -31,6 +33,11 @@ pub(super) enum Request {
     },
     /// Not needed any more.
     Drop { slot: FileSlot },
+    /// Names, please, from the map that a process wrote for profilers; it comes with the question if it may have changed.
+    Jit {
+        process: ProcessKey,
+        addresses: Vec<u64>,
+    },
 }
 
 /// An answer of the worker.
@@ -46,6 +53,11 @@ pub(super) enum Reply {
     /// One for each position.
     Resolved(Vec<Result<Vec<FunctionName>, Unknown>>),
     Dropped,
+    /// One for each address that was asked for; all `None` where the process wrote no map.
+    Jit {
+        has_map: bool,
+        names: Vec<Option<FunctionName>>,
+    },
 }
 
 /// What the worker says of a file that it has taken in.

@@ -5,8 +5,9 @@
 //! | `symbolizer` | asks the others, remembers the answers |
 //! | `file`, `held` | a mapped file and its debug file: where they are, opened without being led astray |
 //! | `client`, `messages`, `protocol` | the worker process: started, asked, ended when it does not answer |
-//! | `worker`, `symbol_file`, `copy`, `reference`, `tables`, `plt`, `aliases`, `demangle` | in that process: a private copy of the symbols, blazesym on it |
-//! | `kernel`, `perf_map` | what needs no ELF file: `/proc/kallsyms`, maps written by programs with a JIT |
+//! | `jit` | the maps that programs write for code that they make at run time |
+//! | `worker`, `perf_map`, `symbol_file`, `copy`, `reference`, `tables`, `plt`, `aliases`, `demangle` | in that process: a private copy of the symbols, blazesym on it |
+//! | `kernel` | `/proc/kallsyms`, which the kernel writes |
 
 mod aliases;
 mod client;
@@ -14,8 +15,8 @@ mod copy;
 mod demangle;
 mod file;
 mod held;
+mod jit;
 mod kernel;
-mod memory_file;
 mod messages;
 mod name;
 mod perf_map;

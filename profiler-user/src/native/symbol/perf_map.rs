@@ -1,20 +1,18 @@
 //! Names of code that a program made at run time, from the map it writes for profilers: `/tmp/perf-PID.map`
-//! (`tools/perf/Documentation/jit-interface.txt` of Linux). Used by [`super::NativeSymbolizer`].
+//! (`tools/perf/Documentation/jit-interface.txt` of Linux). Used by [`super::worker`], in the
+//! worker process, which is given the file by [`super::jit`].
 //!
-//! The program writes what it likes: the file must be its own and no link, is read by position and within limits that hold
-//! for all programs together, and a line that is not understood is skipped. Programs append to it, so only what is new is
-//! read, at most once a second. Between readings no file is open.
+//! The program writes what it likes: the file is read by position and within limits that hold for all programs together, and
+//! a line that is not understood is skipped. Programs append to it, so only what is new is read.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use super::name::{JIT, NativeName, NativeResult, NativeUnresolved};
+use super::messages::FunctionName;
+use super::name::{JIT, NativeName};
 use crate::ids::ProcessKey;
-use crate::proc;
-use crate::proc::root::Root;
 
 /// Bytes of one map that are read, in all.
 const MAX_BYTES: u64 = 64 << 20;
@@ -30,8 +28,6 @@ const MAX_NAME: usize = 512;
 const MAX_HELD_BYTES: usize = 128 << 20;
 /// Processes whose maps are kept.
 const MAX_PROCESSES: usize = 256;
-/// A map is looked at again when so much time has passed.
-const REFRESH: Duration = Duration::from_secs(1);
 
 /// The maps of all processes that were asked for.
 #[derive(Debug, Default)]
@@ -42,32 +38,28 @@ pub(super) struct PerfMaps {
 }
 
 impl PerfMaps {
-    /// Names for addresses in memory without a file, one for each.
+    /// Whether the process wrote a map, and the names that it has for addresses, one for each. `file` is the map, if it may
+    /// have changed since the last question.
     pub(super) fn resolve(
         &mut self,
         process: ProcessKey,
-        root: &Root,
+        file: Option<&File>,
         addresses: &[u64],
-    ) -> Vec<NativeResult> {
+    ) -> (bool, Vec<Option<FunctionName>>) {
         self.make_room(process);
         self.clock += 1;
         let held = self.held_bytes();
         let map = self.processes.entry(process).or_default();
         map.used = self.clock;
-        if addresses
-            .iter()
-            .any(|address| map.functions.find(*address).is_none())
+        let is_missing = |address: &u64| map.functions.find(*address).is_none();
+        if let Some(file) = file
+            && addresses.iter().any(is_missing)
         {
             let others = held.saturating_sub(map.functions.bytes);
-            map.refresh(process.tgid, root, MAX_HELD_BYTES.saturating_sub(others));
+            map.refresh(file, MAX_HELD_BYTES.saturating_sub(others));
         }
-        let missing = if map.read == 0 {
-            NativeUnresolved::JitWithoutMap
-        } else {
-            NativeUnresolved::NotInPerfMap
-        };
-        let answer = |address: &u64| map.functions.find(*address).ok_or(missing);
-        addresses.iter().map(answer).collect()
+        let name = |address: &u64| Some(function(&map.functions.name(*address)?));
+        (map.read > 0, addresses.iter().map(name).collect())
     }
 
     fn held_bytes(&self) -> usize {
@@ -95,28 +87,22 @@ struct ReadMap {
     read: u64,
     /// The last of them: another file of this name has others there.
     tail: Vec<u8>,
-    looked_at: Option<Instant>,
     /// When it was asked for last, in questions.
     used: u64,
 }
 
 impl ReadMap {
     /// Reads what is new; keeps `max_bytes` bytes at most.
-    fn refresh(&mut self, pid: u32, root: &Root, max_bytes: usize) {
-        if self.looked_at.is_some_and(|at| at.elapsed() < REFRESH) {
-            return;
-        }
-        self.looked_at = Some(Instant::now());
-        let Some(file) = open(pid, root) else { return };
+    fn refresh(&mut self, file: &File, max_bytes: usize) {
         let length = file.metadata().map_or(0, |data| data.len());
-        if !self.is_continued_by(&file) {
+        if !self.is_continued_by(file) {
             // Begun again, as after an exec of a program that keeps its process id.
             self.functions = PerfMap::default();
             self.read = 0;
         }
         self.functions.max_bytes = max_bytes;
-        if let Err(error) = self.read_on(&file, length.min(MAX_BYTES)) {
-            log::debug!("perf map of {pid}: {error}");
+        if let Err(error) = self.read_on(file, length.min(MAX_BYTES)) {
+            log::debug!("perf map: {error}");
         }
     }
 
@@ -150,14 +136,12 @@ impl ReadMap {
     }
 }
 
-/// The map is named by the process id in the process's own pid namespace, and is read only if it is the process's own:
-/// `/tmp` is everybody's, and a link in it leads anywhere.
-fn open(pid: u32, root: &Root) -> Option<File> {
-    let inner = proc::innermost_id(pid).ok()?;
-    let found = root.find_file_itself(format!("/tmp/perf-{inner}.map")).ok()?;
-    let file = found.open().ok()?;
-    let owner = file.metadata().ok()?.uid();
-    (owner == proc::user(pid).ok()?).then_some(file)
+/// A name, as it travels; its module is [`JIT`].
+fn function(name: &NativeName) -> FunctionName {
+    FunctionName {
+        file: name.file.as_deref().map(str::to_owned),
+        ..FunctionName::plain(name.symbol.to_string())
+    }
 }
 
 /// Functions by address.
@@ -282,6 +266,8 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::native::symbol::jit::open;
+    use crate::proc::root::Root;
 
     fn own() -> ProcessKey {
         ProcessKey {
@@ -333,13 +319,21 @@ mod tests {
         let mut maps = PerfMaps::default();
         for process in &processes {
             std::fs::write(&process.path, &text).expect("writable");
-            let named = maps.resolve(process.key(), &root, &[0x1008]);
-            assert!(named[0].is_ok(), "{named:?}");
+            let named = maps
+                .resolve(process.key(), open(process.key().tgid, &root).as_ref(), &[0x1008])
+                .1;
+            assert!(named[0].is_some(), "{named:?}");
             assert!(maps.held_bytes() <= MAX_HELD_BYTES, "{}", maps.held_bytes());
         }
         assert!(maps.processes.len() < processes.len());
-        let again = maps.resolve(processes[0].key(), &root, &[0x1008]);
-        assert!(again[0].is_ok(), "what was dropped is read again");
+        let again = maps
+            .resolve(
+                processes[0].key(),
+                open(processes[0].key().tgid, &root).as_ref(),
+                &[0x1008],
+            )
+            .1;
+        assert!(again[0].is_some(), "what was dropped is read again");
     }
 
     #[test]
@@ -350,8 +344,9 @@ mod tests {
         std::fs::write(&target, "1000 10 secret\n").expect("writable");
         let process = Mapped::start();
         symlink(&target, &process.path).expect("writable");
-        let named = PerfMaps::default().resolve(process.key(), &root, &[0x1008]);
-        assert_eq!(named, [Err(NativeUnresolved::JitWithoutMap)]);
+        assert!(open(process.key().tgid, &root).is_none());
+        let named = PerfMaps::default().resolve(process.key(), None, &[0x1008]);
+        assert_eq!(named, (false, vec![None]));
     }
 
     #[test]
@@ -361,21 +356,20 @@ mod tests {
         std::fs::write(&process.path, "1000 10 one\n2000 10 unfini").expect("writable");
         let mut maps = PerfMaps::default();
         let find = |maps: &mut PerfMaps, address| {
-            if let Some(map) = maps.processes.get_mut(&process.key()) {
-                map.looked_at = None;
-            }
-            let named = maps.resolve(process.key(), &root, &[address]).remove(0);
-            named.map(|names| names[0].symbol.to_string())
+            let file = open(process.key().tgid, &root);
+            let (has_map, mut named) = maps.resolve(process.key(), file.as_ref(), &[address]);
+            assert!(has_map);
+            named.remove(0).map(|name| name.symbol)
         };
-        assert_eq!(find(&mut maps, 0x1008), Ok("one".to_owned()));
-        assert_eq!(find(&mut maps, 0x2008), Err(NativeUnresolved::NotInPerfMap));
+        assert_eq!(find(&mut maps, 0x1008).as_deref(), Some("one"));
+        assert_eq!(find(&mut maps, 0x2008), None);
         let is_open = std::fs::read_dir("/proc/self/fd")
             .expect("this process")
             .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
             .any(|target| target.as_os_str() == process.path.as_str());
         assert!(!is_open);
         std::fs::write(&process.path, "1000 10 one\n2000 10 unfinished\n").expect("writable");
-        assert_eq!(find(&mut maps, 0x2008), Ok("unfinished".to_owned()));
+        assert_eq!(find(&mut maps, 0x2008).as_deref(), Some("unfinished"));
         // A program that begins again replaces the file.
         std::fs::remove_file(&process.path).expect("own file");
         std::fs::write(
@@ -383,11 +377,8 @@ mod tests {
             "3000 10 other program, longer than the map before it\n",
         )
         .expect("writable");
-        assert!(find(&mut maps, 0x3008).is_ok());
-        assert_eq!(find(&mut maps, 0x1008), Err(NativeUnresolved::NotInPerfMap));
-        assert_eq!(
-            PerfMaps::default().resolve(own(), &root, &[1]),
-            [Err(NativeUnresolved::JitWithoutMap)]
-        );
+        assert!(find(&mut maps, 0x3008).is_some());
+        assert_eq!(find(&mut maps, 0x1008), None);
+        assert!(open(own().tgid, &root).is_none());
     }
 }

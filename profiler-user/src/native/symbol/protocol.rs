@@ -8,6 +8,7 @@ use bytes::{Buf, BufMut};
 use super::messages::{
     CodePosition, FunctionName, LoadedSymbols, MAX_NAMES, MAX_POSITIONS, NotLoaded, Reply, Request, Unknown,
 };
+use crate::ids::ProcessKey;
 
 /// Bytes of a message: [`MAX_POSITIONS`] with the most and longest names.
 pub(super) const MAX_MESSAGE_BYTES: usize = 64 << 20;
@@ -275,11 +276,26 @@ impl Message for Request {
                 out.put_u8(3);
                 slot.put(out);
             }
+            Self::Jit { process, addresses } => {
+                out.put_u8(4);
+                process.tgid.put(out);
+                process.incarnation.put(out);
+                addresses.put(out);
+            }
         }
     }
 
     fn take(input: &mut &[u8]) -> Option<Self> {
         let tag = input.try_get_u8().ok()?;
+        if tag == 4 {
+            return Some(Self::Jit {
+                process: ProcessKey {
+                    tgid: Message::take(input)?,
+                    incarnation: Message::take(input)?,
+                },
+                addresses: Message::take(input)?,
+            });
+        }
         let slot = Message::take(input)?;
         Some(match tag {
             0 => Self::Load {
@@ -318,6 +334,11 @@ impl Message for Reply {
                 answers.put(out);
             }
             Self::Dropped => out.put_u8(4),
+            Self::Jit { has_map, names } => {
+                out.put_u8(5);
+                has_map.put(out);
+                names.put(out);
+            }
         }
     }
 
@@ -331,6 +352,10 @@ impl Message for Reply {
             },
             3 => Self::Resolved(Message::take(input)?),
             4 => Self::Dropped,
+            5 => Self::Jit {
+                has_map: Message::take(input)?,
+                names: Message::take(input)?,
+            },
             _ => return None,
         })
     }
@@ -377,6 +402,13 @@ mod tests {
                 positions: vec![CodePosition::Address(u64::MAX), CodePosition::Offset(3)],
             },
             Request::Drop { slot },
+            Request::Jit {
+                process: ProcessKey {
+                    tgid: 7,
+                    incarnation: u64::MAX,
+                },
+                addresses: vec![1, 2],
+            },
         ] {
             check(&request);
         }
@@ -399,6 +431,10 @@ mod tests {
                 Ok(Vec::new()),
             ]),
             Reply::Dropped,
+            Reply::Jit {
+                has_map: true,
+                names: vec![Some(name()), None],
+            },
         ] {
             check(&reply);
         }

@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use super::client::{CallError, Client, ROLE};
 use super::file::CodeFile;
+use super::jit::JitFiles;
 use super::kernel::KernelSymbols;
 use super::messages::{
     CodePosition, FileSlot, FunctionName, MAX_POSITIONS, NotLoaded, Reply, Request, Unknown,
 };
-use super::name::{NativeName, NativeResult, NativeUnresolved};
-use super::perf_map::PerfMaps;
+use super::name::{JIT, NativeName, NativeResult, NativeUnresolved};
 use crate::cache::Cache;
 use crate::ids::ProcessKey;
 use crate::proc::file::FileKey;
@@ -50,7 +50,8 @@ pub struct NativeSymbolizer {
     clock: u64,
     texts: HashSet<Arc<str>>,
     kernel: KernelSymbols,
-    perf_maps: PerfMaps,
+    jit_files: JitFiles,
+    jit: Arc<str>,
 }
 
 /// Number of a content in [`NativeSymbolizer::contents`].
@@ -121,7 +122,8 @@ impl NativeSymbolizer {
             clock: 0,
             texts: HashSet::new(),
             kernel: KernelSymbols::default(),
-            perf_maps: PerfMaps::default(),
+            jit_files: JitFiles::default(),
+            jit: Arc::from(JIT),
         }
     }
 
@@ -165,7 +167,32 @@ impl NativeSymbolizer {
         root: &Root,
         addresses: &[u64],
     ) -> Vec<NativeResult> {
-        self.perf_maps.resolve(process, root, addresses)
+        let mut results = Vec::with_capacity(addresses.len());
+        for chunk in addresses.chunks(MAX_POSITIONS) {
+            let file = self.jit_files.due(process, root, self.client.generation());
+            let request = Request::Jit {
+                process,
+                addresses: chunk.to_vec(),
+            };
+            match self.client.call(&request, file.as_ref()) {
+                Ok(Reply::Jit { has_map, names }) if names.len() == chunk.len() => {
+                    let missing = match has_map {
+                        true => NativeUnresolved::NotInPerfMap,
+                        false => NativeUnresolved::JitWithoutMap,
+                    };
+                    let jit = Arc::clone(&self.jit);
+                    let named = names.into_iter().map(|name| name.ok_or(missing));
+                    results.extend(
+                        named.map(|name| -> NativeResult { Ok(Arc::from([self.named(&jit, name?)])) }),
+                    );
+                }
+                Err(CallError::Resting) => {
+                    results.extend(chunk.iter().map(|_| Err(NativeUnresolved::SymbolizerResting)));
+                }
+                _ => results.extend(chunk.iter().map(|_| Err(NativeUnresolved::SymbolizerFailed))),
+            }
+        }
+        results
     }
 
     fn cached(&mut self, file: &CodeFile, position: CodePosition) -> Option<NativeResult> {
@@ -334,14 +361,18 @@ impl NativeSymbolizer {
         }
         Ok(names
             .into_iter()
-            .map(|name| NativeName {
-                symbol: self.share(&name.symbol),
-                module: Arc::clone(file.module()),
-                file: name.file.map(|path| self.share(&path)),
-                line: name.line,
-                inlined: name.inlined,
-            })
+            .map(|name| self.named(file.module(), name))
             .collect())
+    }
+
+    fn named(&mut self, module: &Arc<str>, name: FunctionName) -> NativeName {
+        NativeName {
+            symbol: self.share(&name.symbol),
+            module: Arc::clone(module),
+            file: name.file.map(|path| self.share(&path)),
+            line: name.line,
+            inlined: name.inlined,
+        }
     }
 
     /// One copy of a text, however many names have it.

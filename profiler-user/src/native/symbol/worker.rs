@@ -1,4 +1,4 @@
-//! The process that reads foreign ELF files and debug information, so that pyebpf itself does not. Started by
+//! The process that reads foreign ELF files, debug information and perf maps, so that pyebpf itself does not. Started by
 //! [`super::client`].
 //!
 //! Libraries that interpret debug information are not written for hostile files: they recurse as deep as the file says,
@@ -18,6 +18,7 @@ use super::copy::crc_of;
 use super::messages::{
     CodePosition, FileSlot, FunctionName, LoadedSymbols, NotLoaded, Reply, Request, Unknown,
 };
+use super::perf_map::PerfMaps;
 use super::protocol::{MAX_MESSAGE_BYTES, decode, encode};
 use super::symbol_file::SymbolFile;
 use crate::elf::{ElfError, FileBytes};
@@ -56,6 +57,7 @@ pub(super) struct Worker {
     /// By content: containers that bring the same library share it.
     images: HashMap<(u64, bool), Weak<SymbolFile>>,
     hasher: RandomState,
+    perf_maps: PerfMaps,
 }
 
 #[derive(Debug)]
@@ -66,15 +68,19 @@ struct LoadedFile {
 
 impl Worker {
     pub(super) fn answer(&mut self, request: Request, file: Option<OwnedFd>) -> Reply {
-        match (request, file.map(|file| FileBytes::from(File::from(file)))) {
-            (Request::Load { slot, debug_info }, Some(file)) => self.load(slot, file, debug_info),
+        match (request, file.map(File::from)) {
+            (Request::Load { slot, debug_info }, Some(file)) => self.load(slot, file.into(), debug_info),
             (Request::Load { .. }, None) => Reply::NotLoaded(NotLoaded::Unreadable),
-            (Request::Attach { slot }, file) => self.attach(slot, file),
+            (Request::Attach { slot }, file) => self.attach(slot, file.map(FileBytes::from)),
             (Request::Resolve { slot, positions }, _) => Reply::Resolved(self.resolve(slot, &positions)),
             (Request::Drop { slot }, _) => {
                 self.slots.remove(&slot);
                 self.images.retain(|_, image| image.strong_count() > 0);
                 Reply::Dropped
+            }
+            (Request::Jit { process, addresses }, file) => {
+                let (has_map, names) = self.perf_maps.resolve(process, file.as_ref(), &addresses);
+                Reply::Jit { has_map, names }
             }
         }
     }

@@ -1,24 +1,41 @@
-//! The thread that compiles: reads files, never writes maps, never holds up the event loop.
+//! The thread that has blocks compiled: it never writes maps, never holds up the event loop, and reads no file itself. That
+//! is for a worker ([`super::worker`]), which is replaced when it dies or takes too long.
 //!
-//! Used by [`super::tables`]. Both directions are bounded. It keeps the files open that it used last.
+//! Used by [`super::tables`]. Both directions are bounded.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::error::TableError;
-use super::file::{CompiledBlock, FileTables};
+use super::file::CompiledBlock;
 use super::files::FileNumber;
+use super::messages::{Answer, Fault, MAX_MESSAGE_BYTES, Question, decode_answer};
 use super::origin::{Lost, Origin};
+use super::worker::ROLE;
+use crate::workers::{Single, start_forker};
 
 /// Blocks asked for and not answered, at most. Few, so that what a sample needs does not wait long.
 pub(super) const MAX_OUTSTANDING: usize = 4;
-/// Files kept open, at most.
-const MAX_OPEN: usize = 24;
+/// How long one question may take: the largest call frame information that is read (256 MiB) takes a second or two.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// How long the end of the thread is waited for.
+const END_AT_MOST: Duration = Duration::from_millis(50);
+/// Files of which it is remembered that the worker was given them.
+const MAX_GIVEN: usize = 1 << 14;
+/// So many workers may be lost over a file before nothing more is asked about it.
+const MAX_LOST_OVER_FILE: u32 = 2;
+/// So many workers may be lost ...
+const MAX_LOST: usize = 12;
+/// ... in this time, before there is a rest.
+const LOST_WINDOW: Duration = Duration::from_secs(60);
 
 /// A block to compile.
 #[derive(Debug)]
@@ -56,15 +73,17 @@ pub(super) struct Compiler {
 
 impl Compiler {
     /// Starts the thread; `ready` is notified after each response.
-    pub(super) fn start(ready: Arc<Notify>) -> std::io::Result<Self> {
+    pub(super) fn start(ready: Arc<Notify>) -> io::Result<Self> {
         let (requests, inbox) = sync_channel::<CompileRequest>(MAX_OUTSTANDING);
         let (outbox, responses) = sync_channel(MAX_OUTSTANDING);
         let thread = std::thread::Builder::new()
             .name("unwind-tables".to_owned())
             .spawn(move || {
-                let mut files = OpenFiles::default();
+                let mut worker = Worker::default();
+                // It takes a moment, and the first table is urgent.
+                worker.prepare();
                 while let Ok(request) = inbox.recv() {
-                    if outbox.send(files.answer(&request)).is_err() {
+                    if outbox.send(worker.answer(&request)).is_err() {
                         break;
                     }
                     ready.notify_one();
@@ -97,8 +116,19 @@ impl Drop for Compiler {
     fn drop(&mut self) {
         self.requests = None;
         // The thread may be waiting for room.
-        while self.responses.recv().is_ok() {}
+        let end = Instant::now() + END_AT_MOST;
+        let is_done = loop {
+            match self
+                .responses
+                .recv_timeout(end.saturating_duration_since(Instant::now()))
+            {
+                Ok(_) => {}
+                Err(error) => break error == RecvTimeoutError::Disconnected,
+            }
+        };
+        // One that waits for a worker ends with this process.
         if let Some(thread) = self.thread.take()
+            && is_done
             && thread.join().is_err()
         {
             log::warn!("the thread that compiles unwind tables had failed");
@@ -106,47 +136,87 @@ impl Drop for Compiler {
     }
 }
 
-/// Files, the one used last at the end.
+/// The worker, when there is one.
 #[derive(Default)]
-struct OpenFiles {
-    files: VecDeque<(FileNumber, FileTables)>,
+struct Worker {
+    process: Option<Single>,
+    /// Files that it was given.
+    given: HashSet<FileNumber>,
+    lost: VecDeque<Instant>,
+    /// Files over which workers were lost, and how many.
+    lost_over: HashMap<FileNumber, u32>,
 }
 
-impl OpenFiles {
+impl Worker {
+    fn prepare(&mut self) {
+        if self.process.is_none() {
+            self.given.clear();
+            match Single::start(&start_forker(), ROLE.name) {
+                Ok(process) => self.process = Some(process),
+                Err(error) => log::debug!("{error}"),
+            }
+        }
+    }
+
     fn answer(&mut self, request: &CompileRequest) -> CompileResponse {
         let begun = Instant::now();
-        let result = self
-            .find(request)
-            .and_then(|tables| tables.block(request.block).map_err(CompileFailure::Hopeless));
         CompileResponse {
             file: request.file,
             block: request.block,
-            result,
+            result: self.compile(request),
             elapsed: begun.elapsed(),
         }
     }
 
-    fn find(&mut self, request: &CompileRequest) -> Result<&mut FileTables, CompileFailure> {
-        let tables = match self.files.iter().position(|(file, _)| *file == request.file) {
-            Some(at) => self.files.remove(at),
-            None => {
-                let bytes = request.origin.open().map_err(|lost| match lost {
+    fn compile(&mut self, request: &CompileRequest) -> Result<CompiledBlock, CompileFailure> {
+        loop {
+            let lost = self.lost_over.get(&request.file).copied().unwrap_or(0);
+            if lost >= MAX_LOST_OVER_FILE {
+                return Err(CompileFailure::Hopeless(TableError::Lost));
+            }
+            self.lost.retain(|lost| lost.elapsed() < LOST_WINDOW);
+            if self.lost.len() >= MAX_LOST {
+                return Err(CompileFailure::Unreachable);
+            }
+            self.prepare();
+            let is_given = self.given.contains(&request.file);
+            let file = match is_given {
+                true => None,
+                false => Some(request.origin.open().map_err(|lost| match lost {
                     Lost::Unreachable => CompileFailure::Unreachable,
                     Lost::NotRegular => CompileFailure::Hopeless(TableError::NotSupported),
-                })?;
-                if self.files.len() >= MAX_OPEN {
-                    self.files.pop_front();
+                })?),
+            };
+            match self.ask(request, file.as_ref()) {
+                // It keeps only so many files.
+                Ok(Err(Fault::NoFile)) if is_given => {
+                    self.given.remove(&request.file);
                 }
-                Some((
-                    request.file,
-                    FileTables::open(bytes).map_err(CompileFailure::Hopeless)?,
-                ))
+                Ok(answer) => {
+                    if self.given.len() >= MAX_GIVEN {
+                        self.given.clear();
+                    }
+                    self.given.insert(request.file);
+                    return answer.map_err(|fault| CompileFailure::Hopeless(fault.error()));
+                }
+                Err(error) => {
+                    let signal = self.process.take().and_then(Single::end);
+                    log::debug!("the worker that compiles unwind tables: {error}, signal {signal:?}");
+                    self.lost.push_back(Instant::now());
+                    *self.lost_over.entry(request.file).or_default() += 1;
+                }
             }
-        };
-        self.files.extend(tables);
-        match self.files.back_mut() {
-            Some((_, tables)) => Ok(tables),
-            None => Err(CompileFailure::Unreachable),
         }
+    }
+
+    fn ask(&mut self, request: &CompileRequest, file: Option<&File>) -> io::Result<Answer> {
+        let process = self.process.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let question = Question {
+            file: request.file.0,
+            block: request.block,
+        };
+        let file = file.map(File::as_fd);
+        let bytes = process.call(&question.encode(), file, MAX_MESSAGE_BYTES, DEADLINE)?;
+        decode_answer(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 }

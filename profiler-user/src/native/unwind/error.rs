@@ -17,6 +17,12 @@ pub enum TableError {
     /// The file could not be read, or is malformed.
     #[error(transparent)]
     Elf(ElfError),
+    /// The same, as a worker found.
+    #[error("the file could not be read, or is malformed")]
+    Malformed,
+    /// Workers were lost over it.
+    #[error("reading the file failed or took too long")]
+    Lost,
 }
 
 impl From<ElfError> for TableError {

@@ -9,7 +9,8 @@
 //! Used by the recorder through [`Tables`], which decides what is loaded: first what samples needed, then the whole of
 //! small files that profiled processes execute. [`FileTables`] alone compiles the blocks of one file.
 //!
-//! Nothing here touches BPF: the recorder gives the maps as [`TableMaps`]. Nothing but the compiler's thread compiles.
+//! Nothing here touches BPF: the recorder gives the maps as [`TableMaps`]. Files are read in a process of its own (`worker`),
+//! which the compiler's thread asks.
 
 mod blocks;
 mod code;
@@ -21,22 +22,26 @@ mod files;
 mod frame_pointers;
 mod gaps;
 mod interface;
+mod messages;
 mod origin;
 mod piece;
 mod rows;
 mod spaces;
 mod tables;
 mod text_blocks;
+mod worker;
 
 pub use crate::table_maps::{Capacity, TableMaps};
 pub use error::TableError;
 pub use file::{CompiledBlock, FileTables};
 pub use files::FileNumber;
 pub use interface::{Located, Space, SpaceError, Statistics};
+pub use messages::is_block_answer;
 pub use piece::Processor;
 pub use spaces::Stretch;
 pub use tables::Tables;
 pub use text_blocks::TextBlocks;
+pub use worker::ROLE;
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,12 @@
 //! Where the bytes of an executed file are found again.
 //!
-//! Used by [`super::files`], which remembers it, and by [`super::compiler`], which reads from there. A file at rest is not
+//! Used by [`super::files`], which remembers it, and by [`super::compiler`], which has it read from there. A file at rest is not
 //! kept open.
 
+use std::fs::File;
 use std::sync::Arc;
 
-use crate::elf::FileBytes;
+use crate::native::memory_file::file_of_bytes;
 use crate::proc::file::{FileError, MappedFile, Stamp};
 use crate::proc::maps::Maps;
 
@@ -34,9 +35,9 @@ pub(super) enum Lost {
 
 impl Origin {
     /// The file, open.
-    pub(super) fn open(&self) -> Result<FileBytes, Lost> {
+    pub(super) fn open(&self) -> Result<File, Lost> {
         match self {
-            Self::Memory(bytes) => Ok(FileBytes::Memory(bytes.clone())),
+            Self::Memory(bytes) => file_of_bytes(bytes).map_err(|_| Lost::Unreachable),
             Self::Mapped { pid, line, stamp } => {
                 let maps = Maps::from_text(line.to_vec());
                 let mapping = maps.iter().next().ok_or(Lost::Unreachable)?;
@@ -48,8 +49,7 @@ impl Origin {
                 if !file.stamp().has_content_of(stamp) {
                     return Err(Lost::Unreachable);
                 }
-                let file = file.open().map_err(|_| Lost::Unreachable)?;
-                Ok(file.into())
+                file.open().map_err(|_| Lost::Unreachable)
             }
         }
     }

@@ -9,7 +9,7 @@ use rustix::fs::MemfdFlags;
 ///
 /// # Errors
 /// As `memfd_create(2)`.
-pub(super) fn memory_file(name: &str) -> io::Result<File> {
+pub(in crate::native) fn memory_file(name: &str) -> io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::NOEXEC_SEAL;
     let file = rustix::fs::memfd_create(name, flags)
         // Kernels before 6.3 do not know that flag.
@@ -21,7 +21,7 @@ pub(super) fn memory_file(name: &str) -> io::Result<File> {
 ///
 /// # Errors
 /// As `memfd_create(2)` and writing.
-pub(super) fn file_of_bytes(bytes: &[u8]) -> io::Result<File> {
+pub(in crate::native) fn file_of_bytes(bytes: &[u8]) -> io::Result<File> {
     let mut file = memory_file("pyebpf-image")?;
     file.write_all(bytes)?;
     Ok(file)
