@@ -36,6 +36,7 @@ const ALWAYS: &[i64] = &[
     // Files that it was given, and private copies of parts of them.
     libc::SYS_pread64,
     libc::SYS_pwrite64,
+    libc::SYS_ftruncate,
     libc::SYS_lseek,
     libc::SYS_fstat,
     libc::SYS_newfstatat,
