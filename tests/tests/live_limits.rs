@@ -90,7 +90,7 @@ fn a_forked_child_without_room_in_the_map_is_named() {
 }
 
 #[test]
-fn a_limit_of_descriptors_that_is_reached_costs_only_who_comes_then() {
+fn a_limit_of_descriptors_that_is_reached_later_costs_nobody() {
     let _alone = alone();
     let check = || -> anyhow::Result<String> {
         let first = busy()?;
@@ -108,15 +108,13 @@ fn a_limit_of_descriptors_that_is_reached_costs_only_who_comes_then() {
         let recorded = recording.stop()?;
         let own = recorded.stacks.of_process(first.pid()).total();
         ensure!(own > 400, "{own} samples:\n{}", recorded.stacks.most_frequent(5));
-        let refused = refusals(&recorded);
-        ensure!(
-            refused
-                .iter()
-                .any(|line| line.contains("open files") && line.contains(&late.pid().to_string())),
-            "{}",
-            recorded.stderr
-        );
-        Ok(format!("{open} descriptors were open; {}", refused.join("; ")))
+        // Workers look at it, and have limits of their own.
+        let late = recorded.stacks.of_process(late.pid()).total();
+        ensure!(late > 200, "{late} samples:\n{}", recorded.stderr);
+        ensure!(!recorded.stderr.contains("not sampled"), "{}", recorded.stderr);
+        Ok(format!(
+            "{open} descriptors were open, none was free: {own} and {late} samples"
+        ))
     };
     judge(vec![("limit of descriptors".to_owned(), check())]);
 }

@@ -36,7 +36,9 @@ fn each_capability_that_is_missing_is_named() {
     let mut workload = Workload::start(python::newest(), &script("split"), &["60"]).expect("it starts");
     workload.release().expect("it is there");
     let pid = workload.pid().to_string();
-    let arguments = ["record", "-d", "1", "-k", "-f", "raw", "-o", &output, "-p", &pid];
+    let arguments = [
+        "record", "-d", "1", "--kernel", "-f", "raw", "-o", &output, "-p", &pid,
+    ];
     let check = |capability: &str, goes_on: bool| -> anyhow::Result<String> {
         let finished = without(&capability.to_lowercase(), &arguments)?.run()?;
         let named = format!("this process lacks {capability}");

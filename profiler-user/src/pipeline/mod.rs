@@ -109,8 +109,11 @@ impl Pipeline {
         }
         let root = around.root(sample.process);
         let interval = self.interval_at(sample.time_ns);
-        if self.waiting.is_empty()
-            && let Some(interval) = self.intervals.get_mut(interval)
+        if let Some(interval) = self.intervals.get_mut(interval)
+            && !self.waiting.is_empty()
+        {
+            self.python.ask(sample, root, interval);
+        } else if let Some(interval) = self.intervals.get_mut(interval)
             && self.python.name(sample, root, true, interval, &mut self.named)
         {
             let names = self.native.as_ref().map(|native| &native.names);

@@ -75,6 +75,11 @@ impl CpuEvents {
     pub(super) fn follow_hotplug(&mut self, mut period: impl FnMut(u32) -> u64) {
         let online = match aya::util::online_cpus() {
             Ok(online) => online,
+            // Without a free descriptor, say. Those that have an event keep it.
+            Err((_, source)) if !self.events.is_empty() => {
+                log::debug!("the online CPUs are not known now: {source}");
+                return;
+            }
             Err((_, source)) => {
                 self.refused.insert(0, PerfError::Cpus(source));
                 return;

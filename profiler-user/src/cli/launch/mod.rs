@@ -73,21 +73,24 @@ impl Launched {
         signals: &mut Signals,
     ) -> Result<Self, Failure> {
         let starting = |error: io::Error| Failure::new(format_args!("starting the command: {error}"));
-        let (ours, theirs) = UnixStream::pair().map_err(starting)?;
         let caller = Caller::of_sudo();
         let ids = caller.as_ref().map_or(Ids::Own, Caller::ids);
         let mut builder = Command::new("/proc/self/exe");
         builder
             .arg0("pyebpf")
             .args([RUNNER_VERB, &ids.text()])
-            .args(command)
-            .stdin(std::os::fd::OwnedFd::from(theirs));
+            .args(command);
         if let Some(caller) = &caller {
             caller.set_environment(&mut builder);
         }
-        let mut runner = files.with_old(|| builder.spawn()).map_err(starting)?;
-        // It holds the other end of the socket, whose end is the runner's.
-        drop(builder);
+        // The socket, too, within the old limit: the C library passes no descriptor on whose number is beyond it.
+        let (mut runner, ours) = files
+            .with_old(move || {
+                let (ours, theirs) = UnixStream::pair()?;
+                let runner = builder.stdin(std::os::fd::OwnedFd::from(theirs)).spawn()?;
+                io::Result::Ok((runner, ours))
+            })
+            .map_err(starting)?;
         let said = match send_start(&ours) {
             Ok(()) => first_report(ours, signals).await,
             Err(error) => Err(starting(error)),

@@ -1,7 +1,7 @@
 //! Children of recorded processes that are not recorded themselves: whether they ran Python, so that the user can be told
 //! that `--subprocesses` would have shown them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Children kept in mind at the same time; further ones are not counted.
 const MAX_CHILDREN: usize = 1 << 16;
@@ -11,8 +11,8 @@ const MAX_CHILDREN: usize = 1 << 16;
 pub(super) struct Children {
     /// Those that run the interpreter of their parent, and have executed no other program yet.
     copies: HashSet<u32>,
-    /// Those that were seen to run an interpreter.
-    pythons: HashSet<u32>,
+    /// Those that were seen to run an interpreter, with the incarnation that they had then, if that is known.
+    pythons: HashMap<u32, Option<u64>>,
     /// Those that ran Python and have ended, or run another program now.
     gone: u64,
 }
@@ -20,26 +20,31 @@ pub(super) struct Children {
 impl Children {
     /// A child of a recorded process, or of one of these.
     pub(super) fn forked(&mut self, pid: u32, parent: u32, parent_is_recorded: bool) {
-        let is_copy = parent_is_recorded || self.copies.contains(&parent) || self.pythons.contains(&parent);
+        let is_copy =
+            parent_is_recorded || self.copies.contains(&parent) || self.pythons.contains_key(&parent);
         if is_copy && self.copies.len() < MAX_CHILDREN {
             self.copies.insert(pid);
         }
     }
 
-    /// Another program: a child that only started it has run no Python worth speaking of.
-    pub(super) fn executed(&mut self, pid: u32) {
+    /// Another program: a child that only started it has run no Python worth speaking of. A look may have seen this very
+    /// program before its event was read.
+    pub(super) fn executed(&mut self, pid: u32, incarnation: u64) {
         self.copies.remove(&pid);
-        self.gone += u64::from(self.pythons.remove(&pid));
+        if self.pythons.get(&pid) != Some(&Some(incarnation)) {
+            self.gone += u64::from(self.pythons.remove(&pid).is_some());
+        }
     }
 
     pub(super) fn exited(&mut self, pid: u32) {
         self.gone += u64::from(self.copies.remove(&pid));
-        self.gone += u64::from(self.pythons.remove(&pid));
+        self.gone += u64::from(self.pythons.remove(&pid).is_some());
     }
 
-    pub(super) fn ran_python(&mut self, pid: u32) {
+    /// A look at it has seen an interpreter.
+    pub(super) fn ran_python(&mut self, pid: u32, incarnation: Option<u64>) {
         if self.pythons.len() < MAX_CHILDREN && !self.copies.contains(&pid) {
-            self.pythons.insert(pid);
+            self.pythons.insert(pid, incarnation);
         }
     }
 
@@ -65,13 +70,13 @@ mod tests {
         assert_eq!(children.count(), 3);
         // `subprocess.run(["ls"])`: a fork that executes something else at once.
         children.forked(5, 1, true);
-        children.executed(5);
+        children.executed(5, 1);
         children.exited(5);
         assert_eq!(children.count(), 3);
         // `timeout 5 python3 x.py`, and what that forks.
         children.forked(7, 6, false);
-        children.executed(7);
-        children.ran_python(7);
+        children.executed(7, 1);
+        children.ran_python(7, None);
         children.forked(8, 7, false);
         children.exited(7);
         children.exited(8);
@@ -82,9 +87,23 @@ mod tests {
     fn a_child_that_was_seen_twice_counts_once() {
         let mut children = Children::default();
         children.forked(2, 1, true);
-        children.ran_python(2);
-        children.ran_python(9);
-        children.ran_python(9);
+        children.ran_python(2, None);
+        children.ran_python(9, None);
+        children.ran_python(9, None);
+        assert_eq!(children.count(), 2);
+    }
+
+    #[test]
+    fn a_child_that_was_seen_before_its_exec_was_reported_counts_once() {
+        let mut children = Children::default();
+        children.ran_python(2, Some(7));
+        children.executed(2, 7);
+        children.ran_python(2, Some(7));
+        assert_eq!(children.count(), 1);
+        // It becomes another Python program.
+        children.executed(2, 8);
+        children.ran_python(2, Some(8));
+        children.exited(2);
         assert_eq!(children.count(), 2);
     }
 }

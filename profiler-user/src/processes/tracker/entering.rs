@@ -85,7 +85,7 @@ impl Tracker {
             let claimed = match pending.purpose {
                 Purpose::Record(claimed) => claimed,
                 Purpose::Child => {
-                    self.judge_child(pid, pending.attempt, look);
+                    self.judge_child(kernel, pid, pending.attempt, look);
                     continue;
                 }
             };

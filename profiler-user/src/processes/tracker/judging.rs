@@ -24,9 +24,18 @@ impl Tracker {
     }
 
     /// Notes whether a child that is not recorded runs Python.
-    pub(super) fn judge_child(&mut self, pid: u32, attempt: usize, look: Result<Look, InspectFailure>) {
+    pub(super) fn judge_child(
+        &mut self,
+        kernel: &Kernel,
+        pid: u32,
+        attempt: usize,
+        look: Result<Look, InspectFailure>,
+    ) {
         match look.map(|look| look.found) {
-            Ok(Found::Python(_) | Found::Refused(_)) => self.children.ran_python(pid),
+            Ok(Found::Python(_) | Found::Refused(_)) => {
+                let incarnation = kernel.current_process(pid).map(|key| key.incarnation);
+                self.children.ran_python(pid, incarnation);
+            }
             Ok(Found::NotPython { may_still_load: true }) if attempt + 1 < looks::LATE => {
                 self.looks.arrange(pid, attempt + 1);
             }

@@ -283,7 +283,7 @@ impl Tracker {
         self.inspectors.renew(key.tgid);
         if !self.is_wanted(key.tgid) {
             if self.reports_children() {
-                self.children.executed(key.tgid);
+                self.children.executed(key.tgid, key.incarnation);
                 self.looks.arrange(key.tgid, 0);
             }
             return;
