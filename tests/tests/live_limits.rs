@@ -164,7 +164,9 @@ fn the_soft_limit_is_raised_for_the_recording_and_not_for_the_command() {
     let check = || -> anyhow::Result<String> {
         let program = "import resource, os, sys\n\
             print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n\
-            print([line.split()[3] for line in open('/proc/%d/limits' % os.getppid()) if 'open files' in line][0])\n\
+            stat = open('/proc/%d/stat' % os.getppid()).read()\n\
+            recorder = int(stat.rsplit(')', 1)[1].split()[1])\n\
+            print([line.split()[3] for line in open('/proc/%d/limits' % recorder) if 'open files' in line][0])\n\
             end = sum(os.times()[:2]) + 0.5\n\
             while sum(os.times()[:2]) < end: pass\n";
         let folder = tempfile::tempdir()?;

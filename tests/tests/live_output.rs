@@ -103,7 +103,7 @@ while True:
 ";
 
 /// Starts that program and records it into a pipe; `options` are more of pyebpf's.
-fn record_to_pipe(options: &[&str]) -> (std::process::Child, std::process::Child) {
+fn record_to_pipe(options: &[&str]) -> (Child, Child) {
     let program = Command::new(python::newest().program())
         .args(["-c", LONG_NAMES])
         .stdout(Stdio::null())
@@ -313,6 +313,4 @@ fn orders_to_a_terminal_in_foreign_names_are_shown_and_not_sent() {
             assert!(!shown.contains(bad), "{arguments:?}: {shown:?}");
         }
     }
-    child.kill().expect("a child");
-    child.wait().expect("a child");
 }
