@@ -151,6 +151,11 @@ impl Pipeline {
         self.thread_names.insert(process, tid, name);
     }
 
+    /// To be called when answers have come while the rings still hold more: names those that need not wait any longer.
+    pub fn pause_drain(&mut self) {
+        self.release(|_| false);
+    }
+
     /// To be called after each drain of the rings and when answers have come: names those that need not wait any longer.
     pub fn end_drain(&mut self) {
         let drains = self.drains;

@@ -78,8 +78,8 @@ fn serve(ids: &Ids, program: OsString, arguments: Vec<OsString>) -> io::Result<(
 async fn watch(stream: &mut tokio::net::UnixStream, signals: &mut Signals, command: Pid) -> io::Result<()> {
     let mut byte = [0];
     loop {
-        // Children that ended, adopted ones too.
-        while let Ok(Some((pid, status))) = rustix::process::waitpid(None, WaitOptions::NOHANG) {
+        // Children that ended, adopted ones and those in process groups of their own too.
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             if pid == command {
                 report(stream, Report::Ended(status.as_raw())).await?;
             }
