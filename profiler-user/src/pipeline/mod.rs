@@ -41,8 +41,10 @@ pub use self::native_stack::NativeCounts;
 pub use self::python_names::UnnamedFrames;
 pub use self::surroundings::Surroundings;
 
-/// Drains of the ring that a sample waits for what it needs.
+/// Drains of the ring that a sample waits for what it needs, at least. They may come close together.
 const PATIENCE: u64 = 2;
+/// How much older than the newest sample it is then, at least: answers come from another process, which needs a CPU for it.
+const PATIENCE_NS: u64 = 500_000_000;
 /// Samples that wait, at most.
 const MAX_WAITING: usize = 8192;
 /// Names of threads remembered.
@@ -58,6 +60,8 @@ pub struct Pipeline {
     intervals: VecDeque<Interval>,
     waiting: VecDeque<Waiting>,
     drains: u64,
+    /// When the newest sample was taken (`CLOCK_MONOTONIC`).
+    newest_ns: u64,
     thread_names: ThreadNames,
     /// Processes that are gone, with the interval that may still show their threads.
     gone: VecDeque<(u64, ProcessKey)>,
@@ -87,6 +91,7 @@ impl Pipeline {
             intervals: VecDeque::from([Interval::new(0, start_ns, 0, timeline)]),
             waiting: VecDeque::new(),
             drains: 0,
+            newest_ns: 0,
             thread_names: ThreadNames::default(),
             gone: VecDeque::new(),
             overflow: Overflow::default(),
@@ -102,6 +107,7 @@ impl Pipeline {
 
     /// Takes a sample in. After one that waits all wait: their order is that of the recording.
     pub fn add(&mut self, sample: &Sample, around: &mut impl Surroundings) {
+        self.newest_ns = self.newest_ns.max(sample.time_ns);
         // Now: where native frames are is known as long as the process is there.
         self.steps.clear();
         if let Some(native) = &mut self.native {
@@ -164,7 +170,11 @@ impl Pipeline {
             native.names.flush();
             native.names.collect();
         }
-        self.release(|waiting| drains - waiting.since >= PATIENCE);
+        let newest_ns = self.newest_ns;
+        self.release(|waiting| {
+            drains - waiting.since >= PATIENCE
+                && newest_ns.saturating_sub(waiting.sample.time_ns) >= PATIENCE_NS
+        });
         self.python.end_drain();
     }
 
