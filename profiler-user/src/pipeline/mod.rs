@@ -41,8 +41,10 @@ pub use self::native_stack::NativeCounts;
 pub use self::python_names::UnnamedFrames;
 pub use self::surroundings::Surroundings;
 
-/// Drains of the ring that a sample waits for what it needs.
+/// Drains of the ring that a sample waits for what it needs, at least. They may come close together.
 const PATIENCE: u64 = 2;
+/// How much older than the newest sample it is then, at least: answers come from another process, which needs a CPU for it.
+const PATIENCE_NS: u64 = 500_000_000;
 /// Samples that wait, at most.
 const MAX_WAITING: usize = 8192;
 /// Names of threads remembered.
@@ -58,6 +60,8 @@ pub struct Pipeline {
     intervals: VecDeque<Interval>,
     waiting: VecDeque<Waiting>,
     drains: u64,
+    /// When the newest sample was taken (`CLOCK_MONOTONIC`).
+    newest_ns: u64,
     thread_names: ThreadNames,
     /// Processes that are gone, with the interval that may still show their threads.
     gone: VecDeque<(u64, ProcessKey)>,
@@ -87,6 +91,7 @@ impl Pipeline {
             intervals: VecDeque::from([Interval::new(0, start_ns, 0, timeline)]),
             waiting: VecDeque::new(),
             drains: 0,
+            newest_ns: 0,
             thread_names: ThreadNames::default(),
             gone: VecDeque::new(),
             overflow: Overflow::default(),
@@ -102,6 +107,7 @@ impl Pipeline {
 
     /// Takes a sample in. After one that waits all wait: their order is that of the recording.
     pub fn add(&mut self, sample: &Sample, around: &mut impl Surroundings) {
+        self.newest_ns = self.newest_ns.max(sample.time_ns);
         // Now: where native frames are is known as long as the process is there.
         self.steps.clear();
         if let Some(native) = &mut self.native {
@@ -109,8 +115,11 @@ impl Pipeline {
         }
         let root = around.root(sample.process);
         let interval = self.interval_at(sample.time_ns);
-        if self.waiting.is_empty()
-            && let Some(interval) = self.intervals.get_mut(interval)
+        if let Some(interval) = self.intervals.get_mut(interval)
+            && !self.waiting.is_empty()
+        {
+            self.python.ask(sample, root, interval);
+        } else if let Some(interval) = self.intervals.get_mut(interval)
             && self.python.name(sample, root, true, interval, &mut self.named)
         {
             let names = self.native.as_ref().map(|native| &native.names);
@@ -148,6 +157,11 @@ impl Pipeline {
         self.thread_names.insert(process, tid, name);
     }
 
+    /// To be called when answers have come while the rings still hold more: names those that need not wait any longer.
+    pub fn pause_drain(&mut self) {
+        self.release(|_| false);
+    }
+
     /// To be called after each drain of the rings and when answers have come: names those that need not wait any longer.
     pub fn end_drain(&mut self) {
         let drains = self.drains;
@@ -156,7 +170,11 @@ impl Pipeline {
             native.names.flush();
             native.names.collect();
         }
-        self.release(|waiting| drains - waiting.since >= PATIENCE);
+        let newest_ns = self.newest_ns;
+        self.release(|waiting| {
+            drains - waiting.since >= PATIENCE
+                && newest_ns.saturating_sub(waiting.sample.time_ns) >= PATIENCE_NS
+        });
         self.python.end_drain();
     }
 

@@ -146,11 +146,22 @@ impl PythonNames {
             };
             let Some(frame) = frame else {
                 self.unnamed = counted;
+                self.ask(sample, root, interval);
                 return false;
             };
             named.push(frame);
         }
         true
+    }
+
+    /// Asks now about everything that is missing for a sample which has to wait: one question after the other would take
+    /// longer than a sample waits.
+    pub(super) fn ask(&mut self, sample: &Sample, root: Option<RootId>, interval: &mut Interval) {
+        for frame in &sample.frames {
+            if let Ok(id) = self.resolve(sample.process, *frame, true) {
+                self.frame(sample.process, root, id, true, interval);
+            }
+        }
     }
 
     /// A process is gone, and its samples have been named.

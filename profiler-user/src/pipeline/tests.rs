@@ -50,6 +50,9 @@ fn process(tgid: u32) -> ProcessKey {
     ProcessKey { tgid, incarnation: 1 }
 }
 
+/// How long a sample waits at least.
+const HALF_A_SECOND_NS: u64 = 500_000_000;
+
 fn sample(process: ProcessKey, time_ns: u64, code: u64) -> Sample {
     Sample {
         process,
@@ -145,17 +148,28 @@ fn a_sample_waits_for_the_definition_that_comes_after_it() {
 }
 
 #[test]
-fn a_definition_that_never_comes_is_waited_for_during_two_drains() {
+fn a_definition_that_never_comes_is_waited_for_during_two_drains_and_half_a_second() {
     let mut pipeline = Pipeline::new(0, None, None);
+    define(&mut pipeline, process(7), 0xb, "later");
     pipeline.add(&sample(process(7), 1, 0xa), &mut Nowhere::default());
-    for _ in 0..2 {
-        assert!(pipeline.snapshot(1).is_empty());
+    for _ in 0..5 {
         pipeline.end_drain();
+        assert!(pipeline.snapshot(1).is_empty());
     }
+    pipeline.add(
+        &sample(process(7), HALF_A_SECOND_NS, 0xb),
+        &mut Nowhere::default(),
+    );
+    pipeline.end_drain();
+    assert!(pipeline.snapshot(1).is_empty());
+    pipeline.add(
+        &sample(process(7), 1 + HALF_A_SECOND_NS, 0xb),
+        &mut Nowhere::default(),
+    );
     pipeline.end_drain();
     assert_eq!(
         by_stack(&[pipeline.snapshot(1)]),
-        names(&[("<function not captured>", 1)])
+        names(&[("<function not captured>", 1), ("later", 2)])
     );
 }
 
@@ -317,9 +331,11 @@ fn a_path_that_nobody_answers_for_is_shortened_by_its_looks() {
     let root = crate::proc::root::Root::own().expect("this process has one").id();
     let mut pipeline = Pipeline::new(0, None, None);
     define(&mut pipeline, process(7), 0xa, "work");
-    pipeline.add(&sample(process(7), 1, 0xa), &mut Somewhere(root));
-    for _ in 0..3 {
-        pipeline.end_drain();
+    for time_ns in [1, 1 + HALF_A_SECOND_NS] {
+        pipeline.add(&sample(process(7), time_ns, 0xa), &mut Somewhere(root));
+        for _ in 0..3 {
+            pipeline.end_drain();
+        }
     }
-    assert_eq!(by_stack(&[pipeline.snapshot(2)]), names(&[("work", 1)]));
+    assert_eq!(by_stack(&[pipeline.snapshot(2)]), names(&[("work", 2)]));
 }

@@ -55,6 +55,8 @@ const PART_WAITS_AT_MOST: Duration = Duration::from_secs(10);
 const LOOK_AROUND_EVERY: Duration = Duration::from_secs(1);
 /// How often processes are looked for that ended without an event.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// Readings in a row that leave something in the rings; after so many it counts as read, and what is gone is forgotten.
+const UNFINISHED_AT_MOST: u32 = 100;
 /// Processes that can be known to the kernel half at the same time.
 const MAX_PROCESSES: u32 = 65_536;
 /// Processes that can be profiled at the same time.
@@ -69,6 +71,8 @@ pub struct Session {
     tables: Option<NativeTables>,
     threads: Option<ThreadNames>,
     answers: Answers,
+    /// Readings in a row that left something in the rings.
+    unfinished: u32,
     pipeline: Pipeline,
     sampling: Vec<Box<dyn Sampling>>,
     parts: Parts,
@@ -125,6 +129,7 @@ impl Session {
             tables,
             threads: settings.thread_names.then(ThreadNames::default),
             answers: Answers::default(),
+            unfinished: 0,
             pipeline: Pipeline::new(monotonic_ns(), names, timeline),
             sampling: Vec::new(),
             parts: Parts::default(),
@@ -306,21 +311,24 @@ impl Session {
     /// Reads what waits; `true` when there is more.
     fn drain(&mut self) -> bool {
         let has_more = self.with_meets(Intake::drain);
-        self.settle_drain(false);
+        let goes_on = has_more && self.unfinished < UNFINISHED_AT_MOST;
+        self.unfinished = if goes_on { self.unfinished + 1 } else { 0 };
+        self.settle_drain(self.unfinished > 0, false);
         has_more
     }
 
     /// Reads everything: the kernel half writes no more samples.
     fn drain_to_the_end(&mut self) {
         while self.with_meets(Intake::drain) {
-            self.settle_drain(false);
+            self.settle_drain(true, false);
         }
         self.with_meets(Intake::finish);
-        self.settle_drain(true);
+        self.settle_drain(false, true);
     }
 
-    /// What follows each reading of the rings.
-    fn settle_drain(&mut self, is_last: bool) {
+    /// What follows each reading of the rings. While they still hold more, what is missing for a sample may be in them, and
+    /// so may be samples of processes that have ended.
+    fn settle_drain(&mut self, has_more: bool, is_last: bool) {
         if let Some(threads) = &mut self.threads {
             let (tracker, pipeline) = (&self.tracker, &mut self.pipeline);
             let interpreter = |process| Some(&*tracker.get(process)?.interpreter);
@@ -329,6 +337,10 @@ impl Session {
             });
         }
         self.answers.answer(&mut self.pipeline, &self.kernel, is_last);
+        if has_more {
+            self.pipeline.pause_drain();
+            return;
+        }
         self.pipeline.end_drain();
         for process in self.tracker.take_ended() {
             self.pipeline.forget(process);
