@@ -43,7 +43,7 @@ pub use self::surroundings::Surroundings;
 
 /// Drains of the ring that a sample waits for what it needs, at least. They may come close together.
 const PATIENCE: u64 = 2;
-/// How much older than the newest sample it is then, at least: answers come from another process, which needs a CPU for it.
+/// How much older than the newest sample it is then, at least: on a busy host answers take longer than some drains.
 const PATIENCE_NS: u64 = 500_000_000;
 /// Samples that wait, at most.
 const MAX_WAITING: usize = 8192;
