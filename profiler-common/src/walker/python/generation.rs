@@ -2,8 +2,8 @@
 //!
 //! While nothing has died a code object at the same address is the same one. The count is the interpreter's: another one at
 //! the same address has another id, another program another incarnation. Only where a process initialises its interpreter
-//! again does it start at 0 with the same id; there it is not used. The id alone says which interpreter definitions were sent
-//! of.
+//! again does it start at 0 with the same id; there it is not used. Definitions
+//! are sent once for each id.
 //!
 //! Facts: CPython 3.14 and 3.15, `Objects/codeobject.c` (`code_dealloc` counts before it frees), `Python/pystate.c`
 //! (`_PyInterpreterState_Enable`, `init_interpreter`: ids are given once), `_PyRuntimeState_Init` (which resets both).
