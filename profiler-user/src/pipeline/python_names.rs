@@ -122,19 +122,9 @@ impl PythonNames {
         let counted = self.unnamed.clone();
         named.clear();
         for frame in &sample.frames {
-            let approximate = sample.compiled && frame.instr_offset == 0;
-            let frame = RawFrame {
-                instr_offset: if approximate {
-                    NO_INSTRUCTION
-                } else {
-                    frame.instr_offset
-                },
-                ..*frame
-            };
-            let frame = match self.resolve(sample.process, frame, may_wait) {
+            let frame = match self.resolve(sample, frame, may_wait) {
                 Ok(id) => {
                     self.unnamed.named += 1;
-                    let id = ResolvedId { approximate, ..id };
                     self.frame(sample.process, root, id, may_wait, interval).map(Some)
                 }
                 Err(Unresolved::EntryFrame) => Some(None),
@@ -158,7 +148,7 @@ impl PythonNames {
     /// longer than a sample waits.
     pub(super) fn ask(&mut self, sample: &Sample, root: Option<RootId>, interval: &mut Interval) {
         for frame in &sample.frames {
-            if let Ok(id) = self.resolve(sample.process, *frame, true) {
+            if let Ok(id) = self.resolve(sample, frame, true) {
                 self.frame(sample.process, root, id, true, interval);
             }
         }
@@ -182,14 +172,26 @@ impl PythonNames {
 
     fn resolve(
         &mut self,
-        process: ProcessKey,
-        frame: RawFrame,
+        sample: &Sample,
+        frame: &RawFrame,
         may_wait: bool,
     ) -> Result<ResolvedId, Unresolved> {
+        let process = sample.process;
         if may_wait && self.awaited.contains(&(process, frame.code, frame.check)) {
             return Err(Unresolved::NotCaptured);
         }
-        self.store.resolve_id(process, frame)
+        let approximate = sample.compiled && frame.instr_offset == 0;
+        let instr_offset = if approximate {
+            NO_INSTRUCTION
+        } else {
+            frame.instr_offset
+        };
+        let frame = RawFrame {
+            instr_offset,
+            ..*frame
+        };
+        let id = self.store.resolve_id(process, frame)?;
+        Ok(ResolvedId { approximate, ..id })
     }
 
     /// `None` when something about it has been asked and may be waited for.

@@ -331,10 +331,8 @@ impl Session {
     /// Reads what waits; `true` when there is more.
     fn drain(&mut self) -> bool {
         let has_more = self.with_meets(Intake::drain);
-        self.unfinished = if has_more { self.unfinished + 1 } else { 0 };
-        if self.unfinished > UNFINISHED_AT_MOST {
-            self.unfinished = 0;
-        }
+        let goes_on = has_more && self.unfinished < UNFINISHED_AT_MOST;
+        self.unfinished = if goes_on { self.unfinished + 1 } else { 0 };
         self.settle_drain(self.unfinished > 0, false);
         has_more
     }
