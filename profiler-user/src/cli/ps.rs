@@ -140,10 +140,9 @@ fn rows(pids: &[u32], filter: &Filter) -> Rows {
             }
         };
         // It may have ended meanwhile.
-        if let Some(about) = look.about
-            && let Ok(identity) = identities.of_process(pid, about)
-            && filter.admits(pid, &identity)
-        {
+        let Some(about) = look.about else { continue };
+        let identity = identities.of(about);
+        if filter.admits(pid, &identity) {
             found.rows.push(row(pid, identity, &look.found, &users));
         }
     }

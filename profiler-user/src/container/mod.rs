@@ -25,7 +25,6 @@ pub use self::placement::{Container, Placement, Pod};
 use self::cgroup::{Cgroups, Component};
 use self::runtime::Runtime;
 use self::state::StateFiles;
-use crate::proc::{self, ProcessError};
 
 /// Every runtime, the specific ones first: the first that claims a path component names the container.
 const RUNTIMES: &[&dyn Runtime] = &[
@@ -36,14 +35,16 @@ const RUNTIMES: &[&dyn Runtime] = &[
     &runc::Runc,
 ];
 
-/// Containers remembered; a host has some hundred.
-const MAX_KNOWN: usize = 16_384;
+/// Bytes of cgroup texts remembered; a host has some hundred containers with some hundred bytes each, and a container can
+/// make cgroups of its own with names as long as it likes.
+const MAX_KNOWN_BYTES: usize = 4 << 20;
 
 /// Finds containers; remembers them.
 #[derive(Debug)]
 pub struct Containers {
     state: StateFiles,
     known: HashMap<Vec<u8>, Arc<Placement>>,
+    known_bytes: usize,
 }
 
 impl Default for Containers {
@@ -51,34 +52,31 @@ impl Default for Containers {
         Self {
             state: StateFiles::of_host(),
             known: HashMap::new(),
+            known_bytes: 0,
         }
     }
 }
 
 impl Containers {
-    /// Where a process is now.
-    ///
-    /// # Errors
-    /// When the process is gone.
-    pub fn of_process(&mut self, pid: u32) -> Result<Arc<Placement>, ProcessError> {
-        let text = proc::cgroup(pid)?;
-        if let Some(known) = self.known.get(&text) {
-            return Ok(Arc::clone(known));
+    /// Where a process with this text in `/proc/PID/cgroup` is.
+    pub fn locate(&mut self, text: &[u8]) -> Arc<Placement> {
+        if let Some(known) = self.known.get(text) {
+            return Arc::clone(known);
         }
-        let placement = Arc::new(self.locate(&text));
+        let placement = Arc::new(self.look_up(text));
         // A runtime's files may appear a moment later than the cgroup: what is not a container yet is looked at again.
         if placement.container.is_some() {
-            if self.known.len() >= MAX_KNOWN {
+            if self.known_bytes + text.len() > MAX_KNOWN_BYTES {
                 self.known.clear();
+                self.known_bytes = 0;
             }
-            self.known.insert(text, Arc::clone(&placement));
+            self.known_bytes += text.len();
+            self.known.insert(text.to_vec(), Arc::clone(&placement));
         }
-        Ok(placement)
+        placement
     }
 
-    /// Where a process with this text in `/proc/PID/cgroup` is.
-    #[must_use]
-    pub fn locate(&self, text: &[u8]) -> Placement {
+    fn look_up(&self, text: &[u8]) -> Placement {
         let cgroups = Cgroups::parse(text);
         let container = innermost(&cgroups, &self.state).or_else(|| cgroups.paths().find_map(systemd::unit));
         Placement { cgroups, container }

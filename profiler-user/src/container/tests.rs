@@ -16,7 +16,7 @@ fn in_state(root: &Path, text: &str) -> Option<Container> {
         state: StateFiles::below(root),
         ..Containers::default()
     };
-    containers.locate(text.as_bytes()).container
+    containers.look_up(text.as_bytes()).container
 }
 
 fn found(text: &str) -> Option<(String, &'static str)> {

@@ -57,10 +57,9 @@ impl Inspectors {
         let mut containers = Containers::default();
         let culprit_of = move |pid| Culprit {
             user: proc::user(pid).ok(),
-            container: containers
-                .of_process(pid)
+            container: proc::cgroup(pid)
                 .ok()
-                .and_then(|placement| Some(placement.container.as_ref()?.id.clone())),
+                .and_then(|text| Some(containers.locate(&text).container.as_ref()?.id.clone())),
         };
         Self(Rc::new(RefCell::new(Pool::new(
             start_forker(),

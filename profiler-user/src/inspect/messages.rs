@@ -127,7 +127,7 @@ pub struct RefusedInterpreter {
     pub file: PathBuf,
 }
 
-/// Who a process is, apart from its container.
+/// Who a process is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
     /// Effective user id, in the worker's user namespace.
@@ -142,6 +142,8 @@ pub struct About {
     pub cpu_time: Duration,
     /// Its root directory.
     pub root: Option<RootId>,
+    /// The text of `/proc/PID/cgroup`.
+    pub cgroup: Vec<u8>,
 }
 
 impl Question {

@@ -115,6 +115,7 @@ fn about(pid: u32) -> Result<About, ProcessError> {
         cpu_time: stat.cpu_time(),
         comm: stat.name,
         root: Root::of_process(visible).ok().map(|root| root.id()),
+        cgroup: proc::cgroup(pid)?,
     })
 }
 

@@ -4,12 +4,14 @@ use std::borrow::Cow;
 
 use crate::profile::{Process, Thread};
 
-/// Characters of a command line or of a thread's name that are shown: programs make them as long as they like.
-const MAX_CHARACTERS: usize = 80;
+/// Characters of a command line that are shown: programs make them as long as they like, and every stack repeats them.
+const MAX_COMMAND_LINE: usize = 300;
+/// The same of a thread's name.
+const MAX_NAME: usize = 80;
 
 /// `process PID:"command line"`.
 pub(super) fn process_text(process: &Process) -> String {
-    format!("process {}:\"{}\"", process.pid, cut(&process.command_line))
+    format!("process {}:\"{}\"", process.pid, cut(&process.command_line, MAX_COMMAND_LINE))
 }
 
 /// `thread (TID): NAME`.
@@ -17,13 +19,13 @@ pub(super) fn thread_text(thread: &Thread) -> String {
     if thread.name.is_empty() {
         format!("thread ({})", thread.tid)
     } else {
-        format!("thread ({}): {}", thread.tid, cut(&thread.name))
+        format!("thread ({}): {}", thread.tid, cut(&thread.name, MAX_NAME))
     }
 }
 
 /// The beginning. The number in front of it tells those apart that begin alike.
-fn cut(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(MAX_CHARACTERS) {
+fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
         Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or(text))),
         None => Cow::Borrowed(text),
     }
@@ -44,7 +46,7 @@ mod tests {
         };
         assert_eq!(
             process_text(&process),
-            format!("process 7:\"{}…\"", "é".repeat(80))
+            format!("process 7:\"{}…\"", "é".repeat(300))
         );
         let thread = |name: &str| Thread {
             process: ProcessId(0),

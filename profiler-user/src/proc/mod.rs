@@ -301,7 +301,11 @@ pub fn visible_id(pid: u32) -> u32 {
 /// Whether the process exists and one of its threads goes on running its program. The first one may have exited.
 #[must_use]
 pub fn is_alive(pid: u32) -> bool {
-    stat(pid).is_ok_and(|stat| !stat.is_exiting || running_thread(pid).is_some())
+    match stat(pid) {
+        Ok(stat) => !stat.is_exiting || running_thread(pid).is_some(),
+        // Without a free descriptor nothing is learnt about it.
+        Err(error) => !error.is_gone(),
+    }
 }
 
 /// A thread that has not begun to exit.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::container::{Containers, Placement};
 use crate::inspect::About;
-use crate::proc::ProcessError;
 use crate::proc::script::Script;
 
 /// Who a process is.
@@ -35,19 +34,16 @@ pub struct Identities {
 }
 
 impl Identities {
-    /// Who this process is, of which an inspector has said the rest.
-    ///
-    /// # Errors
-    /// When it is gone.
-    pub fn of_process(&mut self, pid: u32, about: About) -> Result<Identity, ProcessError> {
-        Ok(Identity {
+    /// Who the process is that an inspector has said this of.
+    pub fn of(&mut self, about: About) -> Identity {
+        Identity {
             user: about.user,
             script: Script::of_arguments(&about.arguments),
-            placement: self.containers.of_process(pid)?,
+            placement: self.containers.locate(&about.cgroup),
             threads: about.threads,
             cpu_time: about.cpu_time,
             comm: about.comm,
             arguments: about.arguments,
-        })
+        }
     }
 }

@@ -40,9 +40,8 @@ impl Tracker {
         if is_there
             && process.is_inherited
             && let Some(about) = self.inspectors.about(key.tgid)
-            && let Ok(identity) = self.identities.of_process(key.tgid, about)
         {
-            process.identity = Arc::new(identity);
+            process.identity = Arc::new(self.identities.of(about));
             process.is_inherited = false;
         }
         Some(process)

@@ -149,8 +149,8 @@ impl Tracker {
                 Err(error) => self.refusals.add(pid, no_room(pid, error)),
             },
             (Found::Refused(refused), Some(about)) => {
-                let identity = self.identities.of_process(pid, about);
-                if identity.is_ok_and(|identity| self.filter.admits(pid, &identity)) {
+                let identity = self.identities.of(about);
+                if self.filter.admits(pid, &identity) {
                     self.refusals.add(pid, refused.text);
                 }
                 self.executed.remove(&pid);
@@ -169,7 +169,7 @@ impl Tracker {
 
     /// Whether the filter wants a process of which only that is known which cannot hang.
     fn is_wanted_unseen(&mut self, pid: u32) -> bool {
-        let (Ok(stat), Ok(user)) = (proc::stat(pid), proc::user(pid)) else {
+        let (Ok(stat), Ok(user), Ok(cgroup)) = (proc::stat(pid), proc::user(pid), proc::cgroup(pid)) else {
             return false;
         };
         let about = About {
@@ -179,18 +179,16 @@ impl Tracker {
             comm: stat.name,
             arguments: Vec::new(),
             root: None,
+            cgroup,
         };
-        let identity = self.identities.of_process(pid, about);
-        identity.is_ok_and(|identity| self.filter.admits(pid, &identity))
+        let identity = self.identities.of(about);
+        self.filter.admits(pid, &identity)
     }
 
     fn enter(&mut self, kernel: &mut Kernel, key: ProcessKey, interpreter: Box<Interpreter>, about: About) {
         let pid = key.tgid;
         let root = about.root;
-        let Ok(identity) = self.identities.of_process(pid, about) else {
-            self.executed.remove(&pid);
-            return;
-        };
+        let identity = self.identities.of(about);
         let admitted = self.filter.admits(pid, &identity);
         let layout = match kernel.layout_index(&interpreter.layout) {
             Ok(layout) => layout,
