@@ -11,7 +11,11 @@ const MAX_NAME: usize = 80;
 
 /// `process PID:"command line"`.
 pub(super) fn process_text(process: &Process) -> String {
-    format!("process {}:\"{}\"", process.pid, cut(&process.command_line, MAX_COMMAND_LINE))
+    format!(
+        "process {}:\"{}\"",
+        process.pid,
+        cut(&process.command_line, MAX_COMMAND_LINE)
+    )
 }
 
 /// `thread (TID): NAME`.
