@@ -22,6 +22,8 @@ pub fn serve_if_asked() -> Option<ExitCode> {
     }
     let name = arguments.next()?;
     let role = ROLES.iter().find(|role| name == role.name)?;
+    // A name for people only.
+    let _ = rustix::thread::set_name(c"pyebpf");
     Some(match serve(role) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,

@@ -161,6 +161,10 @@ fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
             .map(|(loss, count)| (loss.text().to_owned(), *count)),
     );
     lines.push((
+        "events of processes skipped by the kernel, which was at another one".to_owned(),
+        summary.skipped_events,
+    ));
+    lines.push((
         "records that could not be decoded".to_owned(),
         summary.undecodable,
     ));

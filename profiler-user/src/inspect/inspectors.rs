@@ -115,12 +115,6 @@ impl Inspectors {
         })
     }
 
-    /// CPU time that the workers have used so far.
-    #[must_use]
-    pub fn cpu_time(&self) -> Duration {
-        self.0.borrow_mut().cpu_time()
-    }
-
     /// Another program runs under this process id.
     pub fn renew(&self, pid: u32) {
         self.0.borrow_mut().renew(pid);

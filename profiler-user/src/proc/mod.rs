@@ -126,6 +126,8 @@ pub struct Stat {
     pub group: u32,
     /// CPU time of all its threads so far, user and kernel, in clock ticks.
     pub cpu_ticks: u64,
+    /// The same of its children that have ended and that it has waited for, and of theirs.
+    pub reaped_ticks: u64,
     /// Threads.
     pub threads: u32,
     /// When it started, in clock ticks since boot: with the pid it tells a process from its successors.
@@ -149,18 +151,17 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     let rest = std::str::from_utf8(text.get(close + 1..)?).ok()?;
     // Numbered as in proc_pid_stat(5): the field after the name is 3.
     let field = |number: usize| rest.split_ascii_whitespace().nth(number - 3);
+    let number = |field_number| field(field_number)?.parse::<u64>().ok();
     Some(Stat {
         name: String::from_utf8_lossy(name).into_owned(),
         state: field(3)?.chars().next()?,
-        is_exiting: field(9)?.parse::<u64>().ok()? & PF_EXITING != 0,
+        is_exiting: number(9)? & PF_EXITING != 0,
         parent: field(4)?.parse().ok()?,
         group: field(5)?.parse().ok()?,
-        cpu_ticks: field(14)?
-            .parse::<u64>()
-            .ok()?
-            .saturating_add(field(15)?.parse().ok()?),
+        cpu_ticks: number(14)?.saturating_add(number(15)?),
+        reaped_ticks: number(16)?.saturating_add(number(17)?),
         threads: field(20)?.parse().ok()?,
-        start_ticks: field(22)?.parse().ok()?,
+        start_ticks: number(22)?,
     })
 }
 
@@ -168,9 +169,19 @@ impl Stat {
     /// CPU time of all its threads so far, user and kernel.
     #[must_use]
     pub fn cpu_time(&self) -> Duration {
-        let per_second = rustix::param::clock_ticks_per_second().max(1);
-        Duration::from_millis(self.cpu_ticks.saturating_mul(1_000) / per_second)
+        of_ticks(self.cpu_ticks)
     }
+
+    /// The same of its children that have ended and that it has waited for, and of theirs.
+    #[must_use]
+    pub fn reaped_cpu_time(&self) -> Duration {
+        of_ticks(self.reaped_ticks)
+    }
+}
+
+fn of_ticks(ticks: u64) -> Duration {
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    Duration::from_millis(ticks.saturating_mul(1_000) / per_second)
 }
 
 /// The text of `/proc/PID/cgroup`, for [`crate::container::cgroup::Cgroups`].
@@ -179,6 +190,14 @@ impl Stat {
 /// When the process is gone.
 pub fn cgroup(pid: u32) -> Result<Vec<u8>, ProcessError> {
     read_bounded(pid, "cgroup", CGROUP_BYTES)
+}
+
+/// The working directory, as the process sees it.
+///
+/// # Errors
+/// When the process is gone or may not be looked at.
+pub fn directory(pid: u32) -> Result<PathBuf, ProcessError> {
+    std::fs::read_link(format!("/proc/{pid}/cwd")).map_err(|error| ProcessError::new(pid, "cwd", error))
 }
 
 /// Effective user id, from `/proc/PID/status`.
@@ -360,10 +379,11 @@ mod tests {
                 stat.parent,
                 stat.group,
                 stat.cpu_ticks,
+                stat.reaped_ticks,
                 stat.threads,
                 stat.start_ticks
             ),
-            ('S', 7, 42, 11, 3, 123_456)
+            ('S', 7, 42, 11, 15, 3, 123_456)
         );
     }
 

@@ -6,7 +6,6 @@ use super::Session;
 use super::native::NativeTables;
 use super::sampled::Sampled;
 use super::summary::{NativeSummary, Summary};
-use crate::clock::own_cpu_time;
 use crate::priority::Priority;
 use crate::profile::Recording;
 
@@ -24,11 +23,6 @@ impl Session {
         recording
     }
 
-    /// CPU time of this process and of the workers that look at others.
-    pub(super) fn own_cpu_time(&self) -> Duration {
-        own_cpu_time() + self.tracker.inspectors().cpu_time()
-    }
-
     pub(super) fn summary(&self, sampled: Sampled) -> Summary {
         let assembly = &self.intake.assembly;
         Summary {
@@ -43,6 +37,7 @@ impl Session {
             busy: Duration::ZERO,
             own_cpu: Duration::ZERO,
             priority: Priority::Ordinary,
+            skipped_events: self.kernel.skipped_tracepoint_runs(),
             refusals: self.tracker.refusals().collect(),
             unrecorded_children: self.tracker.unrecorded_children(),
             native: self.pipeline.native_counts().map(|counts| NativeSummary {

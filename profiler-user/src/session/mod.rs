@@ -31,7 +31,7 @@ use self::ring_size::ring_bytes;
 use self::signals::Asked;
 use self::waiting::{notified, ready_if};
 use self::wake::Wakes;
-use crate::clock::monotonic_ns;
+use crate::clock::{monotonic_ns, own_cpu_time};
 use crate::kernel::{self, Kernel, Options, SampledSource};
 use crate::language::python::threads::ThreadNames;
 use crate::native::names::NativeNames;
@@ -41,6 +41,7 @@ use crate::processes::tracker::{RefusedProcess, Target, Tracker};
 use crate::profile::Recording;
 use crate::profile::timeline::Timeline;
 use crate::sources::{EventSource, Rate, Sampling};
+use crate::workers::start_forker;
 
 pub use self::error::SessionError;
 pub use self::listener::{Ended, Listener, Progress};
@@ -181,7 +182,7 @@ impl Session {
         signals: &mut Signals,
         listener: &mut impl Listener,
     ) -> Result<Ended, SessionError> {
-        let started = (SystemTime::now(), Instant::now(), self.own_cpu_time());
+        let started = (SystemTime::now(), Instant::now(), cpu_time());
         let busy_before = crate::host::busy_time();
         let rate = Rate {
             hz: self.settings.rate_hz,
@@ -210,7 +211,7 @@ impl Session {
         let mut summary = self.summary(sampled);
         summary.duration = duration;
         summary.busy = busy;
-        summary.own_cpu = self.own_cpu_time().saturating_sub(started.2);
+        summary.own_cpu = cpu_time().saturating_sub(started.2);
         summary.priority = priority;
         let last = self.finish(duration, listener);
         Ok(Ended {
@@ -468,6 +469,11 @@ impl Session {
         }
         last
     }
+}
+
+/// CPU time so far of this process and of its workers.
+fn cpu_time() -> Duration {
+    own_cpu_time() + start_forker().cpu_time()
 }
 
 /// A file for the order of samples, where that is kept.

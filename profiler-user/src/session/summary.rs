@@ -38,6 +38,8 @@ pub struct Summary {
     pub own_cpu: Duration,
     /// Whether the event loop went before other work.
     pub priority: Priority,
+    /// Events of processes that the kernel did not report, because its program was at another one on that CPU.
+    pub skipped_events: u64,
     /// Interpreters that were not profiled.
     pub refusals: Vec<RefusedProcess>,
     /// Children that ran Python and were not recorded, because nobody asked for children.

@@ -11,11 +11,14 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::role::Role;
+use super::spent::cpu_time;
 use super::stream::{Incoming, receive, send};
+use crate::proc;
 
 /// The argument before the name of a role.
 pub const VERB: &str = "worker";
@@ -126,6 +129,19 @@ impl Forker {
         connection.states.get(&serial).copied().unwrap_or_default()
     }
 
+    /// CPU time so far of the forker and of every worker, also of those that have ended.
+    pub fn cpu_time(&self) -> Duration {
+        let mut connection = self.lock();
+        connection.read();
+        let Some((forker, _)) = &connection.process else {
+            return Duration::ZERO;
+        };
+        let ended = proc::stat(forker.id()).map_or(Duration::ZERO, |stat| stat.reaped_cpu_time());
+        let running = connection.states.values().filter(|state| state.ended.is_none());
+        let pids = running.filter_map(|state| state.pid).chain([forker.id()]);
+        ended + pids.filter_map(cpu_time).sum::<Duration>()
+    }
+
     /// Nobody will ask about this one any more.
     pub(crate) fn forget(&self, serial: u64) {
         self.lock().states.remove(&serial);
@@ -203,6 +219,7 @@ impl Connection {
 fn command(role: &str) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command
+        .arg0("pyebpf")
         .args(arguments())
         .arg(role)
         .stdout(Stdio::null())

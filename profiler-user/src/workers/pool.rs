@@ -14,7 +14,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::budget::{Allowed, Budget, Culprit};
 use super::forker::Forker;
-use super::spent::cpu_time;
 use super::ticket::Ticket;
 use super::worker::Worker;
 
@@ -211,12 +210,6 @@ impl Pool {
     #[must_use]
     pub fn next_check(&self) -> Option<Instant> {
         (!self.questions.is_empty()).then_some(self.next_look)
-    }
-
-    /// CPU time of the workers that exist, so far.
-    pub fn cpu_time(&mut self) -> Duration {
-        let pids = self.workers.iter_mut().filter_map(Worker::pid);
-        pids.filter_map(cpu_time).sum()
     }
 
     /// Workers that exist.

@@ -1,4 +1,5 @@
-//! What a recording of the whole host costs while there is next to nothing to do: CPU time, wake-ups, memory.
+//! What a recording of the whole host costs while there is next to nothing to do: CPU time, wake-ups, memory. Of all its
+//! processes together: the main one, the forker, the workers.
 //!
 //! Every program that is started on the machine meanwhile costs a look at it, so nothing else may run.
 
@@ -23,11 +24,11 @@ pub(super) fn run(window: Duration) -> anyhow::Result<()> {
     let python = python::newest();
     println!("`record --all` at 99 Hz, {python}\n");
     println!(
-        "| host | options | own CPU, first {} s | own CPU, after {} s | wake-ups/s, after {0} s | resident MiB | peak MiB |",
+        "| host | options | own CPU, first {} s | own CPU, after {} s | wake-ups/s, after {1} s | memory MiB | of it the main process MiB | its peak MiB |",
         FIRST.as_secs(),
         SETTLED.as_secs()
     );
-    println!("|---|---|---:|---:|---:|---:|---:|");
+    println!("|---|---|---:|---:|---:|---:|---:|---:|");
     row("nothing to sample", &[], window)?;
     let busy = start(python, "while True: pass")?;
     row("one busy process", &[], window)?;
@@ -64,19 +65,50 @@ fn row(host: &str, options: &[&str], window: Duration) -> anyhow::Result<()> {
     std::thread::sleep(window * 30);
     let later = Spent::of(pid)?.since(&settled);
     let mib = |field| anyhow::Ok(status::kib(pid, field)? as f64 / 1024.0);
+    let together: u64 = family(pid)?.into_iter().filter_map(proportional_kib).sum();
     println!(
-        "| {host} | {} | {:.2} % | {:.2} % | {:.1} | {:.1} | {:.1} |",
+        "| {host} | {} | {:.2} % | {:.2} % | {:.1} | {:.1} | {:.1} | {:.1} |",
         options.join(" "),
         first.share() * 100.0,
         later.share() * 100.0,
         later.wake_ups as f64 / later.time.as_secs_f64(),
+        together as f64 / 1024.0,
         mib("VmRSS")?,
         mib("VmHWM")?,
     );
     Ok(())
 }
 
-/// What all threads of a process have had.
+/// A process and its descendants.
+fn family(pid: u32) -> anyhow::Result<Vec<u32>> {
+    let mut parents = Vec::new();
+    for other in pyebpf::proc::pids()? {
+        if let Ok(stat) = pyebpf::proc::stat(other) {
+            parents.push((other, stat.parent));
+        }
+    }
+    let mut family = vec![pid];
+    let mut next = 0;
+    while let Some(parent) = family.get(next).copied() {
+        family.extend(
+            parents
+                .iter()
+                .filter(|(_, its)| *its == parent)
+                .map(|(pid, _)| *pid),
+        );
+        next += 1;
+    }
+    Ok(family)
+}
+
+/// Memory of a process, with its part of what it shares, KiB: `None` for one that has ended.
+fn proportional_kib(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+/// What all threads of a process and its descendants have had.
 struct Spent {
     cpu: Duration,
     wake_ups: u64,
@@ -97,7 +129,10 @@ impl Spent {
             wake_ups: 0,
             at: Instant::now(),
         };
-        for thread in fs::read_dir(format!("/proc/{pid}/task")).context("pyebpf has ended")? {
+        let tasks = family(pid)?
+            .into_iter()
+            .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok());
+        for thread in tasks.flatten() {
             let thread = thread?.path();
             let times = fs::read_to_string(thread.join("schedstat"))?;
             let cpu_ns = times.split_whitespace().next().context("a time")?.parse()?;
