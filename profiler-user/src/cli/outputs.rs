@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::ValueEnum as _;
 
 use super::failure::Failure;
@@ -15,13 +16,19 @@ use crate::session::Signals;
 pub(super) struct Planned {
     path: PathBuf,
     encoding: Encoding,
+    /// Nobody chose its name.
+    is_default: bool,
 }
 
 /// What `--output` and `--format` ask for, `subject` being what default names start with.
 pub(super) fn plan(paths: &[PathBuf], formats: &[Format], subject: &str) -> Result<Vec<Planned>, Failure> {
     let by_default = |format: &Format| {
         let (path, encoding) = Encoding::by_default(*format, subject);
-        Planned { path, encoding }
+        Planned {
+            path,
+            encoding,
+            is_default: true,
+        }
     };
     let planned = match (paths, formats) {
         ([], []) => vec![by_default(&Format::default())],
@@ -74,7 +81,11 @@ fn twice(name: &str) -> Failure {
 fn named(path: &Path, format: Option<Format>) -> Result<Planned, Failure> {
     let path = path.to_owned();
     match Encoding::of(&path, format) {
-        Ok(encoding) => Ok(Planned { path, encoding }),
+        Ok(encoding) => Ok(Planned {
+            path,
+            encoding,
+            is_default: false,
+        }),
         Err(UnknownExtension { extension }) => {
             let known: Vec<String> = Format::value_variants()
                 .iter()
@@ -121,17 +132,23 @@ pub(super) async fn prepare(
     signals: &mut Signals,
 ) -> Result<Option<Vec<Prepared>>, Failure> {
     let mut prepared = Vec::new();
-    for Planned { path, encoding } in planned {
+    for Planned {
+        path,
+        encoding,
+        is_default,
+    } in planned
+    {
         preflight::check_output(&path)?;
         let opened = {
             let path = path.clone();
             let work = tokio::task::spawn_blocking(move || OutputFile::prepare(&path));
             tokio::select! {
-                opened = work => opened.map_err(|error| Failure::new(format_args!("preparing the output: {error}")))?,
+                opened = work => opened.context("preparing the output")?,
                 _ = signals.stop() => return Ok(None),
             }
         };
         let file = opened.map_err(|error| cannot_write(&path, &error))?;
+        let file = if is_default { file.sparing_existing() } else { file };
         prepared.push(Prepared { file, encoding });
     }
     if prepared.iter().filter(|output| output.file.is_stdout()).count() > 1 {
@@ -167,7 +184,7 @@ mod tests {
     fn planned(paths: &[&str], formats: &[Format]) -> Result<Vec<(PathBuf, Format)>, (u8, String)> {
         let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
         let planned = plan(&paths, formats, "python").map_err(|failure| (failure.code, failure.message))?;
-        let both = |Planned { path, encoding }| (path, encoding.format);
+        let both = |planned: Planned| (planned.path, planned.encoding.format);
         Ok(planned.into_iter().map(both).collect())
     }
 

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
+use anyhow::Context as _;
+
 use super::failure::Failure;
 use super::terminal;
 use crate::output::{Encoding, OutputFile, RenderOptions};
@@ -41,11 +43,12 @@ impl Parts {
             number: 0,
             kept: VecDeque::new(),
             written: Written::default(),
+            last_error: String::new(),
         };
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || writer.run(&receiver))
-            .map_err(|error| Failure::new(format_args!("starting a thread: {error}")))?;
+            .context("starting a thread")?;
         Ok(Self {
             parts: Some(sender),
             thread: Some(thread),
@@ -84,6 +87,8 @@ struct Writer {
     number: u32,
     kept: VecDeque<Part>,
     written: Written,
+    /// Why a file could not be written last.
+    last_error: String,
 }
 
 /// A part that is not written, or not to all outputs.
@@ -145,10 +150,11 @@ impl Writer {
                     )),
                     Err(error) => {
                         terminal::status(&format!(
-                            "Cannot write '{}' ({error}): kept in memory, {count} in all",
+                            "Cannot write '{}' ({error:#}): kept in memory, {count} in all",
                             path.display(),
                         ));
                         failed.push(*output);
+                        self.last_error = format!("{error:#}");
                     }
                 }
                 failed.contains(output)
@@ -166,9 +172,8 @@ impl Writer {
 
     fn give_up(&mut self, part: &Part) {
         for output in &part.missing {
-            let reason = "it could not be written, and there was no more memory for it".to_owned();
             let path = self.path(*output, part.number);
-            self.written.lost.push((path, reason));
+            self.written.lost.push((path, self.last_error.clone()));
         }
     }
 }
@@ -179,12 +184,13 @@ pub(super) fn write(
     encoding: Encoding,
     options: &RenderOptions,
     recording: &mut Recording,
-) -> Result<(), String> {
-    let mut file = OutputFile::prepare(path).map_err(|error| error.to_string())?;
+) -> anyhow::Result<()> {
+    let mut file = OutputFile::prepare(path)?;
     encoding
         .write(recording, options, &mut file)
-        .map_err(|error| error.to_string())?;
-    file.commit().map_err(|error| error.to_string())
+        .context("writing it")?;
+    file.commit(|number| encoding.numbered(path, number))?;
+    Ok(())
 }
 
 #[cfg(test)]

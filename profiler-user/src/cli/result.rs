@@ -1,18 +1,19 @@
 //! What becomes of a recording that has ended: it is written, rescued if there is no room for it, and accounted for.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use profiler_common::contract::sources::Source;
+use anyhow::Context as _;
 
 use super::failure::Failure;
 use super::outputs::Prepared;
 use super::parts::{self, Parts};
 use super::{preflight, report, terminal};
-use crate::output::{Encoding, OutputFile, RenderOptions};
+use crate::escape;
+use crate::output::{Encoding, FileError, OutputFile, RenderOptions};
 use crate::processes::filter::Filter;
 use crate::profile::Recording;
 use crate::session::{Ended, StopReason, StopSignal, Summary};
+use crate::sources::EventSource;
 
 /// Where a recording goes.
 pub(super) struct Destination<'a> {
@@ -129,7 +130,6 @@ async fn write_files(
     outputs.sort_by_key(|output| !output.file.is_file());
     let mut failures = Vec::new();
     for Prepared { file, encoding } in outputs {
-        let name = file.display_name();
         let patience = patience.filter(|_| !file.is_file());
         let options = options.clone();
         let work = move || {
@@ -148,16 +148,10 @@ async fn write_files(
         };
         let format = encoding.format;
         match written {
-            Ok(()) => terminal::status(&format!(
+            Ok(name) => terminal::status(&format!(
                 "Wrote {format} data to '{name}'. Samples: {samples} Errors: {errors}{unit}"
             )),
-            Err((error, rescued)) => {
-                let failure = Failure::new(format_args!("writing {name}: {error}"));
-                failures.push(match rescued {
-                    Some(path) => failure.hint(format_args!("the recording is in {}", path.display())),
-                    None => failure,
-                });
-            }
+            Err(failure) => failures.push(failure),
         }
     }
     first_of(failures)
@@ -192,35 +186,42 @@ async fn interruptible<T: Send + 'static>(
         }
     };
     tokio::select! {
-        done = work => done.map_err(|error| Failure::new(format_args!("writing: {error}"))),
+        done = work => Ok(done.context("writing")?),
         () = crate::session::stop_signal() => Err(Failure::new("stopped while writing: the output is not complete")),
         () = given_up => Err(Failure::new("nobody reads the output: it is not complete")),
     }
 }
 
-type Rescued = Option<PathBuf>;
-
+/// Writes one file, or puts the recording elsewhere; how messages call the file.
 fn write_or_rescue(
     encoding: Encoding,
     options: &RenderOptions,
     mut output: OutputFile,
     recording: &mut Recording,
-) -> Result<(), (String, Rescued)> {
-    let (path, is_file) = (output.path().to_owned(), output.is_file());
+) -> Result<String, Failure> {
+    let (path, is_file, name) = (output.path().to_owned(), output.is_file(), output.display_name());
     let written = encoding.write(recording, options, &mut output);
     let error = match written.map_err(|error| error.to_string()) {
-        Ok(()) => match output.commit() {
-            Ok(()) => return Ok(()),
+        Ok(()) => match output.commit(|number| encoding.numbered(&path, number)) {
+            Ok(at) if is_file => return Ok(escape::printable(&at.display().to_string())),
+            Ok(_) => return Ok(name),
+            Err(error @ FileError::NotRenamed { .. }) => {
+                return Err(Failure::new(format_args!("writing {name}: {error}")).hint(error.hint()));
+            }
             Err(error) => error.to_string(),
         },
         Err(error) => error,
     };
-    let name = path.file_name().filter(|_| is_file);
-    let elsewhere = name.map(|name| std::env::temp_dir().join(name));
+    let failure = Failure::new(format_args!("writing {name}: {error}"));
+    let file_name = path.file_name().filter(|_| is_file);
+    let elsewhere = file_name.map(|name| std::env::temp_dir().join(name));
     let rescued = elsewhere.filter(|elsewhere| {
         *elsewhere != path && parts::write(elsewhere, encoding, options, recording).is_ok()
     });
-    Err((error, rescued))
+    Err(match rescued {
+        Some(path) => failure.hint(format_args!("the recording is in {}", path.display())),
+        None => failure,
+    })
 }
 
 /// What a signal was, for people.
@@ -233,16 +234,9 @@ fn cause(signal: StopSignal) -> &'static str {
 }
 
 fn no_samples(filter: &Filter, summary: &Summary) -> Failure {
-    let nothing = summary
-        .sources
-        .first()
-        .map_or("was sampled", |source| match source.source {
-            Source::OnCpu => "used the CPU",
-            Source::PageFaults => "caused enough page faults",
-            Source::MajorFaults => "caused enough major page faults",
-            Source::MinorFaults => "caused enough minor page faults",
-            Source::ContextSwitches => "gave up the CPU often enough",
-        });
+    let source = summary.sources.first();
+    let row = source.and_then(|source| EventSource::of(source.source));
+    let nothing = row.map_or("was sampled", |row| row.missed);
     if summary.unrecorded_children > 0 {
         return Failure::new(format_args!(
             "no samples: no process that is recorded {nothing} meanwhile, but {}",

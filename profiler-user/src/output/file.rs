@@ -31,11 +31,16 @@ use crate::path::{folder_of, name_in_folder};
 /// Spellings of standard output. Opening the links again would start at the beginning of a file appended to (`>>`).
 const STDOUT: &[&str] = &["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 
+/// Files that have the same name but for a number, at most; then the last one is replaced.
+const MAX_NUMBER: u32 = 1_000;
+
 /// An open destination. Dropped without [`OutputFile::commit`], it leaves no file.
 #[derive(Debug)]
 pub struct OutputFile {
     path: PathBuf,
     place: Place,
+    /// Whether a file that has the name already keeps it.
+    spares_existing: bool,
 }
 
 #[derive(Debug)]
@@ -76,7 +81,15 @@ impl OutputFile {
         Ok(Self {
             path: path.to_owned(),
             place,
+            spares_existing: false,
         })
+    }
+
+    /// Of a name that nobody chose: a file that has it already is not replaced, and this one gets a number.
+    #[must_use]
+    pub fn sparing_existing(mut self) -> Self {
+        self.spares_existing = true;
+        self
     }
 
     /// As given to [`prepare`](Self::prepare).
@@ -107,33 +120,43 @@ impl OutputFile {
         matches!(self.place, Place::Temporary { .. })
     }
 
-    /// Makes the result appear, as readable as `umask` says, owned by who called `sudo`.
+    /// Makes the result appear, as readable as `umask` says, owned by who called `sudo`. Tells where it is: at `numbered(1)`,
+    /// `numbered(2)`, ... where [existing files are spared](Self::sparing_existing). These are in the same folder.
     ///
     /// # Errors
     /// [`FileError::NotRenamed`] leaves the complete result under the name it tells.
-    pub fn commit(mut self) -> Result<(), FileError> {
+    pub fn commit(mut self, numbered: impl Fn(u32) -> PathBuf) -> Result<PathBuf, FileError> {
         let failed = |error| FileError::Io {
             path: self.path.clone(),
             error,
         };
         match &mut self.place {
-            Place::Stdout(stdout) => stdout.flush().map_err(failed),
-            Place::Through(file) => file.flush().map_err(failed),
+            Place::Stdout(stdout) => stdout.flush().map_err(failed)?,
+            Place::Through(file) => file.flush().map_err(failed)?,
             Place::Temporary { file, owner } => {
                 let owner = *owner;
                 file.file()
                     .and_then(|file| hand_over(file, owner))
                     .map_err(failed)?;
-                self.give_name()
             }
         }
+        self.give_name(numbered)
     }
 
-    fn give_name(self) -> Result<(), FileError> {
-        let Place::Temporary { file, owner } = self.place else {
-            return Ok(());
+    fn give_name(self, numbered: impl Fn(u32) -> PathBuf) -> Result<PathBuf, FileError> {
+        let mut path = self.path;
+        let Place::Temporary { mut file, owner } = self.place else {
+            return Ok(path);
         };
-        let path = self.path;
+        if self.spares_existing {
+            for number in 1..=MAX_NUMBER {
+                match file.finish_new(name_in_folder(&path)) {
+                    Ok(true) => return Ok(path),
+                    Ok(false) => path = numbered(number),
+                    Err(error) => return Err(FileError::Io { path, error }),
+                }
+            }
+        }
         let failed = |error, kept: Option<OsString>| match kept {
             Some(kept) => FileError::NotRenamed {
                 kept: path.with_file_name(kept),
@@ -150,7 +173,10 @@ impl OutputFile {
         if let Err(error) = check_replaceable(file.folder(), name, &path, owner) {
             return Err(failed(io::Error::other(error), file.keep().ok()));
         }
-        file.finish(name).map_err(|(error, kept)| failed(error, kept))
+        match file.finish(name) {
+            Ok(()) => Ok(path),
+            Err((error, kept)) => Err(failed(error, kept)),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::kernel::{Kernel, LoadError, SoftwareEvent};
 pub(super) const PAGE_FAULTS: EventSource = EventSource {
     source: Source::PageFaults,
     about: "First use of a page of memory, whether or not it was read from disk",
+    missed: "caused enough page faults",
     start,
 };
 
@@ -17,6 +18,7 @@ pub(super) const PAGE_FAULTS: EventSource = EventSource {
 pub(super) const MINOR_FAULTS: EventSource = EventSource {
     source: Source::MinorFaults,
     about: "First use of a page of memory that needed no disk",
+    missed: "caused enough minor page faults",
     start,
 };
 
@@ -24,6 +26,7 @@ pub(super) const MINOR_FAULTS: EventSource = EventSource {
 pub(super) const MAJOR_FAULTS: EventSource = EventSource {
     source: Source::MajorFaults,
     about: "First use of a page of memory that was read from disk",
+    missed: "caused enough major page faults",
     start,
 };
 
@@ -31,6 +34,7 @@ pub(super) const MAJOR_FAULTS: EventSource = EventSource {
 pub(super) const CONTEXT_SWITCHES: EventSource = EventSource {
     source: Source::ContextSwitches,
     about: "A thread leaves its CPU: it waits, or another one's turn has come",
+    missed: "gave up the CPU often enough",
     start,
 };
 

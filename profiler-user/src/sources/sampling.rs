@@ -17,6 +17,8 @@ pub struct EventSource {
     pub source: Source,
     /// What a sample means, for `--help`.
     pub about: &'static str,
+    /// What a process did too rarely to be sampled, after `no process`.
+    pub missed: &'static str,
     pub(super) start: Start,
 }
 

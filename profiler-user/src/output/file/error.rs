@@ -29,7 +29,7 @@ pub enum FileError {
         kind: &'static str,
     },
     /// Somebody else put it where everybody may put things: to write there would be to do what they planned.
-    #[error("{} is a {kind} of user {uid}, who is not the one that writes it", .path.display())]
+    #[error("{} is a {kind} of user {uid}, and files of others are neither replaced nor written to", .path.display())]
     Foreign {
         /// The path as given.
         path: PathBuf,

@@ -28,7 +28,12 @@ fn names(folder: &Path) -> Vec<String> {
 fn write(path: &Path, text: &str) {
     let mut output = OutputFile::prepare_for(path, None).expect("prepared");
     output.write_all(text.as_bytes()).expect("written");
-    output.commit().expect("committed");
+    commit(output).expect("committed");
+}
+
+fn commit(output: OutputFile) -> Result<PathBuf, FileError> {
+    let path = output.path().to_owned();
+    output.commit(|number| path.with_extension(format!("{number}.svg")))
 }
 
 fn failure(path: &Path) -> FileError {
@@ -48,7 +53,7 @@ fn a_result_appears_whole_and_with_the_usual_permissions() {
     let private = file.file().expect("open").metadata().expect("there").mode() & 0o777;
     assert_eq!(private, 0o600);
     output.write_all(b" and half").expect("written");
-    output.commit().expect("committed");
+    commit(output).expect("committed");
     assert_eq!(fs::read_to_string(&path).expect("there"), "half and half");
     assert_eq!(names(folder.path()), ["a.svg"]);
 
@@ -57,6 +62,22 @@ fn a_result_appears_whole_and_with_the_usual_permissions() {
     let other = fs::metadata(folder.path().join("b")).expect("there").mode();
     assert_eq!(fs::metadata(&path).expect("there").mode(), other);
     assert_eq!(other & 0o777, 0o666 & !umask());
+}
+
+#[test]
+fn a_name_that_nobody_chose_replaces_nothing() {
+    let folder = folder();
+    let path = folder.path().join("a.svg");
+    let paths = ["first", "second", "third"].map(|text| {
+        let output = OutputFile::prepare_for(&path, None).expect("prepared");
+        let mut output = output.sparing_existing();
+        output.write_all(text.as_bytes()).expect("written");
+        commit(output).expect("committed")
+    });
+    let expected = ["a.svg", "a.1.svg", "a.2.svg"].map(|name| folder.path().join(name));
+    assert_eq!(paths, expected);
+    let texts = paths.map(|path| fs::read_to_string(path).expect("there"));
+    assert_eq!(texts, ["first", "second", "third"]);
 }
 
 #[test]
@@ -175,7 +196,7 @@ fn what_is_no_place_for_a_file_is_refused_before_anything_is_recorded() {
     ));
     let long = "n".repeat(300);
     OutputFile::prepare_for(&folder.path().join(long), None)
-        .and_then(OutputFile::commit)
+        .and_then(commit)
         .expect_err("no filesystem has such names");
 }
 
@@ -186,7 +207,7 @@ fn a_result_that_cannot_be_renamed_is_kept() {
     let mut output = OutputFile::prepare_for(&path, None).expect("prepared");
     output.write_all(b"ten minutes").expect("written");
     fs::create_dir(&path).expect("someone is in the way");
-    let error = output.commit().expect_err("a directory cannot be replaced");
+    let error = commit(output).expect_err("a directory cannot be replaced");
     assert!(matches!(error, FileError::NotRenamed { .. }), "{error}");
     let mut names = names(folder.path());
     names.retain(|name| name != "a.svg");
@@ -207,7 +228,7 @@ fn the_file_belongs_to_who_called_sudo() {
     };
     let output = OutputFile::prepare_for(&path, Some(owner)).expect("prepared");
     assert!(matches!(output.place, Place::Temporary { .. }));
-    output.commit().expect("committed");
+    commit(output).expect("committed");
     let metadata = fs::metadata(&path).expect("there");
     if rustix::process::geteuid().is_root() {
         assert_eq!((metadata.uid(), metadata.gid()), (12_345, 54_321));
@@ -285,7 +306,7 @@ fn what_a_stranger_puts_there_during_the_recording_is_not_replaced_and_the_resul
         eprintln!("not tested: only root gives files away");
         return;
     }
-    let error = output.commit().expect_err("it is a stranger's");
+    let error = commit(output).expect_err("it is a stranger's");
     let FileError::NotRenamed { kept, .. } = &error else {
         unreachable!("{error}")
     };
@@ -320,7 +341,7 @@ fn a_folder_that_is_exchanged_during_the_recording_changes_nothing() {
     output.write_all(b"mine").expect("written");
     fs::rename(&real, folder.path().join("moved")).expect("renamed");
     symlink(&other, &real).expect("linked");
-    output.commit().expect("committed");
+    commit(output).expect("committed");
     assert_eq!(names(&other), Vec::<String>::new());
     assert_eq!(
         fs::read_to_string(folder.path().join("moved/a.svg")).expect("there"),

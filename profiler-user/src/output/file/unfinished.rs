@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 /// What names of unfinished files look like.
@@ -139,6 +139,26 @@ impl Unfinished {
         renamed.map_err(|error| (error.into(), Some(now)))
     }
 
+    /// Gives it its name unless something has that name; whether it did.
+    pub(super) fn finish_new(&mut self, name: &OsStr) -> io::Result<bool> {
+        self.file()?;
+        let named = match &self.state {
+            State::Nameless(file) => link(file, &self.folder, name),
+            State::Named(_, now) => rename_new(&self.folder, now, name),
+            State::Later | State::Done => Err(Errno::NOENT),
+        };
+        match named {
+            Ok(()) => {
+                if let State::Named(_, now) = std::mem::replace(&mut self.state, State::Done) {
+                    forget(&now);
+                }
+                Ok(true)
+            }
+            Err(Errno::EXIST) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Keeps it, under a name that it tells.
     pub(super) fn keep(mut self) -> io::Result<OsString> {
         self.file()?;
@@ -205,6 +225,20 @@ fn with_new_name<T>(mut work: impl FnMut(&OsStr) -> Result<T, Errno>) -> io::Res
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
+/// Renames without replacing anything.
+fn rename_new(folder: &OwnedFd, now: &OsStr, name: &OsStr) -> Result<(), Errno> {
+    match rustix::fs::renameat_with(folder, now, folder, name, RenameFlags::NOREPLACE) {
+        // The file system does not know how: a look comes before it, and something may appear in between.
+        Err(Errno::INVAL | Errno::NOSYS) => match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
+        {
+            Err(Errno::NOENT) => rustix::fs::renameat(folder, now, folder, name),
+            Ok(_) => Err(Errno::EXIST),
+            Err(error) => Err(error),
+        },
+        done => done,
+    }
+}
+
 /// Gives a file without a name its first one.
 fn link(file: &File, folder: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
     let descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -266,6 +300,21 @@ mod tests {
         file.finish(OsStr::new("a")).expect("renamed");
         assert_eq!(fs::read(folder.path().join("a")).expect("there"), b"x");
         assert_eq!(count(folder.path()), 1);
+    }
+
+    #[test]
+    fn what_has_a_name_already_keeps_it_where_that_is_asked_for() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("a"), "old").expect("written");
+        let created = Unfinished::create(open(folder.path())).expect("created");
+        for (mut file, name) in [(created, "b"), (later(folder.path()), "c")] {
+            file.write_all(b"x").expect("written");
+            assert!(!file.finish_new(OsStr::new("a")).expect("a look"));
+            assert!(file.finish_new(OsStr::new(name)).expect("named"));
+            assert_eq!(fs::read(folder.path().join(name)).expect("there"), b"x");
+        }
+        assert_eq!(fs::read(folder.path().join("a")).expect("there"), b"old");
+        assert_eq!(count(folder.path()), 3);
     }
 
     #[test]
