@@ -66,3 +66,41 @@ fn stacks_are_put_together_by_what_was_asked_for() {
     }
     judge(outcomes);
 }
+
+/// What `--group-by script` puts above the stacks of a program's workers.
+fn roots_of_workers(method: &str) -> anyhow::Result<Vec<String>> {
+    let mut parent = Workload::start(python::newest(), &script("workers"), &[method, "0.5"])?;
+    let pid = parent.pid().to_string();
+    let recording = Recording::start(["-s", "-p", &pid, "--group-by", "script"])?;
+    parent.release()?;
+    parent.finish()?;
+    let recorded = recording.stop()?;
+    let working = recorded
+        .stacks
+        .stacks
+        .iter()
+        .filter(|stack| stack.contains("work"));
+    let mut roots: Vec<String> = working.flat_map(|stack| stack.groups.clone()).collect();
+    roots.sort();
+    roots.dedup();
+    Ok(roots)
+}
+
+#[test]
+fn workers_are_put_together_with_the_script_that_they_work_for() {
+    let _alone = alone();
+    let path = script("workers").display().to_string();
+    let outcomes = [
+        ("spawn", format!("script {path} (spawn worker)")),
+        ("forkserver", format!("script {path} (forkserver worker)")),
+        ("fork", format!("script {path}")),
+    ]
+    .map(|(method, expected)| {
+        let outcome = roots_of_workers(method).and_then(|roots| {
+            ensure!(roots == [expected.as_str()], "{roots:?}, not {expected}");
+            Ok(expected)
+        });
+        (method.to_owned(), outcome)
+    });
+    judge(outcomes.into());
+}

@@ -92,3 +92,39 @@ fn a_list_without_an_interpreter_is_an_error_with_the_next_step() {
         finished.stderr
     );
 }
+
+#[test]
+fn different_scripts_of_the_same_name_are_listed_with_their_paths() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a writable temporary folder");
+    let started = ["a", "b"].map(|name| {
+        let directory = folder.path().join(name);
+        std::fs::create_dir(&directory).expect("a folder");
+        std::fs::copy(script("sleeping"), directory.join("app.py")).expect("a copy");
+        let mut command = python::newest().command();
+        command.arg("app.py").current_dir(&directory);
+        command.env("PYTHONPATH", tests::workload::folder());
+        let mut workload = Workload::of_command(command).expect("it starts");
+        workload.wait_for("ready").expect("it is ready");
+        (workload, directory.join("app.py"))
+    });
+    let list = |workloads: &[&Workload]| -> Vec<Value> {
+        let mut arguments = vec!["--format".to_owned(), "json".to_owned()];
+        for workload in workloads {
+            arguments.extend(["-p".to_owned(), workload.pid().to_string()]);
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        serde_json::from_str(&listed(&arguments).expect("it lists")).expect("JSON")
+    };
+    let [(first, first_path), (second, second_path)] = &started;
+    let rows = list(&[first, second]);
+    let scripts = [first, second].map(|workload| {
+        let own = rows.iter().find(|row| row["pid"] == workload.pid());
+        own.and_then(|row| row["script"].as_str()).unwrap_or_default()
+    });
+    assert_eq!(
+        scripts,
+        [first_path.to_string_lossy(), second_path.to_string_lossy()]
+    );
+    assert_eq!(list(&[first])[0]["script"], "app.py");
+}

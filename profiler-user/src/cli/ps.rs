@@ -1,5 +1,6 @@
 //! `pyebpf ps`: every interpreter on this host, as a table or as JSON. On stdout.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -13,6 +14,7 @@ use crate::escape;
 use crate::host::users::Users;
 use crate::inspect::{Found, InspectFailure, Inspectors};
 use crate::language::python;
+use crate::proc::script;
 use crate::processes::filter::Filter;
 use crate::processes::identity::{Identities, Identity};
 use crate::processes::survey;
@@ -121,6 +123,7 @@ struct Rows {
 
 fn rows(pids: &[u32], filter: &Filter) -> Rows {
     let mut identities = Identities::default();
+    let mut seen = Vec::new();
     let users = Users::of_host();
     let mut found = Rows::default();
     for (pid, look) in survey::looks(&Inspectors::start(), pids) {
@@ -141,12 +144,30 @@ fn rows(pids: &[u32], filter: &Filter) -> Rows {
         };
         // It may have ended meanwhile.
         let Some(about) = look.about else { continue };
-        let identity = identities.of(about);
+        seen.push((pid, identities.of(about), look.found));
+    }
+    name_scripts(&mut seen);
+    for (pid, identity, what) in seen {
         if filter.admits(pid, &identity) {
-            found.rows.push(row(pid, identity, &look.found, &users));
+            found.rows.push(row(pid, identity, &what, &users));
         }
     }
     found
+}
+
+/// Calls workers after those that they work for, and different scripts by different names.
+fn name_scripts(seen: &mut [(u32, Identity, Found)]) {
+    // Parents first: in the order in which processes were started, as far as their numbers tell.
+    let places: HashMap<u32, usize> = seen.iter().enumerate().map(|(index, seen)| (seen.0, index)).collect();
+    for index in 0..seen.len() {
+        if let Some(parent) = places.get(&seen[index].1.parent)
+            && let Ok([child, parent]) = seen.get_disjoint_mut([index, *parent])
+        {
+            child.1.adopt(&parent.1);
+        }
+    }
+    let scripts = seen.iter_mut().filter_map(|(_, identity, _)| identity.script.as_mut());
+    script::tell_apart(&mut scripts.collect::<Vec<_>>());
 }
 
 fn row(pid: u32, identity: Identity, found: &Found, users: &Users) -> Row {

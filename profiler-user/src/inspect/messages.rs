@@ -144,6 +144,11 @@ pub struct About {
     pub root: Option<RootId>,
     /// The text of `/proc/PID/cgroup`.
     pub cgroup: Vec<u8>,
+    /// The process that started it; 0 when that is not visible.
+    pub parent: u32,
+    /// Its working directory, as it sees it.
+    #[serde(with = "crate::as_bytes::path")]
+    pub directory: PathBuf,
 }
 
 impl Question {

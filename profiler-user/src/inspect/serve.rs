@@ -115,7 +115,10 @@ fn about(pid: u32) -> Result<About, ProcessError> {
         cpu_time: stat.cpu_time(),
         comm: stat.name,
         root: Root::of_process(visible).ok().map(|root| root.id()),
-        cgroup: proc::cgroup(pid)?,
+        // Not worth losing the process.
+        cgroup: proc::cgroup(pid).unwrap_or_default(),
+        directory: proc::directory(visible).unwrap_or_default(),
+        parent: stat.parent,
     })
 }
 

@@ -24,6 +24,8 @@ fn about() -> About {
         threads: 3,
         cpu_time: Duration::from_millis(70),
         root: Root::own().ok().map(|root| root.id()),
+        parent: 1,
+        directory: "/srv/app".into(),
         cgroup: b"0::/system.slice/caf\xe9.service\n".to_vec(),
     }
 }

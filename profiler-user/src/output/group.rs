@@ -70,7 +70,7 @@ fn pod_text(container: Option<&Container>) -> String {
 
 fn script_text(script: Option<&Script>) -> String {
     match script {
-        Some(Script::File(path)) => format!("script {path}"),
+        Some(script @ (Script::File { .. } | Script::Worker { .. })) => format!("script {script}"),
         Some(Script::Module(name)) => format!("module {name}"),
         Some(Script::Program(name)) => format!("program {name}"),
         Some(Script::Code) => "script from the command line".to_owned(),

@@ -1,7 +1,9 @@
 //! What a Python process was told to run, from its arguments: the part of `python -X dev -m http.server` that people
 //! mean. By CPython's own rules for its command line (`Python/getopt.c`, `Doc/using/cmdline.rst`, 2.7 to 3.15).
 
+use std::collections::HashMap;
 use std::fmt;
+use std::path::{Component, Path, PathBuf};
 
 use crate::path::base_name;
 
@@ -11,35 +13,134 @@ const WITH_VALUE: &[char] = &['W', 'X', 'Q'];
 /// What an interpreter runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Script {
-    /// `python FILE`, as given.
-    File(String),
+    /// `python FILE`.
+    File {
+        /// How it is called: as given, or its path where that would not tell it from another one.
+        name: String,
+        /// Its path, if the working directory was known or not needed.
+        path: Option<PathBuf>,
+    },
     /// `python -m MODULE`.
     Module(String),
     /// `python -c ...`.
     Code,
     /// Standard input: a terminal or a pipe.
     Input,
+    /// A process that `multiprocessing` started, other than by a fork alone.
+    Worker {
+        /// How.
+        method: StartMethod,
+        /// What the process runs that it works for, if that was known.
+        of: Option<Box<Self>>,
+    },
     /// Another program that holds an interpreter, or one that changed its own arguments: the first of them.
     Program(String),
 }
 
+/// How `multiprocessing` starts processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StartMethod {
+    /// Each from nothing.
+    Spawn,
+    /// By a process that forks for others, and that process itself.
+    ForkServer,
+}
+
+impl StartMethod {
+    const ALL: [Self; 2] = [Self::Spawn, Self::ForkServer];
+
+    /// What its processes run with `-c` begins with this (`Lib/multiprocessing/spawn.py`, `forkserver.py`, 3.4 to 3.15).
+    fn code(self) -> &'static str {
+        match self {
+            Self::Spawn => "from multiprocessing.spawn import ",
+            Self::ForkServer => "from multiprocessing.forkserver import ",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Spawn => "spawn",
+            Self::ForkServer => "forkserver",
+        }
+    }
+}
+
 impl Script {
-    /// From the arguments of a process, its own name included; `None` when there are none.
+    /// From the arguments of a process, its own name included, and from its working directory; `None` when there are no
+    /// arguments.
     #[must_use]
-    pub fn of_arguments(arguments: &[String]) -> Option<Self> {
+    pub fn of_arguments(arguments: &[String], directory: &Path) -> Option<Self> {
         let (program, rest) = arguments.split_first()?;
         if !is_python(program) {
             return Some(Self::Program(program.clone()));
         }
-        Some(of_python(rest.iter().map(String::as_str)))
+        Some(match of_python(rest.iter().map(String::as_str)) {
+            Self::File { name, .. } => Self::File {
+                path: absolute(directory, &name),
+                name,
+            },
+            other => other,
+        })
+    }
+
+    /// Says of a worker what its parent runs.
+    pub fn adopt(&mut self, parent: &Self) {
+        if let Self::Worker { method, of } = self {
+            *of = match parent {
+                Self::Worker { method: its, of } if its == method => of.clone(),
+                parent => Some(Box::new(parent.clone())),
+            };
+        }
+    }
+
+    /// The file, also that of whom a worker works for.
+    fn file(&mut self) -> Option<(&mut String, &Path)> {
+        match self {
+            Self::File { name, path } => Some((name, path.as_deref()?)),
+            Self::Worker { of, .. } => of.as_mut()?.file(),
+            Self::Module(_) | Self::Code | Self::Input | Self::Program(_) => None,
+        }
     }
 }
 
-/// `app.py`, `-m http.server`, `-c`, `-`.
+/// Calls different files of the same name by their paths.
+pub fn tell_apart(scripts: &mut [&mut Script]) {
+    let mut by_name: HashMap<String, Vec<PathBuf>> = HashMap::new();
+    for (name, path) in scripts.iter_mut().filter_map(|script| script.file()) {
+        let paths = by_name.entry(name.clone()).or_default();
+        if paths.len() < 2 && paths.iter().all(|known| known != path) {
+            paths.push(path.to_owned());
+        }
+    }
+    for (name, path) in scripts.iter_mut().filter_map(|script| script.file()) {
+        if by_name.get(name.as_str()).is_some_and(|paths| paths.len() > 1) {
+            *name = path.to_string_lossy().into_owned();
+        }
+    }
+}
+
+/// The path of a file that is named in a folder, without going through the file system: links are not followed.
+fn absolute(directory: &Path, name: &str) -> Option<PathBuf> {
+    let mut path = PathBuf::new();
+    for component in directory.join(name).components() {
+        match component {
+            Component::ParentDir => drop(path.pop()),
+            Component::CurDir => {}
+            other => path.push(other),
+        }
+    }
+    path.is_absolute().then_some(path)
+}
+
+/// `app.py`, `-m http.server`, `-c`, `-`, `app.py (spawn worker)`.
 impl fmt::Display for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(text) | Self::Program(text) => f.write_str(text),
+            Self::File { name, .. } | Self::Program(name) => f.write_str(name),
+            Self::Worker { method, of } => match of {
+                Some(of) => write!(f, "{of} ({} worker)", method.name()),
+                None => write!(f, "{} worker", method.name()),
+            },
             Self::Module(name) => write!(f, "-m {name}"),
             Self::Code => f.write_str("-c"),
             Self::Input => f.write_str("-"),
@@ -71,20 +172,27 @@ fn of_python<'a>(mut arguments: impl Iterator<Item = &'a str>) -> Script {
             continue;
         }
         let Some(letters) = argument.strip_prefix('-') else {
-            return Script::File(argument.to_owned());
+            return Script::File {
+                name: argument.to_owned(),
+                path: None,
+            };
         };
         let mut letters = letters.chars();
         while let Some(letter) = letters.next() {
             match letter {
-                'c' => return Script::Code,
-                'm' => {
+                'c' | 'm' => {
                     let rest = letters.as_str();
-                    let name = if rest.is_empty() {
+                    let text = if rest.is_empty() {
                         arguments.next()
                     } else {
                         Some(rest)
                     };
-                    return Script::Module(name.unwrap_or_default().to_owned());
+                    let text = text.unwrap_or_default();
+                    return if letter == 'c' {
+                        of_code(text)
+                    } else {
+                        Script::Module(text.to_owned())
+                    };
                 }
                 _ if WITH_VALUE.contains(&letter) => {
                     if letters.as_str().is_empty() {
@@ -99,13 +207,84 @@ fn of_python<'a>(mut arguments: impl Iterator<Item = &'a str>) -> Script {
     Script::Input
 }
 
+/// What `-c CODE` is.
+fn of_code(code: &str) -> Script {
+    let method = StartMethod::ALL
+        .into_iter()
+        .find(|method| code.starts_with(method.code()));
+    match method {
+        Some(method) => Script::Worker { method, of: None },
+        None => Script::Code,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Script;
+    use std::path::Path;
+
+    use super::{Script, tell_apart};
+
+    fn script(arguments: &[&str], directory: &str) -> Option<Script> {
+        let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+        Script::of_arguments(&arguments, Path::new(directory))
+    }
 
     fn shown(arguments: &[&str]) -> Option<String> {
-        let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
-        Script::of_arguments(&arguments).map(|script| script.to_string())
+        script(arguments, "/srv").map(|script| script.to_string())
+    }
+
+    const SPAWNED: &[&str] = &[
+        "/usr/bin/python3",
+        "-c",
+        "from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=6, pipe_handle=8)",
+        "--multiprocessing-fork",
+    ];
+    const FORK_SERVER: &[&str] = &[
+        "python3",
+        "-cfrom multiprocessing.forkserver import main; main(5, 7, [])",
+    ];
+
+    #[test]
+    fn different_files_of_the_same_name_are_called_by_their_paths() {
+        let mut scripts = [
+            (&["python3", "app.py"][..], "/srv/a"),
+            (&["python3", "app.py"], "/srv/b"),
+            (&["python3", "./../b/app.py"], "/srv/a"),
+            (&["python3", "one.py"], "/srv/a"),
+            (&["python3", "one.py"], "/srv/a"),
+            (&["python3", "x/two.py"], "(unreachable)"),
+        ]
+        .map(|(arguments, directory)| script(arguments, directory).expect("a script"));
+        tell_apart(&mut scripts.iter_mut().collect::<Vec<_>>());
+        assert_eq!(
+            scripts.map(|script| script.to_string()),
+            [
+                "/srv/a/app.py",
+                "/srv/b/app.py",
+                "./../b/app.py",
+                "one.py",
+                "one.py",
+                "x/two.py"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_worker_is_called_after_whom_it_works_for() {
+        let mut spawned = script(SPAWNED, "/").expect("a worker");
+        assert_eq!(spawned.to_string(), "spawn worker");
+        let app = script(&["python3", "app.py"], "/srv").expect("a script");
+        spawned.adopt(&app);
+        assert_eq!(spawned.to_string(), "app.py (spawn worker)");
+        let mut server = script(FORK_SERVER, "/").expect("a worker");
+        server.adopt(&spawned);
+        assert_eq!(server.to_string(), "app.py (spawn worker) (forkserver worker)");
+        let mut forked = script(FORK_SERVER, "/").expect("a worker");
+        forked.adopt(&server);
+        assert_eq!(forked, server);
+        let mut other = app.clone();
+        other.adopt(&spawned);
+        assert_eq!(other, app);
     }
 
     #[test]

@@ -153,6 +153,7 @@ mod tests {
             comm: "gunicorn".to_owned(),
             arguments: Vec::new(),
             script: None,
+            parent: 0,
             placement: Arc::new(Placement {
                 cgroups: Cgroups::parse(b"0::/kubepods/podx/4c01\n"),
                 container: Some(Container {

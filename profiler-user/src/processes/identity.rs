@@ -19,6 +19,8 @@ pub struct Identity {
     pub arguments: Vec<String>,
     /// What its interpreter was told to run.
     pub script: Option<Script>,
+    /// The process that started it; 0 when that is not visible.
+    pub parent: u32,
     /// Its cgroups and container.
     pub placement: Arc<Placement>,
     /// Threads at this moment.
@@ -33,12 +35,22 @@ pub struct Identities {
     containers: Containers,
 }
 
+impl Identity {
+    /// Takes over what only its parent knows.
+    pub fn adopt(&mut self, parent: &Self) {
+        if let (Some(script), Some(parent)) = (&mut self.script, &parent.script) {
+            script.adopt(parent);
+        }
+    }
+}
+
 impl Identities {
     /// Who the process is that an inspector has said this of.
     pub fn of(&mut self, about: About) -> Identity {
         Identity {
             user: about.user,
-            script: Script::of_arguments(&about.arguments),
+            script: Script::of_arguments(&about.arguments, &about.directory),
+            parent: about.parent,
             placement: self.containers.locate(&about.cgroup),
             threads: about.threads,
             cpu_time: about.cpu_time,

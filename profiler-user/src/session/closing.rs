@@ -7,6 +7,7 @@ use super::native::NativeTables;
 use super::sampled::Sampled;
 use super::summary::{NativeSummary, Summary};
 use crate::priority::Priority;
+use crate::proc::script::tell_apart;
 use crate::profile::Recording;
 
 impl Session {
@@ -20,6 +21,12 @@ impl Session {
         recording.period = self.settings.period;
         recording.host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         recording.cpus = self.parts.cpus;
+        let scripts = recording.processes.iter_mut();
+        tell_apart(
+            &mut scripts
+                .filter_map(|process| process.script.as_mut())
+                .collect::<Vec<_>>(),
+        );
         recording
     }
 

@@ -35,16 +35,17 @@ impl Tracker {
     /// A profiled process, for somebody who will remember what it is called: looked at again if it is a forked child that
     /// is still there.
     pub fn describe(&mut self, key: ProcessKey) -> Option<&TrackedProcess> {
-        let process = self.tracked.get_mut(&key)?;
         let is_there = self.current.get(&key.tgid) == Some(&key);
         if is_there
-            && process.is_inherited
+            && self.tracked.get(&key)?.is_inherited
             && let Some(about) = self.inspectors.about(key.tgid)
         {
-            process.identity = Arc::new(self.identities.of(about));
+            let identity = Arc::new(self.identify(about));
+            let process = self.tracked.get_mut(&key)?;
+            process.identity = identity;
             process.is_inherited = false;
         }
-        Some(process)
+        self.tracked.get(&key)
     }
 
     /// Processes profiled now.

@@ -1,5 +1,6 @@
 //! What a process is, and its entry in the kernel half's map of processes.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -169,7 +170,7 @@ impl Tracker {
 
     /// Whether the filter wants a process of which only that is known which cannot hang.
     fn is_wanted_unseen(&mut self, pid: u32) -> bool {
-        let (Ok(stat), Ok(user), Ok(cgroup)) = (proc::stat(pid), proc::user(pid), proc::cgroup(pid)) else {
+        let (Ok(stat), Ok(user)) = (proc::stat(pid), proc::user(pid)) else {
             return false;
         };
         let about = About {
@@ -179,7 +180,9 @@ impl Tracker {
             comm: stat.name,
             arguments: Vec::new(),
             root: None,
-            cgroup,
+            cgroup: proc::cgroup(pid).unwrap_or_default(),
+            parent: stat.parent,
+            directory: PathBuf::new(),
         };
         let identity = self.identities.of(about);
         self.filter.admits(pid, &identity)
@@ -188,7 +191,7 @@ impl Tracker {
     fn enter(&mut self, kernel: &mut Kernel, key: ProcessKey, interpreter: Box<Interpreter>, about: About) {
         let pid = key.tgid;
         let root = about.root;
-        let identity = self.identities.of(about);
+        let identity = self.identify(about);
         let admitted = self.filter.admits(pid, &identity);
         let layout = match kernel.layout_index(&interpreter.layout) {
             Ok(layout) => layout,
@@ -227,6 +230,16 @@ impl Tracker {
             self.refusals.add(pid, no_room(pid, &error));
             self.end(pid);
         }
+    }
+
+    /// Who a process is, with what its parent says of it where that is tracked.
+    pub(super) fn identify(&mut self, about: About) -> Identity {
+        let mut identity = self.identities.of(about);
+        let parent = self.current.get(&identity.parent);
+        if let Some(parent) = parent.and_then(|key| self.tracked.get(key)) {
+            identity.adopt(&parent.identity);
+        }
+        identity
     }
 
     /// Enters a forked child that the kernel half did not: its parent was not entered yet, or there was no room.

@@ -314,7 +314,7 @@ impl Tracker {
             return;
         };
         let about = self.inspectors.about(pid);
-        let identity = about.map(|about| self.identities.of(about));
+        let identity = about.map(|about| self.identify(about));
         let (Some(identity), Some(process)) = (identity, self.tracked.get_mut(&key)) else {
             return;
         };
