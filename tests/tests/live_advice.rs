@@ -283,7 +283,7 @@ fn the_doctor_says_when_the_event_loop_may_not_go_first() {
     };
     let free = doctor(&[]);
     assert!(
-        free.contains("ok   reading samples goes before other programs"),
+        free.contains("ok   samples are read before other programs run"),
         "{free}"
     );
     let bound = doctor(&["setpriv", "--bounding-set", "-sys_nice"]);

@@ -148,6 +148,55 @@ fn short_verbs_hexadecimal_pids_and_flags_without_effect_are_accepted() {
 }
 
 #[test]
+fn a_command_needs_no_dashes_and_keeps_its_own_options() {
+    let _alone = alone();
+    let code = "import time\ndef busy_loop():\n    while time.thread_time() < .3: pass\nbusy_loop()";
+    let python = python::newest().program().to_string_lossy();
+    let finished = pyebpf(&["record", "-f", "RAW", "-o", "-", &python, "-S", "-c", code]);
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+    let stacks = String::from_utf8_lossy(&finished.stdout);
+    assert!(stacks.contains("busy_loop"), "{stacks}");
+}
+
+#[test]
+fn processes_are_given_in_a_list_and_a_number_is_no_command() {
+    let _alone = alone();
+    let workloads = [(); 2].map(|()| {
+        let mut workload = Workload::start(python::newest(), &script("split"), &["100"]).expect("it starts");
+        workload.release().expect("it waits");
+        workload
+    });
+    let pids = workloads.iter().map(|workload| workload.pid().to_string());
+    let list = pids.collect::<Vec<_>>().join(",");
+    let finished = pyebpf(&["record", "-d", "1", "-f", "raw", "-o", "-", "-p", &list]);
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+    let stacks = String::from_utf8_lossy(&finished.stdout);
+    for workload in &workloads {
+        let root = format!("process {}:", workload.pid());
+        assert!(stacks.contains(&root), "{stacks}");
+    }
+    let finished = pyebpf(&["record", &list]);
+    assert_eq!(finished.status.code(), Some(2), "{}", finished.stderr);
+    let hint = format!("hint: sudo pyebpf record -p {list}");
+    assert!(finished.stderr.contains(&hint), "{}", finished.stderr);
+}
+
+#[test]
+fn every_verb_has_a_page_for_man() {
+    for verb in [None, Some("record"), Some("ps"), Some("doctor")] {
+        let arguments: Vec<&str> = ["manual"].into_iter().chain(verb).collect();
+        let finished = pyebpf(&arguments);
+        assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+        let page = String::from_utf8(finished.stdout).expect("UTF-8");
+        let title = verb.map_or("pyebpf".to_owned(), |verb| format!("pyebpf-{verb}"));
+        assert!(
+            page.contains(&format!(".TH {title} 1")) && page.contains("Examples"),
+            "{page}"
+        );
+    }
+}
+
+#[test]
 fn completions_exist_for_the_shells_that_people_use() {
     for shell in ["bash", "zsh", "fish"] {
         let finished = pyebpf(&["completions", shell]);

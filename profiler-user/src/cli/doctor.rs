@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use profiler_common::contract::sources::Source;
 
-use super::data;
 use super::failure::{Failure, exit_code};
 use super::report::PRIORITY_REFUSED;
+use super::{data, permission};
 use crate::escape::{printable, printable_lines};
 use crate::host::{CAPABILITIES, CgroupMounts, Host, OLDEST_KERNEL};
 use crate::inspect::{About, Found, InspectFailure, Inspectors};
@@ -20,10 +20,10 @@ use crate::table_maps::Capacity;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sudo pyebpf doctor          everything\n  \
     sudo pyebpf doctor -p 1234  why is this process (not) recorded?\n\n\
-    Exit status: 0 when recording works here, 1 when it does not.")]
+    Exit status: 0 when recording works here, of all processes that -p names, 1 when it does not.")]
 pub(super) struct Args {
-    /// Only these processes
-    #[arg(short, long, value_name = "PID")]
+    /// Only this process; several are separated by commas, or given one by one
+    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = super::parse_pid)]
     pid: Vec<u32>,
 }
 
@@ -47,15 +47,31 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         }
     }
     text.push_str("\nInterpreters\n");
-    text.push_str(&interpreters(&args.pid));
+    let found = interpreters(&args.pid);
+    text.push_str(&found.text);
     let works = checks.iter().all(|check| check.good || check.remedy.is_none());
-    text.push_str(if works {
-        "\nRecording works here: sudo pyebpf record --all -d 10\n"
-    } else {
-        "\nRecording does not work here yet: see the hints above.\n"
-    });
+    let pids: Vec<String> = args.pid.iter().map(ToString::to_string).collect();
+    let pids = pids.join(",");
+    let answer = match (works, found.recordable) {
+        (false, _) => "Recording does not work here yet: see the hints above.".to_owned(),
+        (true, _) if args.pid.is_empty() => "Recording works here: sudo pyebpf record --all -d 10".to_owned(),
+        (true, count) if count == args.pid.len() => {
+            format!("It can be recorded: sudo pyebpf record -p {pids} -d 10")
+        }
+        (true, 0) => "It cannot be recorded: see above.".to_owned(),
+        (true, count) => format!("{count} of {} can be recorded: see above.", args.pid.len()),
+    };
+    let _ = writeln!(text, "\n{answer}");
     data::print(&printable_lines(&text))?;
-    Ok(if works { 0 } else { exit_code::FAILURE })
+    let is_yes = works && found.recordable >= args.pid.len();
+    Ok(if is_yes { 0 } else { exit_code::FAILURE })
+}
+
+/// What is said of the interpreters, and how many of them can be recorded.
+#[derive(Debug, Default)]
+struct Interpreters {
+    text: String,
+    recordable: usize,
 }
 
 fn checks(host: &Host) -> Vec<Check> {
@@ -93,12 +109,14 @@ fn checks(host: &Host) -> Vec<Check> {
         what: "the host's pid namespace".to_owned(),
         remedy: Some("start the container with `--pid=host`".to_owned()),
     });
-    checks.push(load_check());
+    if host.privileged() {
+        checks.push(load_check());
+    }
     let paranoid = host
         .perf_event_paranoid
         .map_or("unknown".to_owned(), |level| level.to_string());
     checks.push(good(format!(
-        "perf_event_paranoid is {paranoid} (no matter with the capabilities above)"
+        "perf_event_paranoid is {paranoid} (of no importance with the capabilities above)"
     )));
     let clock = if host.pmu {
         "hardware counters present; sampling uses the CPU clock"
@@ -168,7 +186,7 @@ fn priority_check() -> Check {
     match priority::raise() {
         Priority::Raised => Check {
             good: true,
-            what: "reading samples goes before other programs".to_owned(),
+            what: "samples are read before other programs run".to_owned(),
             remedy: None,
         },
         // Recording works, so there is nothing that must be done.
@@ -190,16 +208,27 @@ fn cgroups(cgroups: CgroupMounts) -> &'static str {
 }
 
 /// A table of every interpreter, or why there is none.
-fn interpreters(pids: &[u32]) -> String {
+fn interpreters(pids: &[u32]) -> Interpreters {
     let everyone = pids.is_empty();
-    let mut text = String::new();
-    let mut denied = 0;
+    let Interpreters {
+        mut text,
+        mut recordable,
+    } = Interpreters::default();
+    let mut denied = Vec::new();
     let inspectors = Inspectors::start();
     for (pid, look) in survey::looks(&inspectors, pids) {
         let look = match look {
             Ok(look) => look,
             Err(InspectFailure::Denied) if everyone => {
-                denied += 1;
+                denied.push(pid);
+                continue;
+            }
+            Err(InspectFailure::Denied) => {
+                let _ = writeln!(
+                    text,
+                    "  {pid:>7}  no permission to look at it: {}",
+                    permission::reason()
+                );
                 continue;
             }
             Err(failure @ InspectFailure::Unanswered(_)) => {
@@ -215,6 +244,7 @@ fn interpreters(pids: &[u32]) -> String {
         let command = |about: Option<About>| command(about.or_else(|| inspectors.about(pid)));
         let line = match look.found {
             Found::Python(interpreter) => {
+                recordable += 1;
                 let what = printable(&interpreter.describe());
                 format!("{what}  {}", command(look.about))
             }
@@ -230,15 +260,10 @@ fn interpreters(pids: &[u32]) -> String {
     if text.is_empty() {
         text.push_str("  none found\n");
     }
-    if denied > 0 {
-        let hint = if rustix::process::geteuid().is_root() {
-            ""
-        } else {
-            " (hint: sudo pyebpf doctor)"
-        };
-        let _ = writeln!(text, "  {denied} processes could not be looked at{hint}");
+    if let Some(denied) = permission::denied_text(&denied) {
+        let _ = writeln!(text, "  {denied}");
     }
-    text
+    Interpreters { text, recordable }
 }
 
 /// The start of a command line.

@@ -79,6 +79,14 @@ impl FilterArgs {
         (is_name && wanted.next().is_none()).then_some(first)
     }
 
+    /// Paths of cgroups that are wanted and do not exist.
+    pub(super) fn cgroups_not_there(&self) -> impl Iterator<Item = String> {
+        let paths = self.cgroup.iter().filter(|value| value.parse::<u64>().is_err());
+        paths
+            .map(|value| hierarchy::below_mount(value))
+            .filter(|path| !hierarchy::exists(path))
+    }
+
     /// Checked, with users and cgroups looked up.
     pub(super) fn filter(&self) -> Result<Filter, Failure> {
         let rows: [Options<'_>; 6] = [
@@ -160,7 +168,7 @@ fn namespace(value: &str) -> Result<Condition, Failure> {
 
 fn comm(value: &str) -> Result<Condition, Failure> {
     Pattern::new(value).map(Condition::Comm).map_err(|error| {
-        Failure::usage(format_args!("'{value}' is no pattern: {error}")).hint("--comm 'python3*'")
+        Failure::usage(format_args!("'{value}' is not a valid pattern: {error}")).hint("--comm 'python3*'")
     })
 }
 
@@ -217,7 +225,7 @@ mod tests {
             comm: vec!["a[".to_owned()],
             ..FilterArgs::default()
         };
-        assert!(refused(comm).contains("is no pattern"));
+        assert!(refused(comm).contains("is not a valid pattern"));
         let user = FilterArgs {
             user: vec!["no such user".to_owned()],
             ..FilterArgs::default()

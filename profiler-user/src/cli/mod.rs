@@ -6,8 +6,10 @@ mod doctor;
 mod failure;
 mod filters;
 mod launch;
+mod manual;
 mod outputs;
 mod parts;
+mod permission;
 mod preflight;
 mod ps;
 mod record;
@@ -55,6 +57,9 @@ enum Verb {
     /// Print a completion script for a shell
     #[command(hide = true)]
     Completions(completions::Args),
+    /// Print a page for `man`
+    #[command(hide = true)]
+    Manual(manual::Args),
 }
 
 impl Cli {
@@ -76,7 +81,7 @@ impl Cli {
     /// # Errors
     /// One [`Failure`], for `main` to print.
     pub fn run(self) -> Result<u8, Failure> {
-        if !matches!(self.verb, Verb::Completions(_)) {
+        if !matches!(self.verb, Verb::Completions(_) | Verb::Manual(_)) {
             // First of all, while there is one thread.
             workers::start_forker();
         }
@@ -92,6 +97,7 @@ impl Cli {
             Verb::Ps(args) => ps::run(&args),
             Verb::Doctor(args) => doctor::run(&args),
             Verb::Completions(args) => completions::run(&args, Cli::command()),
+            Verb::Manual(args) => manual::run(&args, Cli::command()),
         }
     }
 }
@@ -113,7 +119,11 @@ fn message(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let text = text.split("\n\nFor more information").next().unwrap_or(text);
-    text.trim_end().to_owned()
+    // What has been mistyped is hardly ever meant to be a command.
+    let lines = text.lines().filter(|line| !line.contains("tip: to pass '"));
+    let mut lines: Vec<&str> = lines.collect();
+    lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
+    lines.join("\n").trim_end().to_owned()
 }
 
 /// The command that explains the verb that was meant.

@@ -23,9 +23,10 @@ const LOADING_FILES: u64 = 128;
 /// Loading it takes more. Below this limit not even the event loop can be made.
 const FEWEST_FILES: u64 = 32;
 
-/// Fails when this host cannot run the kernel half; says what will be missing where it can. `of_kernel` says that functions
-/// of the kernel are wanted.
-pub(super) fn check_host(of_kernel: bool) -> Result<(), Failure> {
+/// Fails when this host cannot run the kernel half; says what will be missing where it can, and gives back the capabilities
+/// that this process lacks. To be called before it gives up those that it has. `of_kernel` says that functions of the kernel
+/// are wanted.
+pub(super) fn check_host(of_kernel: bool) -> Result<Lacking, Failure> {
     let host = Host::inspect();
     let missing = &host.missing_capabilities;
     if !host.privileged() {
@@ -57,8 +58,14 @@ pub(super) fn check_host(of_kernel: bool) -> Result<(), Failure> {
         )
         .hint("run it on the host, or in a container started with `--pid=host --privileged`"));
     }
-    Ok(())
+    Ok(Lacking(
+        missing.iter().map(|capability| capability.name).collect(),
+    ))
 }
+
+/// Capabilities that this process was started without.
+#[derive(Debug)]
+pub(super) struct Lacking(Vec<&'static str>);
 
 /// What does not work without a capability that is not required.
 fn lack(capability: &Capability) -> String {
@@ -147,38 +154,36 @@ pub(super) fn failure_of(what: &str, error: &(dyn Error + 'static)) -> Failure {
 }
 
 /// Fails when none of the processes asked for can be profiled.
-pub(super) fn check_interpreters(pids: &[u32], session: &Session) -> Result<(), Failure> {
+pub(super) fn check_interpreters(pids: &[u32], session: &Session, lacking: &Lacking) -> Result<(), Failure> {
     if session.processes() > 0 {
         return Ok(());
     }
-    let doctor = "sudo pyebpf doctor   (lists the interpreters that run here, and which are supported)";
+    let texts: Vec<String> = pids.iter().map(ToString::to_string).collect();
+    let doctor = format!(
+        "sudo pyebpf doctor -p {}   (says what it finds there)",
+        texts.join(",")
+    );
     let children = session.unrecorded_children();
     if let Some(refusal) = session.refusals().next() {
         return Err(Failure::new(format_args!("process {}: {}", refusal.pid, refusal.text)).hint(doctor));
     }
-    let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
     if children > 0 {
         return Err(Failure::new(format_args!(
             "no Python interpreter found in process {}, but {}",
-            pids.join(", "),
+            texts.join(", "),
             report::children(children)
         ))
         .hint(with_subprocesses()));
     }
-    let host = Host::inspect();
-    let lacks: Vec<&str> = host
-        .missing_capabilities
-        .iter()
-        .map(|lacking| lacking.name)
-        .collect();
-    let why = if lacks.is_empty() {
+    let Lacking(names) = lacking;
+    let why = if names.is_empty() {
         String::new()
     } else {
-        format!(", and this process lacks {}", lacks.join(", "))
+        format!(", and this process lacks {}", names.join(", "))
     };
     Err(Failure::new(format_args!(
         "no Python interpreter found in process {}{why}",
-        pids.join(", ")
+        texts.join(", ")
     ))
     .hint(doctor))
 }

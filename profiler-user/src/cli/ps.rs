@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::ValueEnum;
 use serde::Serialize;
 
 use super::failure::Failure;
 use super::filters::FilterArgs;
+use super::permission::denied_text;
 use super::{data, preflight, terminal};
 use crate::container::Container;
 use crate::escape;
@@ -29,11 +31,11 @@ const WIDEST: usize = 40;
     sudo pyebpf ps --container web       what `record --container web` would record now\n  \
     sudo pyebpf ps --format json | jq '.[] | select(.supported | not)'")]
 pub(super) struct Args {
-    /// Only this process; may be given several times
-    #[arg(short, long, value_name = "PID", value_parser = super::parse_pid)]
+    /// Only this process; several are separated by commas, or given one by one
+    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = super::parse_pid)]
     pid: Vec<u32>,
     /// How to write the list
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    #[arg(short, long, value_enum, ignore_case = true, default_value_t = Format::Table)]
     format: Format,
     #[command(flatten)]
     filters: FilterArgs,
@@ -82,13 +84,8 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     for text in unanswered {
         terminal::status(&text);
     }
-    if denied > 0 {
-        let hint = if rustix::process::geteuid().is_root() {
-            ""
-        } else {
-            " (hint: sudo pyebpf ps)"
-        };
-        terminal::status(&format!("{denied} processes could not be looked at{hint}"));
+    if let Some(text) = denied_text(&denied) {
+        terminal::status(&text);
     }
     if rows.is_empty() && !filter.is_empty() {
         return Err(Failure::new(format_args!("no Python interpreter fits {filter}"))
@@ -101,8 +98,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let text = match args.format {
         Format::Table => table(&rows),
         Format::Json => {
-            let text = serde_json::to_string_pretty(&rows);
-            let text = text.map_err(|error| Failure::new(format_args!("writing JSON: {error}")))?;
+            let text = serde_json::to_string_pretty(&rows).context("writing JSON")?;
             escape::printable_json(&text) + "\n"
         }
     };
@@ -116,7 +112,7 @@ struct Rows {
     /// The interpreters.
     rows: Vec<Row>,
     /// Processes that there is no permission to look at.
-    denied: usize,
+    denied: Vec<u32>,
     /// Sentences about processes that may be interpreters or not.
     unanswered: Vec<String>,
 }
@@ -130,7 +126,7 @@ fn rows(pids: &[u32], filter: &Filter) -> Rows {
         let look = match look {
             Ok(look) => look,
             Err(InspectFailure::Denied) => {
-                found.denied += 1;
+                found.denied.push(pid);
                 continue;
             }
             Err(InspectFailure::Unanswered(reason)) => {
@@ -158,7 +154,11 @@ fn rows(pids: &[u32], filter: &Filter) -> Rows {
 /// Calls workers after those that they work for, and different scripts by different names.
 fn name_scripts(seen: &mut [(u32, Identity, Found)]) {
     // Parents first: in the order in which processes were started, as far as their numbers tell.
-    let places: HashMap<u32, usize> = seen.iter().enumerate().map(|(index, seen)| (seen.0, index)).collect();
+    let places: HashMap<u32, usize> = seen
+        .iter()
+        .enumerate()
+        .map(|(index, seen)| (seen.0, index))
+        .collect();
     for index in 0..seen.len() {
         if let Some(parent) = places.get(&seen[index].1.parent)
             && let Ok([child, parent]) = seen.get_disjoint_mut([index, *parent])
@@ -166,7 +166,9 @@ fn name_scripts(seen: &mut [(u32, Identity, Found)]) {
             child.1.adopt(&parent.1);
         }
     }
-    let scripts = seen.iter_mut().filter_map(|(_, identity, _)| identity.script.as_mut());
+    let scripts = seen
+        .iter_mut()
+        .filter_map(|(_, identity, _)| identity.script.as_mut());
     script::tell_apart(&mut scripts.collect::<Vec<_>>());
 }
 

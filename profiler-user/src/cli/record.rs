@@ -11,7 +11,7 @@ use super::filters::FilterArgs;
 use super::launch::{EndedBy, Launched};
 use super::outputs::{self, Planned};
 use super::parts::Parts;
-use super::preflight;
+use super::preflight::{self, Lacking};
 use super::result::{self, Destination};
 use super::terminal::{self, ProgressBar};
 use crate::limits::FileLimit;
@@ -27,11 +27,11 @@ use crate::sources;
 /// Record where CPU time goes and write it to a file
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "pyebpf record [OPTIONS] <--all|--pid PID|FILTER|-- COMMAND...>",
+    override_usage = "pyebpf record [OPTIONS] <--all|--pid PID|FILTER|[--] COMMAND...>",
     after_help = "Examples:\n  \
         sudo pyebpf record --all -d 30                 every Python process for 30 s, flame graph\n  \
-        sudo pyebpf record -p 1234 -p 1240 -o web.svg  two processes, until Ctrl-C\n  \
-        sudo pyebpf record -o prof.json -- python3 app.py --fast\n  \
+        sudo pyebpf record -p 1234,1240 -o web.svg     two processes, until Ctrl-C\n  \
+        sudo pyebpf record -o prof.json python3 app.py --fast  a command, until it ends\n  \
         sudo pyebpf record -n -p 1234 -d 30            native and kernel frames too\n  \
         sudo pyebpf record --container web -d 30       one container, also when it starts later\n  \
         sudo pyebpf record --all --group-by container,script -d 30\n  \
@@ -42,7 +42,7 @@ use crate::sources;
         sudo pyebpf record --event page-faults -p 1234 -d 30   which lines touch memory first\n  \
         sudo pyebpf record --all --every 60s -o web.svg        web-1.svg, web-2.svg, ... until Ctrl-C\n\n\
         SIGUSR1 writes what there is since the last file, under a number, and goes on.\n\
-        A command after -- is recorded until it ends: Ctrl-C is left to it, a second one ends it (SIGTERM, 2 s later SIGKILL),\n\
+        A command is recorded until it ends: Ctrl-C is left to it, a second one ends it (SIGTERM, 2 s later SIGKILL),\n\
         as does the end of -d. Its exit status is passed on; 126 and 127: it could not be started.\n\
         Opens with: .svg any browser, .json https://www.speedscope.app, .txt flamegraph.pl and friends,\n\
         .pb.gz go tool pprof, .chrometrace.json https://ui.perfetto.dev, .callgrind KCachegrind,\n\
@@ -53,8 +53,8 @@ pub(super) struct Args {
     /// Record every Python process, those that start later included
     #[arg(short, long, conflicts_with_all = ["pid", "command"])]
     all: bool,
-    /// Record this process (decimal or 0x hexadecimal); may be given several times
-    #[arg(short, long, value_name = "PID", value_parser = super::parse_pid, conflicts_with = "command")]
+    /// Record this process (decimal or 0x hexadecimal); several are separated by commas, or given one by one
+    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = super::parse_pid, conflicts_with = "command")]
     pid: Vec<u32>,
     /// With --pid or a command: record child processes too
     #[arg(short, long)]
@@ -83,7 +83,7 @@ pub(super) struct Args {
     output: Vec<PathBuf>,
     /// File format; by default what the extension of --output says, else a flame graph. With several files, either for none
     /// of them or for each, in the order of --output
-    #[arg(short, long, value_enum)]
+    #[arg(short, long, value_enum, ignore_case = true)]
     format: Vec<Format>,
     /// Keep the time of each sample in pprof files too; the formats that show time have it anyway
     #[arg(long)]
@@ -118,6 +118,9 @@ pub(super) struct Args {
     /// Accepted for py-spy's sake: pyebpf never stops a program
     #[arg(long, hide = true)]
     nonblocking: bool,
+    /// Accepted for py-spy's sake: progress is shown on terminals only
+    #[arg(long, hide = true)]
+    hideprogress: bool,
     /// Processes that can be recorded at the same time: what tests make small
     #[arg(long, hide = true, default_value_t = 16_384, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
     max_interpreters: u32,
@@ -126,8 +129,8 @@ pub(super) struct Args {
     /// With a command: let it run when the recording ends before it does
     #[arg(long, requires = "command")]
     keep: bool,
-    /// Command to run and record, after `--`
-    #[arg(last = true, value_name = "COMMAND")]
+    /// Command to run and record; what follows it is for the command. After `--` it may begin with a dash
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<std::ffi::OsString>,
 }
 
@@ -213,22 +216,43 @@ pub(super) fn run(args: &Args, files: FileLimit) -> Result<u8, Failure> {
     if args.nonblocking {
         terminal::status("--nonblocking has no effect: pyebpf never stops the programs it records.");
     }
+    check_command(&args.command)?;
     let planned = outputs::plan(&args.output, &args.format, &subject(args))?;
     preflight::check_files()?;
     preflight::check_processes(&args.pid)?;
-    preflight::check_host(args.kernel || args.native || args.native_all)?;
+    let lacking = preflight::check_host(args.kernel || args.native || args.native_all)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| preflight::failure_of("starting the event loop", &error))?;
-    let result = runtime.block_on(record(args, filter, planned, files));
+    let result = runtime.block_on(record(args, filter, planned, files, lacking));
     // A file that is still being written after a second Ctrl-C is not waited for, and not left behind.
     runtime.shutdown_background();
     remove_unfinished();
     result
 }
 
-async fn record(args: &Args, filter: Filter, planned: Vec<Planned>, files: FileLimit) -> Result<u8, Failure> {
+/// A number in the place of a command is most often a process.
+fn check_command(command: &[std::ffi::OsString]) -> Result<(), Failure> {
+    let [only] = command else {
+        return Ok(());
+    };
+    let text = only.to_string_lossy();
+    let is_list = text.split(',').all(|pid| super::parse_pid(pid).is_ok());
+    if is_list && !std::path::Path::new(only).exists() {
+        return Err(Failure::usage(format_args!("{text} is no command"))
+            .hint(format_args!("sudo pyebpf record -p {text}")));
+    }
+    Ok(())
+}
+
+async fn record(
+    args: &Args,
+    filter: Filter,
+    planned: Vec<Planned>,
+    files: FileLimit,
+    lacking: Lacking,
+) -> Result<u8, Failure> {
     // First of all: from here on no signal ends pyebpf in the middle of something.
     let mut signals = Signals::listen()?;
     let Some(outputs) = outputs::prepare(planned, &mut signals).await? else {
@@ -284,7 +308,7 @@ async fn record(args: &Args, filter: Filter, planned: Vec<Planned>, files: FileL
     };
     let mut launched = None;
     if args.command.is_empty() {
-        announce(args, &filter, &session)?;
+        announce(args, &filter, &session, &lacking)?;
     } else {
         // Last, so that its first samples are not missed while the kernel half is being loaded.
         let child = Launched::start(&args.command, files, &mut signals).await?;
@@ -362,8 +386,11 @@ impl Listener for Sink {
 }
 
 /// Says what is being recorded; fails when nothing of it can be.
-fn announce(args: &Args, filter: &Filter, session: &Session) -> Result<(), Failure> {
+fn announce(args: &Args, filter: &Filter, session: &Session, lacking: &Lacking) -> Result<(), Failure> {
     let now = session.processes();
+    for path in args.filters.cgroups_not_there() {
+        terminal::status(&format!("there is no cgroup {path} now: waiting for it"));
+    }
     let what = match (args.everyone(), args.pid.len()) {
         _ if !filter.is_empty() && now == 0 => {
             format!("nothing yet, waiting for a Python process that fits {filter},")
@@ -375,7 +402,7 @@ fn announce(args: &Args, filter: &Filter, session: &Session) -> Result<(), Failu
             "no Python process yet, waiting for a child that runs Python,".to_owned()
         }
         (false, count) => {
-            preflight::check_interpreters(&args.pid, session)?;
+            preflight::check_interpreters(&args.pid, session, lacking)?;
             if count == 1 {
                 "process".to_owned()
             } else {

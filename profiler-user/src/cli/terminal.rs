@@ -80,7 +80,7 @@ impl ProgressBar {
         if self.enabled {
             let _ = write!(
                 stderr(),
-                "\r\x1b[KReading symbols: {addresses} addresses left (Control-C goes without)"
+                "\r\x1b[KReading symbols: {addresses} addresses left (Control-C leaves them without names)"
             );
             let _ = stderr().flush();
         }

@@ -29,6 +29,17 @@ fn below_hierarchy(path: &str) -> &str {
     path.split_once('/').map_or("", |(_, rest)| rest)
 }
 
+/// Whether there is such a cgroup, in one of the hierarchies; `path` is one from a hierarchy's root.
+#[must_use]
+pub fn exists(path: &str) -> bool {
+    let path = path.trim_start_matches('/');
+    let hierarchies = std::fs::read_dir(mount()).into_iter().flatten().flatten();
+    mount().join(path).is_dir()
+        || hierarchies
+            .map(|entry| entry.path())
+            .any(|root| root.join(path).is_dir())
+}
+
 /// The path of the cgroup v2 with this number (`bpf_get_current_cgroup_id`, the inode of its directory).
 #[must_use]
 pub fn path_of(id: u64) -> Option<String> {

@@ -88,10 +88,10 @@ macro_rules! formats {
 // As `--format` spells it, other spellings that it takes, extensions, and what writes it. The first extension is that of
 // default names. Of two that fit a name the longer one counts, so `.x.json` is no `.json`.
 formats! {
-    Flamegraph: "flamegraph", [], ["svg"], flamegraph::Flamegraph;
-    Raw: "raw", ["folded", "collapsed"], ["txt", "folded", "collapsed"], raw::Raw;
+    Flamegraph: "flamegraph", ["svg"], ["svg"], flamegraph::Flamegraph;
+    Raw: "raw", ["folded", "collapsed", "txt"], ["txt", "folded", "collapsed"], raw::Raw;
     Speedscope: "speedscope", [], ["json"], speedscope::Speedscope;
-    Pprof: "pprof", [], ["pb.gz", "pb", "pprof"], pprof::Pprof;
+    Pprof: "pprof", ["pb"], ["pb.gz", "pb", "pprof"], pprof::Pprof;
     ChromeTrace: "chrometrace", [], ["chrometrace.json"], chrometrace::ChromeTrace;
     Callgrind: "callgrind", [], ["callgrind"], callgrind::Callgrind;
     Pstats: "pstats", [], ["pstats", "prof"], pstats::Pstats;
