@@ -1,6 +1,6 @@
 //! Which processes mapped executable memory: `perf`'s own records of it, from every online CPU.
 //!
-//! Used by the recorder for `dlopen`, which no tracepoint tells of. Nobody is woken: the rings are read when samples are.
+//! Used by the session for `dlopen`, which no tracepoint tells of. Nobody is woken: the rings are read when samples are.
 //! Only process ids are taken from the records; what is mapped where, `/proc` says. One event per CPU, a dummy that
 //! counts nothing.
 #![expect(
