@@ -59,7 +59,7 @@ impl Root {
         self.find(path, OFlags::empty())
     }
 
-    /// Finds a regular file beneath it that is no link, although the way to it may lead through links.
+    /// Finds a regular file beneath it that is not a link, although the way to it may lead through links.
     ///
     /// # Errors
     /// As [`Self::find_file`].

@@ -84,7 +84,7 @@ pub trait LateNames {
     /// What the place holder of this index in a stack stands for, outermost frame first.
     fn frames(&self, index: usize) -> Vec<Frame>;
 
-    /// The name that a thread has in Python, which goes before the kernel's.
+    /// The name that a thread has in Python, which takes precedence over the kernel's.
     fn thread(&self, process: ProcessKey, tid: u32) -> Option<String>;
 }
 

@@ -338,7 +338,7 @@ impl Session {
         has_more
     }
 
-    /// Reads everything: the kernel half writes no more samples.
+    /// Reads everything: the kernel half has stopped writing samples.
     fn drain_to_the_end(&mut self) {
         while self.with_meets(Intake::drain) {
             self.settle_drain(true, false);
