@@ -1,7 +1,7 @@
 //! Which processes mapped executable memory: `perf`'s own records of it, from every online CPU.
 //!
 //! Used by the session for `dlopen`, which no tracepoint reports. Nobody is woken: the rings are read when samples are.
-//! Only process ids are taken from the records; what is mapped where, `/proc` says. One event per CPU, a dummy that
+//! Only process ids are taken from the records; `/proc` says what is mapped where. One event per CPU, a dummy that
 //! counts nothing.
 #![expect(
     unsafe_code,

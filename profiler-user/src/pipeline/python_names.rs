@@ -15,7 +15,7 @@ use crate::profile::frames::{Frame, FrameKind};
 use crate::wire::assembly::Sample;
 use crate::wire::decode::CodeView;
 
-/// Short paths remembered; a container has some thousand source files.
+/// Short paths remembered; a container has a few thousand source files.
 const MAX_PATHS: usize = 1 << 16;
 /// Questions that wait to be asked.
 const MAX_QUESTIONS: usize = 1 << 14;

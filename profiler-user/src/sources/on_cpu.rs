@@ -1,6 +1,6 @@
 //! CPU time: the `cpu-clock` event of every CPU, with a period that is drawn again and again.
 //!
-//! A fixed period locks into step with periodic programs and reads 0 % or 50 % for a true 20 %. A new period is a
+//! A fixed period falls into step with periodic programs and reads 0 % or 50 % for a true 20 %. A new period is a
 //! synchronous interrupt of its CPU, so only CPUs on which a profiled process was sampled get one.
 
 use std::collections::BTreeMap;

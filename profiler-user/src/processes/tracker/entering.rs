@@ -17,15 +17,15 @@ use crate::processes::command_line;
 use crate::processes::identity::Identity;
 use crate::workers::Ticket;
 
-/// A process whose interpreter lays out its memory unlike any of those known, of which the kernel half has no room for more.
+/// Refuses a process whose interpreter needs another memory layout, when the kernel half has no room for one.
 const TOO_MANY_LAYOUTS: &str = "there is no room for another layout of interpreter memory";
-/// A process beyond those that the kernel half's maps have room for.
+/// Refuses a process for which the kernel half's maps have no room.
 const NO_ROOM: &str = "there is no room for another process in the kernel half's map";
 
 /// How long a recording waits for answers before it begins, or when a process is added to it: a process that does not
 /// answer is given up after two seconds.
 const SETTLE_AT_MOST: Duration = Duration::from_secs(5);
-/// The same where all processes are recorded: who is late is recorded from then on.
+/// The same if all processes are recorded: one whose answer is late is recorded from then on.
 const SETTLE_ALL_AT_MOST: Duration = Duration::from_millis(500);
 
 impl Tracker {
@@ -167,7 +167,7 @@ impl Tracker {
         }
     }
 
-    /// Whether the filter wants a process of which only that is known which cannot hang.
+    /// Whether the filter wants a process, judged by what can be learnt of it without hanging.
     fn is_wanted_unseen(&mut self, pid: u32) -> bool {
         let (Ok(stat), Ok(user), Ok(cgroup)) = (proc::stat(pid), proc::user(pid), proc::cgroup(pid)) else {
             return false;
