@@ -17,9 +17,9 @@ use crate::processes::command_line;
 use crate::processes::identity::Identity;
 use crate::workers::Ticket;
 
-/// Refuses a process whose interpreter needs another memory layout, when the kernel half has no room for one.
+/// The refusal when the kernel half has no room for another layout.
 const TOO_MANY_LAYOUTS: &str = "there is no room for another layout of interpreter memory";
-/// Refuses a process for which the kernel half's maps have no room.
+/// The refusal when the kernel half's maps have no room for another process.
 const NO_ROOM: &str = "there is no room for another process in the kernel half's map";
 
 /// How long a recording waits for answers before it begins, or when a process is added to it: a process that does not
