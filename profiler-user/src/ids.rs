@@ -24,7 +24,7 @@ impl FrameId {
         Self(index | Self::PENDING)
     }
 
-    /// The index, for a place holder.
+    /// The index, for a placeholder.
     #[must_use]
     pub(crate) fn as_pending(self) -> Option<usize> {
         let index = usize::try_from(self.0 & !Self::PENDING).ok()?;

@@ -1,5 +1,5 @@
-//! The event loop goes before other work on a crowded host, as far as the system allows: while it waits for a CPU, rings
-//! fill. What may come late goes after it.
+//! On a crowded host the event loop has priority over other work, if the system allows it: while it waits for a CPU, rings
+//! fill. What may come late has lower priority.
 
 use rustix::process::{getpriority_process, setpriority_process};
 
@@ -8,10 +8,10 @@ const RAISED: i32 = -15;
 /// That of threads and processes whose work may come late.
 const LOWERED: i32 = 5;
 
-/// What became of the wish to go before others.
+/// Whether the event loop could be given priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
-    /// The event loop goes before others.
+    /// The event loop has priority over others.
     Raised,
     /// It could not be raised: that takes `CAP_SYS_NICE` or a higher `RLIMIT_NICE`. On a crowded host samples may be lost;
     /// they are counted.

@@ -1,4 +1,4 @@
-//! Capabilities of this process, given up when they are not needed any more.
+//! Capabilities of this process, given up when they are no longer needed.
 
 use rustix::io;
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};

@@ -33,7 +33,7 @@ pub fn serve_if_asked() -> Option<ExitCode> {
 /// Answers what comes through standard input.
 ///
 /// # Errors
-/// When it is no socket, or the other side does not keep to the protocol.
+/// When it is not a socket, or the other side does not keep to the protocol.
 pub fn serve(role: &Role) -> io::Result<()> {
     (role.serve)(&UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?))
 }

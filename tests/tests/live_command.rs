@@ -76,7 +76,7 @@ except KeyboardInterrupt:
     sys.exit(5)
 ";
 
-/// Runs pyebpf in a terminal, where Ctrl-C is pressed so often; what was shown, and the exit status.
+/// Runs pyebpf in a terminal, where Ctrl-C is pressed `presses` times; what was shown, and the exit status.
 fn in_terminal(presses: u32, arguments: &[&str]) -> (String, i32) {
     let output: Output = Command::new(python())
         .arg(script("in_terminal"))

@@ -214,7 +214,7 @@ fn as_many_samples_arrive_as_the_rate_says() {
             .only(|python| python == newest)
             .check(|subject| {
                 let achieved = subject.report.rate_hz;
-                // A few samples more or less at the ends of a short recording are no fault.
+                // A few samples more or less at the ends of a short recording are not a fault.
                 let tolerance = 0.04 + 4.0 / (rate * seconds.parse::<f64>()?);
                 ensure!(
                     (achieved / rate - 1.0).abs() < tolerance,

@@ -81,7 +81,7 @@ fn thousands_of_processes_leave_nothing_behind() {
             before.0,
             after.0
         );
-        // Each of them that was sampled is part of the profile: some hundred bytes.
+        // Each of them that was sampled is part of the profile: a few hundred bytes.
         ensure!(
             after.1 < before.1 + 4096,
             "KiB resident: {} before, {} after",

@@ -227,7 +227,7 @@ pub const IDENTITY_WORDS: usize = 12;
 /// Words of the buffer for it; a power of two, so that offsets can be masked into range.
 pub const IDENTITY_BUFFER_WORDS: usize = 16;
 
-/// `co_flags` of code objects that are no Python code but the interpreter's own bookkeeping: `CO_NO_MONITORING_EVENTS`
+/// `co_flags` of code objects that are not Python code but the interpreter's own bookkeeping: `CO_NO_MONITORING_EVENTS`
 /// (3.13, `Include/cpython/code.h`), on the `__init__` shim that a specialised call of a class pushes.
 pub const CODE_BOOKKEEPING: u32 = 0x200_0000;
 

@@ -36,6 +36,6 @@ pub mod native_mode {
     pub const NONE: u32 = 0;
     /// The kernel's.
     pub const KERNEL: u32 = 1;
-    /// Native ones as well.
+    /// Native ones too.
     pub const USER: u32 = 2;
 }

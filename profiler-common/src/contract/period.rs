@@ -1,4 +1,4 @@
-//! What a sample of CPU time weighs: the time since this CPU's interrupt before, as far as one period can explain it.
+//! What a sample of CPU time weighs: the time since this CPU's previous interrupt, as far as one period can explain it.
 //!
 //! What no period explains (the machine slept, the CPU was taken away, interrupts were held back) goes to an account of
 //! its own, never to the program that was found there.
@@ -18,7 +18,7 @@ pub struct CpuPeriod {
     pub limit_ns: u64,
 }
 
-/// The time since the interrupt before, in two parts.
+/// The time since the previous interrupt, in two parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed {
     /// What the sample weighs.

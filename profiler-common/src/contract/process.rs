@@ -1,6 +1,6 @@
 //! What the kernel half knows about processes, in two maps.
 //!
-//! `INCARNATIONS` says which process has a tgid now, and changes at the very instant of a fork, exec or exit: the kernel
+//! `INCARNATIONS` says which process has a tgid now, and changes at the instant of a fork, exec or exit: the kernel
 //! half alone replaces its elements, user space only adds one where there is none. `PROCESSES` says what user space found
 //! out about a process, keyed by tgid and incarnation. So whatever user space writes, and however late, never meets
 //! another program than the one it has looked at.

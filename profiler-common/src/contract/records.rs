@@ -120,7 +120,7 @@ pub struct SampleBlock {
     pub weight: u64,
     /// CPU number.
     pub cpu: u32,
-    /// Leading frames of this block that are no frames of the stack; if not 0, so are those of earlier blocks.
+    /// Leading frames of this block that are not frames of the stack; if not 0, so are those of earlier blocks.
     pub void: u16,
     /// A [`crate::contract::sources::Source`] code.
     pub source: u16,

@@ -101,7 +101,7 @@ impl Source {
         self as u16
     }
 
-    /// The source that people call so.
+    /// The source with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|source| source.name() == name)
@@ -125,7 +125,7 @@ pub const fn account(source: u16, outcome: Outcome) -> u32 {
     source as u32 * ACCOUNTS_PER_SOURCE + outcome.code() as u32
 }
 
-/// Where the time is kept that an interrupt of this source found passed but that no program is charged with: slot of
+/// Where the time is kept that passed between interrupts of this source and is charged to no program: slot of
 /// `WEIGHTS`. See [`super::period`].
 #[inline(always)]
 #[must_use]

@@ -36,7 +36,7 @@ pub mod mapping_kind {
 pub struct Mapping {
     /// First address.
     pub start: u64,
-    /// Behind the last address.
+    /// After the last address.
     pub end: u64,
     /// What to subtract from an address to get the one in the file's own terms (its link-time virtual address).
     pub bias: u64,

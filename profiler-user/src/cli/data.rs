@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use super::failure::Failure;
 use crate::host::stdout;
 
-/// Writes a table or JSON to stdout. A reader who has seen enough (`| head`) is no failure.
+/// Writes a table or JSON to stdout. A reader who has seen enough (`| head`) is not a failure.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let written = if stdout::was_closed() {
         Err(io::Error::other("standard output is closed"))

@@ -98,7 +98,7 @@ fn checks(host: &Host) -> Vec<Check> {
         checks.push(Check {
             good: missing.all(|missing| missing.name != capability.name),
             what: format!("{}: {}", capability.name, capability.why),
-            // Recording works without the others, only not for everything.
+            // Without the others recording still works, but not for everything.
             remedy: capability
                 .is_required
                 .then(|| "run as root: sudo pyebpf doctor".to_owned()),

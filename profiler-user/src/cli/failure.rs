@@ -8,11 +8,11 @@ use crate::escape::printable;
 pub mod exit_code {
     /// The work could not be done.
     pub const FAILURE: u8 = 1;
-    /// The command line was wrong (as clap has it).
+    /// The command line was wrong (clap's own choice).
     pub const USAGE: u8 = 2;
-    /// The command to record is there, but cannot be executed (as a shell has it).
+    /// The command to record is there, but cannot be executed (as in a shell).
     pub const NOT_EXECUTABLE: u8 = 126;
-    /// The command to record was not found.
+    /// The command to record was not found (as in a shell).
     pub const NOT_FOUND: u8 = 127;
     /// Ctrl-C came before the command was started.
     pub const INTERRUPTED: u8 = 130;
@@ -71,7 +71,7 @@ impl Failure {
         self
     }
 
-    /// Mentions it on stderr, where it is none after all.
+    /// Mentions it on stderr, in a case in which it does not make pyebpf fail.
     pub(super) fn mention(&self) {
         super::terminal::status(&self.message);
         if let Some(hint) = &self.hint {

@@ -11,16 +11,16 @@ use crate::shell;
 /// Which processes are wanted
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(
-    next_help_heading = "Filters (also for processes and containers that appear later; all may be repeated)"
+    next_help_heading = "Filters (they also apply to what starts later; each may be given several times)"
 )]
 pub(super) struct FilterArgs {
     /// Only processes in this cgroup or below it: a path, or the number of a cgroup v2
     #[arg(long, value_name = "PATH|ID")]
     cgroup: Vec<String>,
-    /// Only containers (and systemd units) whose id or name starts so
+    /// Only containers (and systemd units) whose id or name starts with this
     #[arg(long, value_name = "ID|NAME")]
     container: Vec<String>,
-    /// Only Kubernetes pods whose name or UID starts so
+    /// Only Kubernetes pods whose name or UID starts with this
     #[arg(long, value_name = "NAME|UID")]
     pod: Vec<String>,
     /// Only pods of this Kubernetes namespace
@@ -29,7 +29,7 @@ pub(super) struct FilterArgs {
     /// Only processes with this kernel name (15 characters at most); `*`, `?` and `[...]` as in a shell
     #[arg(long, value_name = "GLOB")]
     comm: Vec<String>,
-    /// Only processes of this user: a name of /etc/passwd, or a number
+    /// Only processes of this user: a name from /etc/passwd, or a number
     #[arg(long, value_name = "USER")]
     user: Vec<String>,
     /// Not this process

@@ -56,7 +56,7 @@ impl Parts {
         })
     }
 
-    /// Has a part written.
+    /// Hands a part to the thread that writes.
     pub(super) fn write(&mut self, part: Recording) {
         self.any = true;
         if let Some(parts) = &self.parts

@@ -23,9 +23,9 @@ const LOADING_FILES: u64 = 128;
 /// Loading it takes more. Below this limit not even the event loop can be made.
 const FEWEST_FILES: u64 = 32;
 
-/// Fails when this host cannot run the kernel half; says what will be missing where it can, and gives back the capabilities
-/// that this process lacks. To be called before it gives up those that it has. `of_kernel` says that functions of the kernel
-/// are wanted.
+/// Fails when this host cannot run the kernel half; if it can, says what will be missing and returns the capabilities that
+/// this process lacks. To be called before it gives up those that it has. `of_kernel` says that functions of the kernel are
+/// wanted.
 pub(super) fn check_host(of_kernel: bool) -> Result<Lacking, Failure> {
     let host = Host::inspect();
     let missing = &host.missing_capabilities;
@@ -124,7 +124,7 @@ pub(super) fn check_output(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// How this command line is to be given instead, to record child processes too.
+/// This command line with `-s`, which records child processes too.
 pub(super) fn with_subprocesses() -> String {
     let mut words = std::env::args_os().map(|argument| shell::word(&argument.to_string_lossy()).into_owned());
     let start: Vec<String> = words.by_ref().take(2).collect();
@@ -132,7 +132,7 @@ pub(super) fn with_subprocesses() -> String {
     format!("sudo {} -s {}", start.join(" "), rest.join(" "))
 }
 
-/// Fails because this process may not open as many files as it must.
+/// The failure of a process that may not open as many files as it must.
 fn too_few_files(error: &dyn std::fmt::Display) -> Failure {
     let limit = limits::open_files().map_or("unlimited".to_owned(), |limit| limit.to_string());
     Failure::new(format_args!(
@@ -191,7 +191,7 @@ pub(super) fn check_interpreters(pids: &[u32], session: &Session, lacking: &Lack
 /// A failed recording, with the next step where there is one.
 #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
 pub(super) fn explain(error: SessionError) -> Failure {
-    // Where the kernel's type information of a program finds no descriptor, loading that program fails for another reason.
+    // If no descriptor is left for the type information of a program, loading that program fails for another reason.
     let is_too_low = limits::open_files().is_some_and(|limit| limit < LOADING_FILES);
     if limits::is_file_limit(&error) || (is_too_low && matches!(error, SessionError::Load(_))) {
         return too_few_files(&error);

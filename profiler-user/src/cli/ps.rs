@@ -111,9 +111,9 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
 struct Rows {
     /// The interpreters.
     rows: Vec<Row>,
-    /// Processes that there is no permission to look at.
+    /// Processes that pyebpf may not look at.
     denied: Vec<u32>,
-    /// Sentences about processes that may be interpreters or not.
+    /// Sentences about processes that may or may not be interpreters.
     unanswered: Vec<String>,
 }
 
@@ -269,7 +269,7 @@ fn cells(row: &Row) -> [String; 9] {
     ]
 }
 
-/// A container, in front of it its pod.
+/// A container, with its pod before it.
 fn place(container: &Container) -> String {
     match &container.pod {
         // The first part of a UID tells the pods of a host apart.
@@ -285,7 +285,8 @@ fn place(container: &Container) -> String {
     }
 }
 
-/// A text that somebody else chose, in one line and with an end; the end of a path says more than its start.
+/// A text that somebody else chose, in one line of limited length. It keeps its end: that of a path says more than its
+/// start.
 fn cell(text: &str) -> String {
     let text = escape::printable(text);
     let length = text.chars().count();

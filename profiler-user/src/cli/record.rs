@@ -33,7 +33,7 @@ use crate::sources;
         sudo pyebpf record -p 1234,1240 -o web.svg     two processes, until Ctrl-C\n  \
         sudo pyebpf record -o prof.json python3 app.py --fast  a command, until it ends\n  \
         sudo pyebpf record -n -p 1234 -d 30            native and kernel frames too\n  \
-        sudo pyebpf record --container web -d 30       one container, also when it starts later\n  \
+        sudo pyebpf record --container web -d 30       one container, even if it starts later\n  \
         sudo pyebpf record --all --group-by container,script -d 30\n  \
         sudo pyebpf record --user www-data --exclude-comm 'celery*' -d 30\n  \
         sudo pyebpf record --all -d 5 -f raw -o - | sort -k2 -n\n  \
@@ -41,16 +41,18 @@ use crate::sources;
         sudo pyebpf record --all -d 30 -o cpu.pb.gz && go tool pprof -http : cpu.pb.gz\n  \
         sudo pyebpf record --event page-faults -p 1234 -d 30   which lines touch memory first\n  \
         sudo pyebpf record --all --every 60s -o web.svg        web-1.svg, web-2.svg, ... until Ctrl-C\n\n\
-        SIGUSR1 writes what there is since the last file, under a number, and goes on.\n\
-        A command is recorded until it ends: Ctrl-C is left to it, a second one ends it (SIGTERM, 2 s later SIGKILL),\n\
-        as does the end of -d. Its exit status is passed on; 126 and 127: it could not be started.\n\
+        SIGUSR1 writes a numbered file of everything since the last one, and goes on.\n\
+        A command is recorded until it ends. Ctrl-C goes to the command; a second Ctrl-C, a signal to pyebpf\n\
+        alone, or the end of -d ends it (SIGTERM, and SIGKILL after 2 s), unless --keep is given.\n\
+        Exit status: 0, or that of the command; 1 what was asked for could not be done; 2 wrong command line;\n\
+        126 and 127 the command could not be started; 130 stopped before the first sample.\n\
         Opens with: .svg any browser, .json https://www.speedscope.app, .txt flamegraph.pl and friends,\n\
         .pb.gz go tool pprof, .chrometrace.json https://ui.perfetto.dev, .callgrind KCachegrind,\n\
-        .pstats snakeviz, .pyebpf.json programs. With .gz or .zst at the end, any of them is compressed.\n\
-        Several -o make several files of one recording: leave -f out then, or give one for each -o, in the same order."
+        .pstats snakeviz, .pyebpf.json your own programs. With .gz or .zst at the end, any of them is compressed.\n\
+        Several -o make several files of one recording: then leave -f out, or give one for each -o, in the same order."
 )]
 pub(super) struct Args {
-    /// Record every Python process, those that start later included
+    /// Record every Python process, including those that start later
     #[arg(short, long, conflicts_with_all = ["pid", "command"])]
     all: bool,
     /// Record this process (decimal or 0x hexadecimal); several are separated by commas, or given one by one
@@ -62,48 +64,48 @@ pub(super) struct Args {
     /// Stop after this many seconds (or 90s, 5m, 1h), or `unlimited`
     #[arg(short, long, value_name = "TIME", default_value = "unlimited", value_parser = parse_duration)]
     duration: Length,
-    /// Write a numbered file so often: seconds, or 90s, 5m, 1h
+    /// Write a numbered file at this interval: seconds, or 90s, 5m, 1h
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     every: Option<Duration>,
     /// Samples per second on each CPU
     #[arg(short, long, value_name = "HZ", default_value_t = 99, value_parser = RangedU64ValueParser::<u32>::new().range(1..=20_000))]
     rate: u32,
-    /// What is sampled: CPU time, or events of which each one (see --period) is a sample of the line that caused it
+    /// What to sample: CPU time, or events, each of which (see --period) is a sample of the line that caused it
     #[arg(long, value_name = "EVENT", default_value = sources::ALL[0].source.name(), value_parser = event())]
     event: Source,
-    /// Events per sample, for events that are counted
+    /// Events for each sample; not for CPU time
     #[arg(long, value_name = "EVENTS", default_value_t = 1, value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     period: u64,
-    /// What numbers in the output are, for CPU time
+    /// What the numbers in flame graphs and folded stacks are, for CPU time
     #[arg(long, value_enum, default_value_t = Measure::Samples)]
     unit: Measure,
-    /// File to write, `-` is stdout; compressed if it ends in .gz or .zst; may be given several times. By default a name made
-    /// of what is recorded and the time
+    /// File to write; `-` is stdout; compressed if the name ends in .gz or .zst; may be given several times. By default the
+    /// name says what is recorded and when
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     output: Vec<PathBuf>,
-    /// File format; by default what the extension of --output says, else a flame graph. With several files, either for none
-    /// of them or for each, in the order of --output
+    /// File format; by default what the extension of --output says, or else a flame graph. With several files, give it for
+    /// none of them or for each, in the order of --output
     #[arg(short, long, value_enum, ignore_case = true)]
     format: Vec<Format>,
-    /// Keep the time of each sample in pprof files too; the formats that show time have it anyway
+    /// Keep the time of each sample in pprof files too; formats that show time have it anyway
     #[arg(long)]
     timestamps: bool,
-    /// Show threads: a root frame for each
+    /// Show threads: add a root frame for each
     #[arg(short, long)]
     threads: bool,
-    /// Root frames, outermost first, separated by commas; by default `process` unless there is only one
+    /// Root frames, outermost first, separated by commas; by default `process`, unless only one is recorded
     #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
     group_by: Vec<Group>,
-    /// Only samples of threads that hold the GIL
+    /// Keep only samples of threads that hold the GIL
     #[arg(short, long)]
     gil: bool,
     /// Show native and kernel frames too: C, C++, Rust extensions, libraries, system calls
     #[arg(short, long)]
     native: bool,
-    /// Show kernel frames only, in addition to those of Python; they are part of --native
+    /// Show kernel frames in addition to those of Python; --native includes them
     #[arg(long)]
     kernel: bool,
-    /// As --native, with the interpreter's own functions as well
+    /// Like --native, but show the interpreter's own functions too
     #[arg(long)]
     native_all: bool,
     /// Count by function instead of by line
@@ -112,7 +114,7 @@ pub(super) struct Args {
     /// Leave line numbers out
     #[arg(long)]
     nolineno: bool,
-    /// Show whole file names instead of the part from the package on
+    /// Show whole paths instead of only the part from the package on
     #[arg(long)]
     full_filenames: bool,
     /// Accepted for py-spy's sake: pyebpf never stops a program
@@ -121,12 +123,12 @@ pub(super) struct Args {
     /// Accepted for py-spy's sake: progress is shown on terminals only
     #[arg(long, hide = true)]
     hideprogress: bool,
-    /// Processes that can be recorded at the same time: what tests make small
+    /// Processes that can be recorded at the same time; tests lower it
     #[arg(long, hide = true, default_value_t = 16_384, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
     max_interpreters: u32,
     #[command(flatten)]
     filters: FilterArgs,
-    /// With a command: let it run when the recording ends before it does
+    /// With a command: let it go on running if the recording ends first
     #[arg(long, requires = "command")]
     keep: bool,
     /// Command to run and record; what follows it is for the command. After `--` it may begin with a dash
@@ -345,7 +347,7 @@ async fn record(
     };
     match (written, status) {
         (Ok(()), status) => Ok(status.unwrap_or(0)),
-        // A command's own failure goes before pyebpf's.
+        // A command's own failure takes precedence over pyebpf's.
         (Err(failure), Some(status)) if status != 0 => Err(failure.with_code(status)),
         (Err(failure), _) => Err(failure),
     }

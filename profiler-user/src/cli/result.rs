@@ -24,7 +24,7 @@ pub(super) struct Destination<'a> {
     pub(super) parts: Parts,
     /// Whether the end is one more numbered file (`--every`).
     pub(super) in_parts: bool,
-    /// Whether a command was recorded. That it used no CPU in Python is then no failure.
+    /// Whether a command was recorded. Then it is not a failure that it used no CPU in Python.
     pub(super) of_command: bool,
 }
 
@@ -157,7 +157,7 @@ async fn write_files(
     first_of(failures)
 }
 
-/// The first failure, which the others are mentioned after.
+/// The first failure, with the others in the same message.
 fn first_of(failures: Vec<Failure>) -> Result<(), Failure> {
     let mut failures = failures.into_iter();
     let Some(mut first) = failures.next() else {

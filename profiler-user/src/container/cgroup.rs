@@ -26,7 +26,7 @@ pub struct Component<'p> {
 }
 
 impl Cgroups {
-    /// Parses the file; lines that are none are left out.
+    /// Parses the file; lines in another format are left out.
     #[must_use]
     pub fn parse(text: &[u8]) -> Self {
         let mut lines: Vec<(u8, String)> = text

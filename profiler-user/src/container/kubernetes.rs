@@ -8,7 +8,7 @@ pub(super) const POD_NAME: &str = "io.kubernetes.pod.name";
 /// Label of the pod's namespace.
 pub(super) const POD_NAMESPACE: &str = "io.kubernetes.pod.namespace";
 
-/// The UID of the pod whose cgroup is called so.
+/// The UID of the pod whose cgroup has this name.
 pub(super) fn pod_uid(component: &str) -> Option<String> {
     let uid = match component.strip_suffix(".slice") {
         Some(slice) if slice.starts_with("kubepods") => slice.rsplit_once("-pod")?.1.replace('_', "-"),

@@ -35,7 +35,7 @@ const RUNTIMES: &[&dyn Runtime] = &[
     &runc::Runc,
 ];
 
-/// Bytes of cgroup texts remembered; a host has some hundred containers with some hundred bytes each, and a container can
+/// Bytes of cgroup texts remembered; a host has a few hundred containers with a few hundred bytes each, and a container can
 /// make cgroups of its own with names as long as it likes.
 const MAX_KNOWN_BYTES: usize = 4 << 20;
 

@@ -8,7 +8,7 @@ pub(super) trait Runtime: Sync {
     /// As people call it.
     fn name(&self) -> &'static str;
 
-    /// The id of the container whose cgroup is called so.
+    /// The id of the container whose cgroup has this name.
     fn container_id<'p>(&self, component: Component<'p>, state: &StateFiles) -> Option<&'p str>;
 
     /// What people call that container, as far as this runtime's files tell.

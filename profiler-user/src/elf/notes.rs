@@ -57,7 +57,7 @@ impl ElfFile {
         notes.map(|header| (header.range(), header.alignment))
     }
 
-    /// Notes of the owner `GNU`. A malformed note is no note, and ends the run.
+    /// Notes of the owner `GNU`. A malformed note does not count, and ends the run.
     fn each_note(&self, range: std::ops::Range<u64>, alignment: u64, mut see: impl FnMut(NoteType, &[u8])) {
         let Ok(bytes) = self.reader.range(range, MAX_NOTE_BYTES) else {
             return;

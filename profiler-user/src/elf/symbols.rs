@@ -1,7 +1,7 @@
 //! Symbol tables.
 //!
 //! Local symbols are looked for several names at a time: names first, since nearly no symbol has one of them. A name that is
-//! defined twice with different values is no name.
+//! defined twice with different values is not a name.
 
 use std::ops::{Range, RangeInclusive};
 

@@ -24,7 +24,7 @@ pub struct Capability {
     pub name: &'static str,
     /// As a set.
     pub set: CapabilitySet,
-    /// What does as well to the kernel.
+    /// What the kernel accepts instead.
     pub instead: CapabilitySet,
     /// Nothing can be recorded without it.
     pub is_required: bool,

@@ -1,6 +1,6 @@
 //! Whether pyebpf was started with its standard output closed (`>&-`).
 //!
-//! Rust's runtime puts `/dev/null` in the place of standard streams that are closed, so `main` comes too late to tell: what is
+//! Rust's runtime puts `/dev/null` in place of standard streams that are closed, so `main` comes too late to tell: what is
 //! written would vanish without an error. So this looks before the runtime starts.
 
 use std::sync::atomic::{AtomicBool, Ordering};

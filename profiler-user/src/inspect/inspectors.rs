@@ -68,7 +68,7 @@ impl Inspectors {
         ))))
     }
 
-    /// Asks a question; [`Self::take`] has the answer, later.
+    /// Asks a question; [`Self::take`] has the answer later.
     #[must_use]
     pub fn ask(&self, question: &Question) -> Ticket {
         self.0
@@ -81,7 +81,7 @@ impl Inspectors {
         self.0.borrow_mut().wait_for(ticket);
     }
 
-    /// Waits for everything that was asked; what is late is given up on after a second or two. Not for the event loop.
+    /// Waits for everything that was asked; what is late is given up after a second or two. Not for the event loop.
     pub fn wait_for_all(&self, at_most: Duration) {
         self.0.borrow_mut().wait_for_all(Instant::now() + at_most);
     }
@@ -91,13 +91,13 @@ impl Inspectors {
         self.0.borrow_mut().pump();
     }
 
-    /// When [`Self::pump`] has something to do.
+    /// When [`Self::pump`] next has something to do.
     #[must_use]
     pub fn next_check(&self) -> Option<Instant> {
         self.0.borrow().next_check()
     }
 
-    /// The answer, if it has come. It is told once.
+    /// The answer, if it has come. It is handed out once.
     #[must_use]
     pub fn take(&self, ticket: Ticket) -> Option<Result<Answer, Unanswered>> {
         let outcome = self.0.borrow_mut().take(ticket)?;

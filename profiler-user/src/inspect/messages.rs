@@ -1,7 +1,7 @@
 //! What the main process and the workers of the role `inspect` say to each other.
 //!
-//! Workers read what strangers wrote, so an answer is as foreign as a file: decoding is total, what it allocates is in
-//! proportion to the bytes that are there, and what its numbers mean is checked before anybody uses them.
+//! Workers read what strangers wrote, so an answer is trusted no more than a file: decoding copes with any bytes,
+//! allocates in proportion to the bytes that are there, and checks what the numbers mean before anybody uses them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -73,9 +73,9 @@ pub enum Answer {
     Look(Result<Look, Failure>),
     /// See [`Question::About`].
     About(Result<About, Failure>),
-    /// Complete as it can be had; `None` when the process could not be read.
+    /// As complete as it can be had; `None` when the process could not be read.
     Definition(Option<Box<Definition>>),
-    /// How many bytes at the end of the path.
+    /// How many bytes at the end of the path make the short one.
     ShortPath(u32),
     /// See [`Question::ThreadName`].
     ThreadName(Option<String>),
@@ -222,7 +222,7 @@ pub(super) fn sentence(text: &str) -> String {
     text.chars().take(MAX_REASON).collect()
 }
 
-/// Whether these bytes are an answer of a worker that says of itself what it was decoded from. For the fuzz target.
+/// Whether these bytes are an answer; panics if it changes when it travels again. For the fuzz target.
 #[must_use]
 pub fn is_answer(bytes: &[u8]) -> bool {
     let Some(answer) = Answer::decode(bytes) else {

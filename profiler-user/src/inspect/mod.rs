@@ -1,10 +1,10 @@
-//! What is found out about processes: is it Python, which, where; who is it; what its memory and its files say. Asked here,
-//! found out by workers of the role `inspect`, because each of these can hang for good: see [`crate::workers`].
+//! Questions about processes: is it Python, which one, where; who is it; what do its memory and its files say. They are
+//! asked here and answered by workers of the role `inspect`, because finding out can hang forever (see [`crate::workers`]).
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `messages` | questions and answers; the decoder of answers, which are as foreign as what they tell of |
-//! | `inspectors` | asks, waits a little, gives late answers later |
+//! | `messages` | questions and answers; the decoder of answers, which are not trusted either |
+//! | `inspectors` | asks, waits a little, hands out late answers later |
 //! | `serve` | the worker: answers by looking |
 //! | `packages` | short paths of source files, by the packages in a file system |
 

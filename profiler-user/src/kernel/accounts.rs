@@ -30,7 +30,7 @@ impl Kernel {
         by_outcome(&self.accounts.weights, source)
     }
 
-    /// Time that interrupts of a source found passed but that no program is charged with, nanoseconds: with
+    /// Time that passed between interrupts of a source and is charged to no program, nanoseconds: with
     /// [`Self::weights`] all the time from the first period set on each CPU to its last interrupt.
     #[must_use]
     pub fn gaps_ns(&self, source: Source) -> u64 {
@@ -74,7 +74,7 @@ impl Kernel {
             .collect()
     }
 
-    /// Blocks of Python frames that were walked so. All zero unless loaded with `measure_self`.
+    /// Blocks of Python frames that were walked this way. All zero unless loaded with `measure_self`.
     #[must_use]
     pub fn walks(&self, how: Walks) -> u64 {
         sum(&self.accounts.walks, how as u32)

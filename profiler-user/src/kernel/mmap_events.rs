@@ -1,7 +1,7 @@
 //! Which processes mapped executable memory: `perf`'s own records of it, from every online CPU.
 //!
-//! Used by the recorder for `dlopen`, which no tracepoint tells of. Nobody is woken: the rings are read when samples are.
-//! Only process ids are taken from the records; what is mapped where, `/proc` says. One event per CPU, a dummy that
+//! Used by the session for `dlopen`, which no tracepoint reports. Nobody is woken: the rings are read when samples are.
+//! Only process ids are taken from the records; `/proc` says what is mapped where. One event per CPU, a dummy that
 //! counts nothing.
 #![expect(
     unsafe_code,
@@ -81,7 +81,7 @@ impl MmapEvents {
         let mut is_lossy = std::mem::take(&mut self.is_lossy);
         let mut records = Vec::new();
         for ring in self.rings.values_mut() {
-            // The kernel tells of a loss with the next record that fits, and none may come for long.
+            // The kernel reports a loss with the next record that fits, and it may be long until one comes.
             is_lossy |= ring.take(&mut records);
             is_lossy |= parse(&records, &mut on_process);
         }

@@ -1,6 +1,6 @@
 //! Software perf events on one CPU: opening, the program they start, their period, their count.
 //!
-//! aya opens perf events too, but keeps the descriptor that `PERF_EVENT_IOC_PERIOD` needs.
+//! aya opens perf events too, but keeps to itself the descriptor that `PERF_EVENT_IOC_PERIOD` needs.
 #![expect(
     unsafe_code,
     reason = "perf_event_open and its ioctls take raw pointers and descriptors"

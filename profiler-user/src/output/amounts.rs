@@ -9,7 +9,7 @@ use crate::profile::{Profile, Recording, StackId, ThreadId};
 
 const NANOSECONDS_PER_SECOND: u128 = 1_000_000_000;
 
-/// What numbers mean, where the source leaves a choice. What counts events shows events either way.
+/// What numbers mean, if the source leaves a choice. Sources that count events show events either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Measure {
     /// How often a stack was seen

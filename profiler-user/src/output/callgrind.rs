@@ -1,10 +1,10 @@
 //! Callgrind's format (`callgrind`), for KCachegrind and `callgrind_annotate`: costs by function and line, and who called
 //! whom. The format is described in Valgrind's manual ("Callgrind Format Specification").
 //!
-//! What a sample saw has no number of calls: where the format asks for one, the number of samples stands. An edge counts once
-//! for each stack, however often it recurs in it, and a function that calls itself has no edge for that, because readers add
-//! edges up: so its inclusive cost is right. (That of functions that call each other in turn is too high; KCachegrind finds
-//! such cycles.) Processes and threads are added up.
+//! A sample does not know a number of calls: where the format asks for one, the number of samples stands. An edge counts
+//! once for each stack, however often it recurs in it, and a function that calls itself has no edge for that, because
+//! readers add edges up. So its inclusive cost is right. (That of functions that call each other in turn is too high;
+//! KCachegrind finds such cycles.) Processes and threads are added up.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
@@ -20,7 +20,7 @@ use crate::profile::{Frame, Recording};
 
 /// What Callgrind writes where a name is not known.
 const UNKNOWN: &str = "???";
-/// A stack without a single frame has a function all the same.
+/// The function of a stack without a single frame.
 const NO_FRAMES: &str = "<no frames>";
 
 /// The format.

@@ -1,7 +1,7 @@
 //! Chrome's trace events (`chrometrace`), for `chrome://tracing` and Perfetto: an array of events as py-spy writes it.
 //!
 //! Every thread has the kernel's process and thread id, so nothing is mixed up after a fork. A frame begins (`B`) with the
-//! first sample that has it and ends (`E`) with the last one in a row; how samples become stretches of time, `tracks` says.
+//! first sample that has it and ends (`E`) with the last one in a row; `tracks` turns samples into stretches of time.
 //! Samples of sources that count events are instants (`i`) with their stack and weight. Root frames are left out: the format
 //! has processes and threads of its own.
 

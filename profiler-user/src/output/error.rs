@@ -14,7 +14,7 @@ pub enum OutputError {
     /// One picture has one unit.
     #[error("this recording counts different things, which have no common sum")]
     MixedUnits,
-    /// A flame graph has no picture for nothing; nothing was written.
+    /// A flame graph needs something to draw; nothing was written.
     #[error("no samples: there is nothing to draw")]
     NoSamples,
     /// The format [wants the samples in the order of time](crate::output::Output::wants_timeline), but the recording kept none.

@@ -1,9 +1,9 @@
 //! Where a result goes: a file that appears whole or not at all, standard output, or a pipe. Used by `record`, which
 //! prepares it before sampling, so that a wrong path costs no recording.
 //!
-//! pyebpf is root, and the folder may be anyone's: an existing link is replaced, never followed, what strangers have put into
-//! a shared folder is refused, and the file has no name before it is complete. Its folder stays open from the beginning, so
-//! nobody can put another one in its place.
+//! pyebpf is root, and the folder may be anyone's: an existing link is replaced, never followed; what strangers have put
+//! into a shared folder is refused; and the file has no name before it is complete. Its folder stays open from the
+//! beginning, so nobody can put another one in its place.
 
 mod error;
 mod existing;
@@ -120,11 +120,12 @@ impl OutputFile {
         matches!(self.place, Place::Temporary { .. })
     }
 
-    /// Makes the result appear, as readable as `umask` says, owned by who called `sudo`. Tells where it is: at `numbered(1)`,
-    /// `numbered(2)`, ... where [existing files are spared](Self::sparing_existing). These are in the same folder.
+    /// Makes the result appear, as readable as the umask says, owned by whoever called `sudo`. Returns where it is: at
+    /// `numbered(1)`, `numbered(2)`, ... where [existing files are spared](Self::sparing_existing). These are in the same
+    /// folder.
     ///
     /// # Errors
-    /// [`FileError::NotRenamed`] leaves the complete result under the name it tells.
+    /// [`FileError::NotRenamed`] leaves the complete result under the name that it contains.
     pub fn commit(mut self, numbered: impl Fn(u32) -> PathBuf) -> Result<PathBuf, FileError> {
         let failed = |error| FileError::Io {
             path: self.path.clone(),

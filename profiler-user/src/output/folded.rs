@@ -10,7 +10,7 @@ use crate::output::short_names::ShortNames;
 use crate::output::style::RenderOptions;
 use crate::profile::{Frame, FrameId, Recording, StackId, ThreadId};
 
-/// A stack without a single frame still is a line.
+/// A stack without a single frame is still a line.
 const NO_FRAMES: &str = "<no frames>";
 
 /// Index into [`Folded::texts`], which is sorted: comparing ranks compares texts.

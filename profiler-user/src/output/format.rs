@@ -17,8 +17,7 @@ pub trait Output: Sync {
         false
     }
 
-    /// How a file is compressed whose name does not say so; `extension` is the one of its name, if that is one of the
-    /// format's.
+    /// How a file is compressed if its name does not say so; `extension` is that of its name, if it is one of the format's.
     fn own_compression(&self, extension: Option<&str>) -> Compression {
         let _ = extension;
         Compression::None

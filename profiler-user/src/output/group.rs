@@ -7,7 +7,7 @@ use crate::container::Container;
 use crate::proc::script::Script;
 use crate::profile::{Process, Recording, Thread};
 
-/// What stacks are put together by.
+/// What stacks are grouped by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Group {
     /// The container, or the systemd unit

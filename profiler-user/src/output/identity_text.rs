@@ -6,7 +6,7 @@ use crate::profile::{Process, Thread};
 
 /// Characters of a command line that are shown: programs make them as long as they like, and every stack repeats them.
 const MAX_COMMAND_LINE: usize = 300;
-/// The same of a thread's name.
+/// The same for a thread's name.
 const MAX_NAME: usize = 80;
 
 /// `process PID:"command line"`.
@@ -27,7 +27,7 @@ pub(super) fn thread_text(thread: &Thread) -> String {
     }
 }
 
-/// The beginning. The number in front of it tells those apart that begin alike.
+/// The beginning. The number before it tells those apart that begin alike.
 fn cut(text: &str, most: usize) -> Cow<'_, str> {
     match text.char_indices().nth(most) {
         Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or(text))),

@@ -13,7 +13,7 @@ use crate::profile::Recording;
 pub(super) const PLACEHOLDER: &str = "legend";
 const TITLE_STARTS: &[u8] = b"<text id=\"subtitle\"";
 const TITLE_ENDS: &[u8] = b"</text>";
-/// The second title comes within so many bytes: behind styles and scripts.
+/// The second title comes within this many bytes, after styles and scripts.
 const HEADER_BYTES: usize = 256 * 1024;
 /// Baseline of the subtitle, pixels.
 const SUBTITLE_BASELINE: usize = 38;

@@ -85,8 +85,8 @@ macro_rules! formats {
     };
 }
 
-// As `--format` spells it, other spellings that it takes, extensions, and what writes it. The first extension is that of
-// default names. Of two that fit a name the longer one counts, so `.x.json` is no `.json`.
+// As `--format` spells it, other spellings that it accepts, extensions, and what writes it. The first extension is that of
+// default names. If two fit a name, the longer one counts, so `.x.json` is not a `.json`.
 formats! {
     Flamegraph: "flamegraph", ["svg"], ["svg"], flamegraph::Flamegraph;
     Raw: "raw", ["folded", "collapsed", "txt"], ["txt", "folded", "collapsed"], raw::Raw;
@@ -163,8 +163,8 @@ pub struct Encoding {
 }
 
 impl Encoding {
-    /// What a file at `path` holds: `format`, else what its extension says, else the default; compressed when its name ends
-    /// in `.gz` or `.zst`, or where the format is always compressed.
+    /// What a file at `path` holds: `format`, or else what its extension says, or else the default; compressed if its name
+    /// ends in `.gz` or `.zst`, or if the format is always compressed.
     ///
     /// # Errors
     /// [`UnknownExtension`], unless `format` is given.
@@ -230,7 +230,7 @@ fn stem<'n>(name: &'n str, extension: &str) -> Option<&'n str> {
     (fits && !stem.is_empty()).then_some(stem)
 }
 
-/// The format that files of this name usually have: the default without an extension.
+/// The format that files of this name usually have; the default if it has no extension.
 fn by_extension(name: &str) -> Result<Format, UnknownExtension> {
     let known = ALL
         .iter()

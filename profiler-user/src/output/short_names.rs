@@ -93,7 +93,7 @@ impl<'f> ShortNames<'f> {
     }
 }
 
-/// The last `length` bytes of `path`; `None` where that is no text, or nothing.
+/// The last `length` bytes of `path`; `None` if they are not text, or if there are none.
 fn end_of(path: &str, length: usize) -> Option<&str> {
     let end = path.get(path.len().checked_sub(length)?..)?;
     (!end.is_empty()).then_some(end)

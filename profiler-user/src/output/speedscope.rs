@@ -6,8 +6,8 @@
 //! "Sandwich" and every percentage, so there the sum is the CPU time. After the last sample there is no pause:
 //! `endValue` says when the recording ended.
 //!
-//! How samples become stretches of time, `tracks` says. Sources that count events have profiles of their own, in which a
-//! sample weighs as many events as it stands for and pauses are not drawn.
+//! `tracks` turns samples into stretches of time. Sources that count events have profiles of their own, in which a sample
+//! weighs as many events as it stands for and pauses are not drawn.
 //!
 //! Nothing is kept but one number per frame and thread: samples are read from disk thread by thread, once for
 //! `samples` and once for `weights`.

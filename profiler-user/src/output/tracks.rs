@@ -2,7 +2,7 @@
 //!
 //! Samples never come exactly at the rate. Those less than one and a half periods apart are drawn without a gap: the thread
 //! ran. Drift beyond [`JITTER_PERIODS`] is taken out of the widths, so a second stays a second; all other widths are
-//! whole. A time line that was cut off by a full disk is no time line: then every stack is drawn once, with all of its
+//! whole. A timeline that was cut off by a full disk is not used: then every stack is drawn once, with all of its
 //! samples.
 
 use std::io;
@@ -118,7 +118,7 @@ pub(super) fn entries<'s>(
 /// One piece of a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
-    /// Nothing was sampled for so many nanoseconds.
+    /// Nothing was sampled for this many nanoseconds.
     Pause(u64),
     /// A stack, and for how many nanoseconds it is drawn: the sampling period, unless there was drift.
     Sample(StackId, u64),

@@ -14,7 +14,7 @@ use crate::profile::frames::Frame;
 use crate::profile::timeline::Timeline;
 use crate::wire::assembly::Sample;
 
-/// Frames known by their code object; further ones are described once more each time they are seen.
+/// Frames known by their code object; further ones are described again each time they are seen.
 const MAX_KNOWN: usize = 1 << 21;
 
 /// One stretch of the recording.
@@ -71,7 +71,7 @@ impl Interval {
         frame
     }
 
-    /// A text in the place of a frame.
+    /// A text in place of a frame.
     pub(super) fn marker(&mut self, text: &str) -> FrameId {
         self.aggregator.frames().marker(text)
     }
@@ -157,7 +157,7 @@ impl Interval {
         }
     }
 
-    /// Named Python frames, outermost first, with markers for what they do not tell.
+    /// Named Python frames, outermost first, with markers for what is missing.
     fn stack_python(&mut self, sample: &Sample, python: &[Option<FrameId>], stack: &mut Vec<FrameId>) {
         stack.extend(outermost_marker(sample.status).map(|text| self.marker(text)));
         stack.extend(python.iter().rev().flatten());

@@ -1,9 +1,9 @@
-//! From whole samples to recordings: names them, in the order they came, and folds them. Pure: samples, definitions and
-//! answers go in, questions and recordings come out. Touches neither `/proc` nor BPF.
+//! From whole samples to recordings: names samples in the order in which they came, and folds them. Pure: samples,
+//! definitions and answers go in, questions and recordings come out. Touches neither `/proc` nor BPF.
 //!
-//! [`Pipeline::snapshot`] is what there is now, [`Pipeline::cut`] ends an interval, [`Pipeline::take_finished`] gives the
-//! intervals whose names have all arrived. Each interval has its own tables of frames, stacks, threads and processes, so a
-//! pipeline that is cut now and then needs no more memory after a month than after an hour.
+//! [`Pipeline::snapshot`] is what there is now, [`Pipeline::cut`] ends an interval, and [`Pipeline::take_finished`]
+//! returns the intervals whose names have all arrived. Each interval has its own tables of frames, stacks, threads and
+//! processes, so a pipeline that is cut now and then needs no more memory after a month than after an hour.
 //!
 //! The definitions that a sample needs travel before it, unless the ring was full or the stack so deep that the kernel
 //! allowed no further program. Then the kernel half sends them with a later sample, and this one waits for them. A sample
@@ -41,9 +41,9 @@ pub use self::native_stack::NativeCounts;
 pub use self::python_names::UnnamedFrames;
 pub use self::surroundings::Surroundings;
 
-/// Drains of the ring that a sample waits for what it needs, at least. They may come close together.
+/// How many drains of the rings a sample waits for what it needs, at least. They may come close together.
 const PATIENCE: u64 = 2;
-/// How much older than the newest sample it is then, at least: answers come from another process, which needs a CPU for it.
+/// How much older than the newest sample it must be then: answers come from another process, which needs a CPU for them.
 const PATIENCE_NS: u64 = 500_000_000;
 /// Samples that wait, at most.
 const MAX_WAITING: usize = 8192;
@@ -56,7 +56,7 @@ pub struct Pipeline {
     python: PythonNames,
     /// Where native frames are recorded.
     native: Option<NativeStacks>,
-    /// The last one lasts still.
+    /// The last one is still open.
     intervals: VecDeque<Interval>,
     waiting: VecDeque<Waiting>,
     drains: u64,
@@ -105,10 +105,10 @@ impl Pipeline {
         self.python.define(captured, layout);
     }
 
-    /// Takes a sample in. After one that waits all wait: their order is that of the recording.
+    /// Takes a sample in. When one waits, all later ones wait too: the recording keeps their order.
     pub fn add(&mut self, sample: &Sample, around: &mut impl Surroundings) {
         self.newest_ns = self.newest_ns.max(sample.time_ns);
-        // Now: where native frames are is known as long as the process is there.
+        // Done now, while the process is there and says where its native frames are.
         self.steps.clear();
         if let Some(native) = &mut self.native {
             native.merge(sample, around, &mut self.steps);
@@ -185,7 +185,7 @@ impl Pipeline {
         self.gone.push_back((number, process));
     }
 
-    /// What the interval that lasts has so far, without the order of its samples. Title and rate are the caller's.
+    /// What the open interval has so far, without the order of its samples. The caller fills in title and rate.
     #[must_use]
     pub fn snapshot(&self, now_ns: u64) -> Recording {
         let Some(interval) = self.intervals.back() else {
@@ -196,7 +196,7 @@ impl Pipeline {
         recording
     }
 
-    /// Ends the interval that lasts: what was sampled from `now_ns` (`CLOCK_MONOTONIC`) on belongs to the next one. To be
+    /// Ends the open interval: what was sampled from `now_ns` (`CLOCK_MONOTONIC`) on belongs to the next one. To be
     /// called when the rings have just been drained.
     pub fn cut(&mut self, now_ns: u64, timeline: Option<Timeline>) {
         let number = self.intervals.back().map_or(0, |interval| interval.number + 1);
@@ -211,7 +211,7 @@ impl Pipeline {
             .push_back(Interval::new(number, now_ns, generation, timeline));
     }
 
-    /// Whether an interval has ended and was not taken.
+    /// Whether an interval has ended and has not been taken.
     #[must_use]
     pub fn has_ended_intervals(&self) -> bool {
         self.intervals.len() > 1
@@ -230,7 +230,7 @@ impl Pipeline {
         }
     }
 
-    /// The oldest interval that has ended, if nothing of it waits; with `is_forced`, also if something does.
+    /// The oldest interval that has ended, if nothing in it waits; with `is_forced`, even if something does.
     pub fn take_finished(&mut self, is_forced: bool) -> Option<Recording> {
         let interval = self.intervals.front_mut()?;
         let (number, end_ns) = (interval.number, interval.end_ns?);
@@ -260,7 +260,7 @@ impl Pipeline {
             .map_or(0, |native| native.names.outstanding())
     }
 
-    /// Settles everything that is still open: nothing comes any more.
+    /// Settles everything that is still open, because nothing more will come.
     pub fn settle(&mut self) {
         self.release(|_| true);
         if let Some(native) = &mut self.native {

@@ -23,7 +23,7 @@ pub(super) enum Step {
     NativeMissing(NativeStatus),
 }
 
-/// How the native stacks fared.
+/// How well native frames fitted.
 #[derive(Clone, Debug, Default)]
 pub struct NativeCounts {
     /// Samples by how complete their native stack is.
@@ -119,7 +119,7 @@ impl NativeStacks {
     }
 }
 
-/// greenlet's library, whose functions begin stacks of their own.
+/// Whether it is greenlet's library, whose functions begin stacks of their own.
 fn is_greenlet(located: &Located<'_>) -> bool {
     let name = located
         .mapping

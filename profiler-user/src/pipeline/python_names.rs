@@ -15,7 +15,7 @@ use crate::profile::frames::{Frame, FrameKind};
 use crate::wire::assembly::Sample;
 use crate::wire::decode::CodeView;
 
-/// Short paths remembered; a container has some thousand source files.
+/// Short paths remembered; a container has a few thousand source files.
 const MAX_PATHS: usize = 1 << 16;
 /// Questions that wait to be asked.
 const MAX_QUESTIONS: usize = 1 << 14;
@@ -57,7 +57,7 @@ pub(super) struct PythonNames {
     /// Short paths; `None` while they are asked about.
     paths: HashMap<(RootId, Box<str>), Option<Box<str>>>,
     questions: VecDeque<Question>,
-    /// Definitions that somebody was asked about.
+    /// Definitions that were asked about, and whose answer is still to come.
     awaited: HashSet<(ProcessKey, u64, u32)>,
     unnamed: UnnamedFrames,
 }
@@ -109,8 +109,8 @@ impl PythonNames {
     /// Names a sample's Python frames into `named`, which has as many elements afterwards: `None` for entry frames, which
     /// are not shown; what has no name is a marker that says why.
     ///
-    /// `root` is the process's root directory, if it was known while the process ran. With `may_wait` a frame that
-    /// something is missing for makes it give up and return `false`; nothing is counted then.
+    /// `root` is the process's root directory, if it was known while the process ran. With `may_wait`, a frame that lacks
+    /// something makes it give up and return `false`; then nothing is counted.
     pub(super) fn name(
         &mut self,
         sample: &Sample,

@@ -33,7 +33,7 @@ pub struct PathKey {
 /// What was found out.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// A definition, as complete as it can be had.
+    /// A definition, as complete as it could be had.
     Definition {
         /// Which one.
         of: Incomplete,

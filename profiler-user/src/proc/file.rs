@@ -69,7 +69,7 @@ impl Stamp {
         }
     }
 
-    /// Whether nothing was written in between, as far as the writers are honest; names and owners may have changed.
+    /// Whether nothing was written in between, if the writers are honest; names and owners may have changed.
     #[must_use]
     pub fn has_content_of(&self, other: &Self) -> bool {
         let content = |stamp: &Self| (stamp.size, stamp.modified_s, stamp.modified_ns);

@@ -1,6 +1,6 @@
 //! What `/proc` says about other processes: who they are, what they map, what their memory holds.
 //!
-//! Used by the search for interpreters, the tracker, the symbolizer, `ps` and `doctor`. Everything read here was
+//! Used by the search for interpreters, the tracker, the symbolizer, workers, `ps` and `doctor`. Everything read here was
 //! written by the process under observation (its name, its arguments, its paths): every read is bounded, every parser
 //! total. Nothing here writes to, signals or stops a process.
 
@@ -301,7 +301,7 @@ fn split_command_line(text: &[u8]) -> Vec<String> {
 pub fn executable(pid: u32) -> Result<Option<PathBuf>, ProcessError> {
     match rustix::fs::readlink(format!("/proc/{pid}/exe"), Vec::new()) {
         Ok(path) => Ok(Some(PathBuf::from(std::ffi::OsStr::from_bytes(path.as_bytes())))),
-        // A process without a program is there all the same.
+        // A process without a program still exists.
         Err(Errno::NOENT) if exists(pid) => Ok(None),
         Err(errno) => Err(ProcessError::new(pid, "exe", errno.into())),
     }

@@ -50,16 +50,16 @@ impl Root {
 
     /// Finds a regular file beneath it.
     ///
-    /// Links are followed as the process would follow them, magic links of `/proc` not at all; what is no regular file is
-    /// not opened (opening a device can act on it, opening a FIFO can block).
+    /// Links are followed as the process would follow them, magic links of `/proc` not at all; what is not a regular file
+    /// is not opened (opening a device can act on it, opening a FIFO can block).
     ///
     /// # Errors
-    /// As opening a file; `InvalidInput` for what is no regular file.
+    /// As opening a file; `InvalidInput` for what is not a regular file.
     pub fn find_file(&self, path: impl rustix::path::Arg) -> io::Result<MappedFile> {
         self.find(path, OFlags::empty())
     }
 
-    /// Finds a regular file beneath it that is no link, although the way to it may lead through links.
+    /// Finds a regular file beneath it that is not a link, although the way to it may lead through links.
     ///
     /// # Errors
     /// As [`Self::find_file`].
@@ -84,7 +84,7 @@ impl Root {
     }
 
     /// Whether `directory` (absolute) holds an entry `name`; `None` when that cannot be told, as for a directory that is gone
-    /// or is none.
+    /// or is not one.
     #[must_use]
     pub fn has_file(&self, directory: &str, name: &str) -> Option<bool> {
         if !directory.starts_with('/') {

@@ -26,9 +26,9 @@ pub enum Condition {
     Pid(u32),
     /// This cgroup or one below it, as a path from the hierarchy's root.
     Cgroup(String),
-    /// A container whose id or name starts so.
+    /// A container whose id or name starts with this.
     Container(String),
-    /// A pod whose name or UID starts so.
+    /// A pod whose name or UID starts with this.
     Pod(String),
     /// A pod in this Kubernetes namespace.
     Namespace(String),
@@ -39,7 +39,7 @@ pub enum Condition {
 }
 
 /// Rules that are combined: values of one option are alternatives, different options must all agree, and what any
-/// exclusion fits is out.
+/// exclusion matches is out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Conditions to be wanted.

@@ -45,7 +45,7 @@ impl Identity {
 }
 
 impl Identities {
-    /// Who the process is that an inspector has said this of.
+    /// Who the process is that an inspector has described like this.
     pub fn of(&mut self, about: About) -> Identity {
         Identity {
             user: about.user,

@@ -75,16 +75,16 @@ pub struct Overflow {
     pub frames: u64,
     /// Frames whose name or file is cut.
     pub cut: u64,
-    /// They are missing from the time line: the temporary folder was full.
+    /// They are missing from the timeline: the temporary folder was full.
     pub timeline: u64,
 }
 
 /// Names that are not known yet when a sample is added.
 pub trait LateNames {
-    /// What the place holder of this index in a stack stands for, outermost frame first.
+    /// What the placeholder of this index in a stack stands for, outermost frame first.
     fn frames(&self, index: usize) -> Vec<Frame>;
 
-    /// The name that a thread has in Python, which goes before the kernel's.
+    /// The name that a thread has in Python, which takes precedence over the kernel's.
     fn thread(&self, process: ProcessKey, tid: u32) -> Option<String>;
 }
 
@@ -196,7 +196,7 @@ impl Aggregator {
     pub fn finish(mut self, late: &impl LateNames) -> Recording {
         self.apply_names(late);
         let stacks = self.named_stacks(late);
-        // Stacks that differed by place holders only may be the same now.
+        // Stacks that differed by placeholders only may be the same now.
         let mut first: HashMap<&[FrameId], StackId> = HashMap::new();
         let same: Vec<StackId> = stacks
             .iter()

@@ -68,7 +68,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// A text in the place of a frame.
+    /// A text in place of a frame.
     #[must_use]
     pub fn marker(text: &str) -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! One timer for all deadlines of the event loop.
 //!
 //! The wheel in which tokio keeps its timers turns in steps, and wakes the process for each step on the way to a deadline
-//! (twice or three times for a deadline in 100 ms). A process that does next to nothing pays for wake-ups only.
+//! (two or three times for a deadline in 100 ms). A process that does next to nothing pays only for its wake-ups.
 
 use std::io;
 use std::time::{Duration, Instant};

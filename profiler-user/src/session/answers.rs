@@ -1,5 +1,5 @@
-//! Has found out what the pipeline asks about processes, and what threads are called: asks the inspectors, several questions
-//! at a time, and passes their answers on when they come.
+//! Gets answers to what the pipeline asks about processes, and the names of threads: asks the inspectors, several
+//! questions at a time, and passes their answers on when they come.
 
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,9 @@ use crate::pipeline::questions::{Answer, Question};
 use crate::processes::tracker::Tracker;
 use crate::workers::{Ticket, Unanswered};
 
-/// Time spent on questions at a time, and after the last sample; the last questions may exceed it.
+/// Time spent on questions at a time; the last questions may exceed it.
 const BUDGET: Duration = Duration::from_millis(20);
-/// See [`BUDGET`].
+/// Time spent on questions after the last sample.
 const LAST_BUDGET: Duration = Duration::from_secs(5);
 /// Time spent on names of threads after the last sample.
 const LAST_THREADS: Duration = Duration::from_millis(250);
@@ -54,7 +54,7 @@ impl Answers {
         }
     }
 
-    /// Asks what there is time for, and passes on what has been answered. Where `is_last`, waits for the answers.
+    /// Asks what there is time for, and passes on what has been answered. With `is_last`, waits for the answers.
     pub(super) fn answer(&mut self, asks: &mut Asks<'_>, is_last: bool) {
         let started = Instant::now();
         let budget = if is_last { LAST_BUDGET } else { BUDGET };
@@ -81,7 +81,7 @@ impl Answers {
                 return;
             }
             match self.pending.last() {
-                // What is late is waited for as well.
+                // Late answers are waited for too.
                 Some(_) if is_last && !has_asked => std::thread::sleep(Duration::from_millis(1)),
                 Some((last, _)) => self.inspectors.wait_for(*last),
                 None => {}
@@ -175,7 +175,7 @@ fn answer(question: Question, found: Result<Found, Unanswered>) -> Answer {
     }
 }
 
-/// What is told where nothing was found out.
+/// What the pipeline is told when nothing was found out.
 fn unknown(question: Question) -> Answer {
     match question {
         Question::Definition { of, .. } => Answer::Definition { of, completed: None },

@@ -1,5 +1,5 @@
-//! From the rings to the pipeline: first who lives, then what they did. Bounded, so that signals and deadlines are seen
-//! however fast the kernel half writes.
+//! From the rings to the pipeline: first which processes there are, then what they did. Bounded, so that signals and
+//! deadlines are seen however fast the kernel half writes.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ pub(super) struct Intake {
     users: Users,
 }
 
-/// What samples meet on their way.
+/// What samples pass on their way.
 pub(super) struct Meets<'a> {
     pub(super) kernel: &'a mut Kernel,
     pub(super) tracker: &'a mut Tracker,
@@ -96,7 +96,7 @@ impl Intake {
         has_more
     }
 
-    /// Reads what waits of process life.
+    /// Reads the process events that wait.
     pub(super) fn drain_events(&mut self, meets: &mut Meets<'_>) {
         drain_events(&mut self.rings.events, meets, &mut self.undecodable);
     }
@@ -111,7 +111,7 @@ impl Intake {
     }
 }
 
-/// Puts a record where it belongs; the sample that it completes.
+/// Puts a record where it belongs; returns the sample that it completes.
 fn assemble<'s>(
     bytes: &[u8],
     assembly: &'s mut Assembly,
@@ -163,7 +163,7 @@ fn add(sample: &Sample, meets: &mut Meets<'_>, users: &Users) {
 }
 
 fn drain_events(events: &mut Ring, meets: &mut Meets<'_>, undecodable: &mut u64) {
-    // As much as fits into the ring twice: forks cannot keep this going for long.
+    // Twice as much as fits into the ring: forks cannot keep this going for long.
     events.drain(1 << 14, |bytes| match decode(bytes) {
         Ok(Event::Process(view)) => meets.tracker.observe(meets.kernel, &view),
         Ok(_) => *undecodable += 1,

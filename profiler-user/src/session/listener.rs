@@ -29,7 +29,7 @@ pub enum Progress {
     },
     /// The first Ctrl-C: the recorded command got it too, and is recorded until it ends.
     LeftToCommand,
-    /// That is over, and symbols are still being read.
+    /// Sampling is over, and symbols are still being read.
     Naming {
         /// Addresses without a name yet.
         addresses: usize,

@@ -56,11 +56,12 @@ const NAMES_AT_MOST: Duration = Duration::from_secs(120);
 const NAMES_EVERY: Duration = Duration::from_millis(20);
 /// How long an interval waits for symbols while the recording goes on.
 const PART_WAITS_AT_MOST: Duration = Duration::from_secs(10);
-/// How often the list of online CPUs is compared, and processes are judged again that may have changed their user.
+/// Time between two comparisons of the online CPUs, and between two looks at processes that may have changed their user.
 const LOOK_AROUND_EVERY: Duration = Duration::from_secs(1);
-/// How often processes are looked for that ended without an event.
+/// Time between two searches for processes that ended without an event.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
-/// Readings in a row that leave something in the rings; after so many it counts as read, and what is gone is forgotten.
+/// After so many readings in a row that leave something in the rings, they count as read, and processes that are gone are
+/// forgotten.
 const UNFINISHED_AT_MOST: u32 = 100;
 /// Processes that can be known to the kernel half at the same time.
 const MAX_PROCESSES: u32 = 65_536;
@@ -86,9 +87,9 @@ pub struct Session {
 struct Parts {
     /// When the next one ends by itself.
     next: Option<Instant>,
-    /// When the oldest one that has ended is given out without its last names.
+    /// When the oldest one that has ended is handed out even without its last names.
     give_up: Option<Instant>,
-    /// When the first of those that have not been given out began.
+    /// When the first of those that have not been handed out began.
     started: Option<SystemTime>,
     /// CPUs that were sampled at the beginning.
     cpus: u32,
@@ -150,7 +151,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Records one more process: one that was started only now, so that nothing of it is missed.
+    /// Records one more process: one that was started just now, so that nothing of it is missed.
     pub fn add(&mut self, pid: u32) {
         self.tracker.add(&mut self.kernel, pid);
         self.follow();
@@ -338,7 +339,7 @@ impl Session {
         has_more
     }
 
-    /// Reads everything: the kernel half writes no more samples.
+    /// Reads everything: the kernel half has stopped writing samples.
     fn drain_to_the_end(&mut self) {
         while self.with_meets(Intake::drain) {
             self.settle_drain(true, false);
@@ -347,8 +348,8 @@ impl Session {
         self.settle_drain(false, true);
     }
 
-    /// What follows each reading of the rings. While they still hold more, what is missing for a sample may be in them, and
-    /// so may be samples of processes that have ended.
+    /// To be done after each reading of the rings. While they still hold more, what a sample lacks may be in them, and so
+    /// may samples of processes that have ended.
     fn settle_drain(&mut self, has_more: bool, is_last: bool) {
         let mut asks = Asks {
             kernel: &self.kernel,
@@ -405,7 +406,7 @@ impl Session {
         work(&mut self.intake, &mut meets)
     }
 
-    /// Ends an interval. It is given out once it has all its names.
+    /// Ends an interval. It is handed out once it has all its names.
     fn cut(&mut self) {
         self.drain();
         let timeline = timeline(self.settings.timeline).unwrap_or_else(|error| {
@@ -433,7 +434,7 @@ impl Session {
         }
     }
 
-    /// Waits for symbols that are still being read; Ctrl-C goes without them.
+    /// Waits for symbols that are still being read; Ctrl-C ends the wait.
     async fn wait_for_names(&mut self, signals: &mut Signals, listener: &mut impl Listener) {
         let end = Instant::now() + NAMES_AT_MOST;
         loop {
@@ -450,7 +451,7 @@ impl Session {
         }
     }
 
-    /// Settles what is open, and gives out all intervals but the last.
+    /// Settles what is open, and hands out all intervals but the last, which it returns.
     fn finish(&mut self, duration: Duration, listener: &mut impl Listener) -> Recording {
         self.pipeline.settle();
         let is_whole = !self.pipeline.was_cut();

@@ -24,7 +24,7 @@ pub(super) const CAPACITY: Capacity = Capacity {
 };
 /// Blocks written at once, before other work gets its turn.
 const WRITTEN_AT_ONCE: usize = 64;
-/// How often it is looked whether tables are ready, while nothing else is to be done.
+/// Time between two looks at whether tables are ready, while there is nothing else to do.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// The tables of all profiled processes.
@@ -34,7 +34,7 @@ pub(super) struct NativeTables {
     mmaps: MmapEvents,
     mapped: HashSet<ProcessKey>,
     next_pump: Option<Instant>,
-    /// What the kernel half refused, each of which costs frames, not the recording.
+    /// Writes that the kernel half refused. Each costs frames, not the recording.
     pub(super) refused_writes: u64,
 }
 

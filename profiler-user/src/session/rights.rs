@@ -6,7 +6,7 @@ use super::settings::NativeFrames;
 use crate::host;
 use crate::privileges::{held, keep_only};
 
-/// For every recording: CPUs come online (`PERFMON`, `BPF`), maps are written (`BPF`), the event loop goes before others
+/// For every recording: CPUs come online (`PERFMON`, `BPF`), maps are written (`BPF`), the event loop gets its priority
 /// (`SYS_NICE`), a command that runs as somebody else is ended (`KILL`), and the output is written where its user wants it
 /// (`CHOWN`, `DAC_OVERRIDE`, `FOWNER`).
 const ALWAYS: CapabilitySet = CapabilitySet::BPF
@@ -42,7 +42,7 @@ fn needed(native: Option<NativeFrames>, held: CapabilitySet) -> CapabilitySet {
     if matches!(native, Some(NativeFrames::Relevant | NativeFrames::All)) {
         needed |= FOR_NATIVE;
     }
-    // What stands in for those that were split off from it, where it was given in their place.
+    // The old capability stands in for those that were split off from it, if it was given in their place.
     let split_off =
         needed & (CapabilitySet::BPF | CapabilitySet::PERFMON | CapabilitySet::CHECKPOINT_RESTORE);
     if !held.contains(split_off) {

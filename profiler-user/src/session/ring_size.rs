@@ -1,6 +1,6 @@
 //! How much room samples have while user space is kept from running.
 
-/// For how long rings hold what comes at the asked rate: user space may be kept from running that long.
+/// For how long rings hold what comes at the rate asked for: user space may be kept from running that long.
 const RING_SECONDS: u64 = 2;
 /// Smallest and largest ring for samples, bytes.
 const RING_BYTES: (u32, u32) = (4 << 20, 256 << 20);

@@ -33,9 +33,9 @@ pub struct Settings {
     pub rate_hz: u32,
     /// Events per sample, for sources that count.
     pub period: u64,
-    /// Until Ctrl-C when absent.
+    /// `None` means until Ctrl-C.
     pub duration: Option<Duration>,
-    /// Ends an interval so often; only at the end of the recording when absent.
+    /// How often an interval ends; `None` means only at the end of the recording.
     pub every: Option<Duration>,
     /// Only samples of threads that hold the GIL.
     pub gil_only: bool,

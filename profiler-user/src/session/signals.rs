@@ -10,10 +10,10 @@ use super::error::SessionError;
 use super::waiting::until;
 use crate::host;
 
-/// How far apart the reports of one Ctrl-C may be that went to a command and to pyebpf.
+/// How far apart the command's and pyebpf's signal of the same Ctrl-C may be.
 const TOGETHER: Duration = Duration::from_millis(200);
 
-/// Within which time a signal arrives that has been sent already.
+/// Within this time a signal that has been sent already arrives.
 const ALREADY: Duration = Duration::from_millis(10);
 
 /// How long writing may take after SIGHUP.
@@ -60,9 +60,9 @@ struct Shared {
     /// One for each Ctrl-C that the command got.
     reports: UnboundedReceiver<()>,
     count: u32,
-    /// When the last report came that this process's own signal has not followed yet.
+    /// When the last report came, until this process's own signal has followed.
     reported: Option<Instant>,
-    /// When this process's own signal is taken for one that the command did not get.
+    /// From when on this process's own signal counts as one that the command did not get.
     alone: Option<Instant>,
 }
 
@@ -84,8 +84,8 @@ impl Signals {
         })
     }
 
-    /// From now on Ctrl-C is first of all the command's: each one that it got is reported. The first is left to it, the second
-    /// ends the recording, as does one that this process alone was sent.
+    /// From now on Ctrl-C belongs to the command first; each one that it got is reported. The first is left to it, and the
+    /// second ends the recording, as does one that was sent to this process alone.
     pub fn share(&mut self, reports: UnboundedReceiver<()>) {
         self.quit = signal(SignalKind::quit()).ok();
         self.shared = Some(Shared {

@@ -32,11 +32,11 @@ pub struct Summary {
     pub overflow: Overflow,
     /// Time during which samples were taken.
     pub duration: Duration,
-    /// Time that all CPUs together were busy meanwhile.
+    /// Time that all CPUs together were busy during that time.
     pub busy: Duration,
     /// CPU time of pyebpf itself during that time.
     pub own_cpu: Duration,
-    /// Whether the event loop went before other work.
+    /// Whether the event loop had priority over other work.
     pub priority: Priority,
     /// Events of processes that the kernel did not report, because its program was at another one on that CPU.
     pub skipped_events: u64,
@@ -59,8 +59,9 @@ pub struct SourceSummary {
     pub outcomes: Vec<(Outcome, u64)>,
     /// What they stand for, in the unit of the source, by outcome.
     pub weights: Vec<(Outcome, u64)>,
-    /// Time of all CPUs that no period explains and nobody is charged with: the CPU was idle (then it takes no interrupts on
-    /// many machines), the machine slept, or the hypervisor had taken the CPU away. Nanoseconds; 0 for sources that count.
+    /// Time of all CPUs that no period explains and that is charged to nobody: the CPU was idle (then it takes no
+    /// interrupts on many machines), the machine slept, or the hypervisor had taken the CPU away. Nanoseconds; 0 for
+    /// sources that count.
     pub gap_ns: u64,
     /// Interrupts that the kernel skipped, because another program was running on the CPU; known for sources that count.
     pub skipped: u64,
@@ -70,10 +71,10 @@ pub struct SourceSummary {
     pub refused_cpus: Vec<(u32, String)>,
 }
 
-/// What became of native frames.
+/// How native frames fared.
 #[derive(Clone, Debug)]
 pub struct NativeSummary {
-    /// How the stacks fared.
+    /// Samples by how their native frames fitted.
     pub counts: NativeCounts,
     /// The unwind tables; `None` where only the kernel's frames were asked for.
     pub tables: Option<Statistics>,
@@ -87,7 +88,7 @@ pub struct NativeSummary {
 const MEASURABLE: Duration = Duration::from_millis(100);
 
 impl SourceSummary {
-    /// Interrupts that ended so.
+    /// Interrupts with this outcome.
     #[must_use]
     pub fn of(&self, outcome: Outcome) -> u64 {
         count(&self.outcomes, |of| of == outcome)
@@ -121,8 +122,8 @@ impl Summary {
         self.sources.iter().all(all) && delivered == self.samples
     }
 
-    /// Time of all CPUs in which something ran that was not sampled: what gaps there are beyond the time that CPUs were
-    /// idle. `None` when it is less than the kernel's accounts of idle time can tell, 10 ms a CPU.
+    /// Time of all CPUs in which something ran that was not sampled: the gaps, less the time that CPUs were idle. `None`
+    /// when that is less than the kernel's accounts of idle time can tell (ten steps of 10 ms for each CPU).
     #[must_use]
     pub fn not_sampled(&self) -> Option<Duration> {
         let of_time = |source: &&SourceSummary| source.source.unit() == Unit::Nanoseconds;

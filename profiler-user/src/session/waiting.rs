@@ -1,9 +1,9 @@
-//! What the event loop waits for, where there may be nothing to wait for.
+//! Things that the event loop waits for, and that may not exist.
 
 use std::future::pending;
 use std::time::Instant;
 
-/// Waits for a notification, without end where nobody notifies.
+/// Waits for a notification; forever if there is nobody to notify.
 pub(super) async fn notified(by: Option<&tokio::sync::Notify>) {
     match by {
         Some(notify) => notify.notified().await,
@@ -11,7 +11,7 @@ pub(super) async fn notified(by: Option<&tokio::sync::Notify>) {
     }
 }
 
-/// Waits until `when`, without end where there is no such time.
+/// Waits until `when`; forever if that is `None`.
 pub(super) async fn until(when: Option<Instant>) {
     match when {
         Some(when) => tokio::time::sleep_until(when.into()).await,
@@ -19,7 +19,7 @@ pub(super) async fn until(when: Option<Instant>) {
     }
 }
 
-/// Returns once the event loop has looked at everything else, or not at all.
+/// With `is_ready`, returns once the event loop has looked at everything else; otherwise never.
 pub(super) async fn ready_if(is_ready: bool) {
     if is_ready {
         tokio::task::yield_now().await;

@@ -1,6 +1,6 @@
-//! When the event loop wakes by itself: about ten times a second at first, at random, in pairs of equal length; the more
-//! rarely, the longer a recording has lasted. Draining, new sampling periods, CPUs that come and go, users and progress all
-//! ride on it.
+//! When the event loop wakes by itself: about ten times a second at first, at random, in pairs of equal length; less often
+//! the longer a recording has lasted. Draining, new sampling periods, CPUs that come and go, users and progress all happen
+//! then.
 
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,9 @@ use crate::sources::Wake;
 
 /// Mean time between two wake-ups, at least and at most. Rings hold twice as much.
 const MEAN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
-/// The mean is this part of the interval so far. A period that happens to be that of a program counts the same part of it
-/// over and over until the next one is drawn: then it can be wrong by half of the samples taken meanwhile, which stays below
-/// what chance does to so many samples.
+/// The mean time is the length of the interval so far divided by this. A period that happens to be a program's own sees the
+/// same part of it over and over until the next one is drawn. Half of the samples taken until then can be wrong, which is
+/// less than what chance does to all samples so far.
 const PART: u32 = 50;
 /// Mean time between two wake-ups while nothing is sampled.
 const QUIET: Duration = Duration::from_millis(500);
@@ -21,7 +21,7 @@ const SPREAD: u64 = 500;
 /// The schedule of wake-ups.
 #[derive(Debug)]
 pub(super) struct Wakes {
-    /// When the interval began that is recorded now.
+    /// When the current interval began.
     began: Instant,
     /// Whether they may become rare.
     may_settle: bool,

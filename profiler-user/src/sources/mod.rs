@@ -37,7 +37,7 @@ impl EventSource {
     }
 }
 
-/// Starts the yardstick of benchmarks in the place of the sampler of CPU time, at a fixed rate.
+/// Starts the yardstick of benchmarks in place of the sampler of CPU time, at a fixed rate.
 ///
 /// # Errors
 /// As [`EventSource::start`].

@@ -1,6 +1,6 @@
 //! CPU time: the `cpu-clock` event of every CPU, with a period that is drawn again and again.
 //!
-//! A fixed period locks into step with periodic programs and reads 0 % or 50 % for a true 20 %. A new period is a
+//! A fixed period falls into step with periodic programs and reads 0 % or 50 % for a true 20 %. A new period is a
 //! synchronous interrupt of its CPU, so only CPUs on which a profiled process was sampled get one.
 
 use std::collections::BTreeMap;
@@ -139,8 +139,8 @@ impl Periods {
     /// A new period for a CPU; `None` when no profiled process was `sampled` on it, or when it has had too little of the one
     /// in force.
     ///
-    /// The second wake-up of a pair mirrors what the first one drew, around the mean and for as long: so a recording of a
-    /// second, too, has the rate asked for.
+    /// The second wake-up of a pair mirrors what the first one drew, around the mean and for as long. So even a recording
+    /// of one second has the rate that was asked for.
     fn redraw(&mut self, cpu: u32, sampled: &CpuSet, wake: Wake) -> Option<(u64, CpuPeriod)> {
         if !sampled.contains(cpu) {
             return None;
@@ -186,7 +186,7 @@ fn period_ns(mean_millihz: u64, rate_permille: u32) -> u64 {
     (1_000_000_000_000_000 / (mean_millihz * u64::from(rate_permille)).max(1)).max(1)
 }
 
-/// Which time between two interrupts is no gap, when a period follows another one at `now_ns`.
+/// Which time between two interrupts is not a gap, when a period follows another one at `now_ns`.
 fn limits(now_ns: u64, before_ns: u64, period_ns: u64) -> CpuPeriod {
     let with_slack = |ns: u64| ns.saturating_add(ns.saturating_mul(SLACK_PERMILLE) / 1_000);
     CpuPeriod {

@@ -1,4 +1,4 @@
-//! The loop of a worker: a question comes with its number, the answer goes back under the same.
+//! The loop of a worker: a question comes with its number, and the answer goes back under the same number.
 
 use std::io;
 use std::os::unix::net::UnixStream;

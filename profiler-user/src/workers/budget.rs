@@ -1,13 +1,13 @@
-//! Whom a lost worker is charged to, and what follows for whom.
+//! Whom a lost worker is charged to, and what follows from that.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-/// Processes over which workers were lost, each at two tries, after which nothing new of a culprit is looked at.
+/// When so many of a culprit's processes have cost workers (at both tries), none of its unseen processes is looked at.
 const FOR_THE_UNSEEN: usize = 2;
-/// The same for what is known already.
+/// The same for processes that have been looked at before.
 const FOR_ANYTHING: usize = 8;
-/// Culprits and processes remembered; there are about as many workers lost.
+/// Culprits and processes remembered, at most. Each of them cost a worker.
 const MAX_REMEMBERED: usize = 1 << 16;
 
 /// Who is answerable for a process: the user it runs as, in the container it is in.
@@ -37,17 +37,17 @@ impl fmt::Display for Culprit {
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     lost: HashMap<Culprit, usize>,
-    /// Processes of which a question was given up.
+    /// Processes about which a question was given up.
     given_up: HashSet<u32>,
 }
 
 impl Budget {
-    /// Whether nobody was charged.
+    /// Whether nobody has been charged.
     pub(super) fn is_untouched(&self) -> bool {
         self.lost.is_empty()
     }
 
-    /// Workers were lost over a process of this one.
+    /// Workers were lost over a process of this culprit.
     pub(super) fn charge(&mut self, culprit: Culprit) {
         if self.lost.len() < MAX_REMEMBERED || self.lost.contains_key(&culprit) {
             *self.lost.entry(culprit).or_default() += 1;
@@ -71,8 +71,8 @@ impl Budget {
         self.given_up.remove(&pid);
     }
 
-    /// Whether a question about a process of this one may be asked, while workers are stuck over so many of its processes.
-    /// `is_new` says that the process was not looked at before.
+    /// Whether a question about a process of this culprit may be asked, while workers are stuck over `stuck` of its
+    /// processes. `is_new` says that the process was not looked at before.
     pub(super) fn judge(&self, culprit: &Culprit, is_new: bool, stuck: usize) -> Allowed {
         let lost = self.lost.get(culprit).copied().unwrap_or(0);
         let (most, at_stake) = if is_new {

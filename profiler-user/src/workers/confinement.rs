@@ -1,5 +1,5 @@
-//! What a worker gives up before it reads what strangers wrote: user, capabilities, files, and all system calls but those
-//! that its libraries make. Whoever takes over such a worker has what it was given to read, and nothing else.
+//! What a worker gives up before it reads what strangers wrote: its user, its capabilities, its files, and all system calls
+//! but those that its libraries make. Whoever takes over such a worker has what it was given to read, and nothing else.
 
 use std::io;
 
@@ -20,7 +20,7 @@ const MAX_FILES: u64 = 2048;
 /// Why a worker is not confined, and so must not read anything.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfineError {
-    /// There is no user id that is nobody's.
+    /// No unused user id was found.
     #[error("no user id is free")]
     NoUser,
     /// A step was refused.
@@ -43,13 +43,13 @@ impl From<ConfineError> for io::Error {
 }
 
 /// Confines the calling process, which has one thread: it has `heap_bytes` of heap and `address_bytes` of addresses at most,
-/// and from now on can compute, and use the descriptors that it has or is sent.
+/// and from now on can only compute, and use the descriptors that it has or is sent.
 ///
 /// Its user is one that nobody else has, so nobody but root can end it, trace it or change its limits. (Without the right to
-/// change users it stays with whoever started pyebpf, who can end pyebpf itself as well.)
+/// change users it keeps the user who started pyebpf, and who can end pyebpf itself too.)
 ///
 /// # Errors
-/// [`ConfineError`]. What is known to be absent from old kernels (Landlock) is no error.
+/// [`ConfineError`]. It is not an error that old kernels lack Landlock.
 pub fn confine_this_process(heap_bytes: u64, address_bytes: u64) -> Result<(), ConfineError> {
     let limits = [
         (Resource::As, address_bytes),
@@ -74,7 +74,7 @@ pub fn confine_this_process(heap_bytes: u64, address_bytes: u64) -> Result<(), C
     // Not known before Linux 4.3; it is empty unless somebody filled it.
     let _ = thread::clear_ambient_capability_set();
     thread::set_capabilities(None, none).map_err(refused("giving up capabilities"))?;
-    // After the user: a change of that takes back what the limits say about the end of the parent.
+    // After the change of user, which cancels the signal at the death of the parent.
     limit_this_process(heap_bytes);
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(refused("closing the process to tracers"))?;
@@ -99,10 +99,10 @@ fn limit(resource: Resource, most: u64) -> Result<(), Errno> {
     )
 }
 
-/// Takes on a user and a group of its own, without other groups. Right only while this process has one thread: to the kernel
-/// they belong to a thread.
+/// Takes on a user and a group of its own, without other groups. Correct only while this process has one thread: to the
+/// kernel they belong to a thread.
 fn change_user(held: CapabilitySet) -> Result<(), ConfineError> {
-    // While it may still write there: it is the one to lose when memory runs out.
+    // While it may still write there: it is the first to be killed when memory runs out.
     if let Err(error) = std::fs::write("/proc/self/oom_score_adj", "1000") {
         log::debug!("worker: oom_score_adj: {error}");
     }
@@ -121,8 +121,8 @@ fn change_user(held: CapabilitySet) -> Result<(), ConfineError> {
     thread::set_thread_res_uid(user, user, user).map_err(refused("changing the user"))
 }
 
-/// No file can be opened by a path any more, as far as the kernel (5.13) can do that. What `/proc/self/fd` leads to remains
-/// if it is in memory: that is how blazesym is given files.
+/// From now on no file can be opened by its path, if the kernel can do that (5.13 and newer). Files in memory can still be
+/// opened through `/proc/self/fd`: that is how blazesym is given files.
 fn close_file_systems() {
     let closed = Ruleset::default()
         .handle_access(AccessFs::from_all(ABI::V1))

@@ -44,7 +44,7 @@ enum Request<'a> {
 enum Reply {
     /// The worker runs under this id until it is ended.
     Started { serial: u64, pid: u32 },
-    /// It is gone, by this signal if it was one; also where it could not be started.
+    /// It is gone, ended by this signal if by one. Also said if it could not be started.
     Ended { serial: u64, signal: Option<i32> },
 }
 
@@ -84,8 +84,8 @@ struct Connection {
     last: u64,
 }
 
-/// Starts the forker of this process, which stays the same. To be called before there are threads; what needs a worker
-/// calls it, too.
+/// The forker of this process, which is started at the first call: before there are threads. Later calls, by those who need
+/// a worker, return the same one.
 pub fn start_forker() -> Forker {
     static OF_THIS_PROCESS: OnceLock<Forker> = OnceLock::new();
     OF_THIS_PROCESS
@@ -153,7 +153,7 @@ impl Forker {
 }
 
 impl Connection {
-    /// The forker, which is started where there is none.
+    /// The socket to the forker, which is started if it does not run.
     fn process(&mut self) -> io::Result<&UnixStream> {
         if self.process.is_none() {
             let (ours, theirs) = UnixStream::pair()?;
@@ -285,7 +285,7 @@ fn serve(stream: &UnixStream) -> io::Result<()> {
             say(Reply::Ended { serial, signal })?;
         }
     }
-    // Their sockets close with the main process; those that are deaf to it are not left behind.
+    // Their sockets close with the main process. Those that do not notice are not left behind.
     for child in workers.values_mut() {
         let _ = child.kill();
     }

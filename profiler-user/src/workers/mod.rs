@@ -1,23 +1,23 @@
-//! Processes that may be lost: how they are started, asked, waited for and given up. What they are asked is their role's
-//! business: `crate::roles` lists the roles.
+//! Processes that may be lost: how they are started, asked, waited for and given up. What they are asked depends on their
+//! role; `crate::roles` lists the roles.
 //!
-//! Looking at a process can hang for good and unkillably (a page of its memory, a file that it maps and even its arguments
-//! may be kept by a file system that never answers), and what is read may make a library fail. So the main process asks a
-//! worker, and the worker is what hangs.
+//! Looking at a process can hang forever, and no signal ends that: a page of its memory, a file that it maps and even its
+//! arguments may be kept by a file system that never answers. And what is read may make a library fail. So the main process
+//! asks a worker, and the worker is what hangs.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `forker` | the process that starts workers, and the main process's handle of it |
 //! | `stream` | messages between processes, files beside them |
-//! | `role`, `ticket` | what a worker can be; a question's number |
-//! | `pool` | questions to workers of one role, with deadlines; spare workers; workers that are given up |
+//! | `role`, `ticket` | what a worker does; a question's number |
+//! | `pool` | questions to workers of one role, with deadlines; spare workers; giving workers up |
 //! | `single` | a worker for a thread that may wait for it |
 //! | `worker` | one worker, as the main process sees it |
 //! | `spent` | how long a worker has been at a question: time that it waits for a CPU does not count |
 //! | `budget` | whom a lost worker is charged to, and what follows |
 //! | `answering` | the loop of a worker |
 //! | `limits` | what a worker may use |
-//! | `confinement`, `own_user`, `system_calls` | what a worker gives up that reads what strangers wrote |
+//! | `confinement`, `own_user`, `system_calls` | what a worker gives up before it reads what strangers wrote |
 
 mod answering;
 mod budget;

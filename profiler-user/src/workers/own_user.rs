@@ -1,8 +1,8 @@
 //! A user id that nobody else has, for workers that read what strangers wrote.
 //!
-//! Whoever has the same user id as a process may end it, trace it and change its limits. So it must be one that no process
-//! has, and that nobody can get: it is not in the files that give ids to users, and not in the ranges that services or
-//! containers take theirs from.
+//! Whoever has the same user id as a process may end it, trace it and change its limits. So it must be an id that no
+//! process has and that nobody can get: one that is not in the files that give ids to users, and not in the ranges from
+//! which services and containers take theirs.
 
 use std::collections::HashSet;
 use std::fs;
@@ -13,12 +13,12 @@ use crate::proc;
 /// Ids that nobody hands out: above what sssd maps from a directory (up to 2,000,200,000), below what systemd keeps for
 /// images made elsewhere (from 2,147,352,576). Ids from 2,147,483,648 on are not portable.
 const UNUSED: Range<u32> = 2_000_200_001..2_147_352_576;
-/// Ids that are tried. The first is free unless somebody looks for it.
+/// Ids that are tried. The first one is free, unless somebody provokes a collision.
 const TRIES: usize = 64;
 /// Bytes read of a file that gives ids to users.
 const MAX_BYTES: usize = 16 << 20;
 
-/// An id for both user and group that is nobody's now; drawn at random, so that two workers do not share one either.
+/// An id for user and group that is nobody's now. It is drawn at random, so that two workers do not share one either.
 pub(super) fn draw() -> Option<u32> {
     let taken = Taken::read();
     (0..TRIES)

@@ -1,9 +1,8 @@
 //! Questions to workers of one role, with deadlines.
 //!
-//! One worker answers everybody's questions. When it has been at one for [`LONG`], the others go to a spare worker; when it
-//! is still there at the [`DEADLINE`], it is given up and charged to whom the question was about. The main process waits
-//! only for a worker that has answered everything so far, and never for longer than [`PATIENCE`]; it gets late answers
-//! later.
+//! One worker answers everybody's questions. When it has been at one for [`LONG`], the others go to a spare worker. When it
+//! is still at it at the [`DEADLINE`], it is given up and charged to the culprit. The main process waits only for a worker
+//! that has kept up so far, and never for longer than [`PATIENCE`]; it takes late answers later.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -19,10 +18,10 @@ use super::worker::Worker;
 
 /// How long the main process waits for an answer before it goes on without.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(5);
-/// How long a worker may be at a question before others are asked by a spare one: blocked, and on a CPU. A file that nobody
-/// has seen before takes tens of milliseconds of work, which a spare worker would only do a second time.
+/// How long a worker may be blocked on a question before a spare one gets the others.
 const LONG: Duration = Duration::from_millis(5);
-/// See [`LONG`].
+/// How long it may compute before that. A file that nobody has seen before takes tens of milliseconds of work, which a
+/// spare worker would only do a second time.
 const LONG_COMPUTATION: Duration = Duration::from_millis(50);
 /// How long a worker may be at a question at all: blocked or on a CPU.
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -30,16 +29,16 @@ const DEADLINE: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How often a question is asked before it is given up.
 const ATTEMPTS: u32 = 2;
-/// Questions that a worker has at the same time.
+/// Questions that a worker has at the same time, at most.
 const AT_ONCE: usize = 16;
 /// Workers without work that are kept.
 const MAX_IDLE: usize = 1;
-/// So many workers in a row that end without an answer ...
+/// After so many workers in a row that end without an answer ...
 const MAX_FAILURES: u32 = 8;
-/// ... and none is started for so long.
+/// ... none is started for this long.
 const REST: Duration = Duration::from_secs(5);
 
-/// Why there is no answer, and will be none.
+/// Why there is no answer and will not be one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unanswered {
     /// It did not come in time, and not at a second try either.
@@ -142,7 +141,7 @@ impl Pool {
         ticket
     }
 
-    /// What became of a question, if that is known. It is told once.
+    /// What became of a question, if that is known. It is handed out once.
     pub fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
         self.done.remove(&ticket)
     }
@@ -192,7 +191,7 @@ impl Pool {
         self.hand_out();
     }
 
-    /// Waits for this answer while that is worth while; whether it is there.
+    /// Waits for this answer as long as it may come at any moment; whether it is there.
     pub fn wait_for(&mut self, ticket: Ticket) -> bool {
         let end = Instant::now() + PATIENCE;
         self.wait_until(end, |pool| {
@@ -206,7 +205,7 @@ impl Pool {
         self.wait_until(end, Self::has_only_late);
     }
 
-    /// When [`Self::pump`] has something to do.
+    /// When [`Self::pump`] next has something to do.
     #[must_use]
     pub fn next_check(&self) -> Option<Instant> {
         (!self.questions.is_empty()).then_some(self.next_look)

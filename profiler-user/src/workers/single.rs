@@ -55,7 +55,7 @@ impl Single {
         deadline: Duration,
     ) -> io::Result<Vec<u8>> {
         let stream = &self.started.stream;
-        // One that does not read is one that does not answer.
+        // A worker that does not read does not answer either.
         stream.set_nonblocking(false)?;
         stream.set_write_timeout(Some(deadline))?;
         send(stream, question, most, file)?;
@@ -100,7 +100,7 @@ impl Single {
                 return None;
             }
             std::thread::sleep(Duration::from_millis(1));
-            // The forker looks after those that end whenever it is asked for something.
+            // The forker notices those that have ended whenever it is asked for something.
             self.forker.end(self.started.serial);
         }
     }

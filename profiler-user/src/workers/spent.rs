@@ -1,5 +1,5 @@
-//! How long a worker has been at a question. Time in which it waits for a CPU is not its fault, nor that of whom the
-//! question is about: on a crowded host everybody waits.
+//! How long a worker has been at a question. Time in which it waits for a CPU is not its fault, nor the culprit's: on a
+//! crowded host everybody waits.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ const FIRST_AT_MOST: Duration = Duration::from_millis(5);
 /// Time spent, by what it was spent on.
 #[derive(Debug, Default)]
 pub(super) struct Spent {
-    /// Waiting in the kernel for something else than a CPU.
+    /// Waiting in the kernel for something other than a CPU.
     pub(super) blocked: Duration,
     /// On a CPU.
     pub(super) computed: Duration,
     last: Option<Sight>,
 }
 
-/// A process, as it was seen.
+/// What was seen of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sight {
     /// Before and after it was read: on a crowded host the reader, too, may wait for a CPU in between.

@@ -1,7 +1,7 @@
 //! Messages over a stream socket: each has its length before it, and a file may travel beside it.
 //!
-//! The side that may be lost reads and writes as a program does that has nothing else to do. The main process never
-//! waits: [`Incoming`] keeps what has come until a message is complete.
+//! A worker waits for each message, because it has nothing else to do. The main process never waits: [`Incoming`] keeps
+//! what has come until a message is complete.
 
 use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::mem::MaybeUninit;
@@ -21,7 +21,7 @@ const HEADER_BYTES: usize = 4;
 /// Sends a message of at most `most` bytes, and a file with it.
 ///
 /// # Errors
-/// As writing to a socket; `FileTooLarge` for a message that would not be taken.
+/// As writing to a socket; `FileTooLarge` for a message that is too long.
 pub(crate) fn send(
     mut stream: &UnixStream,
     bytes: &[u8],
@@ -83,7 +83,7 @@ pub(crate) fn receive(stream: &UnixStream, most: usize) -> io::Result<Option<(Ve
     Ok(Some((bytes, file)))
 }
 
-/// What goes before a message of this length; `None` when it would not be taken.
+/// What goes before a message of this length; `None` if it is too long.
 pub(crate) fn header(bytes: usize, most: usize) -> Option<[u8; HEADER_BYTES]> {
     let length = u32::try_from(bytes).ok()?;
     (bytes <= most).then(|| length.to_le_bytes())
@@ -96,7 +96,7 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    /// Takes what is there; whether the other side is, too.
+    /// Takes what has come; `false` once the other side has closed the stream.
     ///
     /// # Errors
     /// As reading from a socket.

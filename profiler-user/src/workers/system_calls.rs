@@ -76,7 +76,7 @@ fn program() -> Result<BpfProgram, BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALWAYS.iter().map(|call| (*call, Vec::new())).collect();
     let executable = libc::PROT_EXEC.unsigned_abs();
     let writing = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_TMPFILE).unsigned_abs();
-    // A file is opened for reading, memory is no code.
+    // Files may be opened for reading only, and memory may not become code.
     rules.insert(
         libc::SYS_openat,
         vec![without(2, writing & !libc::O_DIRECTORY.unsigned_abs())?],

@@ -1,4 +1,4 @@
-//! Questions to real workers: this program is their forker and the workers, too.
+//! Questions to real workers: this program is also their forker and the workers.
 
 use std::io;
 use std::os::unix::net::UnixStream;

@@ -21,12 +21,12 @@ pub(super) struct Worker {
     outgoing: Vec<u8>,
     /// In the order in which they will be answered.
     pub(super) unanswered: VecDeque<Ticket>,
-    /// Since when the first of them is the first.
+    /// When the first of them became the first.
     first_since: Instant,
     /// Questions that were taken back, and asked of others.
     relieved: Vec<Ticket>,
     pub(super) spent: Spent,
-    /// It has been at its first question for long, over a process of this one. Nothing more is asked of it then.
+    /// Set once it has been at its first question for long: whose process that is about. It gets no further questions then.
     pub(super) stuck_over: Option<Culprit>,
     /// Whether it has answered anything.
     pub(super) has_answered: bool,
@@ -65,12 +65,12 @@ impl Worker {
         self.pid
     }
 
-    /// How long the first question has been waiting, by the clock.
+    /// Since when the first question has been waiting.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         (!self.unanswered.is_empty()).then_some(self.first_since)
     }
 
-    /// Puts a question.
+    /// Asks a question.
     pub(super) fn ask(&mut self, ticket: Ticket, question: &[u8]) -> io::Result<()> {
         if self.unanswered.is_empty() {
             self.begin();
@@ -108,7 +108,7 @@ impl Worker {
         }
     }
 
-    /// Takes back all questions but the first, which it is at. It will answer them all the same, late.
+    /// Takes back all questions but the first, which it is at. It will still answer them, late.
     pub(super) fn relieve(&mut self) -> Vec<Ticket> {
         let others: Vec<Ticket> = self.unanswered.drain(1.min(self.unanswered.len())..).collect();
         self.relieved.extend(&others);

@@ -64,7 +64,7 @@ fuzz_target!(|bytes: &[u8]| {
         let Ok(Some(name)) = file.reader().text(symbol.name_at, 64) else {
             continue;
         };
-        // A hash table that leads to it leads to what is called so.
+        // A hash table that leads to it leads to what has this name.
         if let Some(found) = file.dynamic_symbol(&name) {
             let _ = file.relocation(found.address);
         }

@@ -64,7 +64,7 @@ pub fn walk<M: Memory>(memory: &M, lookup: &ThreadLookup, layout: &Layout, threa
             let seen = NothingSeen(Cell::new(0));
             let mut block = [RawFrame::default(); FRAMES_PER_BLOCK];
             let count = walk_block(memory, &seen, layout, &mut scratch, &mut block);
-            // What turns out to be no code object is asked about too.
+            // What turns out not to be a code object is asked about too.
             assert!(scratch.unseen <= seen.0.get(), "every frame is asked about");
             let void = scratch.void as usize;
             assert!(void <= count, "{void} of {count} slots are void");

@@ -28,7 +28,7 @@ const NEEDS: &[&str] = &[
 pub(super) fn build(place: &Place, version: &str, source: &Source) -> anyhow::Result<()> {
     let scratch = place.scratch()?;
     let tarball = Archive::open_sources(&source.suite)?.download_source(&source.package, &scratch)?;
-    // Only now: where there is no source, nothing is installed for it.
+    // Only now: if there is no source, nothing is installed for it.
     install_needs(source)?;
     let tree = scratch.join("tree");
     fs::create_dir_all(&tree)?;

@@ -18,7 +18,7 @@ use crate::{command, debian, pythons};
 const PACKAGE: &str = "python3";
 /// The distribution's own.
 const SYSTEM: &str = "/usr/bin/python3";
-/// Where that is not to be had or not supported: a row of `tests/pythons.toml`.
+/// Used if that does not exist or is not supported: a row of `tests/pythons.toml`.
 const FALLBACK: &str = "3.13-trixie";
 
 /// Imports what `xtask/demo/shop.py` imports, then says which interpreter this is. Runs on any version.

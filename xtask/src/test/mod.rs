@@ -24,7 +24,7 @@ const FUZZ_SECONDS: u32 = 5;
 /// In the file of times.
 const FUZZ_STEP: &str = "run the fuzz targets";
 
-/// Runs the tests, after installing what they need; says before what it will do and how long that takes
+/// Runs the tests, after installing what they need; says beforehand what it will do and how long that takes
 ///
 /// Unit, snapshot and property tests, then live tests: real interpreters under the real BPF programs, as root (through
 /// sudo when needed), then every fuzz target for some seconds. Three tiers differ in live tests and in Pythons:
@@ -34,7 +34,7 @@ const FUZZ_STEP: &str = "run the fuzz targets";
 #[command(after_help = "Examples:
   cargo xtask test --quick              within 3 minutes after the build, on the Pythons of this machine
   cargo xtask test                      all tests, on representative Pythons: what CI runs
-  cargo xtask test --full               all tests, on every Python of tests/pythons.toml (was: --all-pythons)
+  cargo xtask test --full               all tests, on every Python of tests/pythons.toml
   cargo xtask test --plan               only say what it would do
   cargo xtask test --podman             all tests, and containers of podman, which it installs
   cargo xtask test --full --update-table   README.md then says what passed

@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is known: this machine's own notes go before the committed ones.
+/// What is known: this machine's own notes take precedence over the committed ones.
 pub(crate) struct Times {
     committed: BTreeMap<String, Time>,
     own: BTreeMap<String, Time>,

@@ -133,7 +133,7 @@ fn shared_libraries(program: &Path) -> anyhow::Result<Vec<PathBuf>> {
     parse_ldd(&text).with_context(|| format!("ldd {}", program.display()))
 }
 
-/// Lines of `name => /path (0x...)`, of `/path (0x...)`, and of `linux-vdso.so.1 (0x...)`, which is no file.
+/// Lines of `name => /path (0x...)`, of `/path (0x...)`, and of `linux-vdso.so.1 (0x...)`, which is not a file.
 fn parse_ldd(text: &str) -> anyhow::Result<Vec<PathBuf>> {
     let mut libraries = Vec::new();
     for line in text.lines().map(str::trim) {

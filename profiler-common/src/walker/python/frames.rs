@@ -135,7 +135,7 @@ pub fn walk_stretch<M: Memory, S: CodeSeen>(
                 if seen.seen(code, slot.check) {
                     seen.remember(code, slot.check);
                 } else if is_other_object(memory, layout, scratch, code) {
-                    // Memory that is no frame: whatever it points to is none either.
+                    // Memory that is not a frame: whatever it points to is not one either.
                     *slot = BOUNDARY;
                     if !restart(scratch, index) {
                         scratch.cursor = RemoteAddr::NULL;

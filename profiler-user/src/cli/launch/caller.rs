@@ -51,7 +51,7 @@ impl Ids {
         }
     }
 
-    /// Takes them on. Right only while this process has one thread: to the kernel they belong to a thread.
+    /// Takes them on. Correct only while this process has one thread: to the kernel they belong to a thread.
     pub(super) fn apply(&self) -> Result<(), Errno> {
         let Self::Of { uid, gid, groups } = self else {
             return Ok(());
@@ -107,7 +107,7 @@ impl Caller {
         }
     }
 
-    /// Gives the command the environment that tells who it runs as, in the place of what sudo made of it.
+    /// Gives the command an environment that says who it runs as, in place of the one that sudo made.
     pub(super) fn set_environment(&self, command: &mut Command) {
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("SUDO_")) {

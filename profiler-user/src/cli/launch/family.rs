@@ -30,8 +30,8 @@ impl Relative {
     }
 }
 
-/// Those that run now, split: those that end with the command, because they are in pyebpf's process group or in one that the
-/// command made for itself; and those that have left it.
+/// Those that run now, in two lists: first those that end with the command, because they are in pyebpf's process group or
+/// in one that the command made for itself; then the others.
 pub(super) fn below(runner: u32, command: u32) -> (Vec<Relative>, Vec<Relative>) {
     let own = rustix::process::getpgrp().as_raw_nonzero().get().cast_unsigned();
     let all: Vec<(u32, Stat)> = proc::pids()

@@ -35,13 +35,13 @@ use crate::shell;
 
 /// How long the command may take to end after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long the status of a command that has ended may be on its way.
+/// How long the status of a command that has ended may take to arrive.
 const STATUS_WITHIN: Duration = Duration::from_secs(1);
-/// How often is looked whether all have ended.
+/// Time between two looks at whether all have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How often SIGKILL is sent to what is left: a process may be starting others.
 const KILL_ROUNDS: usize = 50;
-/// Processes that go on and are named.
+/// Processes that go on running and are named, at most.
 const NAMED_AT_MOST: usize = 5;
 
 /// A running command.
@@ -83,7 +83,7 @@ impl Launched {
         if let Some(caller) = &caller {
             caller.set_environment(&mut builder);
         }
-        // The socket, too, within the old limit: the C library passes no descriptor on whose number is beyond it.
+        // The socket is made within the old limit too: the C library passes on no descriptor whose number is beyond it.
         let (mut runner, ours) = files
             .with_old(move || {
                 let (ours, theirs) = UnixStream::pair()?;
@@ -119,7 +119,7 @@ impl Launched {
             }
             Report::Interrupted | Report::Ended(_) => Err(not_run()),
         };
-        // What the runner says is not believed where signals depend on it.
+        // Signals will be sent to this process, so what the runner says is checked.
         let is_child = |pid: &u32| proc::stat(*pid).map_or(true, |stat| stat.parent == runner.id());
         let pid = match started {
             Ok(pid) if is_child(&pid) => pid,
@@ -146,8 +146,8 @@ impl Launched {
         self.pid
     }
 
-    /// Ends what still runs of the command, or lets it run (`keep`), and says what became of it: its exit status as a shell
-    /// would show it.
+    /// Ends what still runs of the command, or lets it go on (`keep`). Returns the command's exit status as a shell would
+    /// show it.
     pub(super) async fn finish(mut self, by: EndedBy, keep: bool, signals: &mut Signals) -> u8 {
         if by == EndedBy::Command {
             let ended = self.status.wait_for(Option::is_some);
@@ -291,7 +291,7 @@ fn not_run() -> Failure {
     Failure::new("stopped before the command was started").with_code(exit_code::INTERRUPTED)
 }
 
-/// Whether pyebpf's own signals ended it, or a shell in it says so of what it ran.
+/// Whether one of pyebpf's own signals ended it, or ended what it ran as a shell (128 + N).
 fn was_ended(status: ExitStatus) -> bool {
     let [term, kill] = [Signal::TERM, Signal::KILL].map(Signal::as_raw);
     let code = status.code().map(|code| code - exit_code::SIGNAL);

@@ -1,7 +1,7 @@
 //! The process between pyebpf and the command after `--`: it becomes the user who called sudo, starts the command, waits for
 //! it, and adopts what the command leaves behind, so that nothing of it is lost sight of.
 //!
-//! It stays in pyebpf's process group. So it is told of Ctrl-C exactly when the command is, which pyebpf alone could not know.
+//! It stays in pyebpf's process group, so it gets Ctrl-C exactly when the command does. pyebpf alone could not know that.
 
 use std::ffi::OsString;
 use std::io::{self, IoSliceMut};
@@ -23,7 +23,7 @@ use crate::host;
 /// The verb by which pyebpf starts itself as a runner.
 pub const RUNNER_VERB: &str = "run-command";
 
-/// Its name for the kernel, at most 15 bytes: one that `pkill pyebpf` does not fit.
+/// Its name for the kernel, at most 15 bytes: one that `pkill pyebpf` does not match.
 const NAME: &std::ffi::CStr = c"command-runner";
 
 /// Runs a command for pyebpf, which is at the other end of standard input. Arguments, after the verb: who to become
@@ -74,11 +74,11 @@ fn serve(ids: &Ids, program: OsString, arguments: Vec<OsString>) -> io::Result<(
     })
 }
 
-/// Until pyebpf has seen enough.
+/// Reports until pyebpf closes the socket.
 async fn watch(stream: &mut tokio::net::UnixStream, signals: &mut Signals, command: Pid) -> io::Result<()> {
     let mut byte = [0];
     loop {
-        // Children that ended, adopted ones and those in process groups of their own too.
+        // Children that ended, including adopted ones and those in process groups of their own.
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             if pid == command {
                 report(stream, Report::Ended(status.as_raw())).await?;

@@ -1,6 +1,6 @@
 //! Python, native and kernel frames of one sample to one stack.
 //!
-//! Used by the recorder. Pure: touches neither `/proc` nor BPF, knows no version and no name.
+//! Used by the pipeline. Pure: touches neither `/proc` nor BPF, knows no version and no name.
 //!
 //! Every run of the evaluation loop is one native frame and runs one or more Python frames; its *invocation*. From 3.12 on
 //! each invocation has an entry frame, a local variable of the loop: its address says which native frame it is. Before

@@ -110,7 +110,7 @@ impl CodeFiles {
     }
 }
 
-/// Memory without a file, or in one that is no program.
+/// Memory without a file, or in one that is not a program.
 pub(super) fn is_made_at_run_time(located: &Located<'_>) -> bool {
     let mapping = located.mapping;
     let is_shared = SHARED_MEMORY.iter().any(|start| mapping.path.starts_with(start));

@@ -1,4 +1,4 @@
-//! Which of several names of one function to show. Used by [`super::image`].
+//! Which of several names of one function to show. Used by [`super::symbol_file`].
 //!
 //! C libraries define `__libc_malloc` and export `malloc` for the same code; a symbol table has both, in any order, and debug
 //! information only the former. People know the latter.

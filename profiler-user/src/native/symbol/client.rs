@@ -33,7 +33,7 @@ pub(super) enum CallError {
     Failed,
     /// The same, but somebody asked it to end: no file is to blame.
     Ended,
-    /// It failed so often of late that none is started for a while. Nothing was asked.
+    /// It has failed so often recently that none is started for a while. Nothing was asked.
     Resting,
 }
 

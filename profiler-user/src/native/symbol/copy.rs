@@ -1,4 +1,5 @@
-//! A private copy of the parts of a foreign ELF file that names come from. Used by [`super::image`], in the worker process.
+//! A private copy of the parts of a foreign ELF file that names come from. Used by [`super::symbol_file`], in the worker
+//! process.
 //!
 //! blazesym maps files into memory and follows links from one file to others. Neither may happen with a file that someone
 //! else can write: one that shrinks while mapped kills the reader, and a link may lead anywhere. So the symbol and debug

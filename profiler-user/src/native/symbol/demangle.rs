@@ -1,5 +1,5 @@
-//! C++ and Rust names as people write them. Used by [`super::image`]; bounded, because a mangled name of a hundred bytes
-//! can stand for more text than there is memory (substitutions double it again and again).
+//! C++ and Rust names as people write them. Used by [`super::symbol_file`]; bounded, because a mangled name of a hundred
+//! bytes can stand for more text than there is memory (substitutions double it again and again).
 
 use std::fmt::{self, Write};
 

@@ -1,7 +1,7 @@
 //! Files that processes map, reachable for a while after these are gone.
 //!
 //! Used by [`super::CodeFile`]. A process may end a moment after it was sampled, and its files have to be opened after that:
-//! by a thread, one after the other. So a handle is held for each file that was seen of late, within a budget: a host maps
+//! by a thread, one after the other. So a handle is held for each file that was seen recently, within a budget: a host maps
 //! thousands of files, and a handle keeps a file system from being unmounted. What is held no longer is found again as it was
 //! found first: through a process that maps it, else by its path.
 

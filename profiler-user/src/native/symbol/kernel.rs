@@ -16,7 +16,7 @@ const MAX_BYTES: u64 = 128 << 20;
 const MAX_FUNCTIONS: usize = 1 << 20;
 /// How far the last function before a gap reaches; kallsyms has no sizes.
 const MAX_FUNCTION_BYTES: u64 = 128 * 1024;
-/// At most so often it is read again.
+/// Time between two readings, at least.
 const REFRESH: Duration = Duration::from_secs(30);
 
 /// The functions of the running kernel and its modules.

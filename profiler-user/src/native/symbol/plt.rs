@@ -1,4 +1,4 @@
-//! Names of the stubs through which a file calls functions of other files: `malloc@plt`. Used by [`super::image`].
+//! Names of the stubs through which a file calls functions of other files: `malloc@plt`. Used by [`super::symbol_file`].
 //!
 //! No symbol table has them. A stub jumps to where a slot of the global offset table says, and the relocation of that slot
 //! names the function. So the jump is read, and not the order of things, which differs between linkers. Stubs of other

@@ -27,8 +27,8 @@ const MAX_PATH: usize = 4096;
 /// symbols were stripped.
 const UNSIZED_REACH: u64 = 4096;
 
-/// Takes in a file as [`super::serve`] does, without looking up a symbol, and names the stubs of its linkage table; whether
-/// it could. All of it that is not a library's work: for the fuzz target.
+/// Takes in a file as [`super::worker`] does, without looking up a symbol, and names the stubs of its linkage table;
+/// whether it could. All of it that is not a library's work: for the fuzz target.
 #[must_use]
 pub fn take_in(bytes: impl Into<FileBytes>) -> bool {
     let Ok(source) = ElfFile::open(bytes.into(), BUDGET_BYTES) else {

@@ -1,11 +1,11 @@
-//! What [`super::Tables`] and the recorder say to each other.
+//! What [`super::Tables`] and the session say to each other.
 
 use std::time::Duration;
 
 use super::spaces::Stretch;
 use crate::proc::ProcessError;
 
-/// What the recorder writes into `ProcessEntry`.
+/// What the session writes into `ProcessEntry`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Space {
     /// `ProcessEntry::space`; 0 when there is no room for the list.

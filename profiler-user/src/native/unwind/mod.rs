@@ -6,11 +6,11 @@
 //!  .eh_frame ── file ── compiler ── blocks ──> Row (64 KiB of text at a time, on demand; equal ones once)
 //! ```
 //!
-//! Used by the recorder through [`Tables`], which decides what is loaded: first what samples needed, then the whole of
+//! Used by the session through [`Tables`], which decides what is loaded: first what samples needed, then the whole of
 //! small files that profiled processes execute. [`FileTables`] alone compiles the blocks of one file.
 //!
-//! Nothing here touches BPF: the recorder gives the maps as [`TableMaps`]. Files are read in a process of its own (`worker`),
-//! which the compiler's thread asks.
+//! Nothing here touches BPF: the session gives the maps as [`TableMaps`]. Files are read in a process of its own
+//! (`worker`), which the compiler's thread asks.
 
 mod blocks;
 mod code;

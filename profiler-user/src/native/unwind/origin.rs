@@ -29,7 +29,7 @@ pub(super) enum Origin {
 pub(super) enum Lost {
     /// Not by this way; another process may map the file too.
     Unreachable,
-    /// What is there is no file any more.
+    /// What is there is not a file any more.
     NotRegular,
 }
 

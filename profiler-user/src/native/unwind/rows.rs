@@ -271,7 +271,7 @@ enum Step {
     Plus,
 }
 
-/// Bytes in words of 8; `None` for what is no multiple.
+/// Bytes in words of 8; `None` for what is not a multiple.
 fn words(bytes: i64) -> Option<i64> {
     (bytes % 8 == 0).then_some(bytes / 8)
 }

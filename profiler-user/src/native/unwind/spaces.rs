@@ -33,7 +33,7 @@ const TRAMPOLINE_RULE: Row = Row::new(0, cfa_rule::SP, 2, fp_rule::SAME, 0, ra_r
 pub struct Stretch {
     /// First address.
     pub start: u64,
-    /// Behind the last address.
+    /// After the last address.
     pub end: u64,
     /// Byte of the file at `start`.
     pub offset: u64,

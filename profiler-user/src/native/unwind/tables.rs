@@ -1,6 +1,6 @@
 //! Decides what is in the kernel's maps: mapping lists of processes, and blocks of rows of the files they execute.
 //!
-//! Used by the recorder, which tells of processes and of what samples needed, and gives the maps. See [`super`].
+//! Used by the session, which tells of processes and of what samples needed, and gives the maps.
 
 mod loading;
 

@@ -28,7 +28,7 @@ pub enum FileError {
         /// What it is.
         kind: &'static str,
     },
-    /// Somebody else put it where everybody may put things: to write there would be to do what they planned.
+    /// Somebody else put it where everybody may put things, and may have plans for what is written there.
     #[error("{} is a {kind} of user {uid}, and files of others are neither replaced nor written to", .path.display())]
     Foreign {
         /// The path as given.

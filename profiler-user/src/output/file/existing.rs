@@ -1,4 +1,4 @@
-//! What has the name of a result already: whether it may be replaced, or is written to as it is.
+//! What exists already where a result is to go: whether it may be replaced, or is written to as it is.
 //!
 //! pyebpf is root, and the folder may be anyone's. The rules are those of `fs.protected_regular`, `protected_fifos` and
 //! `protected_symlinks` of the kernel, whatever this host has set.
@@ -18,7 +18,7 @@ use super::error::FileError;
 use super::owner::Owner;
 use crate::path::folder_of;
 
-/// How often a named pipe without a reader is tried again, and after which time that is said.
+/// How often a named pipe without a reader is tried again, and after how long pyebpf says that it waits.
 const TRY_EVERY: Duration = Duration::from_millis(50);
 const SAY_AFTER: Duration = Duration::from_secs(1);
 

@@ -8,7 +8,7 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// Who called `sudo`; `None` when nobody did, or we are not root.
+    /// Who called `sudo`; `None` when nobody did, or when this process is not root.
     pub(super) fn from_sudo() -> Option<Self> {
         let id = |name| std::env::var(name).ok().and_then(|id| id.parse().ok());
         let uid = rustix::process::geteuid()

@@ -1,7 +1,7 @@
 //! A file that is being written and has no name yet, so that nothing is left of it whatever ends pyebpf.
 //!
-//! Most file systems know files without a name (`O_TMPFILE`). Where they do not, the file has a name that nobody can guess,
-//! from its first byte on only, and [`remove_unfinished`] takes it away when pyebpf gives up writing.
+//! Most file systems support files without a name (`O_TMPFILE`). On others the file gets a random name, only when its first
+//! byte is written, and [`remove_unfinished`] removes it when pyebpf gives up writing.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -112,7 +112,7 @@ impl Unfinished {
         &self.folder
     }
 
-    /// Gives it its name, in the place of what has that name now.
+    /// Gives it its name, and replaces what has that name now.
     ///
     /// The error says under which name the file is instead, if it could be kept.
     pub(super) fn finish(mut self, name: &OsStr) -> Result<(), (io::Error, Option<OsString>)> {
@@ -159,7 +159,7 @@ impl Unfinished {
         }
     }
 
-    /// Keeps it, under a name that it tells.
+    /// Keeps it, under a name that is returned.
     pub(super) fn keep(mut self) -> io::Result<OsString> {
         self.file()?;
         self.take_name()?;
@@ -172,7 +172,7 @@ impl Unfinished {
         }
     }
 
-    /// Gives a file without a name one that nobody can guess.
+    /// Gives a file without a name a random one.
     fn take_name(&mut self) -> io::Result<()> {
         let State::Nameless(file) = &self.state else {
             return Ok(());
@@ -212,7 +212,7 @@ impl Write for Unfinished {
     }
 }
 
-/// Runs `work` with names that nobody can guess, until one is free.
+/// Runs `work` with random names, until one is free.
 fn with_new_name<T>(mut work: impl FnMut(&OsStr) -> Result<T, Errno>) -> io::Result<(T, OsString)> {
     for _ in 0..ATTEMPTS {
         let name = OsString::from(format!("{PREFIX}{:016x}{SUFFIX}", fastrand::u64(..)));
@@ -268,7 +268,7 @@ mod tests {
         fs::read_dir(folder).expect("readable").count()
     }
 
-    /// As where the file system knows no files without a name.
+    /// As on a file system that has no files without a name.
     fn later(folder: &Path) -> Unfinished {
         Unfinished {
             folder: Arc::new(open(folder)),

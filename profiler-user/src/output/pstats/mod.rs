@@ -1,9 +1,9 @@
 //! What Python's `cProfile` writes (`pstats`), for the module `pstats`, snakeviz, tuna and gprof2dot: for each function the
 //! time in itself and with what it called, and its callers.
 //!
-//! Where cProfile has a number of calls, the number of samples stands: what a sample saw has no calls. Times are seconds, of
-//! sources that count events their number. A function is its file, its first line and its name; lines within it, threads and
-//! processes are added up, as the format has no place for them. Recursion counts once.
+//! Where cProfile has a number of calls, the number of samples stands: what a sample saw has no calls. Times are seconds;
+//! for sources that count events they are numbers of events. A function is its file, its first line and its name; lines
+//! within it, threads and processes are added up, as the format has no place for them. Recursion counts once.
 
 mod marshal;
 
@@ -76,7 +76,7 @@ impl File<'_> {
         Ok(self.to.text(function.name)?)
     }
 
-    /// Calls that are no recursion, calls, time in the function, time with what it called.
+    /// Calls that are not recursive, calls, time in the function, time with what it called.
     fn cost(&mut self, cost: &Cost) -> Result<(), OutputError> {
         self.to.integer(cost.samples)?;
         self.to.integer(cost.samples)?;

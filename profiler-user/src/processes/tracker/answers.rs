@@ -15,7 +15,7 @@ impl Tracker {
         self.looks.next().into_iter().chain(late.flatten()).min()
     }
 
-    /// A profiled process, also shortly after its end.
+    /// A profiled process, even shortly after its end.
     #[must_use]
     pub fn get(&self, key: ProcessKey) -> Option<&TrackedProcess> {
         self.tracked.get(&key)
@@ -74,7 +74,7 @@ impl Tracker {
         std::mem::take(&mut self.ended)
     }
 
-    /// Processes that are sampled since this was asked last.
+    /// Processes that have begun to be sampled since this was last asked.
     pub fn take_arrived(&mut self) -> Vec<Arrival> {
         std::mem::take(&mut self.arrived)
     }

@@ -18,15 +18,15 @@ use crate::processes::command_line;
 use crate::processes::identity::Identity;
 use crate::workers::Ticket;
 
-/// A process whose interpreter lays out its memory unlike any of those known, of which the kernel half has no room for more.
+/// The refusal when the kernel half has no room for another layout.
 const TOO_MANY_LAYOUTS: &str = "there is no room for another layout of interpreter memory";
-/// A process beyond those that the kernel half's maps have room for.
+/// The refusal when the kernel half's maps have no room for another process.
 const NO_ROOM: &str = "there is no room for another process in the kernel half's map";
 
 /// How long a recording waits for answers before it begins, or when a process is added to it: a process that does not
 /// answer is given up after two seconds.
 const SETTLE_AT_MOST: Duration = Duration::from_secs(5);
-/// The same where all processes are recorded: who is late is recorded from then on.
+/// The same if all processes are recorded: one whose answer is late is recorded from then on.
 const SETTLE_ALL_AT_MOST: Duration = Duration::from_millis(500);
 
 impl Tracker {
@@ -168,7 +168,7 @@ impl Tracker {
         }
     }
 
-    /// Whether the filter wants a process of which only that is known which cannot hang.
+    /// Whether the filter wants a process, judged by what can be learnt of it without hanging.
     fn is_wanted_unseen(&mut self, pid: u32) -> bool {
         let (Ok(stat), Ok(user)) = (proc::stat(pid), proc::user(pid)) else {
             return false;

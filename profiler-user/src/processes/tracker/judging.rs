@@ -16,7 +16,7 @@ impl Tracker {
         )
     }
 
-    /// Has the life of a child reported that nobody has heard of.
+    /// Makes the kernel half report the life of a child that nobody has heard of.
     pub(super) fn claim_child(&self, kernel: &mut Kernel, pid: u32) {
         if let Err(error) = kernel.claim_process(pid, self.flags()) {
             log::debug!("process {pid}: {error}");

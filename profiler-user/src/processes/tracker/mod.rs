@@ -35,7 +35,7 @@ use self::refusals::Refusals;
 use self::tracked::flags_of;
 pub use self::tracked::{Arrival, RefusedProcess, TrackedProcess};
 
-/// What is profiled.
+/// Which processes are profiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Every Python process, now and later.

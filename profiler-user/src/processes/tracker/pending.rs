@@ -14,7 +14,7 @@ pub(super) struct PendingLook {
     pub(super) ticket: Ticket,
 }
 
-/// Why one looks.
+/// Why it is looked at.
 #[derive(Debug)]
 pub(super) enum Purpose {
     /// To profile it: with what it was when it was claimed.

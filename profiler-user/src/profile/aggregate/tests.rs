@@ -30,7 +30,7 @@ fn named(name: &str) -> Frame {
     }
 }
 
-/// Frames of every place holder, and thread names.
+/// Frames of every placeholder, and thread names.
 #[derive(Default)]
 struct Late {
     frames: Vec<Frame>,

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// Why bytes are not a record. Means that the two halves do not fit together; nothing a target does leads here.
+/// Why bytes are not a record. It means that the two halves do not fit together; nothing that a target does leads here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum DecodeError {
     /// Fewer bytes than the record's own counts promise.

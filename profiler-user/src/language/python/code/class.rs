@@ -39,7 +39,7 @@ pub struct Class {
 }
 
 impl Class {
-    /// From what the kernel half captured; `None` when that is no name.
+    /// From what the kernel half captured; `None` when that is not a name.
     #[must_use]
     pub fn new(object: u64, name: &[u8]) -> Option<Self> {
         let name = own_name(name)?;
@@ -81,7 +81,7 @@ impl Class {
     }
 }
 
-/// The part after the last dot; `None` for what is no identifier.
+/// The part after the last dot; `None` for what is not an identifier.
 fn own_name(bytes: &[u8]) -> Option<Box<str>> {
     let text = std::str::from_utf8(bytes).ok()?;
     let name = text.rsplit('.').next().unwrap_or(text);

@@ -8,7 +8,8 @@
 //! - [`resolved`]: what a sampled frame resolves to.
 //! - [`source_path`]: the short file names that py-spy users know.
 //!
-//! Used by the symbolizer. Reaches a target only through [`profiler_common::memory::Memory`]; opens no file.
+//! Used by the pipeline and by inspectors. Reaches a target only through [`profiler_common::memory::Memory`]; opens no
+//! file.
 
 mod class;
 pub mod definition;

@@ -1,6 +1,6 @@
 //! What a sampled frame resolves to: a function and a line, or the reason why there is none.
 //!
-//! Made by [`super::store`], used by the symbolizer.
+//! Made by [`super::store`], used by the pipeline.
 
 use std::borrow::Cow;
 

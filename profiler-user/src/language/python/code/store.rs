@@ -1,6 +1,6 @@
 //! All definitions of a recording: by process and code object, one copy of equal ones, bounded in memory.
 //!
-//! Used by the symbolizer. Definitions arrive before the sample that needs them, or with a later one: then a frame is
+//! Used by the pipeline. Definitions arrive before the sample that needs them, or with a later one: then a frame is
 //! [`Unresolved::NotCaptured`] until they do. After each drain of the ring buffer, call [`Store::collect`].
 
 use std::collections::hash_map::RandomState;

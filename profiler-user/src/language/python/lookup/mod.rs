@@ -1,6 +1,6 @@
 //! Where the threads of one process find their Python state: the version's way, with this file's addresses.
 //!
-//! Used by [`super::judgement`]; `profiler_common::walker::python::locate` does the looking up.
+//! Used by `recognise::judgement`; `profiler_common::walker::python::locate` does the looking up.
 
 pub mod thread_local;
 pub mod thread_specific;

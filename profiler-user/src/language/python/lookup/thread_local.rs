@@ -1,7 +1,7 @@
 //! From a thread-local variable of a file to where it is in the threads of a process.
 //!
-//! Used by [`super::judgement`] for interpreters from 3.15 on, whose thread state is in such a variable
-//! ([`super::elf::Anchors::gilstate_tls`]). Reads the few words that the dynamic loader wrote when it loaded
+//! Used by `recognise::judgement` for interpreters from 3.15 on, whose thread state is in such a variable
+//! (`Anchors::gilstate_tls`). Reads the few words that the dynamic loader wrote when it loaded
 //! the file.
 
 use profiler_common::memory::{Fault, Memory, RemoteAddr};

@@ -1,7 +1,7 @@
 //! How each C library keeps `pthread_getspecific` data, `pthread_self()` and the thread-local variables of
 //! libraries, by architecture: the one place where both matter.
 //!
-//! Used by [`super::judgement`]; `profiler_common::walker::python::locate` does the arithmetic. Sources: glibc
+//! Used by `recognise::judgement`; `profiler_common::walker::python::locate` does the arithmetic. Sources: glibc
 //! `nptl/descr.h` (`struct pthread.specific_1stblock`, `.specific`) and `sysdeps/*/nptl/tls.h` in 2.31 to
 //! 2.44, musl `src/internal/pthread_impl.h` and `arch/*/pthread_arch.h` from 1.2.2; offsets were read from
 //! the compiled libraries. Thread-local variables: glibc `sysdeps/generic/dl-dtv.h` (`dtv_t`) and

@@ -25,7 +25,7 @@ use crate::proc::maps::{Mapping, Maps};
 use crate::proc::memory::ProcMemory;
 use crate::proc::{self, ProcessError};
 
-/// Executable mappings of one process looked at; a process has some hundred.
+/// Executable mappings of one process looked at; a process has a few hundred.
 const MAX_FILES: usize = 4096;
 /// Time after which no further unknown file of one process is analysed in one call; the next call goes on
 /// from there. A hostile process can map any number of files that take long to analyse.

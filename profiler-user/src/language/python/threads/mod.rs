@@ -1,7 +1,7 @@
 //! Names of threads as Python's `threading` has them, read from the memory of running processes.
 //!
 //! From 3.14 on the kernel's name of a thread is its Python name, cut off after 15 bytes; before, all threads of a process
-//! look alike there. Used by the recorder when an output shows threads. A thread that was sampled is looked up after the
+//! look alike there. Used by the session when an output shows threads. A thread that was sampled is looked up after the
 //! samples have been read, and again when it is sampled some seconds later (it may have been renamed); whoever is gone by
 //! then, or has no Python name, keeps the kernel's. Who is to be looked up is decided here; `lookup` does it, in a worker.
 

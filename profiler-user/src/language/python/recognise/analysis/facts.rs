@@ -1,4 +1,4 @@
-//! What can be said about one file. Made by [`super::analyze_file`].
+//! What can be said about one file. Made by [`super::analyze`].
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

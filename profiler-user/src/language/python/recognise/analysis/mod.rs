@@ -103,7 +103,7 @@ fn find_runtime(file: &ElfFile) -> Option<u64> {
             file.static_symbol(b"_PyRuntime", RUNTIME_BYTES)
                 .map(|symbol| symbol.address)
         })?;
-    // An address that is not loaded is no definition.
+    // An address that is not loaded is not a definition.
     let is_loaded = file.segments().iter().any(|segment| segment.contains(address));
     is_loaded.then_some(address)
 }
