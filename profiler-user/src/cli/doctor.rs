@@ -23,7 +23,7 @@ use crate::table_maps::Capacity;
     Exit status: 0 when recording works here, of all processes that -p names, 1 when it does not.")]
 pub(super) struct Args {
     /// Only this process; several are separated by commas, or given one by one
-    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = super::parse_pid)]
+    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = super::pid::parse)]
     pid: Vec<u32>,
 }
 

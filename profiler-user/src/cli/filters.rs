@@ -33,7 +33,7 @@ pub(super) struct FilterArgs {
     #[arg(long, value_name = "USER")]
     user: Vec<String>,
     /// Not this process
-    #[arg(long, value_name = "PID", value_parser = super::parse_pid)]
+    #[arg(long, value_name = "PID", value_parser = super::pid::parse)]
     exclude_pid: Vec<u32>,
     /// Not this cgroup, and nothing below it
     #[arg(long, value_name = "PATH|ID")]

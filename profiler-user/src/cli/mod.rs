@@ -10,6 +10,7 @@ mod manual;
 mod outputs;
 mod parts;
 mod permission;
+mod pid;
 mod preflight;
 mod ps;
 mod record;
@@ -99,18 +100,6 @@ impl Cli {
             Verb::Completions(args) => completions::run(&args, Cli::command()),
             Verb::Manual(args) => manual::run(&args, Cli::command()),
         }
-    }
-}
-
-/// A process id, decimal or 0x hexadecimal.
-fn parse_pid(text: &str) -> Result<u32, String> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    match parsed {
-        Ok(pid) if pid > 0 => Ok(pid),
-        _ => Err("not a process id".to_owned()),
     }
 }
 

@@ -32,7 +32,7 @@ const WIDEST: usize = 40;
     sudo pyebpf ps --format json | jq '.[] | select(.supported | not)'")]
 pub(super) struct Args {
     /// Only this process; several are separated by commas, or given one by one
-    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = super::parse_pid)]
+    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = super::pid::parse)]
     pid: Vec<u32>,
     /// How to write the list
     #[arg(short, long, value_enum, ignore_case = true, default_value_t = Format::Table)]

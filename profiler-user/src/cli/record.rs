@@ -56,7 +56,7 @@ pub(super) struct Args {
     #[arg(short, long, conflicts_with_all = ["pid", "command"])]
     all: bool,
     /// Record this process (decimal or 0x hexadecimal); several are separated by commas, or given one by one
-    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = super::parse_pid, conflicts_with = "command")]
+    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = super::pid::parse, conflicts_with = "command")]
     pid: Vec<u32>,
     /// With --pid or a command: record child processes too
     #[arg(short, long)]
@@ -240,7 +240,7 @@ fn check_command(command: &[std::ffi::OsString]) -> Result<(), Failure> {
         return Ok(());
     };
     let text = only.to_string_lossy();
-    let is_list = text.split(',').all(|pid| super::parse_pid(pid).is_ok());
+    let is_list = text.split(',').all(|pid| super::pid::parse(pid).is_ok());
     if is_list && !std::path::Path::new(only).exists() {
         return Err(Failure::usage(format_args!("{text} is no command"))
             .hint(format_args!("sudo pyebpf record -p {text}")));
