@@ -69,7 +69,7 @@ fn stacks_are_put_together_by_what_was_asked_for() {
 
 /// What `--group-by script` puts above the stacks of a program's workers.
 fn roots_of_workers(method: &str) -> anyhow::Result<Vec<String>> {
-    let mut parent = Workload::start(python::newest(), &script("workers"), &[method, "0.5"])?;
+    let mut parent = Workload::start(python::newest(), &script("workers"), &["0.5", method])?;
     let pid = parent.pid().to_string();
     let recording = Recording::start(["-s", "-p", &pid, "--group-by", "script"])?;
     parent.release()?;

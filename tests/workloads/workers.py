@@ -1,4 +1,4 @@
-"""Two workers of multiprocessing that use a CPU. Arguments: how they are started, CPU seconds of each."""
+"""Two workers of multiprocessing that use a CPU. Arguments: CPU seconds of each, how they are started."""
 import multiprocessing
 import os
 import sys
@@ -15,8 +15,8 @@ def work(seconds):
 if __name__ == "__main__":
     import truth
 
-    multiprocessing.set_start_method(sys.argv[1])
+    multiprocessing.set_start_method(sys.argv[2])
     truth.begin()
     with multiprocessing.Pool(2) as pool:
-        pids = pool.map(work, [float(sys.argv[2])] * 2, chunksize=1)
+        pids = pool.map(work, [float(sys.argv[1])] * 2, chunksize=1)
         truth.end(pids=pids)

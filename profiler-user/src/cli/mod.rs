@@ -82,11 +82,13 @@ impl Cli {
     /// # Errors
     /// One [`Failure`], for `main` to print.
     pub fn run(self) -> Result<u8, Failure> {
+        // Before the workers are started, which look at cgroups as well.
+        let seen = host::root::see_whole_cgroup_paths();
         if !matches!(self.verb, Verb::Completions(_) | Verb::Manual(_)) {
-            // First of all, while there is one thread.
+            // While there is one thread.
             workers::start_forker();
         }
-        if let Err(error) = host::root::see_whole_cgroup_paths() {
+        if let Err(error) = seen {
             terminal::status(&format!(
                 "the container that pyebpf runs in hides where other cgroups are ({error}): containers may be missing, and \
                  --cgroup may not fit (hint: --privileged or --cgroupns=host)"

@@ -17,7 +17,7 @@ mod surroundings;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use profiler_common::contract::layout::Layout;
@@ -175,7 +175,8 @@ impl Pipeline {
             drains - waiting.since >= PATIENCE
                 && newest_ns.saturating_sub(waiting.sample.time_ns) >= PATIENCE_NS
         });
-        self.python.end_drain();
+        let waiting: HashSet<ProcessKey> = self.waiting.iter().map(|waiting| waiting.sample.process).collect();
+        self.python.end_drain(|process| waiting.contains(&process));
     }
 
     /// A process is gone, and its samples have been added.

@@ -160,9 +160,9 @@ impl PythonNames {
         self.awaited.retain(|(of, ..)| *of != process);
     }
 
-    /// To be called after each drain of the rings.
-    pub(super) fn end_drain(&mut self) {
-        self.store.collect();
+    /// To be called after each drain of the rings; `is_needed` says of processes that are gone whether samples of them wait.
+    pub(super) fn end_drain(&mut self, is_needed: impl Fn(ProcessKey) -> bool) {
+        self.store.collect(is_needed);
     }
 
     /// Frames without a name so far.

@@ -175,6 +175,27 @@ fn a_definition_that_never_comes_is_waited_for_during_two_drains_and_half_a_seco
 }
 
 #[test]
+fn a_process_that_ends_while_its_samples_wait_keeps_its_names_until_then() {
+    let mut pipeline = Pipeline::new(0, None, None);
+    let mut around = Nowhere::default();
+    // This one makes all others wait.
+    pipeline.add(&sample(process(7), 1, 0xa), &mut around);
+    for tgid in 8..20 {
+        define(&mut pipeline, process(tgid), 0xb, "short");
+        pipeline.add(&sample(process(tgid), u64::from(tgid), 0xb), &mut around);
+        pipeline.forget(process(tgid));
+        pipeline.end_drain();
+    }
+    define(&mut pipeline, process(20), 0xb, "short");
+    pipeline.add(&sample(process(20), 1 + HALF_A_SECOND_NS, 0xb), &mut around);
+    pipeline.end_drain();
+    assert_eq!(
+        by_stack(&[pipeline.snapshot(1)]),
+        names(&[("<function not captured>", 1), ("short", 13)])
+    );
+}
+
+#[test]
 fn a_sample_that_waited_belongs_to_the_interval_in_which_it_was_taken() {
     let mut pipeline = Pipeline::new(0, None, None);
     let mut around = Nowhere::default();

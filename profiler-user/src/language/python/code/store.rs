@@ -223,8 +223,8 @@ impl Store {
         }
     }
 
-    /// A process is gone. Its definitions are kept until the second [`Self::collect`] from now, as samples of it may
-    /// still be on their way.
+    /// A process is gone. Its definitions are kept until the second [`Self::collect`] from now at least, as samples of it
+    /// may still be on their way.
     pub fn process_gone(&mut self, process: ProcessKey) {
         let entry = self.processes.entry(process).or_default();
         if !std::mem::replace(&mut entry.gone, true) {
@@ -233,15 +233,16 @@ impl Store {
         self.make_room();
     }
 
-    /// To be called after each drain of the ring buffers: drops what belongs to processes gone before the last call.
-    pub fn collect(&mut self) {
-        while self
-            .gone
-            .front()
-            .is_some_and(|(collection, _)| *collection < self.collections)
-        {
-            if let Some((_, process)) = self.gone.pop_front() {
-                self.forget(process);
+    /// To be called after each drain of the ring buffers: drops what belongs to processes gone before the last call, unless
+    /// samples of them still wait for their names.
+    pub fn collect(&mut self, is_needed: impl Fn(ProcessKey) -> bool) {
+        let is_due = |(collection, _): &(u64, _)| *collection < self.collections;
+        let due = self.gone.iter().take_while(|gone| is_due(gone)).count();
+        for _ in 0..due {
+            match self.gone.pop_front() {
+                Some((_, process)) if is_needed(process) => self.gone.push_back((self.collections, process)),
+                Some((_, process)) => drop(self.forget(process)),
+                None => {}
             }
         }
         self.collections += 1;

@@ -214,8 +214,8 @@ fn an_id_outlives_its_definition_without_meaning_another() {
     insert(&mut store, process(1), 0x1000, &function("before"));
     let before = store.resolve_id(process(1), frame(0x1000, 0)).expect("known");
     store.process_gone(process(1));
-    store.collect();
-    store.collect();
+    store.collect(|_| false);
+    store.collect(|_| false);
     insert(&mut store, process(2), 0x1000, &function("after"));
     let after = store.resolve_id(process(2), frame(0x1000, 0)).expect("known");
     assert_ne!(before, after);
@@ -275,13 +275,27 @@ fn definitions_outlive_their_process_by_one_drain_of_the_ring() {
     let mut store = Store::new(ROOM);
     insert(&mut store, process(1), 0x1000, &function("main"));
     store.process_gone(process(1));
-    store.collect();
+    store.collect(|_| false);
     assert!(resolve(&mut store, process(1), frame(0x1000, 0)).is_ok());
-    store.collect();
+    store.collect(|_| false);
     assert_eq!(
         resolve(&mut store, process(1), frame(0x1000, 0)),
         Err(Unresolved::NotCaptured)
     );
+    assert_eq!((store.definitions(), store.bytes()), (0, 0));
+}
+
+#[test]
+fn definitions_that_samples_wait_for_stay_as_long_as_they_wait() {
+    let mut store = Store::new(ROOM);
+    insert(&mut store, process(1), 0x1000, &function("main"));
+    store.process_gone(process(1));
+    for _ in 0..5 {
+        store.collect(|gone| gone == process(1));
+    }
+    assert!(resolve(&mut store, process(1), frame(0x1000, 0)).is_ok());
+    store.collect(|_| false);
+    store.collect(|_| false);
     assert_eq!((store.definitions(), store.bytes()), (0, 0));
 }
 
@@ -291,8 +305,8 @@ fn a_definition_that_arrives_behind_the_exit_does_not_stay() {
     store.process_gone(process(1));
     insert(&mut store, process(1), 0x1000, &function("main"));
     assert!(resolve(&mut store, process(1), frame(0x1000, 0)).is_ok());
-    store.collect();
-    store.collect();
+    store.collect(|_| false);
+    store.collect(|_| false);
     assert_eq!(store.bytes(), 0);
 }
 
@@ -310,7 +324,7 @@ fn a_fork_storm_leaves_memory_flat() {
             );
         }
         store.process_gone(process(tgid));
-        store.collect();
+        store.collect(|_| false);
         let peak = &mut peaks[usize::from(tgid >= 5_000)];
         *peak = store.bytes().max(*peak);
     }
@@ -394,7 +408,7 @@ proptest! {
                     let id = store.resolve_id(process(tgid), frame(code, 0));
                     prop_assert!(id.is_err() || id.is_ok_and(|id| store.describe(id).is_some()));
                 }
-                Step::Collect => store.collect(),
+                Step::Collect => store.collect(|_| false),
             }
             prop_assert!(store.bytes() <= limit);
             check_books(&store)?;
