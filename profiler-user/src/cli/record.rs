@@ -45,8 +45,9 @@ use crate::sources;
         A command after -- is recorded until it ends: Ctrl-C is left to it, a second one ends it (SIGTERM, 2 s later SIGKILL),\n\
         as does the end of -d. Its exit status is passed on; 126 and 127: it could not be started.\n\
         Opens with: .svg any browser, .json https://www.speedscope.app, .txt flamegraph.pl and friends,\n\
-        .pb.gz go tool pprof, .chrometrace.json https://ui.perfetto.dev, .callgrind KCachegrind,\n\
-        .pstats snakeviz, .pyebpf.json programs. With .gz or .zst at the end, any of them is compressed.\n\
+        .pb.gz go tool pprof, .chrometrace.json https://ui.perfetto.dev, .firefox.json https://profiler.firefox.com,\n\
+        .callgrind KCachegrind, .pstats snakeviz, .pyebpf.json programs.\n\
+        With .gz or .zst at the end, any of them is compressed.\n\
         Several -o make several files of one recording: leave -f out then, or give one for each -o, in the same order."
 )]
 pub(super) struct Args {
