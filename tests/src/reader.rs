@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, bail, ensure};
+use serde_json::Value;
 
 use crate::folded::{Frame, Stack};
 use crate::matrix::packages;
@@ -160,6 +161,45 @@ pub fn stacks_of_go(text: &str) -> anyhow::Result<Stacks> {
         let stack = ids.split_whitespace().rev();
         let stack: Option<Vec<Line>> = stack.map(|id| lines.get(id).cloned()).collect();
         *stacks.entry(stack.context("known locations")?).or_default() += count;
+    }
+    Ok(stacks)
+}
+
+/// What a processed profile of the Firefox Profiler says: its tables followed from samples to names, as its viewer does. Rows
+/// without a stack are pauses.
+///
+/// # Errors
+/// What is not understood.
+pub fn stacks_of_firefox(profile: &Value) -> anyhow::Result<Stacks> {
+    let shared = &profile["shared"];
+    let row = |table: &str, column: &str, at: usize| -> Option<usize> {
+        usize::try_from(shared[table][column][at].as_u64()?).ok()
+    };
+    let text = |at: usize| shared["stringArray"][at].as_str().map(str::to_owned);
+    let line = |frame: usize| -> Option<Line> {
+        let function = row("frameTable", "func", frame)?;
+        let source = row("funcTable", "source", function);
+        let file = source.and_then(|source| text(row("sources", "filename", source)?));
+        let line = row("frameTable", "line", frame).unwrap_or(0);
+        let name = text(row("funcTable", "name", function)?)?;
+        Some((name, file.unwrap_or_default(), line as u64))
+    };
+    let mut stacks = Stacks::new();
+    for thread in profile["threads"].as_array().context("threads")? {
+        let column = |name: &str| thread["samples"][name].as_array().context("a column");
+        for (stack, weight) in column("stack")?.iter().zip(column("weight")?) {
+            let mut next = stack.as_u64().and_then(|at| usize::try_from(at).ok());
+            if next.is_none() {
+                continue;
+            }
+            let mut frames = Vec::new();
+            while let Some(at) = next {
+                frames.push(row("stackTable", "frame", at).and_then(line).context("a frame")?);
+                next = row("stackTable", "prefix", at);
+            }
+            frames.reverse();
+            *stacks.entry(frames).or_default() += weight.as_u64().context("a number of samples")?;
+        }
     }
     Ok(stacks)
 }

@@ -1,16 +1,16 @@
 //! Live: what the formats say about one recording, each read by a program that people open it with.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
-use tempfile::TempDir;
 use tests::folded::Folded;
 use tests::live::alone;
 use tests::profiler::{Finished, Pyebpf};
 use tests::reader::{Line, Stacks, inclusive, own};
+use tests::recorded::record_both;
 use tests::workload::{Workload, script};
 use tests::{python, reader};
 
@@ -172,43 +172,6 @@ fn counting_by_function_and_without_lines_changes_the_frames_as_said() {
         red.frames.last().and_then(|frame| frame.file.as_deref()),
         script("split").to_str()
     );
-}
-
-/// One recording in two files: one to be read, and folded stacks with whole file names to compare with.
-struct Both {
-    file: PathBuf,
-    stacks: Stacks,
-    finished: Finished,
-    pid: u32,
-    _folder: TempDir,
-}
-
-/// Records a program whose call chains change into a file with this name.
-fn record_both(name: &str, options: &[&str]) -> anyhow::Result<Both> {
-    let folder = tempfile::tempdir()?;
-    let (file, folded) = (folder.path().join(name), folder.path().join("out.txt"));
-    let mut workload = Workload::start(python::newest(), &script("split"), &["100"])?;
-    workload.release()?;
-    let pid = workload.pid();
-    let mut arguments = vec!["record", "-d", "1", "-r", "499", "--full-filenames", "-p"];
-    let texts = [
-        pid.to_string(),
-        file.to_string_lossy().into(),
-        folded.to_string_lossy().into(),
-    ];
-    arguments.extend([&*texts[0], "-o", &*texts[1], "-o", &*texts[2]]);
-    arguments.extend(options);
-    let finished = Pyebpf::new(arguments)?.run()?.success()?;
-    let stacks = Folded::parse(&std::fs::read_to_string(&folded)?)?.stacks;
-    let stacks = reader::stacks_of_folded(stacks);
-    ensure!(stacks.len() >= 3, "a program with three functions: {stacks:?}");
-    Ok(Both {
-        file,
-        stacks,
-        finished,
-        pid,
-        _folder: folder,
-    })
 }
 
 fn go_pprof(arguments: &[&str], file: &Path) -> anyhow::Result<String> {
@@ -434,6 +397,24 @@ fn the_json_is_as_its_schema_says_and_has_the_stacks_of_the_recording() -> anyho
             count["samples"].as_u64().context("a number")?;
     }
     reader::ensure_same(&stacks, &both.stacks, "JSON")
+}
+
+/// Mozilla publishes no schema: the tests have one of what its viewer needs.
+#[test]
+fn the_firefox_profile_is_as_its_viewer_needs_it_and_has_the_stacks_of_the_recording() -> anyhow::Result<()> {
+    let _alone = alone();
+    let both = record_both("out.firefox.json", &[])?;
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("formats/firefox-profile.schema.json");
+    reader::python(
+        &["jsonschema", "typing_extensions"],
+        VALIDATE,
+        &[&schema, &both.file],
+    )?;
+    let file: Value = serde_json::from_str(&std::fs::read_to_string(&both.file)?)?;
+    let pids = file["threads"].as_array().context("threads")?.iter();
+    let pids: Vec<&Value> = pids.map(|thread| &thread["pid"]).collect();
+    ensure!(pids == [&both.pid.to_string()], "{pids:?}");
+    reader::ensure_same(&reader::stacks_of_firefox(&file)?, &both.stacks, "the profile")
 }
 
 #[test]

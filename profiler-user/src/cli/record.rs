@@ -47,8 +47,9 @@ use crate::sources;
         Exit status: 0, or that of the command; 1 what was asked for could not be done; 2 wrong command line;\n\
         126 and 127 the command could not be started; 130 stopped before the first sample.\n\
         Opens with: .svg any browser, .json https://www.speedscope.app, .txt flamegraph.pl and friends,\n\
-        .pb.gz go tool pprof, .chrometrace.json https://ui.perfetto.dev, .callgrind KCachegrind,\n\
-        .pstats snakeviz, .pyebpf.json your own programs. With .gz or .zst at the end, any of them is compressed.\n\
+        .pb.gz go tool pprof, .chrometrace.json https://ui.perfetto.dev, .firefox.json https://profiler.firefox.com,\n\
+        .callgrind KCachegrind, .pstats snakeviz, .pyebpf.json your own programs.\n\
+        With .gz or .zst at the end, any of them is compressed.\n\
         Several -o make several files of one recording: then leave -f out, or give one for each -o, in the same order."
 )]
 pub(super) struct Args {

@@ -4,6 +4,9 @@
 //! first sample that has it and ends (`E`) with the last one in a row; `tracks` turns samples into stretches of time.
 //! Samples of sources that count events are instants (`i`) with their stack and weight. Root frames are left out: the format
 //! has processes and threads of its own.
+//!
+//! By the rules of Google's "Trace Event Format", in the form of an array: `ts` in microseconds; beginnings and ends in the
+//! order of time for each thread id, and nested; names of processes and threads as metadata (`M`), which have no time.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -12,6 +15,7 @@ use serde::Serialize;
 
 use crate::output::error::OutputError;
 use crate::output::format::Output;
+use crate::output::identity_text::command_text;
 use crate::output::json_text::json;
 use crate::output::short_names::ShortNames;
 use crate::output::style::RenderOptions;
@@ -45,15 +49,21 @@ impl Output for ChromeTrace {
         let shown = Shown::of(recording, options);
         let mut events = Events { out, any: false };
         write_names(recording, &mut events)?;
+        let (mut ids_before, mut end_ns) = ((0, 0), 0);
         for track in tracks(recording) {
             let mut thread = Thread {
                 pid: recording.process(recording.thread(track.thread).process).pid,
                 tid: recording.thread(track.thread).tid,
+                since_ns: 0,
                 open: Vec::new(),
                 shown: &shown,
                 events: &mut events,
             };
             if track.is_time() {
+                let ids = (thread.pid, thread.tid);
+                if ids == ids_before {
+                    thread.since_ns = end_ns;
+                }
                 let mut now_ns = 0u64;
                 for entry in entries(recording, lanes, &track) {
                     let (stack, width_ns) = match entry.map_err(OutputError::Timeline)? {
@@ -64,6 +74,7 @@ impl Output for ChromeTrace {
                     now_ns = now_ns.saturating_add(width_ns);
                 }
                 thread.change(&[], now_ns)?;
+                (ids_before, end_ns) = (ids, now_ns);
             } else {
                 for moment in moments(lanes, &track) {
                     let moment = moment.map_err(OutputError::Timeline)?;
@@ -170,23 +181,28 @@ impl<'p> Shown<'p> {
 
 /// What processes and threads are called.
 fn write_names(recording: &Recording, events: &mut Events<'_>) -> Result<(), OutputError> {
-    let named = |name, pid, tid, text| Event {
-        name,
-        cat: "__metadata",
-        ph: 'M',
-        pid,
-        tid,
-        ts: None,
-        s: None,
-        args: Some(Name { name: text }),
+    let mut write = |name, pid, tid, text: &str| {
+        // Viewers would show an empty name; without one they show the id.
+        if text.is_empty() {
+            return Ok(());
+        }
+        events.write(&Event {
+            name,
+            cat: "__metadata",
+            ph: 'M',
+            pid,
+            tid,
+            ts: None,
+            s: None,
+            args: Some(Name { name: text }),
+        })
     };
     for process in &recording.processes {
-        let pid = process.pid;
-        events.write(&named("process_name", pid, pid, &process.command_line))?;
+        write("process_name", process.pid, process.pid, &command_text(process))?;
     }
     for thread in &recording.threads {
         let pid = recording.process(thread.process).pid;
-        events.write(&named("thread_name", pid, thread.tid, &thread.name))?;
+        write("thread_name", pid, thread.tid, &thread.name)?;
     }
     Ok(())
 }
@@ -195,6 +211,8 @@ fn write_names(recording: &Recording, events: &mut Events<'_>) -> Result<(), Out
 struct Thread<'t, 'p, 'o> {
     pid: u32,
     tid: u32,
+    /// Up to when another thread had its ids: before an exec, or before they were given again.
+    since_ns: u64,
     /// Frames that have begun and not ended, outermost first.
     open: Vec<usize>,
     shown: &'t Shown<'p>,
@@ -204,6 +222,7 @@ struct Thread<'t, 'p, 'o> {
 impl Thread<'_, '_, '_> {
     /// Ends the frames that are not in `stack`, begins those that are new.
     fn change(&mut self, stack: &[usize], now_ns: u64) -> Result<(), OutputError> {
+        let now_ns = now_ns.max(self.since_ns);
         let both = self.open.iter().zip(stack);
         let common = both.take_while(|(open, wanted)| open == wanted).count();
         while self.open.len() > common {
@@ -370,6 +389,37 @@ mod tests {
         assert!((of(100) - 70_000.0).abs() < 1.0, "{own:?}");
         assert!((of(9) - 20_000.0).abs() < 1.0, "{own:?}");
         assert!(!own.contains_key(&(12, "fib".to_owned())));
+    }
+
+    #[test]
+    fn an_id_that_has_another_owner_later_still_has_one_order_of_time() {
+        let process = |command_line: &str| Process {
+            pid: 7,
+            command_line: command_line.to_owned(),
+            ..Process::default()
+        };
+        let thread = |process| Thread {
+            process: ProcessId(process),
+            tid: 7,
+            name: "main".to_owned(),
+        };
+        // The first sample after an exec comes sooner than a period after the last one before it.
+        let samples = [(10, 0, 0), (20, 0, 0), (22, 1, 1), (32, 1, 1)];
+        let mut recording = recording(
+            vec![process("python a.py"), process("python b.py")],
+            vec![thread(0), thread(1)],
+            vec![python("a", "/a.py", 1, 1), python("b", "/b.py", 1, 1)],
+            &[&[0], &[1]],
+            &samples,
+        );
+        let events = events(&mut recording);
+        let own = own_time(&events);
+        assert_eq!(
+            own.keys().map(|(_, name)| name.as_str()).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
+        let times: Vec<f64> = events.iter().filter_map(|event| event["ts"].as_f64()).collect();
+        assert_eq!(times, [0.0, 20_000.0, 20_000.0, 32_000.0]);
     }
 
     #[test]

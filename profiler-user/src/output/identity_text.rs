@@ -11,11 +11,12 @@ const MAX_NAME: usize = 80;
 
 /// `process PID:"command line"`.
 pub(super) fn process_text(process: &Process) -> String {
-    format!(
-        "process {}:\"{}\"",
-        process.pid,
-        cut(&process.command_line, MAX_COMMAND_LINE)
-    )
+    format!("process {}:\"{}\"", process.pid, command_text(process))
+}
+
+/// The command line, as far as it is shown.
+pub(super) fn command_text(process: &Process) -> Cow<'_, str> {
+    cut(&process.command_line, MAX_COMMAND_LINE)
 }
 
 /// `thread (TID): NAME`.

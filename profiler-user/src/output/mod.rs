@@ -30,6 +30,7 @@ mod default_path;
 mod error;
 mod escape;
 mod file;
+mod firefox;
 mod flamegraph;
 mod folded;
 mod format;
@@ -93,6 +94,7 @@ formats! {
     Speedscope: "speedscope", [], ["json"], speedscope::Speedscope;
     Pprof: "pprof", ["pb"], ["pb.gz", "pb", "pprof"], pprof::Pprof;
     ChromeTrace: "chrometrace", [], ["chrometrace.json"], chrometrace::ChromeTrace;
+    Firefox: "firefox", [], ["firefox.json"], firefox::Firefox;
     Callgrind: "callgrind", [], ["callgrind"], callgrind::Callgrind;
     Pstats: "pstats", [], ["pstats", "prof"], pstats::Pstats;
     Json: "json", [], ["pyebpf.json"], json::Json;
@@ -302,6 +304,7 @@ mod tests {
                 "speedscope",
                 "pprof",
                 "chrometrace",
+                "firefox",
                 "callgrind",
                 "pstats",
                 "json"
@@ -337,6 +340,7 @@ mod tests {
             format("b.chrometrace.json"),
             Ok(("chrometrace", Compression::None))
         );
+        assert_eq!(format("b.firefox.json.gz"), Ok(("firefox", Compression::Gzip)));
         assert_eq!(format("b.txt.gz"), Ok(("raw", Compression::Gzip)));
         assert_eq!(format("b.JSON.ZST"), Ok(("speedscope", Compression::Zstd)));
         for name in ["b.pdf", "b.svg.pdf", "b.pdf.gz"] {

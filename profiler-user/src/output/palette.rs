@@ -1,4 +1,4 @@
-//! Colours of the flame graph: whose code a frame is. Used by `flamegraph` and `legend`.
+//! Colours of the flame graph: whose code a frame is. Used by `flamegraph` and `legend`, owners also by `firefox`.
 //!
 //! inferno's Python palette tells site-packages and the standard library from one's own code by the whole path, which
 //! the short file names of the picture no longer have; so owners are told apart here, by the frame itself. The colours stay

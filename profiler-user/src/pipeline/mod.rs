@@ -175,7 +175,11 @@ impl Pipeline {
             drains - waiting.since >= PATIENCE
                 && newest_ns.saturating_sub(waiting.sample.time_ns) >= PATIENCE_NS
         });
-        let waiting: HashSet<ProcessKey> = self.waiting.iter().map(|waiting| waiting.sample.process).collect();
+        let waiting: HashSet<ProcessKey> = self
+            .waiting
+            .iter()
+            .map(|waiting| waiting.sample.process)
+            .collect();
         self.python.end_drain(|process| waiting.contains(&process));
     }
 

@@ -19,6 +19,13 @@ use crate::output::format::Output;
 use crate::output::style::RenderOptions;
 use crate::profile::{Frame, Recording};
 
+/// A stack without a single frame counts all the same.
+const NO_FRAMES: Function<'static> = Function {
+    file: "~",
+    first_line: 0,
+    name: "<no frames>",
+};
+
 /// The format.
 pub(super) struct Pstats;
 
@@ -130,11 +137,14 @@ struct Costs<'p> {
 fn functions(recording: &Recording) -> BTreeMap<Function<'_>, Costs<'_>> {
     let mut functions: BTreeMap<Function<'_>, Costs<'_>> = BTreeMap::new();
     for count in recording.profiles.iter().flat_map(|of| &of.counts) {
-        let stack: Vec<Function<'_>> = recording
+        let mut stack: Vec<Function<'_>> = recording
             .stack(count.stack)
             .iter()
             .map(|id| Function::of(recording.frame(*id)))
             .collect();
+        if stack.is_empty() {
+            stack.push(NO_FRAMES);
+        }
         for function in stack.iter().collect::<BTreeSet<_>>() {
             let costs = functions.entry(*function).or_default();
             costs.cost.add(count.samples, count.weight);
@@ -197,6 +207,16 @@ mod tests {
             (from_main.samples, from_main.own, from_main.total),
             (3, 0, 30_000_000)
         );
+    }
+
+    #[test]
+    fn a_stack_without_frames_counts() {
+        let mut recording = hand_made();
+        recording.stacks[2] = Box::default();
+        let functions = functions(&recording);
+        let own: u64 = functions.values().map(|costs| costs.cost.own).sum();
+        assert_eq!(own, recording.profiles[0].weight());
+        assert_eq!(functions[&super::NO_FRAMES].cost.samples, 2);
     }
 
     #[test]
