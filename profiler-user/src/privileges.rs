@@ -20,6 +20,22 @@ pub fn keep_only(kept: CapabilitySet) -> io::Result<()> {
     )
 }
 
+/// Does something as the calling thread could do it with these capabilities alone.
+///
+/// # Errors
+/// As `capset(2)`.
+pub fn with_only<T>(kept: CapabilitySet, work: impl FnOnce() -> T) -> io::Result<T> {
+    let held = capabilities(None)?;
+    let lowered = CapabilitySets {
+        effective: held.effective & kept,
+        ..held
+    };
+    set_capabilities(None, lowered)?;
+    let done = work();
+    set_capabilities(None, held)?;
+    Ok(done)
+}
+
 /// What the calling thread may do now.
 #[must_use]
 pub fn held() -> CapabilitySet {
@@ -29,6 +45,14 @@ pub fn held() -> CapabilitySet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_lowered_for_a_moment_comes_back() {
+        let before = held();
+        let meanwhile = with_only(CapabilitySet::KILL, held).expect("lowering is always allowed");
+        assert_eq!(meanwhile, before & CapabilitySet::KILL);
+        assert_eq!(held(), before);
+    }
 
     #[test]
     fn what_is_not_kept_is_gone_and_the_rest_is_there() {

@@ -1,6 +1,7 @@
 //! Live: what pyebpf says when a right is missing, and what rights its processes have.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,38 @@ fn each_capability_that_is_missing_is_named() {
         });
     outcomes.push(("none of them".to_owned(), nothing_else));
     judge(outcomes);
+}
+
+#[test]
+fn where_proc_hides_processes_of_others_they_are_recorded_all_the_same() {
+    let _alone = alone();
+    let check = || -> anyhow::Result<String> {
+        // Without the user's own group, which root belongs to.
+        let hiding = "mount -t proc -o hidepid=2,gid=27 proc /proc && exec \"$@\"";
+        let prepare = |arguments: &[OsString]| {
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "sh", "-c", hiding, "sh"]);
+            command.arg(binary()?).args(arguments);
+            Ok(Pyebpf::of_command(command))
+        };
+        let recording = Recording::start_by(prepare, ["--all", "-r", "499"])?;
+        let program = "import os, time\n\
+            os.setgroups([]); os.setgid(65534); os.setuid(65534)\n\
+            end = time.process_time() + 0.5\n\
+            while time.process_time() < end: pass\n";
+        let mut child = python::newest().command().args(["-S", "-c", program]).spawn()?;
+        let pid = child.id();
+        ensure!(child.wait()?.success(), "the program failed");
+        let recorded = recording.stop()?;
+        let samples = recorded.stacks.of_process(pid).total();
+        ensure!(
+            samples > 200,
+            "{samples} samples of 250 due:\n{}",
+            recorded.stderr
+        );
+        Ok(format!("{samples} samples"))
+    };
+    judge(vec![("hidepid".to_owned(), check())]);
 }
 
 /// Processes whose arguments end with the name of a role, and belong to this recording.

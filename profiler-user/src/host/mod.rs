@@ -171,6 +171,30 @@ fn ignores(status: &str, signal: rustix::process::Signal) -> bool {
     ignored.is_some_and(|set| set >> (signal.as_raw() - 1) & 1 == 1)
 }
 
+/// Whether `/proc` shows processes of others only to those who may trace them (`hidepid`).
+#[must_use]
+pub fn hides_processes() -> bool {
+    hides(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+}
+
+/// The fifth field of a line is where something is mounted; the options of the file system are its last
+/// (`proc_pid_mountinfo(5)`).
+fn hides(mounts: &str) -> bool {
+    // What was mounted last there is what one sees.
+    let proc = mounts
+        .lines()
+        .rfind(|line| line.split(' ').nth(4) == Some("/proc"));
+    let mut options = proc
+        .and_then(|line| line.rsplit(' ').next())
+        .unwrap_or_default()
+        .split(',');
+    options.any(|option| {
+        option
+            .strip_prefix("hidepid=")
+            .is_some_and(|who| who != "0" && who != "off")
+    })
+}
+
 /// CPU time that all CPUs together have spent on anything but idling, since boot; zero when `/proc/stat` is unreadable.
 ///
 /// An idle CPU takes no (or fewer) sampling interrupts, so this is what a sampling rate is measured against.
@@ -217,7 +241,19 @@ fn read_trimmed(path: &str) -> Option<String> {
 mod tests {
     use rustix::process::Signal;
 
-    use super::{Host, ignores, version};
+    use super::{Host, hides, ignores, version};
+
+    #[test]
+    fn whether_processes_are_hidden_is_an_option_of_the_last_mount() {
+        let root = "20 1 0:18 / / rw,relatime shared:1 - ext4 /dev/vda rw,hidepid=2\n";
+        let plain = "21 20 0:19 / /proc rw,nosuid - proc proc rw\n";
+        let hidden = "22 20 0:20 / /proc rw - proc proc rw,gid=27,hidepid=invisible\n";
+        let off = "23 20 0:21 / /proc rw - proc proc rw,hidepid=off\n";
+        assert!(hides(&[root, plain, hidden].concat()));
+        for mounts in [&[root, plain][..], &[root, hidden, plain], &[hidden, off], &[]] {
+            assert!(!hides(&mounts.concat()), "{mounts:?}");
+        }
+    }
 
     #[test]
     fn ignored_signals_are_read_from_the_kernels_set() {

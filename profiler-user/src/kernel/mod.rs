@@ -19,6 +19,6 @@ pub use error::LoadError;
 pub use load::{Kernel, ProgramCost};
 pub use mmap_events::MmapEvents;
 pub use options::{Native, Options, SampledSource};
-pub use perf_event::{PerfError, PerfEvent, SoftwareEvent};
+pub use perf_event::{PerfError, PerfEvent, SoftwareEvent, sampling_is_forbidden};
 pub use ring::{Ring, Rings};
 pub use unwind_maps::UnwindMaps;

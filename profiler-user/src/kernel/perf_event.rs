@@ -90,13 +90,7 @@ impl PerfEvent {
         period: u64,
         program: BorrowedFd<'_>,
     ) -> Result<Self, PerfError> {
-        let mut attributes = sys::bindings::perf_event_attr {
-            type_: sys::bindings::PERF_TYPE_SOFTWARE,
-            size: u32::try_from(size_of::<sys::bindings::perf_event_attr>()).unwrap_or(0),
-            config: u64::from(event.config()),
-            ..Default::default()
-        };
-        attributes.__bindgen_anon_1.sample_period = period;
+        let mut attributes = attributes(event, period);
         // What is counted before the program is there would be missing from its accounts.
         attributes.set_disabled(1);
         let descriptor =
@@ -130,6 +124,26 @@ impl PerfEvent {
         (&self.descriptor).read_exact(&mut bytes)?;
         Ok(u64::from_ne_bytes(bytes))
     }
+}
+
+fn attributes(event: SoftwareEvent, period: u64) -> sys::bindings::perf_event_attr {
+    let mut attributes = sys::bindings::perf_event_attr {
+        type_: sys::bindings::PERF_TYPE_SOFTWARE,
+        size: u32::try_from(size_of::<sys::bindings::perf_event_attr>()).unwrap_or(0),
+        config: u64::from(event.config()),
+        ..Default::default()
+    };
+    attributes.__bindgen_anon_1.sample_period = period;
+    attributes
+}
+
+/// Whether the kernel refuses this process, with what it may do now, to sample all processes.
+#[must_use]
+pub fn sampling_is_forbidden() -> bool {
+    let mut attributes = attributes(SoftwareEvent::CpuClock, 1_000_000_000);
+    attributes.set_disabled(1);
+    let opened = open_event(&mut attributes, 0).map_err(|error| Errno::from_io_error(&error));
+    matches!(opened, Err(Some(Errno::ACCESS | Errno::PERM)))
 }
 
 /// Opens an event on one CPU, for all processes.

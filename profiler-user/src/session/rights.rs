@@ -4,7 +4,8 @@ use rustix::thread::CapabilitySet;
 
 use super::settings::NativeFrames;
 use crate::host;
-use crate::privileges::{held, keep_only};
+use crate::kernel::sampling_is_forbidden;
+use crate::privileges::{held, keep_only, with_only};
 
 /// For every recording: CPUs come online (`PERFMON`, `BPF`), maps are written (`BPF`), the event loop gets its priority
 /// (`SYS_NICE`), a command that runs as somebody else is ended (`KILL`), and the output is written where its user wants it
@@ -28,7 +29,15 @@ const FOR_NATIVE: CapabilitySet = CapabilitySet::SYS_PTRACE
 pub(super) fn give_up(native: Option<NativeFrames>) {
     // Held from now on, because it cannot be opened again.
     let _ = host::root::root();
-    let kept = needed(native, held());
+    let mut kept = needed(native, held());
+    if host::hides_processes() {
+        // Otherwise processes of others would look as if they had ended.
+        kept |= CapabilitySet::SYS_PTRACE;
+    }
+    // Debian's 5.10 asks for it where later kernels ask for PERFMON, if `perf_event_paranoid` is 3.
+    if with_only(kept, sampling_is_forbidden).unwrap_or(true) {
+        kept |= CapabilitySet::SYS_ADMIN;
+    }
     if let Err(error) = keep_only(kept) {
         log::warn!("giving up capabilities: {error}");
     }
