@@ -133,7 +133,7 @@ fuzz_target!(|input: Input<'_>| {
                 if view.change == ProcessChange::Exit {
                     store.process_gone(process);
                 }
-                store.collect();
+                store.collect(|_| false);
             }
         }
     }
