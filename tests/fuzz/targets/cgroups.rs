@@ -17,7 +17,7 @@ fuzz_target!(|text: &[u8]| {
     }
     let placement = Containers::default().locate(text);
     assert_eq!(placement.cgroups, cgroups);
-    if let Some(container) = placement.container {
+    if let Some(container) = &placement.container {
         assert!(!container.id.is_empty() && !container.short_name().is_empty());
         assert!(
             container.runtime == "systemd"
