@@ -21,7 +21,7 @@ pub(super) fn reason() -> String {
     }
 }
 
-/// `process 7 and 2 others could not be looked at: ...`; `None` when there is none.
+/// `processes 7, 8, 9 and 2 more could not be looked at: ...`; nothing without a process.
 pub(super) fn denied_text(denied: &[u32]) -> Option<String> {
     let named: Vec<String> = denied.iter().take(MAX_NAMED).map(ToString::to_string).collect();
     let others = denied.len().saturating_sub(MAX_NAMED);
