@@ -121,7 +121,7 @@ pub(super) struct Args {
     /// Accepted for py-spy's sake: pyebpf never stops a program
     #[arg(long, hide = true)]
     nonblocking: bool,
-    /// Accepted for py-spy's sake: progress is shown on terminals only
+    /// Show no progress on a terminal either (py-spy's spelling)
     #[arg(long, hide = true)]
     hideprogress: bool,
     /// Processes that can be recorded at the same time; tests lower it
@@ -306,7 +306,7 @@ async fn record(
     let subject = subject(args);
     let parts = outputs.iter().map(|output| output.for_parts(&subject)).collect();
     let mut sink = Sink {
-        bar: ProgressBar::new(args.duration.0),
+        bar: ProgressBar::new(args.duration.0, args.hideprogress),
         parts: Parts::new(parts, args.options())?,
     };
     let mut launched = None;

@@ -46,10 +46,10 @@ pub(super) struct ProgressBar {
 }
 
 impl ProgressBar {
-    /// For a recording of this length, or until Ctrl-C.
-    pub(super) fn new(total: Option<Duration>) -> Self {
+    /// For a recording of this length, or until Ctrl-C; `is_hidden` where nobody wants to see it.
+    pub(super) fn new(total: Option<Duration>, is_hidden: bool) -> Self {
         Self {
-            enabled: stderr().is_terminal(),
+            enabled: !is_hidden && stderr().is_terminal(),
             total,
         }
     }
