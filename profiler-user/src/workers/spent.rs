@@ -19,7 +19,7 @@ pub(super) struct Spent {
     last: Option<Sight>,
 }
 
-/// What was seen of a process.
+/// What was seen of a process: of all its threads. Most workers have one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sight {
     /// Before and after it was read: on a crowded host the reader, too, may wait for a CPU in between.
@@ -29,7 +29,7 @@ struct Sight {
     cpu: Duration,
     /// Time so far in which it could run and had no CPU.
     delay: Duration,
-    /// It runs or could run.
+    /// A thread of it runs or could run.
     is_runnable: bool,
 }
 
@@ -69,21 +69,32 @@ pub(super) fn cpu_time(pid: u32) -> Option<Duration> {
 
 fn sight(pid: u32) -> Option<Sight> {
     let began = Instant::now();
-    // The state first: if it waits for no CPU then, the times below contain all its waiting so far.
-    let stat = proc::stat(pid).ok()?;
+    let threads = proc::threads(pid).ok()?;
+    // The states first: if none of them waits for a CPU then, the times below contain all their waiting so far.
+    let states: Vec<_> = threads.iter().filter_map(|tid| proc::stat(*tid).ok()).collect();
+    let times: Vec<_> = threads.iter().filter_map(|tid| times(*tid)).collect();
+    let cpu = times.iter().map(|(cpu, _)| *cpu).sum();
+    Some(Sight {
+        began,
+        cpu: if times.is_empty() {
+            states.first()?.cpu_time()
+        } else {
+            cpu
+        },
+        delay: times.iter().map(|(_, delay)| *delay).sum(),
+        is_runnable: states.iter().any(|thread| thread.state == 'R'),
+        ended: Instant::now(),
+    })
+}
+
+/// For how long a thread has been on a CPU, and for how long it has waited for one.
+fn times(tid: u32) -> Option<(Duration, Duration)> {
     // "CPU time, time waited for a CPU, stretches of time on a CPU", nanoseconds (`CONFIG_SCHED_INFO`).
-    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+    let text = fs::read_to_string(format!("/proc/{tid}/schedstat")).ok()?;
     let mut numbers = text
         .split_ascii_whitespace()
         .map(|number| number.parse().ok().map(Duration::from_nanos));
-    let (cpu, delay) = (numbers.next().flatten(), numbers.next().flatten());
-    Some(Sight {
-        began,
-        ended: Instant::now(),
-        cpu: cpu.unwrap_or_else(|| stat.cpu_time()),
-        delay: delay.unwrap_or_default(),
-        is_runnable: stat.state == 'R',
-    })
+    Some((numbers.next()??, numbers.next()??))
 }
 
 #[cfg(test)]
