@@ -5,7 +5,8 @@
  *      `code`: it is mapped as code. From then on the file system answers nothing at all: no look at the file's attributes,
  *      no opening, no closing.
  *
- * Prints a line with the process ids once they are there. Ends, and everything with it, when its standard input does. */
+ * Prints a line with the process ids once they are there. From a line of its standard input on the file system answers nothing
+ * at all. Ends, and everything with it, when its standard input does. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -183,10 +184,11 @@ int main(int argc, char **argv)
             fail("a process that is to have the file");
     *silent = as_code;
     for (int i = 0; i < count; i++)
-        printf(i + 1 < count ? "%d " : "%d\n", victims[i]);
+        printf("%d ", victims[i]);
+    puts("");
     fflush(stdout);
     while (read(0, &byte, 1) > 0)
-        ;
+        *silent = 1;
     /* Whoever waits for the file system is released with it. */
     kill(server, SIGKILL);
     waitpid(server, NULL, 0);

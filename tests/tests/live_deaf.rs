@@ -1,7 +1,7 @@
 //! Live: programs whose memory or files give no answer, as anybody can arrange who may mount a file system of its own.
 //! Whoever looks at them hangs in the kernel and cannot be killed. They cost nobody else anything.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ const NOBODY: &str = "65534";
 struct Deaf {
     child: Child,
     pids: Vec<u32>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Deaf {
@@ -50,11 +50,24 @@ impl Deaf {
             .map(str::parse)
             .collect::<Result<_, _>>()?;
         ensure!(pids.len() == count, "{count} processes were asked for: {line}");
-        Ok(Self {
-            child,
-            pids,
-            _folder: folder,
-        })
+        Ok(Self { child, pids, folder })
+    }
+}
+
+impl Deaf {
+    /// A file of the file system.
+    fn file(&self) -> String {
+        self.folder
+            .path()
+            .join("mounted/f")
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    /// From now on the file system answers nothing at all.
+    fn fall_silent(&mut self) -> anyhow::Result<()> {
+        let stdin = self.child.stdin.as_mut().context("it is piped")?;
+        stdin.write_all(b"\n").context("telling it")
     }
 }
 
@@ -167,4 +180,42 @@ fn a_recording_of_one_process_that_does_not_answer_says_so() {
         finished.stderr
     );
     assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn native_frames_of_a_recognised_program_whose_files_fall_silent_cost_nobody_else_anything() {
+    let _alone = alone();
+    let check = || -> anyhow::Result<String> {
+        let deaf = Deaf::start(0, "page")?;
+        let python = python::newest();
+        let mut guilty = Workload::start(python, &script("deaf_code"), &["4", &deaf.file()])?;
+        // Dropped before `guilty`, which cannot end while its file system says nothing.
+        let mut deaf = deaf;
+        let mut innocent = Workload::start(python, &script("split"), &["3"])?;
+        deaf.fall_silent()?;
+        let recording = Recording::start(["--all", "-n", "-r", "499"])?;
+        guilty.release()?;
+        innocent.release()?;
+        let cpu = cpu_by_function(innocent.finish()?)?;
+        guilty.finish()?;
+        let stopping = Instant::now();
+        let recorded = recording.stop()?;
+        let ending = stopping.elapsed();
+        ensure!(ending < Duration::from_secs(10), "the end took {ending:?}");
+        let due = cpu.values().sum::<f64>() * recorded.report.rate_hz;
+        let own = recorded.stacks.of_process(innocent.pid());
+        let found =
+            own.count(|stack| ["red", "green", "blue"].iter().any(|name| stack.contains(name))) as f64;
+        ensure!(
+            found >= 0.95 * due - 4.0 * due.sqrt() && found <= 1.02 * due + 5.0 * due.sqrt(),
+            "{found} samples, {due:.0} due"
+        );
+        let others = recorded.stacks.of_process(guilty.pid());
+        ensure!(
+            others.count(|stack| stack.contains("red")) > 0,
+            "its Python frames are there"
+        );
+        Ok(format!("{found} of {due:.0} samples; the end took {ending:?}"))
+    };
+    judge(vec![("a file that fell silent".to_owned(), check())]);
 }

@@ -5,11 +5,12 @@ use std::ops::Range;
 use object::LittleEndian;
 use object::elf::{PF_W, PF_X, PT_LOAD, ProgramFlags, ProgramType};
 use object::read::elf::ProgramHeader as RawHeader;
+use serde::{Deserialize, Serialize};
 
 use super::class::LE;
 
 /// A `PT_LOAD` segment, as far as the file goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
     /// Static address.
     pub address: u64,

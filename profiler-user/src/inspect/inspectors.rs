@@ -5,11 +5,11 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::culprits::culprits;
 use super::messages::{About, Answer, Failure, Look, Question};
 use super::serve::ROLE;
-use crate::container::Containers;
-use crate::proc;
-use crate::workers::{Culprit, Pool, Ticket, Unanswered, start_forker};
+use super::space::Space;
+use crate::workers::{Pool, Ticket, Unanswered, start_forker};
 
 /// The workers, shared by all who ask.
 #[derive(Clone, Debug)]
@@ -54,17 +54,10 @@ impl Inspectors {
     /// Workers that are started when they are needed.
     #[must_use]
     pub fn start() -> Self {
-        let mut containers = Containers::default();
-        let culprit_of = move |pid| Culprit {
-            user: proc::user(pid).ok(),
-            container: proc::cgroup(pid)
-                .ok()
-                .and_then(|text| Some(containers.locate(&text).container.as_ref()?.id.clone())),
-        };
         Self(Rc::new(RefCell::new(Pool::new(
             start_forker(),
             ROLE.name,
-            Box::new(culprit_of),
+            culprits(),
         ))))
     }
 
@@ -110,6 +103,17 @@ impl Inspectors {
         Some(match self.take(ticket)? {
             Ok(Answer::Look(Ok(look))) => Ok(look),
             Ok(Answer::Look(Err(failure))) => Err(failure.into()),
+            Ok(_) => Err(InspectFailure::Unanswered(Unanswered::Lost)),
+            Err(unanswered) => Err(InspectFailure::Unanswered(unanswered)),
+        })
+    }
+
+    /// What a process executes, if that is known: `None` in it when that has not changed.
+    #[must_use]
+    pub fn take_space(&self, ticket: Ticket) -> Option<Result<Option<Box<Space>>, InspectFailure>> {
+        Some(match self.take(ticket)? {
+            Ok(Answer::Space(Ok(space))) => Ok(space),
+            Ok(Answer::Space(Err(failure))) => Err(failure.into()),
             Ok(_) => Err(InspectFailure::Unanswered(Unanswered::Lost)),
             Err(unanswered) => Err(InspectFailure::Unanswered(unanswered)),
         })

@@ -9,6 +9,8 @@ use std::time::Duration;
 use profiler_common::contract::layout::Layout;
 use serde::{Deserialize, Serialize};
 
+use super::reach::{FileWanted, Reach};
+use super::space::Space;
 use crate::language::python::code::definition::{CodeKey, Definition};
 use crate::language::python::layout::check::check;
 use crate::language::python::threads::SampledThread;
@@ -57,6 +59,23 @@ pub enum Question {
         /// A source file, as the interpreter has it.
         path: String,
     },
+    /// What it executes.
+    Space {
+        /// The process.
+        pid: u32,
+        /// What is known of its mappings: `CodeMaps::of_process`.
+        known: Option<u64>,
+    },
+    /// Keep a file reachable for a while.
+    Hold {
+        /// The file.
+        reach: Reach,
+    },
+    /// Open a file, and put it into the socket that comes with the question.
+    Open {
+        /// The file.
+        wanted: Box<FileWanted>,
+    },
     /// The name of a thread.
     ThreadName {
         /// The thread.
@@ -77,6 +96,12 @@ pub enum Answer {
     Definition(Option<Box<Definition>>),
     /// How many bytes at the end of the path make the short one.
     ShortPath(u32),
+    /// `None` when it has not changed.
+    Space(Result<Option<Box<Space>>, Failure>),
+    /// See [`Question::Hold`].
+    Held,
+    /// Whether it is in the socket.
+    Opened(bool),
     /// See [`Question::ThreadName`].
     ThreadName(Option<String>),
 }
@@ -159,7 +184,10 @@ impl Question {
             Self::Look { pid }
             | Self::About { pid }
             | Self::Definition { pid, .. }
-            | Self::ShortPath { pid, .. } => *pid,
+            | Self::ShortPath { pid, .. }
+            | Self::Space { pid, .. } => *pid,
+            Self::Hold { reach } => reach.pid,
+            Self::Open { wanted } => wanted.pid(),
             Self::ThreadName { thread, .. } => thread.process.tgid,
         }
     }
@@ -209,8 +237,11 @@ impl Answer {
                 Found::Refused(refused) => is_short(&refused.text),
                 Found::NotPython { .. } => true,
             },
-            Self::Look(Err(Failure::Other(text))) | Self::About(Err(Failure::Other(text))) => is_short(text),
-            Self::Look(Err(_)) | Self::About(_) => true,
+            Self::Look(Err(Failure::Other(text)))
+            | Self::About(Err(Failure::Other(text)))
+            | Self::Space(Err(Failure::Other(text))) => is_short(text),
+            Self::Space(Ok(Some(space))) => space.is_sound(),
+            Self::Look(Err(_)) | Self::About(_) | Self::Space(_) | Self::Held | Self::Opened(_) => true,
             Self::Definition(_) | Self::ShortPath(_) => true,
             Self::ThreadName(name) => name.as_ref().is_none_or(is_short),
         }

@@ -1,10 +1,13 @@
 //! The worker of the role `inspect`: answers by looking at processes, and hangs where they make it hang.
 
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use profiler_common::memory::RemoteAddr;
 
+use super::code_maps::CodeMaps;
+use super::held::HeldFiles;
 use super::messages::{About, Answer, Failure, Found, Look, Question, RefusedInterpreter, sentence};
 use super::packages::Packages;
 use crate::language::python::threads::lookup::Registries;
@@ -13,6 +16,7 @@ use crate::priority;
 use crate::proc::memory::ProcMemory;
 use crate::proc::root::Root;
 use crate::proc::{self, ProcessError};
+use crate::workers::stream::send;
 use crate::workers::{Role, answer_all, limit_this_process};
 
 /// The row of `crate::roles`.
@@ -30,6 +34,8 @@ struct Worker {
     inspector: Inspector,
     packages: Packages,
     registries: Registries,
+    code_maps: CodeMaps,
+    held: HeldFiles,
 }
 
 /// Answers questions until nobody asks any more.
@@ -38,15 +44,34 @@ fn serve(stream: &UnixStream) -> io::Result<()> {
     // The event loop waits for it, if only for a moment.
     priority::raise();
     let mut worker = Worker::default();
-    answer_all(stream, |question| {
+    answer_all(stream, |question, socket| {
         let question = Question::decode(question)?;
-        Some(worker.answer(question).encode())
+        Some(worker.answer(question, socket).encode())
     })
 }
 
 impl Worker {
-    fn answer(&mut self, question: Question) -> Answer {
+    fn answer(&mut self, question: Question, socket: Option<OwnedFd>) -> Answer {
         match question {
+            Question::Space { pid, known } => {
+                let space = self.code_maps.of_process(pid, known);
+                Answer::Space(
+                    space
+                        .map(|space| space.map(Box::new))
+                        .map_err(|error| failure(&error)),
+                )
+            }
+            Question::Hold { reach } => {
+                self.held.hold(&reach);
+                Answer::Held
+            }
+            Question::Open { wanted } => {
+                let sent = self.held.open(&wanted).and_then(|file| {
+                    let socket = socket.ok_or(io::ErrorKind::InvalidInput)?;
+                    send(&UnixStream::from(socket), &[], 0, Some(file.as_fd()))
+                });
+                Answer::Opened(sent.is_ok())
+            }
             Question::Look { pid } => Answer::Look(self.look(pid)),
             Question::About { pid } => Answer::About(about(pid).map_err(|error| failure(&error))),
             Question::Definition {

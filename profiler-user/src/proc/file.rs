@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use super::ProcessError;
 use super::maps::{Device, FileId, Mapping};
@@ -44,7 +45,7 @@ pub enum FileError {
 }
 
 /// The state of a file that changes when its content does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stamp {
     /// Bytes.
     pub size: u64,
@@ -122,7 +123,7 @@ pub struct FileKey {
 }
 
 /// Device and inode as `stat` reports them: not always what `maps` shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FileIdentity {
     device: u64,
     inode: u64,

@@ -146,7 +146,7 @@ fn assemble<'s>(
 
 fn add(sample: &Sample, meets: &mut Meets<'_>, users: &Users) {
     if let Some(tables) = meets.tables.as_mut() {
-        tables.supply(meets.kernel, sample);
+        tables.supply(meets.kernel, &meets.tracker.inspectors(), sample);
     }
     if let Some(threads) = meets.threads.as_mut() {
         threads.note(sample.process, sample.tid, sample.thread_state, sample.status);

@@ -32,6 +32,7 @@ use self::signals::Asked;
 use self::waiting::{notified, ready_if};
 use self::wake::Wakes;
 use crate::clock::{monotonic_ns, own_cpu_time};
+use crate::inspect::Opener;
 use crate::kernel::{self, Kernel, Options, SampledSource};
 use crate::language::python::threads::ThreadNames;
 use crate::native::names::NativeNames;
@@ -146,7 +147,11 @@ impl Session {
         };
         session.follow();
         if let Some(tables) = &mut session.tables {
-            tables.prepare(&mut session.kernel, PREPARE_AT_MOST);
+            tables.prepare(
+                &mut session.kernel,
+                &session.tracker.inspectors(),
+                PREPARE_AT_MOST,
+            );
         }
         Ok(session)
     }
@@ -488,11 +493,12 @@ fn start_native(
     let Some(shown) = native else {
         return Ok((None, None));
     };
-    let names = NativeNames::start(shown == NativeFrames::All);
+    let opener = Opener::start().map_err(SessionError::io("a thread for files"))?;
+    let names = NativeNames::start(shown == NativeFrames::All, opener.clone());
     let names = names.map_err(SessionError::io("a thread for symbols"))?;
     let tables = match shown {
         NativeFrames::Kernel => None,
-        NativeFrames::Relevant | NativeFrames::All => Some(NativeTables::start()?),
+        NativeFrames::Relevant | NativeFrames::All => Some(NativeTables::start(opener)?),
     };
     Ok((tables, Some(names)))
 }

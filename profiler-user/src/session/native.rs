@@ -9,11 +9,12 @@ use tokio::sync::Notify;
 
 use super::error::SessionError;
 use crate::ids::ProcessKey;
+use crate::inspect::{self, Inspectors, Opener, Question};
 use crate::kernel::{Kernel, LoadError, MmapEvents};
-use crate::native::unwind::{Capacity, Space, SpaceError, Statistics, Tables};
-use crate::proc::visible_id;
+use crate::native::unwind::{Capacity, Needed, Space, Statistics, Tables};
 use crate::processes::tracker::Tracker;
 use crate::wire::assembly::Sample;
+use crate::workers::Ticket;
 
 /// Room for unwind tables: 3 MiB of mappings (1,000 processes with 64 libraries each), 2 MiB of directories (16 GiB of
 /// text), 32 MiB of rows.
@@ -33,17 +34,20 @@ pub(super) struct NativeTables {
     pub(super) tables: Tables,
     mmaps: MmapEvents,
     mapped: HashSet<ProcessKey>,
+    /// Processes whose mappings are being looked at, and the address for whose sake, if it is one.
+    looks: Vec<(ProcessKey, Ticket, Option<u64>)>,
     next_pump: Option<Instant>,
     /// Writes that the kernel half refused. Each costs frames, not the recording.
     pub(super) refused_writes: u64,
 }
 
 impl NativeTables {
-    pub(super) fn start() -> Result<Self, SessionError> {
+    pub(super) fn start(opener: Opener) -> Result<Self, SessionError> {
         Ok(Self {
-            tables: Tables::new(CAPACITY).map_err(SessionError::io("a thread for unwind tables"))?,
+            tables: Tables::new(CAPACITY, opener).map_err(SessionError::io("a thread for unwind tables"))?,
             mmaps: MmapEvents::start().map_err(LoadError::from)?,
             mapped: HashSet::new(),
+            looks: Vec::new(),
             next_pump: None,
             refused_writes: 0,
         })
@@ -69,13 +73,53 @@ impl NativeTables {
             }
             self.mapped.insert(key);
         }
-        for key in std::mem::take(&mut self.mapped) {
-            let before = self.tables.space_of(key);
-            let entered = self.tables.enter(kernel.unwind_maps(), key, visible_id(key.tgid));
-            if let Some(space) = self.settled(key, entered)
-                && before != Some(space)
-            {
-                self.write_space(kernel, key, space);
+        let inspectors = tracker.inspectors();
+        let asked: Vec<Ticket> = std::mem::take(&mut self.mapped)
+            .into_iter()
+            .map(|key| self.look(&inspectors, key, None))
+            .collect();
+        for ticket in asked {
+            inspectors.wait_for(ticket);
+        }
+        self.settle(kernel, &inspectors);
+    }
+
+    /// Asks what a process executes.
+    fn look(&mut self, inspectors: &Inspectors, key: ProcessKey, pc: Option<u64>) -> Ticket {
+        let ticket = inspectors.ask(&Question::Space {
+            pid: key.tgid,
+            known: self.tables.known_lines(key),
+        });
+        self.looks.push((key, ticket, pc));
+        ticket
+    }
+
+    /// Takes in what has been found.
+    fn settle(&mut self, kernel: &mut Kernel, inspectors: &Inspectors) {
+        for (key, ticket, pc) in std::mem::take(&mut self.looks) {
+            let Some(found) = inspectors.take_space(ticket) else {
+                self.looks.push((key, ticket, pc));
+                continue;
+            };
+            match found {
+                Ok(Some(found)) => self.enter(kernel, key, *found),
+                Ok(None) => {}
+                Err(failure) => log::debug!("mappings of process {}: {failure}", key.tgid),
+            }
+            if let Some(pc) = pc {
+                self.tables.looked(key, pc);
+            }
+        }
+    }
+
+    fn enter(&mut self, kernel: &mut Kernel, key: ProcessKey, found: inspect::Space) {
+        let before = self.tables.space_of(key);
+        match self.tables.enter(kernel.unwind_maps(), key, found) {
+            Ok(space) if before != Some(space) => self.write_space(kernel, key, space),
+            Ok(_) => {}
+            Err(error) => {
+                log::debug!("unwind tables of process {}: {error}", key.tgid);
+                self.refused_writes += 1;
             }
         }
     }
@@ -89,7 +133,7 @@ impl NativeTables {
     }
 
     /// Loads what the unwinder missed.
-    pub(super) fn supply(&mut self, kernel: &mut Kernel, sample: &Sample) {
+    pub(super) fn supply(&mut self, kernel: &mut Kernel, inspectors: &Inspectors, sample: &Sample) {
         let (Some(status), Some(last)) = (sample.native.status, sample.native.frames.len().checked_sub(1))
         else {
             return;
@@ -99,9 +143,16 @@ impl NativeTables {
         }
         let key = sample.process;
         let pc = sample.native.address(last);
-        let needed = self.tables.need(kernel.unwind_maps(), key, pc, status);
-        if let Some(Some(space)) = self.settled(key, needed) {
-            self.write_space(kernel, key, space);
+        match self.tables.need(key, pc, status) {
+            Needed::Nothing => {}
+            Needed::List(space) => self.write_space(kernel, key, space),
+            // Not more than one look at a time.
+            Needed::Look if self.looks.iter().any(|(other, ..)| *other == key) => {}
+            Needed::Look => {
+                let ticket = self.look(inspectors, key, Some(pc));
+                inspectors.wait_for(ticket);
+                self.settle(kernel, inspectors);
+            }
         }
         self.pump(kernel);
     }
@@ -135,10 +186,12 @@ impl NativeTables {
     }
 
     /// Loads the tables of what runs already, so that the first samples have them; gives up after `patience`.
-    pub(super) fn prepare(&mut self, kernel: &mut Kernel, patience: Duration) {
+    pub(super) fn prepare(&mut self, kernel: &mut Kernel, inspectors: &Inspectors, patience: Duration) {
         let end = Instant::now() + patience;
-        while self.tables.is_loading() && Instant::now() < end {
+        while (self.tables.is_loading() || !self.looks.is_empty()) && Instant::now() < end {
             std::thread::sleep(LOOK_EVERY);
+            inspectors.pump();
+            self.settle(kernel, inspectors);
             self.pump(kernel);
         }
     }
@@ -149,22 +202,6 @@ impl NativeTables {
 
     pub(super) fn statistics(&self) -> Statistics {
         self.tables.statistics()
-    }
-
-    /// What a change of a process's list came to: nothing when the process is gone or the kernel half had no room.
-    fn settled<T>(&mut self, key: ProcessKey, result: Result<T, SpaceError<LoadError>>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err(SpaceError::Map(error)) => {
-                log::debug!("unwind tables of process {}: {error}", key.tgid);
-                self.refused_writes += 1;
-                None
-            }
-            Err(SpaceError::Process(error)) => {
-                log::debug!("mappings of process {}: {error}", key.tgid);
-                None
-            }
-        }
     }
 
     fn write_space(&mut self, kernel: &mut Kernel, key: ProcessKey, space: Space) {

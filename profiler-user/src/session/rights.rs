@@ -19,11 +19,8 @@ const ALWAYS: CapabilitySet = CapabilitySet::BPF
     .union(CapabilitySet::FOWNER);
 /// For names of the kernel's functions: `/proc/kallsyms` hides addresses from others.
 const FOR_KERNEL_NAMES: CapabilitySet = CapabilitySet::SYSLOG;
-/// For native frames: the mappings of processes, the files behind them, and the rings that tell of new ones.
-const FOR_NATIVE: CapabilitySet = CapabilitySet::SYS_PTRACE
-    .union(CapabilitySet::DAC_READ_SEARCH)
-    .union(CapabilitySet::CHECKPOINT_RESTORE)
-    .union(CapabilitySet::IPC_LOCK);
+/// For native frames: the rings that tell of new mappings.
+const FOR_NATIVE: CapabilitySet = CapabilitySet::IPC_LOCK;
 
 /// Gives up what is not needed any more. Workers are not affected: the forker was started before.
 pub(super) fn give_up(native: Option<NativeFrames>) {
@@ -52,8 +49,7 @@ fn needed(native: Option<NativeFrames>, held: CapabilitySet) -> CapabilitySet {
         needed |= FOR_NATIVE;
     }
     // The old capability stands in for those that were split off from it, if it was given in their place.
-    let split_off =
-        needed & (CapabilitySet::BPF | CapabilitySet::PERFMON | CapabilitySet::CHECKPOINT_RESTORE);
+    let split_off = needed & (CapabilitySet::BPF | CapabilitySet::PERFMON);
     if !held.contains(split_off) {
         needed |= CapabilitySet::SYS_ADMIN;
     }
@@ -80,8 +76,7 @@ mod tests {
             assert!(!plain.intersects(given_up), "{given_up:?}");
         }
         let native = needed(Some(NativeFrames::Relevant), all);
-        assert!(native.contains(CapabilitySet::SYS_PTRACE) && !native.contains(CapabilitySet::SYS_ADMIN));
-        assert!(!needed(Some(NativeFrames::Kernel), all).contains(CapabilitySet::SYS_PTRACE));
+        assert!(!native.intersects(CapabilitySet::SYS_PTRACE | CapabilitySet::SYS_ADMIN));
     }
 
     #[test]
@@ -90,6 +85,6 @@ mod tests {
         assert!(needed(None, old).contains(CapabilitySet::SYS_ADMIN));
         let new = CapabilitySet::BPF | CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN;
         assert!(!needed(None, new).contains(CapabilitySet::SYS_ADMIN));
-        assert!(needed(Some(NativeFrames::All), new).contains(CapabilitySet::SYS_ADMIN));
+        assert!(!needed(Some(NativeFrames::All), new).contains(CapabilitySet::SYS_ADMIN));
     }
 }

@@ -6,7 +6,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -88,6 +89,8 @@ pub struct Pool {
 
 struct Question {
     bytes: Vec<u8>,
+    /// What goes with it.
+    file: Option<Arc<OwnedFd>>,
     /// Which process it is about.
     pid: u32,
     /// The process was not looked at before.
@@ -121,10 +124,22 @@ impl Pool {
 
     /// Asks a question about a process; `is_new` says that nothing of it is known yet.
     pub fn ask(&mut self, pid: u32, is_new: bool, question: Vec<u8>) -> Ticket {
+        self.ask_with(pid, is_new, question, None)
+    }
+
+    /// As [`Self::ask`], and a file goes with the question.
+    pub fn ask_with(
+        &mut self,
+        pid: u32,
+        is_new: bool,
+        question: Vec<u8>,
+        file: Option<Arc<OwnedFd>>,
+    ) -> Ticket {
         self.last += 1;
         let ticket = Ticket(self.last);
         let question = Question {
             bytes: question,
+            file,
             pid,
             is_new,
             attempts: 0,
@@ -375,7 +390,7 @@ impl Pool {
             else {
                 continue;
             };
-            if let Err(error) = worker.ask(ticket, &question.bytes) {
+            if let Err(error) = worker.ask(ticket, &question.bytes, question.file.clone()) {
                 log::debug!("asking a worker: {error}");
                 // Found dead at the next exchange, or the question is too long for anybody.
                 if worker.unanswered.back() == Some(&ticket) {

@@ -29,23 +29,36 @@ pub(crate) fn send(
     file: Option<BorrowedFd<'_>>,
 ) -> io::Result<()> {
     let header = header(bytes.len(), most).ok_or(io::ErrorKind::FileTooLarge)?;
+    // Four bytes into an empty socket: all or nothing.
+    let sent = send_some(stream, &header, file)?;
+    if sent != header.len() {
+        return Err(io::ErrorKind::WriteZero.into());
+    }
+    stream.write_all(bytes)
+}
+
+/// Sends part of a message, and a file with its first byte, as far as there is room. How many bytes were sent.
+///
+/// # Errors
+/// As writing to a socket.
+pub(crate) fn send_some(
+    stream: &UnixStream,
+    bytes: &[u8],
+    file: Option<BorrowedFd<'_>>,
+) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let files: Vec<BorrowedFd<'_>> = file.into_iter().collect();
     if !files.is_empty() {
         ancillary.push(SendAncillaryMessage::ScmRights(&files));
     }
-    // Four bytes into an empty socket: all or nothing.
     let sent = rustix::net::sendmsg(
         stream.as_fd(),
-        &[IoSlice::new(&header)],
+        &[IoSlice::new(bytes)],
         &mut ancillary,
         SendFlags::NOSIGNAL,
     )?;
-    if sent != header.len() {
-        return Err(io::ErrorKind::WriteZero.into());
-    }
-    stream.write_all(bytes)
+    Ok(sent)
 }
 
 /// Receives a message, and the file that came with it; `None` at the end of the stream.
@@ -81,6 +94,27 @@ pub(crate) fn receive(stream: &UnixStream, most: usize) -> io::Result<Option<(Ve
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(Some((bytes, file)))
+}
+
+/// Takes a file out of a socket that was sent with nothing else; never waits.
+///
+/// # Errors
+/// As reading from a socket; `NotFound` where there is none.
+pub(crate) fn take_file(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut header = [0; HEADER_BYTES];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    rustix::net::recvmsg(
+        socket,
+        &mut [IoSliceMut::new(&mut header)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
+    )?;
+    let file = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+        _ => None,
+    });
+    file.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 /// What goes before a message of this length; `None` if it is too long.

@@ -1,13 +1,15 @@
 //! One worker, as the main process sees it. Used by [`super::pool`].
 
 use std::collections::VecDeque;
-use std::io::{self, Write as _};
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::budget::Culprit;
 use super::forker::{Forker, StartError};
 use super::spent::Spent;
-use super::stream::{Incoming, header};
+use super::stream::{Incoming, header, send_some};
 use super::ticket::{MAX_BYTES, TICKET_BYTES, Ticket};
 
 /// A worker and the questions that it has not answered.
@@ -18,7 +20,7 @@ pub(super) struct Worker {
     pid: Option<u32>,
     incoming: Incoming,
     /// What the socket had no room for.
-    outgoing: Vec<u8>,
+    outgoing: VecDeque<Outgoing>,
     /// In the order in which they will be answered.
     pub(super) unanswered: VecDeque<Ticket>,
     /// When the first of them became the first.
@@ -32,6 +34,15 @@ pub(super) struct Worker {
     pub(super) has_answered: bool,
 }
 
+/// A message on its way.
+#[derive(Debug)]
+struct Outgoing {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// What goes with its first byte.
+    file: Option<Arc<OwnedFd>>,
+}
+
 impl Worker {
     /// Asks for a worker; it can be asked at once.
     pub(super) fn start(forker: &Forker, role: &str) -> Result<Self, StartError> {
@@ -42,7 +53,7 @@ impl Worker {
             started,
             pid: None,
             incoming: Incoming::default(),
-            outgoing: Vec::new(),
+            outgoing: VecDeque::new(),
             unanswered: VecDeque::new(),
             first_since: Instant::now(),
             relieved: Vec::new(),
@@ -70,16 +81,20 @@ impl Worker {
         (!self.unanswered.is_empty()).then_some(self.first_since)
     }
 
-    /// Asks a question.
-    pub(super) fn ask(&mut self, ticket: Ticket, question: &[u8]) -> io::Result<()> {
+    /// Asks a question; a file may go with it.
+    pub(super) fn ask(
+        &mut self,
+        ticket: Ticket,
+        question: &[u8],
+        file: Option<Arc<OwnedFd>>,
+    ) -> io::Result<()> {
         if self.unanswered.is_empty() {
             self.begin();
         }
         let length = TICKET_BYTES + question.len();
         let header = header(length, MAX_BYTES).ok_or(io::ErrorKind::FileTooLarge)?;
-        self.outgoing.extend_from_slice(&header);
-        self.outgoing.extend_from_slice(&ticket.0.to_le_bytes());
-        self.outgoing.extend_from_slice(question);
+        let bytes = [&header[..], &ticket.0.to_le_bytes(), question].concat();
+        self.outgoing.push_back(Outgoing { bytes, sent: 0, file });
         self.unanswered.push_back(ticket);
         self.write()
     }
@@ -127,10 +142,21 @@ impl Worker {
     }
 
     fn write(&mut self) -> io::Result<()> {
-        while !self.outgoing.is_empty() {
-            match (&self.started.stream).write(&self.outgoing) {
+        while let Some(message) = self.outgoing.front_mut() {
+            let rest = message.bytes.get(message.sent..).unwrap_or_default();
+            match send_some(
+                &self.started.stream,
+                rest,
+                message.file.as_ref().map(|file| file.as_fd()),
+            ) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(bytes) => drop(self.outgoing.drain(..bytes)),
+                Ok(bytes) => {
+                    message.file = None;
+                    message.sent += bytes;
+                    if message.sent == message.bytes.len() {
+                        self.outgoing.pop_front();
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

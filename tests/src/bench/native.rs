@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use profiler_common::contract::benchmark::Timed;
+use pyebpf::inspect::Opener;
+use pyebpf::inspect::code_maps::CodeMaps;
 use pyebpf::kernel::{Kernel, Native};
 use pyebpf::native::unwind::{Capacity, FileTables, Tables};
 use pyebpf::processes::filter::Filter;
@@ -151,8 +153,10 @@ fn measure(pid: u32, window: Duration) -> anyhow::Result<f64> {
     let mut tracker = Tracker::new(target, Filter::default());
     tracker.scan(&mut kernel);
     let key = tracker.current(pid).context("the program is not profiled")?;
-    let mut tables = Tables::new(CAPACITY)?;
-    let space = tables.enter(kernel.unwind_maps(), key, pid)?;
+    let mut tables = Tables::new(CAPACITY, Opener::start()?)?;
+    let found = CodeMaps::default().of_process(pid, None)?;
+    let found = found.context("its mappings were never looked at")?;
+    let space = tables.enter(kernel.unwind_maps(), key, found)?;
     kernel.change_process(key, |entry| {
         entry.space = space.space;
         entry.first_mapping = space.first_mapping;

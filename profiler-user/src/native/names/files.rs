@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::native::symbol::{CodeFile, HeldFiles};
+use crate::inspect::Opener;
+use crate::native::symbol::CodeFile;
 use crate::native::unwind::{Located, Stretch};
 use crate::path::base_name_of_bytes;
 use crate::proc::file::FileKey;
-use crate::proc::maps::{FileId, Maps};
-use crate::proc::visible_id;
+use crate::proc::maps::FileId;
 
 const VDSO: &[u8] = b"[vdso]";
 /// How the paths of memory begin that programs share with themselves to write code into.
@@ -40,16 +40,26 @@ enum Sameness {
 }
 
 /// All of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct CodeFiles {
     files: Vec<Option<UsedFile>>,
     /// Elements of `files` that are empty.
     free: Vec<u32>,
     indexes: HashMap<Sameness, FileIndex>,
-    held: Arc<HeldFiles>,
+    opener: Opener,
 }
 
 impl CodeFiles {
+    /// None yet.
+    pub(super) fn new(opener: Opener) -> Self {
+        Self {
+            files: Vec::new(),
+            free: Vec::new(),
+            indexes: HashMap::new(),
+            opener,
+        }
+    }
+
     pub(super) fn get(&self, file: FileIndex) -> Option<&UsedFile> {
         self.files.get(file.0 as usize)?.as_ref()
     }
@@ -64,7 +74,7 @@ impl CodeFiles {
         }
     }
 
-    /// The file that something is in; found while the process is there.
+    /// The file that something is in; kept reachable from now on, because the process may end.
     pub(super) fn of(&mut self, located: &Located<'_>, interpreter: &Path) -> FileIndex {
         let mapping = located.mapping;
         let same = match mapping.key {
@@ -76,7 +86,7 @@ impl CodeFiles {
         }
         let name = String::from_utf8_lossy(base_name_of_bytes(&mapping.path));
         let file = UsedFile {
-            code: self.find(visible_id(located.tgid), mapping, &name).map(Arc::new),
+            code: self.find(mapping, &name).map(Arc::new),
             module: Arc::from(&*name),
             is_interpreter: interpreter.as_os_str().as_encoded_bytes() == &*mapping.path,
         };
@@ -91,22 +101,13 @@ impl CodeFiles {
         FileIndex(index)
     }
 
-    fn find(&self, pid: u32, stretch: &Stretch, name: &str) -> Option<CodeFile> {
-        let maps = Maps::from_text(stretch.line.to_vec());
-        let mapping = maps.iter().next()?;
-        let found = if &*stretch.path == VDSO {
-            CodeFile::vdso(pid, &mapping)
-        } else {
-            CodeFile::of_mapping(&self.held, pid, &mapping)
-        };
-        found
-            .inspect_err(|error| log::debug!("symbols of {name}: {error}"))
-            .ok()
-    }
-
-    /// Gives back descriptors that were kept long enough.
-    pub(super) fn let_go(&self) {
-        self.held.expire();
+    fn find(&self, stretch: &Stretch, name: &str) -> Option<CodeFile> {
+        if let Some(image) = &stretch.image {
+            return Some(CodeFile::of_bytes(name, image));
+        }
+        let (reach, key) = (stretch.reach.as_ref()?, stretch.key?);
+        self.opener.hold(reach);
+        Some(CodeFile::mapped(key, &stretch.path, Arc::clone(reach)))
     }
 }
 
@@ -122,32 +123,45 @@ mod tests {
     use profiler_common::contract::unwind::mapping_kind;
 
     use super::*;
-    use crate::proc::file::{FileName, MappedFile};
+    use crate::inspect::code_maps::CodeMaps;
+    use crate::inspect::{MappedContent, Reach};
+    use crate::proc::file::FileName;
+    use crate::proc::maps::Maps;
 
     /// The executable mappings of files of this process, as the unwind tables know them.
     fn stretches() -> Vec<Stretch> {
-        let pid = std::process::id();
-        let maps = Maps::read(pid).expect("this process");
-        let code = maps
-            .iter()
-            .filter(|mapping| mapping.executable && mapping.is_file());
-        code.map(|mapping| Stretch {
-            start: mapping.start,
-            end: mapping.end,
-            offset: mapping.offset,
-            kind: mapping_kind::TABLE,
-            bias: 0,
-            file: None,
-            line: mapping.line().into(),
-            key: MappedFile::find(pid, &mapping).ok().map(|found| FileKey {
-                name: FileName::of_mapping(&mapping),
-                stamp: found.stamp(),
-            }),
-            id: mapping.file,
-            path: mapping.path().as_ref().into(),
-            deleted: mapping.deleted,
-        })
-        .collect()
+        let found = CodeMaps::default().of_process(std::process::id(), None);
+        let space = found.expect("this process").expect("new");
+        let code = space.mappings.iter().filter_map(|found| {
+            let MappedContent::Code { file, .. } = found.content else {
+                return None;
+            };
+            let maps = Maps::from_text(found.line.to_vec());
+            let mapping = maps.iter().next()?;
+            Some(Stretch {
+                start: mapping.start,
+                end: mapping.end,
+                offset: mapping.offset,
+                kind: mapping_kind::TABLE,
+                bias: 0,
+                file: None,
+                reach: Some(Arc::new(Reach {
+                    pid: space.pid,
+                    line: found.line.clone(),
+                    file,
+                    root: space.root,
+                })),
+                image: None,
+                key: Some(FileKey {
+                    name: FileName::of_mapping(&mapping),
+                    stamp: file.stamp,
+                }),
+                id: mapping.file,
+                path: mapping.path().as_ref().into(),
+                deleted: mapping.deleted,
+            })
+        });
+        code.collect()
     }
 
     #[test]
@@ -161,7 +175,7 @@ mod tests {
             mapping,
             static_address: None,
         };
-        let mut files = CodeFiles::default();
+        let mut files = CodeFiles::new(Opener::start().expect("a thread"));
         let [first, second] = [one, other].map(|mapping| files.of(&located(mapping), Path::new("/python")));
         assert_ne!(first, second);
         assert_eq!(files.of(&located(one), Path::new("/python")), first);

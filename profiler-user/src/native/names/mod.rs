@@ -18,6 +18,7 @@ use super::interpreter_frames::RunningCode;
 use super::symbol::{CodePosition, NativeResult, NativeUnresolved};
 use super::unwind::Located;
 use crate::ids::ProcessKey;
+use crate::inspect::Opener;
 use crate::profile::frames::{Frame, FrameKind};
 
 /// Different addresses kept; further ones are [`NativeUnresolved::NotMapped`].
@@ -101,17 +102,17 @@ impl NativeNames {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(show_all: bool) -> std::io::Result<Self> {
+    pub fn start(show_all: bool, opener: Opener) -> std::io::Result<Self> {
         Ok(Self {
             show_all,
             numbers: HashMap::new(),
             entries: Vec::new(),
             free: Vec::new(),
             generation: 0,
-            files: CodeFiles::default(),
+            files: CodeFiles::new(opener.clone()),
             questions: Vec::new(),
             outstanding: 0,
-            thread: SymbolThread::start()?,
+            thread: SymbolThread::start(opener)?,
             unnamed: HashMap::new(),
         })
     }
@@ -224,7 +225,6 @@ impl NativeNames {
 
     /// Sends what has been collected; to be called after each drain of the rings.
     pub fn flush(&mut self) {
-        self.files.let_go();
         if self.questions.is_empty() {
             return;
         }

@@ -5,9 +5,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use crate::ids::ProcessKey;
-use crate::native::symbol::{CodeFile, CodePosition, NativeResult, NativeSymbolizer, NativeUnresolved};
-use crate::proc::root::Root;
-use crate::proc::visible_id;
+use crate::inspect::Opener;
+use crate::native::symbol::{CodeFile, CodePosition, NativeResult, NativeSymbolizer};
 
 /// One question, with the number that its answer gets.
 #[derive(Debug)]
@@ -34,12 +33,12 @@ pub(super) struct SymbolThread {
 pub(super) struct Ended;
 
 impl SymbolThread {
-    pub(super) fn start() -> std::io::Result<Self> {
+    pub(super) fn start(opener: Opener) -> std::io::Result<Self> {
         let (asked, questions) = channel();
         let (answers, answered) = channel();
         let thread = std::thread::Builder::new()
             .name("symbols".to_owned())
-            .spawn(move || answer(&questions, &answers))?;
+            .spawn(move || answer(opener, &questions, &answers))?;
         Ok(Self {
             asked: Some(asked),
             answered,
@@ -70,9 +69,9 @@ impl SymbolThread {
     }
 }
 
-fn answer(questions: &Receiver<Vec<Question>>, answers: &Sender<Answers>) {
+fn answer(opener: Opener, questions: &Receiver<Vec<Question>>, answers: &Sender<Answers>) {
     crate::priority::lower();
-    let mut symbolizer = NativeSymbolizer::default();
+    let mut symbolizer = NativeSymbolizer::new(opener);
     while let Ok(questions) = questions.recv() {
         let mut results = Vec::with_capacity(questions.len());
         let mut in_files = Vec::new();
@@ -84,10 +83,7 @@ fn answer(questions: &Receiver<Vec<Question>>, answers: &Sender<Answers>) {
                     results.extend(named.map(|name| (*index, name)));
                 }
                 Question::Jit(index, process, address) => {
-                    let named = match Root::of_process(visible_id(process.tgid)) {
-                        Ok(root) => symbolizer.resolve_perf_map(*process, &root, &[*address]).pop(),
-                        Err(_) => Some(Err(NativeUnresolved::JitWithoutMap)),
-                    };
+                    let named = symbolizer.resolve_perf_map(*process, &[*address]).pop();
                     results.extend(named.map(|name| (*index, name)));
                 }
             }

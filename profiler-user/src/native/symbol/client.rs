@@ -1,9 +1,7 @@
 //! Starts the symbol worker, talks to it, and ends it when it does not answer. Used by [`super::NativeSymbolizer`].
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
-use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -11,6 +9,7 @@ use rustix::process::Signal;
 use super::messages::{Reply, Request};
 use super::protocol::{MAX_MESSAGE_BYTES, decode, encode};
 use super::worker;
+use crate::inspect::SentFile;
 use crate::workers::{Role, Single, start_forker};
 
 /// How long one request may take: the largest debug information that is read (256 MB) takes a few seconds.
@@ -76,8 +75,8 @@ impl Client {
         self.generation
     }
 
-    /// Asks the worker, which is started when there is none.
-    pub(super) fn call(&mut self, request: &Request, file: Option<&File>) -> Result<Reply, CallError> {
+    /// Asks the worker, which is started when there is none. A file comes in a socket.
+    pub(super) fn call(&mut self, request: &Request, file: Option<&SentFile>) -> Result<Reply, CallError> {
         if self.is_resting() {
             return Err(CallError::Resting);
         }
@@ -98,11 +97,11 @@ impl Client {
         self.failures.len() >= MAX_FAILURES
     }
 
-    fn ask(&mut self, request: &Request, file: Option<&File>) -> io::Result<Reply> {
+    fn ask(&mut self, request: &Request, file: Option<&SentFile>) -> io::Result<Reply> {
         let deadline = self.deadline;
         let bytes = self.worker()?.call(
             &encode(request),
-            file.map(File::as_fd),
+            file.map(SentFile::socket),
             MAX_MESSAGE_BYTES,
             deadline,
         )?;

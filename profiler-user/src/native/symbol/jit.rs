@@ -1,14 +1,11 @@
-//! Where code that a program made at run time has its names: the map that it writes for profilers. Opened here, read by the
-//! worker ([`super::perf_map`]). Between questions no file is open.
+//! Where code that a program made at run time has its names: the map that it writes for profilers. Opened and passed on by
+//! workers, read by [`super::perf_map`]. Between questions no file is open.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use crate::ids::ProcessKey;
-use crate::proc;
-use crate::proc::root::Root;
+use crate::inspect::{FileWanted, Opener, SentFile};
 
 /// A map is looked at again when so much time has passed.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -24,7 +21,13 @@ pub(super) struct JitFiles {
 
 impl JitFiles {
     /// The map of a process, unless the worker (of this generation) had it a moment ago, or there is none.
-    pub(super) fn due(&mut self, process: ProcessKey, root: &Root, generation: u32) -> Option<File> {
+    pub(super) fn due(
+        &mut self,
+        process: ProcessKey,
+        opener: &Opener,
+        generation: u32,
+        patience: Duration,
+    ) -> Option<SentFile> {
         if self.generation != generation || self.looked_at.len() >= MAX_PROCESSES {
             self.looked_at.clear();
             self.generation = generation;
@@ -35,16 +38,7 @@ impl JitFiles {
             return None;
         }
         self.looked_at.insert(process, now);
-        open(process.tgid, root)
+        let opening = opener.open(FileWanted::PerfMap { pid: process.tgid });
+        opening.wait(patience)?.ok()
     }
-}
-
-/// The map is named by the process id in the process's own pid namespace, and is read only if it is the process's own:
-/// `/tmp` is everybody's, and a link in it leads anywhere.
-pub(super) fn open(pid: u32, root: &Root) -> Option<File> {
-    let inner = proc::innermost_id(pid).ok()?;
-    let found = root.find_file_itself(format!("/tmp/perf-{inner}.map")).ok()?;
-    let file = found.open().ok()?;
-    let owner = file.metadata().ok()?.uid();
-    (owner == proc::user(pid).ok()?).then_some(file)
 }

@@ -3,7 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `symbolizer` | asks the others, remembers the answers |
-//! | `file`, `held` | a mapped file and its debug file: where they are, opened without being led astray |
+//! | `file` | a mapped file and its debug file: where they are |
 //! | `client`, `messages`, `protocol` | the worker process: started, asked, ended when it does not answer |
 //! | `jit` | the maps that programs write for code that they make at run time |
 //! | `worker`, `perf_map`, `symbol_file`, `copy`, `reference`, `tables`, `plt`, `aliases`, `demangle` | in that process: a private copy of the symbols, blazesym on it |
@@ -14,7 +14,6 @@ mod client;
 mod copy;
 mod demangle;
 mod file;
-mod held;
 mod jit;
 mod kernel;
 mod messages;
@@ -33,7 +32,6 @@ mod tests;
 
 pub use self::client::ROLE;
 pub use self::file::CodeFile;
-pub use self::held::HeldFiles;
 pub use self::messages::CodePosition;
 pub use self::name::{NativeName, NativeResult, NativeUnresolved};
 pub use self::perf_map::PerfMap;

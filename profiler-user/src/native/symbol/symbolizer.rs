@@ -9,6 +9,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::client::{CallError, Client, ROLE};
 use super::file::CodeFile;
@@ -20,8 +21,8 @@ use super::messages::{
 use super::name::{JIT, NativeName, NativeResult, NativeUnresolved};
 use crate::cache::Cache;
 use crate::ids::ProcessKey;
+use crate::inspect::Opener;
 use crate::proc::file::FileKey;
-use crate::proc::root::Root;
 
 /// Bytes of names in each of the cache's two generations, about.
 const NAME_BYTES: usize = 32 << 20;
@@ -32,7 +33,9 @@ const LOADED_BYTES: u64 = 640 << 20;
 /// Files that are loaded in the worker.
 const LOADED_FILES: usize = 256;
 /// Debug files that are tried for one file.
-const MAX_CANDIDATES: usize = 8;
+const MAX_CANDIDATES: u32 = 8;
+/// How long a file is waited for. A file system that does not answer is given up before, after two tries of a second.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Different texts that are shared between names; then sharing starts again.
 const MAX_TEXTS: usize = 1 << 17;
 
@@ -40,6 +43,7 @@ const MAX_TEXTS: usize = 1 << 17;
 #[derive(Debug)]
 pub struct NativeSymbolizer {
     pub(super) client: Client,
+    opener: Opener,
     pub(super) files: Cache<FileKey, FileState>,
     names: Cache<(ContentId, CodePosition), NativeResult>,
     /// Numbers of contents, each under the name that frames show.
@@ -102,17 +106,18 @@ impl From<CallError> for Trouble {
     }
 }
 
-impl Default for NativeSymbolizer {
-    fn default() -> Self {
-        Self::new(ROLE.name)
-    }
-}
-
 impl NativeSymbolizer {
+    /// Asks workers, to which files are passed on that `opener` has opened.
+    #[must_use]
+    pub fn new(opener: Opener) -> Self {
+        Self::with_role(ROLE.name, opener)
+    }
+
     /// With workers of this role.
-    pub(super) fn new(role: &'static str) -> Self {
+    pub(super) fn with_role(role: &'static str, opener: Opener) -> Self {
         Self {
             client: Client::new(role),
+            opener,
             files: Cache::new(FILES),
             names: Cache::new(NAME_BYTES),
             contents: HashMap::new(),
@@ -160,16 +165,13 @@ impl NativeSymbolizer {
     }
 
     /// Names for addresses in memory without a file, one result for each, from the map that the process writes for
-    /// profilers. `root` is the process's root directory. While the process runs: whose the map is cannot be told later.
-    pub fn resolve_perf_map(
-        &mut self,
-        process: ProcessKey,
-        root: &Root,
-        addresses: &[u64],
-    ) -> Vec<NativeResult> {
+    /// profilers. While the process runs: whose the map is cannot be told later.
+    pub fn resolve_perf_map(&mut self, process: ProcessKey, addresses: &[u64]) -> Vec<NativeResult> {
         let mut results = Vec::with_capacity(addresses.len());
         for chunk in addresses.chunks(MAX_POSITIONS) {
-            let file = self.jit_files.due(process, root, self.client.generation());
+            let file = self
+                .jit_files
+                .due(process, &self.opener, self.client.generation(), PATIENCE);
             let request = Request::Jit {
                 process,
                 addresses: chunk.to_vec(),
@@ -274,10 +276,12 @@ impl NativeSymbolizer {
             loaded.used = clock;
             return Ok((loaded.slot, content));
         }
-        let source = file.open().map_err(|error| {
+        let unreadable = |error: &dyn std::error::Error| {
             log::debug!("opening {}: {error}", file.module());
             Trouble::File(NativeUnresolved::FileUnreadable)
-        })?;
+        };
+        let source = file.open(&self.opener).map_err(|error| unreadable(&error))?;
+        let source = source.wait(PATIENCE).map_err(|error| unreadable(&error))?;
         self.make_room()?;
         let slot = self.next_slot;
         self.next_slot = self.next_slot.wrapping_add(1);
@@ -293,7 +297,11 @@ impl NativeSymbolizer {
         let mut bytes = loaded.bytes;
         let mut debug = None;
         if debug_info && !loaded.has_debug_info {
-            for candidate in file.debug_files(&loaded, &source).take(MAX_CANDIDATES) {
+            for skip in 0..MAX_CANDIDATES {
+                let opening = file.open_debug(&loaded, &self.opener, skip);
+                let Some(Ok(candidate)) = opening.and_then(|opening| opening.wait(PATIENCE)) else {
+                    break;
+                };
                 let Reply::Attached { content, bytes: more } =
                     self.client.call(&Request::Attach { slot }, Some(&candidate))?
                 else {

@@ -13,10 +13,10 @@ use super::symbolizer::FILES;
 use super::*;
 use crate::cache::Cache;
 use crate::ids::ProcessKey;
-use crate::proc::root::Root;
+use crate::inspect::Opener;
 
 fn symbolizer() -> NativeSymbolizer {
-    NativeSymbolizer::default()
+    NativeSymbolizer::new(Opener::start().expect("a thread"))
 }
 
 /// Prints two addresses: after a call in code that was inlined twice, and of a call of a library.
@@ -230,7 +230,7 @@ fn the_image_that_the_kernel_maps_has_names() {
         .iter()
         .find(|mapping| &*mapping.path() == b"[vdso]")
         .expect("every process has it");
-    let file = CodeFile::vdso(running.child.id(), &vdso).expect("readable");
+    let file = running.file_at(&vdso);
     // Every function of it, one by one: their addresses are their offsets.
     let places: Vec<_> = (0..vdso.end - vdso.start)
         .step_by(16)
@@ -313,7 +313,7 @@ fn debug_information_that_kills_its_reader_costs_only_the_lines() {
 fn without_a_worker_there_are_reasons_instead_of_names() {
     let program = Program::compile(INLINES, &[]);
     let running = program.start();
-    let mut symbolizer = NativeSymbolizer::new("no such role");
+    let mut symbolizer = NativeSymbolizer::with_role("no such role", Opener::start().expect("a thread"));
     assert_eq!(running.names(&mut symbolizer), "SymbolizerFailed");
     for _ in 0..10 {
         symbolizer.files = Cache::new(FILES);
@@ -465,9 +465,8 @@ fn functions_of_cpythons_perf_map_are_named_while_it_runs() {
 fn assert_perf_map_named(python: &Path, script: &str) {
     let running = Running::start(Command::new(python).args(["-X", "perf", "-c", script]));
     let pid = running.child.id();
-    let root = Root::of_process(pid).expect("it runs");
     let mut symbolizer = symbolizer();
-    let results = symbolizer.resolve_perf_map(running.key(), &root, &[running.address, 1]);
+    let results = symbolizer.resolve_perf_map(running.key(), &[running.address, 1]);
     std::fs::remove_file(format!("/tmp/perf-{pid}.map")).expect("own child's file");
     assert_eq!(text(&results[0]), "py::traced (<string>)");
     assert_eq!(results[1], Err(NativeUnresolved::NotInPerfMap));
@@ -475,6 +474,20 @@ fn assert_perf_map_named(python: &Path, script: &str) {
         tgid: std::process::id(),
         incarnation: 1,
     };
-    let results = symbolizer.resolve_perf_map(other, &root, &[running.address]);
+    let results = symbolizer.resolve_perf_map(other, &[running.address]);
     assert_eq!(results, [Err(NativeUnresolved::JitWithoutMap)]);
+}
+
+#[test]
+fn a_link_in_place_of_a_perf_map_is_not_followed() {
+    let folder = tempfile::tempdir().expect("a writable temporary directory");
+    let target = folder.path().join("secret");
+    std::fs::write(&target, "1000 10 secret\n").expect("writable");
+    let program = Program::compile(INLINES, &[]);
+    let running = program.start();
+    let path = format!("/tmp/perf-{}.map", running.child.id());
+    std::os::unix::fs::symlink(&target, &path).expect("writable");
+    let named = symbolizer().resolve_perf_map(running.key(), &[0x1008]);
+    std::fs::remove_file(&path).expect("own link");
+    assert_eq!(named, [Err(NativeUnresolved::JitWithoutMap)]);
 }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::{Rc, Weak};
 
@@ -23,7 +23,7 @@ use super::protocol::{MAX_MESSAGE_BYTES, decode, encode};
 use super::symbol_file::SymbolFile;
 use crate::elf::{ElfError, FileBytes};
 use crate::workers::confine_this_process;
-use crate::workers::stream::{receive, send};
+use crate::workers::stream::{receive, send, take_file};
 
 /// Bytes of heap that this process may have; a library that asks for more ends it.
 const MAX_HEAP: u64 = 2 << 30;
@@ -42,7 +42,8 @@ pub(super) fn serve(stream: &UnixStream) -> io::Result<()> {
     }
     confine_this_process(MAX_HEAP, MAX_ADDRESSES)?;
     let mut worker = Worker::default();
-    while let Some((bytes, file)) = receive(stream, MAX_MESSAGE_BYTES)? {
+    while let Some((bytes, socket)) = receive(stream, MAX_MESSAGE_BYTES)? {
+        let file = socket.and_then(|socket| take_file(socket.as_fd()).ok());
         let request = decode(&bytes).ok_or(io::ErrorKind::InvalidData)?;
         let reply = worker.answer(request, file);
         send(stream, &encode(&reply), MAX_MESSAGE_BYTES, None)?;

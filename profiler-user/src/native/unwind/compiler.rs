@@ -4,9 +4,7 @@
 //! Used by [`super::tables`]. Both directions are bounded.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fs::File;
 use std::io;
-use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -20,12 +18,15 @@ use super::files::FileNumber;
 use super::messages::{Answer, Fault, MAX_MESSAGE_BYTES, Question, decode_answer};
 use super::origin::{Lost, Origin};
 use super::worker::ROLE;
+use crate::inspect::{Opener, SentFile};
 use crate::workers::{Single, start_forker};
 
 /// Blocks asked for and not answered, at most. Few, so that what a sample needs does not wait long.
 pub(super) const MAX_OUTSTANDING: usize = 4;
 /// How long one question may take: the largest call frame information that is read (256 MiB) takes a second or two.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// How long a file is waited for, while others wait.
+const PATIENCE: Duration = Duration::from_millis(50);
 /// How long the end of the thread is waited for.
 const END_AT_MOST: Duration = Duration::from_millis(50);
 /// Files of which it is remembered that the worker was given them.
@@ -50,6 +51,8 @@ pub(super) struct CompileRequest {
 pub(super) enum CompileFailure {
     /// Not by this way; another process may map the file too.
     Unreachable,
+    /// Not now.
+    Late,
     /// Never.
     Hopeless(TableError),
 }
@@ -73,13 +76,13 @@ pub(super) struct Compiler {
 
 impl Compiler {
     /// Starts the thread; `ready` is notified after each response.
-    pub(super) fn start(ready: Arc<Notify>) -> io::Result<Self> {
+    pub(super) fn start(opener: Opener, ready: Arc<Notify>) -> io::Result<Self> {
         let (requests, inbox) = sync_channel::<CompileRequest>(MAX_OUTSTANDING);
         let (outbox, responses) = sync_channel(MAX_OUTSTANDING);
         let thread = std::thread::Builder::new()
             .name("unwind-tables".to_owned())
             .spawn(move || {
-                let mut worker = Worker::default();
+                let mut worker = Worker::new(opener);
                 // It takes a moment, and the first table is urgent.
                 worker.prepare();
                 while let Ok(request) = inbox.recv() {
@@ -137,8 +140,8 @@ impl Drop for Compiler {
 }
 
 /// The worker, when there is one.
-#[derive(Default)]
 struct Worker {
+    opener: Opener,
     process: Option<Single>,
     /// Files that it was given.
     given: HashSet<FileNumber>,
@@ -148,6 +151,16 @@ struct Worker {
 }
 
 impl Worker {
+    fn new(opener: Opener) -> Self {
+        Self {
+            opener,
+            process: None,
+            given: HashSet::new(),
+            lost: VecDeque::new(),
+            lost_over: HashMap::new(),
+        }
+    }
+
     fn prepare(&mut self) {
         if self.process.is_none() {
             self.given.clear();
@@ -182,10 +195,13 @@ impl Worker {
             let is_given = self.given.contains(&request.file);
             let file = match is_given {
                 true => None,
-                false => Some(request.origin.open().map_err(|lost| match lost {
-                    Lost::Unreachable => CompileFailure::Unreachable,
-                    Lost::NotRegular => CompileFailure::Hopeless(TableError::NotSupported),
-                })?),
+                false => {
+                    let opened = request.origin.open(&self.opener, PATIENCE);
+                    Some(opened.map_err(|lost| match lost {
+                        Lost::Unreachable => CompileFailure::Unreachable,
+                        Lost::Late => CompileFailure::Late,
+                    })?)
+                }
             };
             match self.ask(request, file.as_ref()) {
                 // It keeps only so many files.
@@ -209,13 +225,13 @@ impl Worker {
         }
     }
 
-    fn ask(&mut self, request: &CompileRequest, file: Option<&File>) -> io::Result<Answer> {
+    fn ask(&mut self, request: &CompileRequest, file: Option<&SentFile>) -> io::Result<Answer> {
         let process = self.process.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let question = Question {
             file: request.file.0,
             block: request.block,
         };
-        let file = file.map(File::as_fd);
+        let file = file.map(SentFile::socket);
         let bytes = process.call(&question.encode(), file, MAX_MESSAGE_BYTES, DEADLINE)?;
         decode_answer(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }

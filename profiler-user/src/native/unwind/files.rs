@@ -11,20 +11,16 @@ use std::time::Instant;
 use super::error::TableError;
 use super::extents::Extents;
 use super::origin::Origin;
-use super::piece::Processor;
 use super::text_blocks::TextBlocks;
-use crate::elf::{ElfFile, FileBytes};
-use crate::proc::file::{FileError, FileKey, FileName, MappedFile, Stamp};
+use crate::elf::Segment;
+use crate::inspect::{MappedContent, Reach};
+use crate::proc::file::{FileKey, FileName, Stamp};
 use crate::proc::maps::Mapping;
 
-/// Bytes read of a new file's headers, at most; real ones have a few kilobytes.
-const HEADERS_BUDGET_BYTES: u64 = 4 << 20;
 /// Ways to a file that are remembered: as many processes that map it.
 const MAX_ORIGINS: usize = 4;
 /// Files remembered, at most; a busy host maps a few thousand.
 const MAX_FILES: usize = 16_384;
-/// Files that have nothing to unwind by that are remembered, at most.
-const MAX_PLAIN: usize = 16_384;
 
 /// Names a file for as long as the profiler runs; never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,7 +81,6 @@ pub(super) enum Kind {
 pub(super) struct Files {
     by_number: HashMap<FileNumber, FileEntry>,
     by_key: HashMap<FileKey, FileNumber>,
-    plain: HashMap<FileKey, Kind>,
     directory: Extents,
     next_number: u32,
     clock: u64,
@@ -97,7 +92,6 @@ impl Files {
         Self {
             by_number: HashMap::new(),
             by_key: HashMap::new(),
-            plain: HashMap::new(),
             directory: Extents::new(blocks),
             next_number: 0,
             clock: 0,
@@ -126,50 +120,40 @@ impl Files {
         self.directory.capacity() - self.directory.free() - self.directory.resting()
     }
 
-    /// What the file behind a mapping is, and its key; reads its headers when it is new.
+    /// What is behind a mapping, and its key. `reach` is how the file is reached, if it is one.
     pub(super) fn of_mapping(
         &mut self,
-        pid: u32,
-        line: &Arc<[u8]>,
         mapping: &Mapping<'_>,
+        content: &MappedContent,
+        reach: Option<&Arc<Reach>>,
         now: Instant,
     ) -> (Kind, Option<FileKey>) {
-        let found = match MappedFile::find(pid, mapping) {
-            Ok(found) => found,
-            Err(FileError::NotRegular) => return (Kind::Plain, None),
-            Err(_) => return (Kind::Refused, None),
-        };
-        let key = FileKey {
+        let key = reach.map(|reach| FileKey {
             name: FileName::of_mapping(mapping),
-            stamp: found.stamp(),
-        };
-        if let Some(&kind) = self.plain.get(&key) {
-            return (kind, Some(key));
-        }
-        let origin = Origin::Mapped {
-            pid,
-            line: line.clone(),
-            stamp: found.stamp(),
-        };
-        if let Some(&number) = self.by_key.get(&key) {
-            self.add_origin(number, origin);
-            return (Kind::Tables(number), Some(key));
-        }
-        let kind = match found.open() {
-            Ok(file) => self.add(file.into(), key, origin, now),
-            Err(_) => return (Kind::Refused, Some(key)),
-        };
-        if !matches!(kind, Kind::Tables(_)) {
-            if self.plain.len() >= MAX_PLAIN {
-                self.plain.clear();
+            stamp: reach.file.stamp,
+        });
+        let kind = match (content, reach, key) {
+            (MappedContent::Code { segments, .. }, Some(reach), Some(key)) => {
+                let origin = Origin::Mapped(Arc::clone(reach));
+                match self.by_key.get(&key) {
+                    Some(&number) => {
+                        self.add_origin(number, origin);
+                        Kind::Tables(number)
+                    }
+                    None => self.add(segments, key, origin, now),
+                }
             }
-            self.plain.insert(key, kind);
-        }
-        (kind, Some(key))
+            (MappedContent::Image { bytes, segments }, ..) => {
+                return self.of_memory(bytes, segments, now);
+            }
+            (MappedContent::Plain(_) | MappedContent::Memory { .. }, ..) => Kind::Plain,
+            (MappedContent::Code { .. } | MappedContent::Refused(_), ..) => Kind::Refused,
+        };
+        (kind, key)
     }
 
     /// What an ELF file in memory is: the vDSO.
-    pub(super) fn of_memory(&mut self, bytes: &[u8], now: Instant) -> (Kind, Option<FileKey>) {
+    fn of_memory(&mut self, bytes: &[u8], segments: &[Segment], now: Instant) -> (Kind, Option<FileKey>) {
         let key = FileKey {
             name: FileName::of_memory(bytes),
             stamp: Stamp::default(),
@@ -177,15 +161,14 @@ impl Files {
         if let Some(&number) = self.by_key.get(&key) {
             return (Kind::Tables(number), Some(key));
         }
-        let bytes: Arc<[u8]> = bytes.into();
-        let kind = self.add(FileBytes::Memory(bytes.clone()), key, Origin::Memory(bytes), now);
+        let kind = self.add(segments, key, Origin::Memory(bytes.into()), now);
         (kind, Some(key))
     }
 
-    fn add(&mut self, bytes: FileBytes, key: FileKey, origin: Origin, now: Instant) -> Kind {
-        let text = match executed_text(bytes) {
-            Ok(Some(text)) => text,
-            Ok(None) | Err(TableError::NotSupported) => return Kind::Plain,
+    fn add(&mut self, segments: &[Segment], key: FileKey, origin: Origin, now: Instant) -> Kind {
+        let text = match TextBlocks::of_segments(segments) {
+            Ok(text) if text.block_count() > 0 => text,
+            Ok(_) | Err(TableError::NotSupported) => return Kind::Plain,
             Err(_) => return Kind::Refused,
         };
         let Some(first_block) = self.directory.take(text.block_count(), now) else {
@@ -262,14 +245,4 @@ impl Files {
         let count = u32::try_from(entry.blocks.len()).unwrap_or(0);
         self.directory.give(entry.first_block, count, now);
     }
-}
-
-/// Where the code of a file with call frame information is; `None` for a file without.
-fn executed_text(bytes: FileBytes) -> Result<Option<TextBlocks>, TableError> {
-    let file = ElfFile::open(bytes, HEADERS_BUDGET_BYTES)?;
-    if !file.is_64_bit() || Processor::of(&file).is_none() {
-        return Err(TableError::NotSupported);
-    }
-    let text = TextBlocks::of(&file)?;
-    Ok((file.frame_section().is_some() && text.block_count() > 0).then_some(text))
 }

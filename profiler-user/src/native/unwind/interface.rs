@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::spaces::Stretch;
-use crate::proc::ProcessError;
 
 /// What the session writes into `ProcessEntry`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,21 +15,21 @@ pub struct Space {
     pub mapping_count: u32,
 }
 
-/// Why a process has no list of mappings.
-#[derive(Debug, thiserror::Error)]
-pub enum SpaceError<E> {
-    /// `/proc` could not be read; usually the process is gone.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// A map refused.
-    #[error("writing the unwind tables")]
-    Map(#[source] E),
+/// What became of a sample's need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needed {
+    /// What it lacks is on its way, or cannot be had.
+    Nothing,
+    /// The kernel half should have this list.
+    List(Space),
+    /// The mappings of the process are to be looked at again.
+    Look,
 }
 
 /// Where an address of a process is.
 #[derive(Clone, Copy, Debug)]
 pub struct Located<'a> {
-    /// The process id to reach the mapping by (`/proc/PID/map_files`).
+    /// The process.
     pub tgid: u32,
     /// The mapping: range, file offset, path, device and inode.
     pub mapping: &'a Stretch,

@@ -35,7 +35,7 @@ pub use crate::table_maps::{Capacity, TableMaps};
 pub use error::TableError;
 pub use file::{CompiledBlock, FileTables};
 pub use files::FileNumber;
-pub use interface::{Located, Space, SpaceError, Statistics};
+pub use interface::{Located, Needed, Space, Statistics};
 pub use messages::is_block_answer;
 pub use piece::Processor;
 pub use spaces::Stretch;

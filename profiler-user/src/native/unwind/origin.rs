@@ -1,25 +1,19 @@
 //! Where the bytes of an executed file are found again.
 //!
-//! Used by [`super::files`], which remembers it, and by [`super::compiler`], which has it read from there. A file at rest is not
-//! kept open.
+//! Used by [`super::files`], which remembers it, and by [`super::compiler`], which has it read from there. A file at rest is
+//! not kept open.
 
-use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::inspect::{FileWanted, Opener, Reach, SentFile};
 use crate::native::memory_file::file_of_bytes;
-use crate::proc::file::{FileError, MappedFile, Stamp};
-use crate::proc::maps::Maps;
 
 /// Where a file's bytes are found.
 #[derive(Clone, Debug)]
 pub(super) enum Origin {
     /// A process maps it.
-    Mapped {
-        pid: u32,
-        /// Its line of `/proc/PID/maps`.
-        line: Arc<[u8]>,
-        stamp: Stamp,
-    },
+    Mapped(Arc<Reach>),
     /// Read already.
     Memory(Arc<[u8]>),
 }
@@ -29,27 +23,22 @@ pub(super) enum Origin {
 pub(super) enum Lost {
     /// Not by this way; another process may map the file too.
     Unreachable,
-    /// What is there is not a file any more.
-    NotRegular,
+    /// It did not come in time.
+    Late,
 }
 
 impl Origin {
-    /// The file, open.
-    pub(super) fn open(&self) -> Result<File, Lost> {
+    /// The file, open, on its way to whoever is to read it. Waits for it no longer than `patience`.
+    pub(super) fn open(&self, opener: &Opener, patience: Duration) -> Result<SentFile, Lost> {
         match self {
-            Self::Memory(bytes) => file_of_bytes(bytes).map_err(|_| Lost::Unreachable),
-            Self::Mapped { pid, line, stamp } => {
-                let maps = Maps::from_text(line.to_vec());
-                let mapping = maps.iter().next().ok_or(Lost::Unreachable)?;
-                let file = MappedFile::find(*pid, &mapping).map_err(|error| match error {
-                    FileError::NotRegular => Lost::NotRegular,
-                    _ => Lost::Unreachable,
-                })?;
-                // Written to since: not what the process's other pages were read from.
-                if !file.stamp().has_content_of(stamp) {
-                    return Err(Lost::Unreachable);
-                }
-                file.open().map_err(|_| Lost::Unreachable)
+            Self::Memory(bytes) => {
+                let sent = file_of_bytes(bytes).and_then(|file| SentFile::of_own(&file));
+                sent.map_err(|_| Lost::Unreachable)
+            }
+            Self::Mapped(reach) => {
+                let opening = opener.open(FileWanted::Mapped((**reach).clone()));
+                let outcome = opening.wait(patience).ok_or(Lost::Late)?;
+                outcome.map_err(|_| Lost::Unreachable)
             }
         }
     }

@@ -1,30 +1,18 @@
-//! The executable mappings of a process, from `/proc/PID/maps` to what the kernel half reads.
+//! The executable mappings of a process, from what a worker has found to what the kernel half reads.
 //!
-//! Used by [`super::tables`]. Decides for each mapping how code in it is unwound. Memory without a file is looked at: the
-//! trampolines that CPython writes for `perf` repeat a few known instructions.
+//! Used by [`super::tables`]. Decides for each mapping how code in it is unwound.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use profiler_common::contract::unwind::{
-    MAX_MAPPINGS, Mapping, Row, cfa_rule, fp_rule, mapping_kind, ra_rule,
-};
-use profiler_common::memory::RemoteAddr;
+use profiler_common::contract::unwind::{Mapping, Row, cfa_rule, fp_rule, mapping_kind, ra_rule};
 
 use super::files::{FileNumber, Files, Kind};
-use crate::proc::ProcessError;
+use crate::inspect::code_maps::hash_of;
+use crate::inspect::{CodeMapping, MappedContent, Reach, Space};
 use crate::proc::file::FileKey;
 use crate::proc::maps::{self, FileId, Maps};
-use crate::proc::memory::ProcMemory;
 
-/// Bytes of the vDSO, at most; it has two pages.
-const MAX_VDSO_BYTES: u64 = 1 << 18;
-/// Bytes of memory without a file that are looked at.
-const LOOK_BYTES: usize = 256;
-/// `endbr64`, which builds with control-flow protection begin functions with.
-const LANDING: &[u8] = &[0xf3, 0x0f, 0x1e, 0xfa];
-/// `sub $8, %rsp; call *%rcx; add $8, %rsp; ret` (CPython 3.12, `Python/asm_trampoline.S`).
-const TRAMPOLINE: &[u8] = &[0x48, 0x83, 0xec, 8, 0xff, 0xd1, 0x48, 0x83, 0xc4, 8, 0xc3];
 /// The caller of a trampoline's callee: the trampoline has pushed a word, its caller the return address.
 const TRAMPOLINE_RULE: Row = Row::new(0, cfa_rule::SP, 2, fp_rule::SAME, 0, ra_rule::BELOW_CFA);
 
@@ -43,8 +31,10 @@ pub struct Stretch {
     pub bias: u64,
     /// The file with tables.
     pub file: Option<FileNumber>,
-    /// Its line of `/proc/PID/maps`.
-    pub line: Arc<[u8]>,
+    /// How the file is reached; `None` for memory, and for a file that was not found.
+    pub reach: Option<Arc<Reach>>,
+    /// The image that the kernel maps, if it is that.
+    pub image: Option<Arc<[u8]>>,
     /// Which file in which state; `None` for memory without one (but the vDSO), and for a file that was not found.
     pub key: Option<FileKey>,
     /// Device and inode; inode 0 for memory without a file.
@@ -58,8 +48,8 @@ pub struct Stretch {
 /// The executable mappings of one or several processes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct List {
-    /// The lines that it was made from.
-    pub(super) text: Vec<u8>,
+    /// What it was made from.
+    pub(super) space: Space,
     /// Sorted, without overlaps.
     pub(super) stretches: Vec<Stretch>,
     /// Some memory was judged by what it held: only a forked child has the same.
@@ -70,78 +60,67 @@ pub(super) struct List {
     pub(super) refused: u32,
 }
 
-/// The lines of executable mappings.
-pub(super) fn executable_lines(maps: &Maps) -> Vec<u8> {
-    let mut text = Vec::new();
-    for (line, mapping) in maps.lines() {
-        // Addresses of the kernel's half: `[vsyscall]`.
-        if mapping.executable && mapping.end <= 1 << 63 {
-            text.extend_from_slice(line);
-            text.push(b'\n');
-        }
-    }
-    text
-}
-
 impl List {
-    /// Judges every mapping of `text`, which [`executable_lines`] made.
-    pub(super) fn new(
-        pid: u32,
-        text: Vec<u8>,
-        files: &mut Files,
-        now: Instant,
-    ) -> Result<Self, ProcessError> {
-        let maps = Maps::from_text(text.clone());
+    /// Judges every mapping that a worker has found.
+    pub(super) fn new(space: Space, files: &mut Files, now: Instant) -> Self {
         let mut list = Self {
-            text,
+            is_cut: space.is_cut,
             ..Self::default()
         };
-        let mut memory = None;
-        for (line, mapping) in maps.lines() {
+        for found in &space.mappings {
+            let maps = Maps::from_text(found.line.to_vec());
+            let Some(mapping) = maps.iter().next() else {
+                continue;
+            };
             if list.stretches.last().is_some_and(|last| mapping.start < last.end) {
                 continue;
             }
-            if list.stretches.len() == MAX_MAPPINGS {
-                list.is_cut = true;
-                break;
-            }
-            let stretch = Stretch {
-                start: mapping.start,
-                end: mapping.end,
-                offset: mapping.offset,
-                kind: mapping_kind::OPAQUE,
-                bias: 0,
-                file: None,
-                line: line.into(),
-                key: None,
-                id: mapping.file,
-                path: mapping.path().as_ref().into(),
-                deleted: mapping.deleted,
-            };
-            let (kind, key) = if mapping.is_file() {
-                files.of_mapping(pid, &stretch.line, &mapping, now)
-            } else if &*stretch.path == b"[vdso]" {
-                match read_vdso(memory_of(&mut memory, pid)?, &mapping) {
-                    Some(bytes) => files.of_memory(&bytes, now),
-                    None => (Kind::Refused, None),
-                }
-            } else {
-                (Kind::Plain, None)
-            };
-            let stretch = Stretch { key, ..stretch };
-            let stretch = list.judge(stretch, kind, files, || memory_of(&mut memory, pid).ok());
+            let stretch = list.judge(&space, found, &mapping, files, now);
             list.stretches.push(stretch);
         }
-        Ok(list)
+        list.space = space;
+        list
     }
 
-    fn judge<'m>(
+    fn judge(
         &mut self,
-        stretch: Stretch,
-        kind: Kind,
-        files: &Files,
-        memory: impl FnOnce() -> Option<&'m ProcMemory>,
+        space: &Space,
+        found: &CodeMapping,
+        mapping: &maps::Mapping<'_>,
+        files: &mut Files,
+        now: Instant,
     ) -> Stretch {
+        let file = match &found.content {
+            MappedContent::Code { file, .. } => Some(*file),
+            MappedContent::Plain(file) | MappedContent::Refused(file) => *file,
+            MappedContent::Image { .. } | MappedContent::Memory { .. } => None,
+        };
+        let reach = file.map(|file| {
+            Arc::new(Reach {
+                pid: space.pid,
+                line: found.line.clone(),
+                file,
+                root: space.root,
+            })
+        });
+        let (kind, key) = files.of_mapping(mapping, &found.content, reach.as_ref(), now);
+        let stretch = Stretch {
+            start: mapping.start,
+            end: mapping.end,
+            offset: mapping.offset,
+            kind: mapping_kind::OPAQUE,
+            bias: 0,
+            file: None,
+            reach,
+            image: match &found.content {
+                MappedContent::Image { bytes, .. } => Some(Arc::from(&**bytes)),
+                _ => None,
+            },
+            key,
+            id: mapping.file,
+            path: mapping.path().as_ref().into(),
+            deleted: mapping.deleted,
+        };
         match kind {
             Kind::Tables(number) => {
                 let bytes = stretch.end - stretch.start;
@@ -160,9 +139,10 @@ impl List {
             }
             Kind::Plain => {
                 self.is_particular = true;
-                let mut bytes = [0; LOOK_BYTES];
-                match memory().map(|memory| memory.read(RemoteAddr(stretch.start), &mut bytes)) {
-                    Some(Ok(())) if are_trampolines(&bytes) => Stretch {
+                match found.content {
+                    MappedContent::Memory {
+                        are_trampolines: true,
+                    } => Stretch {
                         kind: mapping_kind::ONE_RULE,
                         bias: TRAMPOLINE_RULE.0,
                         ..stretch
@@ -232,49 +212,14 @@ impl Stretch {
     }
 }
 
-/// Opens the memory once.
-fn memory_of(memory: &mut Option<ProcMemory>, pid: u32) -> Result<&ProcMemory, ProcessError> {
-    match memory {
-        Some(memory) => Ok(memory),
-        None => Ok(memory.insert(ProcMemory::open(pid)?)),
-    }
+/// Names the lines of a process's code.
+pub(super) fn lines_hash(space: &Space) -> u64 {
+    hash_of(space.mappings.iter().map(|mapping| &*mapping.line))
 }
 
-fn read_vdso(memory: &ProcMemory, mapping: &maps::Mapping<'_>) -> Option<Vec<u8>> {
-    let bytes = mapping.end - mapping.start;
-    if bytes > MAX_VDSO_BYTES {
-        return None;
-    }
-    let mut image = vec![0; usize::try_from(bytes).ok()?];
-    memory.read(RemoteAddr(mapping.start), &mut image).ok()?;
-    Some(image)
-}
-
-/// Whether the memory begins with copies of CPython 3.12's trampoline. (Those of later versions keep frame pointers.)
-fn are_trampolines(bytes: &[u8]) -> bool {
-    let template = |bytes: &[u8]| -> bool {
-        bytes
-            .strip_prefix(LANDING)
-            .unwrap_or(bytes)
-            .starts_with(TRAMPOLINE)
-    };
-    let second = |distance: usize| bytes.get(distance..).is_some_and(template);
-    template(bytes) && [11, 12, 15, 16, 32].into_iter().any(second)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_repeated_trampolines_are_trampolines() {
-        let mut bytes = vec![0; 256];
-        bytes[..11].copy_from_slice(TRAMPOLINE);
-        assert!(!are_trampolines(&bytes), "one copy may be any function");
-        bytes[16..27].copy_from_slice(TRAMPOLINE);
-        assert!(are_trampolines(&bytes));
-        bytes[0] = 0x55;
-        assert!(!are_trampolines(&bytes));
-        assert!(!are_trampolines(&[]));
-    }
+/// Whether two processes have the same lines.
+pub(super) fn have_same_lines(one: &Space, other: &Space) -> bool {
+    let lines = |space: &Space| space.mappings.len();
+    let pairs = one.mappings.iter().zip(&other.mappings);
+    lines(one) == lines(other) && pairs.into_iter().all(|(one, other)| one.line == other.line)
 }

@@ -5,7 +5,6 @@
 mod loading;
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,12 +17,11 @@ use super::compiler::Compiler;
 use super::extents::Extents;
 use super::file::CompiledBlock;
 use super::files::{BlockState, FileNumber, Files};
-use super::interface::{Located, Space, SpaceError, Statistics};
-use super::spaces::{List, executable_lines};
+use super::interface::{Located, Needed, Space, Statistics};
+use super::spaces::{List, have_same_lines, lines_hash};
 
 use crate::ids::ProcessKey;
-use crate::proc::maps::Maps;
-use crate::proc::visible_id;
+use crate::inspect::{self, Opener};
 use crate::table_maps::{Capacity, TableMaps};
 
 /// How often a process's maps are read again for code in no mapping, at most.
@@ -48,8 +46,7 @@ struct SpaceEntry {
     users: u32,
 }
 
-/// The manager. Everything but compiling happens in calls to it; nothing blocks but reads of `/proc` and of the headers of
-/// files that are seen for the first time.
+/// The manager. Everything but compiling happens in calls to it; nothing blocks.
 #[derive(Debug)]
 pub struct Tables {
     files: Files,
@@ -79,11 +76,11 @@ struct Touched {
 }
 
 impl Tables {
-    /// With empty maps; starts the worker.
+    /// With empty maps; starts the worker, which is given files that `opener` has opened.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn new(capacity: Capacity) -> std::io::Result<Self> {
+    pub fn new(capacity: Capacity, opener: Opener) -> std::io::Result<Self> {
         let ready = Arc::new(Notify::new());
         Ok(Self {
             files: Files::new(capacity.blocks),
@@ -93,7 +90,7 @@ impl Tables {
             spaces: HashMap::new(),
             by_lines: HashMap::new(),
             next_space: 0,
-            compiler: Compiler::start(ready.clone())?,
+            compiler: Compiler::start(opener, ready.clone())?,
             ready,
             outstanding: 0,
             needed: VecDeque::new(),
@@ -119,44 +116,41 @@ impl Tables {
             || !self.background.is_empty()
     }
 
-    /// A process appeared, or its mappings may have changed. Reads its maps; when they are the same, nothing else.
+    /// What is known of the lines of a process's mappings, for whoever looks at them again.
+    #[must_use]
+    pub fn known_lines(&self, key: ProcessKey) -> Option<u64> {
+        let process = self.processes.get(&key)?;
+        Some(self.spaces.get(&process.space)?.hash)
+    }
+
+    /// A process appeared, or its mappings have changed: this is what was found.
     ///
     /// # Errors
-    /// [`SpaceError`]; the process keeps the list it had.
+    /// When a map refuses; the process keeps the list it had.
     pub fn enter<M: TableMaps>(
         &mut self,
         maps: &mut M,
         key: ProcessKey,
-        tgid: u32,
-    ) -> Result<Space, SpaceError<M::Error>> {
-        self.enter_text(maps, key, tgid, executable_lines(&Maps::read(tgid)?))
-    }
-
-    fn enter_text<M: TableMaps>(
-        &mut self,
-        maps: &mut M,
-        key: ProcessKey,
-        tgid: u32,
-        text: Vec<u8>,
-    ) -> Result<Space, SpaceError<M::Error>> {
+        found: inspect::Space,
+    ) -> Result<Space, M::Error> {
         let now = Instant::now();
         if let Some(process) = self.processes.get(&key)
             && let Some(entry) = self.spaces.get(&process.space)
-            && entry.list.text == text
+            && have_same_lines(&entry.list.space, &found)
         {
             return Ok(self.space(process.space));
         }
-        let hash = hash(&text);
+        let hash = lines_hash(&found);
         if let Some(&number) = self.by_lines.get(&hash)
             && let Some(entry) = self.spaces.get_mut(&number)
-            && entry.list.text == text
+            && have_same_lines(&entry.list.space, &found)
         {
             entry.users += 1;
             self.move_to(key, number, now);
             return Ok(self.space(number));
         }
-        self.make_room_for_files(maps).map_err(SpaceError::Map)?;
-        let list = List::new(tgid, text, &mut self.files, now)?;
+        self.make_room_for_files(maps)?;
+        let list = List::new(found, &mut self.files, now);
         self.statistics.refused_mappings += u64::from(list.refused);
         self.statistics.cut_lists += u64::from(list.is_cut);
         let count = u32::try_from(list.stretches.len()).unwrap_or(0);
@@ -168,8 +162,7 @@ impl Tables {
         self.next_space = self.next_space.checked_add(1).unwrap_or(1);
         let number = self.next_space;
         for (index, stretch) in (first_mapping..).zip(&list.stretches) {
-            maps.set_mapping(index, &stretch.mapping(number, &self.files))
-                .map_err(SpaceError::Map)?;
+            maps.set_mapping(index, &stretch.mapping(number, &self.files))?;
         }
         list.files().for_each(|file| self.files.enter(file));
         self.load_in_background(&list);
@@ -244,55 +237,44 @@ impl Tables {
         }
     }
 
-    /// A sample's native stack ended at `pc` because its table or its mapping was missing. Returns the list
-    /// that the kernel half should have when it has another one.
-    ///
-    /// # Errors
-    /// [`SpaceError`]; the process keeps the list it had.
-    pub fn need<M: TableMaps>(
-        &mut self,
-        maps: &mut M,
-        key: ProcessKey,
-        pc: u64,
-        status: NativeStatus,
-    ) -> Result<Option<Space>, SpaceError<M::Error>> {
-        let Some(process) = self.processes.get_mut(&key) else {
-            return Ok(None);
+    /// A sample's native stack ended at `pc` because its table or its mapping was missing.
+    pub fn need(&mut self, key: ProcessKey, pc: u64, status: NativeStatus) -> Needed {
+        let Some(process) = self.processes.get(&key) else {
+            return Needed::Nothing;
         };
-        let space = process.space;
-        let known = self
-            .spaces
-            .get(&space)
-            .is_some_and(|entry| entry.list.find(pc).is_some());
+        let (space, looked) = (process.space, process.looked);
         match status {
-            NativeStatus::NoTable => {}
+            NativeStatus::NoTable => self.ask_for(space, pc),
             // The kernel half still has an older list: a child was forked before its parent got this one.
-            NativeStatus::NoMapping if known => return Ok(Some(self.space(space))),
+            NativeStatus::NoMapping if self.is_mapped(space, pc) => return Needed::List(self.space(space)),
             NativeStatus::NoMapping => {
-                let now = Instant::now();
-                if process
-                    .looked
-                    .is_some_and(|looked| now.duration_since(looked) < LOOK_EVERY)
-                {
-                    return Ok(None);
+                let is_recent = |looked: Instant| looked.elapsed() < LOOK_EVERY;
+                if !looked.is_some_and(is_recent) {
+                    return Needed::Look;
                 }
-                let new = self.enter(maps, key, visible_id(key.tgid))?;
-                let is_found = self
-                    .spaces
-                    .get(&new.space)
-                    .is_some_and(|entry| entry.list.find(pc).is_some());
-                if let Some(process) = self.processes.get_mut(&key)
-                    && !is_found
-                {
-                    process.looked = Some(now);
-                }
-                self.ask_for(new.space, pc);
-                return Ok((new.space != space).then_some(new));
             }
-            _ => return Ok(None),
+            _ => {}
+        }
+        Needed::Nothing
+    }
+
+    /// A process was looked at because of code at `pc`. It is not looked at again for a while if nothing is there.
+    pub fn looked(&mut self, key: ProcessKey, pc: u64) {
+        let Some(space) = self.processes.get(&key).map(|process| process.space) else {
+            return;
+        };
+        let is_found = self.is_mapped(space, pc);
+        if let Some(process) = self.processes.get_mut(&key)
+            && !is_found
+        {
+            process.looked = Some(Instant::now());
         }
         self.ask_for(space, pc);
-        Ok(None)
+    }
+
+    fn is_mapped(&self, space: u32, pc: u64) -> bool {
+        let entry = self.spaces.get(&space);
+        entry.is_some_and(|entry| entry.list.find(pc).is_some())
     }
 
     /// Puts the block of an address first. A return address may be the first byte after its block.
@@ -406,10 +388,4 @@ impl Tables {
             ..self.statistics
         }
     }
-}
-
-fn hash(text: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }

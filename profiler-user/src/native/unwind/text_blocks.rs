@@ -26,9 +26,17 @@ impl TextBlocks {
     /// # Errors
     /// [`TableError`], when its code is where no program has it.
     pub fn of(file: &ElfFile) -> Result<Self, TableError> {
+        Self::of_segments(file.segments())
+    }
+
+    /// Of what a file's headers were found to say.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn of_segments(segments: &[Segment]) -> Result<Self, TableError> {
         Ok(Self {
-            text: text(file.segments())?,
-            segments: file.segments().into(),
+            text: text(segments)?,
+            segments: segments.into(),
         })
     }
 

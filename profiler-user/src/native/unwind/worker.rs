@@ -4,12 +4,13 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 
 use super::error::TableError;
 use super::file::FileTables;
 use super::messages::{Answer, Fault, MAX_MESSAGE_BYTES, Question, encode_answer};
-use crate::workers::stream::{receive, send};
+use crate::workers::stream::{receive, send, take_file};
 use crate::workers::{Role, confine_this_process};
 
 /// The row of `crate::roles`.
@@ -29,7 +30,8 @@ const MAX_OPEN: usize = 24;
 fn serve(stream: &UnixStream) -> io::Result<()> {
     confine_this_process(MAX_HEAP, MAX_ADDRESSES)?;
     let mut files = OpenFiles::default();
-    while let Some((bytes, file)) = receive(stream, MAX_MESSAGE_BYTES)? {
+    while let Some((bytes, socket)) = receive(stream, MAX_MESSAGE_BYTES)? {
+        let file = socket.and_then(|socket| take_file(socket.as_fd()).ok());
         let question = Question::decode(&bytes).ok_or(io::ErrorKind::InvalidData)?;
         let answer = files.answer(question, file.map(File::from));
         send(stream, &encode_answer(&answer), MAX_MESSAGE_BYTES, None)?;

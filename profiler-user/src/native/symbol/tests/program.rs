@@ -6,7 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use crate::ids::ProcessKey;
-use crate::native::symbol::{CodeFile, CodePosition, HeldFiles, NativeResult, NativeSymbolizer};
+use crate::inspect::code_maps::CodeMaps;
+use crate::inspect::{CodeMapping, MappedContent, Reach, Space};
+use crate::native::symbol::{CodeFile, CodePosition, NativeResult, NativeSymbolizer};
+use crate::proc::file::{FileKey, FileName};
 use crate::proc::maps::{Mapping, Maps};
 
 /// A folder with a program in it.
@@ -80,8 +83,12 @@ impl Running {
     }
 
     pub(super) fn file_at(&self, mapping: &Mapping<'_>) -> CodeFile {
-        let held = Arc::new(HeldFiles::default());
-        CodeFile::of_mapping(&held, self.child.id(), mapping).expect("a file")
+        let mut maps = CodeMaps::default();
+        let space = maps
+            .of_process(self.child.id(), None)
+            .expect("it runs")
+            .expect("new");
+        code_file(&space, mapping).expect("a file")
     }
 
     /// The file at an address, and the place in it.
@@ -128,4 +135,32 @@ pub(super) fn text(result: &NativeResult) -> String {
         })
         .collect();
     texts.join(" in ")
+}
+
+/// The file behind a mapping of a process.
+pub(super) fn code_file(space: &Space, mapping: &Mapping<'_>) -> Option<CodeFile> {
+    let line = mapping.line();
+    let parsed = |found: &&CodeMapping| {
+        Maps::from_text(found.line.to_vec())
+            .iter()
+            .any(|one| one.line() == line)
+    };
+    let found = space.mappings.iter().find(parsed)?;
+    let file = match &found.content {
+        MappedContent::Image { bytes, .. } => return Some(CodeFile::of_bytes("[vdso]", bytes)),
+        MappedContent::Code { file, .. } => *file,
+        MappedContent::Plain(file) | MappedContent::Refused(file) => (*file)?,
+        MappedContent::Memory { .. } => return None,
+    };
+    let key = FileKey {
+        name: FileName::of_mapping(mapping),
+        stamp: file.stamp,
+    };
+    let reach = Reach {
+        pid: space.pid,
+        line: found.line.clone(),
+        file,
+        root: space.root,
+    };
+    Some(CodeFile::mapped(key, &mapping.path(), Arc::new(reach)))
 }

@@ -167,6 +167,11 @@ impl Tables {
                 Blocks::give_up(maps, &mut self.files, (file, block))?;
                 Ok(None)
             }
+            // A later sample asks again.
+            Err(CompileFailure::Late) => {
+                self.unask(file, block);
+                Ok(None)
+            }
             Err(CompileFailure::Unreachable) => {
                 if let Some(entry) = self.files.get_mut(file) {
                     entry.forget_origin();

@@ -4,7 +4,7 @@ use object::{Object as _, ObjectSection as _};
 use profiler_common::contract::unwind::{BLOCK_LOADED, Mapping};
 
 use super::live::{CAPACITY, Program, assert_call_chain, settle};
-use super::maps::{FakeMaps, unwind};
+use super::maps::{FakeMaps, enter as enter_found, tables_of, unwind};
 use crate::ids::ProcessKey;
 use crate::native::unwind::Tables;
 use crate::proc::memory::ProcMemory;
@@ -19,7 +19,7 @@ fn key(program: &Program) -> ProcessKey {
 /// Enters a process; the mapping of its program's code.
 fn enter(maps: &mut FakeMaps, tables: &mut Tables, program: &Program) -> Mapping {
     let key = key(program);
-    let space = tables.enter(maps, key, key.tgid).expect("it lives");
+    let space = enter_found(maps, tables, key);
     let list = &maps.mappings[space.first_mapping as usize..][..space.mapping_count as usize];
     let path = program.path.as_os_str().as_encoded_bytes();
     let mapping = list.iter().find(|mapping| {
@@ -32,7 +32,7 @@ fn enter(maps: &mut FakeMaps, tables: &mut Tables, program: &Program) -> Mapping
 #[test]
 fn two_copies_of_a_library_with_one_build_id_share_their_tables() {
     let mut maps = FakeMaps::new(CAPACITY);
-    let mut tables = Tables::new(CAPACITY).expect("a thread can be started");
+    let mut tables = tables_of(CAPACITY);
     let programs = [(); 2].map(|()| Program::start("cc", &["-Wl,--build-id"], "plain"));
     let first = enter(&mut maps, &mut tables, &programs[0]);
     settle(&mut maps, &mut tables);
@@ -78,7 +78,7 @@ fn a_copy_with_other_call_frame_information_does_not_spoil_the_original() {
     let twin = Program::run(directory, path, "plain");
 
     let mut maps = FakeMaps::new(CAPACITY);
-    let mut tables = Tables::new(CAPACITY).expect("a thread can be started");
+    let mut tables = tables_of(CAPACITY);
     // The twin comes first: its tables are there when the original is seen.
     let spoilt = enter(&mut maps, &mut tables, &twin);
     settle(&mut maps, &mut tables);

@@ -9,9 +9,9 @@ use object::{Object as _, ObjectSymbol as _};
 use profiler_common::contract::reasons::NativeStatus;
 use profiler_common::contract::unwind::{BLOCK_LOADED, Row, mapping_kind};
 
-use super::maps::{FakeMaps, Registers, find, load, unwind};
+use super::maps::{FakeMaps, Registers, enter, find, load, tables_of, unwind};
 use crate::ids::ProcessKey;
-use crate::native::unwind::{Capacity, FileTables, Tables};
+use crate::native::unwind::{Capacity, FileTables, Needed, Tables};
 use crate::proc::memory::ProcMemory;
 
 pub(super) const CAPACITY: Capacity = Capacity {
@@ -205,10 +205,10 @@ impl Program {
 
 fn unwound(program: &Program) -> (Vec<String>, bool) {
     let mut maps = FakeMaps::new(CAPACITY);
-    let mut tables = Tables::new(CAPACITY).expect("a thread can be started");
+    let mut tables = tables_of(CAPACITY);
     let tgid = program.child.id();
     let key = ProcessKey { tgid, incarnation: 1 };
-    tables.enter(&mut maps, key, tgid).expect("it lives");
+    enter(&mut maps, &mut tables, key);
     let memory = ProcMemory::open(tgid).expect("the child is ours");
     let (pcs, is_complete) = unwind(&mut maps, &mut tables, key, &memory, program.registers());
     (program.names(&tables, key, &pcs), is_complete)
@@ -309,8 +309,8 @@ pub(super) fn settle(maps: &mut FakeMaps, tables: &mut Tables) {
 #[test]
 fn small_files_of_a_process_are_loaded_before_a_sample_needs_them() {
     let mut maps = FakeMaps::new(CAPACITY);
-    let mut tables = Tables::new(CAPACITY).expect("a thread can be started");
-    let space = tables.enter(&mut maps, own(), own().tgid).expect("it lives");
+    let mut tables = tables_of(CAPACITY);
+    let space = enter(&mut maps, &mut tables, own());
     settle(&mut maps, &mut tables);
     let list = &maps.mappings[space.first_mapping as usize..][..space.mapping_count as usize];
     let libc = list
@@ -338,27 +338,23 @@ fn small_files_of_a_process_are_loaded_before_a_sample_needs_them() {
 #[test]
 fn a_list_that_has_not_changed_costs_no_new_one_and_children_share_it() {
     let mut maps = FakeMaps::new(CAPACITY);
-    let mut tables = Tables::new(CAPACITY).expect("a thread can be started");
+    let mut tables = tables_of(CAPACITY);
     let program = Program::start("cc", &[], "plain");
     let tgid = program.child.id();
     let key = ProcessKey { tgid, incarnation: 1 };
     let child = ProcessKey { tgid, incarnation: 2 };
-    let space = tables.enter(&mut maps, key, tgid).expect("it lives");
+    let space = enter(&mut maps, &mut tables, key);
     assert!(space.space != 0 && space.mapping_count >= 3);
-    assert_eq!(tables.enter(&mut maps, key, tgid).expect("it lives"), space);
+    assert_eq!(enter(&mut maps, &mut tables, key), space);
     assert_eq!(tables.fork(key, child), Some(space));
     assert_eq!(tables.statistics().spaces, 1);
     tables.leave(key);
     assert_eq!(tables.space_of(child), Some(space));
-    assert_eq!(
-        tables.enter(&mut maps, key, tgid).expect("it lives"),
-        space,
-        "same lines, same list"
-    );
+    assert_eq!(enter(&mut maps, &mut tables, key), space, "same lines, same list");
     tables.leave(child);
     tables.leave(key);
     assert_eq!(tables.statistics().spaces, 0);
-    let again = tables.enter(&mut maps, key, tgid).expect("it lives");
+    let again = enter(&mut maps, &mut tables, key);
     assert_ne!(again.space, space.space, "a number is never given twice");
     assert_ne!(
         again.first_mapping, space.first_mapping,
@@ -369,18 +365,21 @@ fn a_list_that_has_not_changed_costs_no_new_one_and_children_share_it() {
 #[test]
 fn code_that_was_mapped_later_is_found_when_a_sample_is_there() {
     let mut maps = FakeMaps::new(CAPACITY);
-    let mut tables = Tables::new(CAPACITY).expect("a thread can be started");
+    let mut tables = tables_of(CAPACITY);
     let mut program = Program::start("cc", &[], "dlopen");
     let tgid = program.child.id();
     let key = ProcessKey { tgid, incarnation: 1 };
-    let mut need = |tables: &mut Tables, pc: u64| {
-        let found = tables.need(&mut maps, key, pc, NativeStatus::NoMapping);
-        found.expect("it lives")
-    };
-    assert_eq!(need(&mut tables, 1), None, "a process that nobody entered");
+    let need = |tables: &mut Tables, pc: u64| tables.need(key, pc, NativeStatus::NoMapping);
+    assert_eq!(
+        need(&mut tables, 1),
+        Needed::Nothing,
+        "a process that nobody entered"
+    );
     let mut unused = FakeMaps::new(CAPACITY);
-    let space = tables.enter(&mut unused, key, tgid).expect("it lives");
-    assert_eq!(need(&mut tables, 1), None, "no code");
+    let space = enter(&mut unused, &mut tables, key);
+    assert_eq!(need(&mut tables, 1), Needed::Look);
+    tables.looked(key, 1);
+    assert_eq!(need(&mut tables, 1), Needed::Nothing, "no code");
     let code = tables
         .locate(key, unused.mappings[0].start)
         .expect("in the list")
@@ -388,13 +387,19 @@ fn code_that_was_mapped_later_is_found_when_a_sample_is_there() {
         .start;
     assert_eq!(
         need(&mut tables, code),
-        Some(space),
+        Needed::List(space),
         "the kernel half has another list"
     );
     let pc = program.map_more();
-    assert_eq!(need(&mut tables, pc), None, "it was looked a moment ago");
+    assert_eq!(
+        need(&mut tables, pc),
+        Needed::Nothing,
+        "it was looked a moment ago"
+    );
     std::thread::sleep(Duration::from_millis(1_050));
-    let new = need(&mut tables, pc).expect("there is a new mapping");
+    assert_eq!(need(&mut tables, pc), Needed::Look);
+    let new = enter(&mut maps, &mut tables, key);
+    tables.looked(key, pc);
     assert!(new.space != space.space && new.mapping_count > space.mapping_count);
     let row = load(&mut maps, &mut tables, key, pc, false);
     assert_eq!(row.cfa_offset(), 8, "the first instruction of a function");
@@ -407,9 +412,9 @@ fn with_few_pages_blocks_make_room_for_each_other_and_none_is_read_while_overwri
         ..CAPACITY
     };
     let mut maps = FakeMaps::new(capacity);
-    let mut tables = Tables::new(capacity).expect("a thread can be started");
+    let mut tables = tables_of(capacity);
     let key = own();
-    let space = tables.enter(&mut maps, key, key.tgid).expect("it lives");
+    let space = enter(&mut maps, &mut tables, key);
     let libc = maps.mappings[space.first_mapping as usize..][..space.mapping_count as usize]
         .iter()
         .find(|mapping| {

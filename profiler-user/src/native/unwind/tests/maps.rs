@@ -9,7 +9,10 @@ use profiler_common::contract::unwind::{
 };
 use profiler_common::memory::RemoteAddr;
 
-use crate::native::unwind::{Capacity, Space, TableMaps, Tables};
+use crate::ids::ProcessKey;
+use crate::inspect::Opener;
+use crate::inspect::code_maps::CodeMaps;
+use crate::native::unwind::{Capacity, Needed, Space, TableMaps, Tables};
 use crate::proc::memory::ProcMemory;
 
 /// Arrays as the kernel has them.
@@ -132,7 +135,7 @@ pub(super) struct Registers {
 pub(super) fn unwind(
     maps: &mut FakeMaps,
     tables: &mut Tables,
-    key: crate::ids::ProcessKey,
+    key: ProcessKey,
     memory: &ProcMemory,
     mut registers: Registers,
 ) -> (Vec<u64>, bool) {
@@ -191,7 +194,7 @@ pub(super) fn unwind(
 pub(super) fn load(
     maps: &mut FakeMaps,
     tables: &mut Tables,
-    key: crate::ids::ProcessKey,
+    key: ProcessKey,
     pc: u64,
     is_caller: bool,
 ) -> Row {
@@ -205,8 +208,24 @@ pub(super) fn load(
             Found::NoTable => NativeStatus::NoTable,
         };
         assert!(Instant::now() < deadline, "{status:?} at {pc:#x}");
-        tables.need(maps, key, pc, status).expect("the process lives");
+        if tables.need(key, pc, status) == Needed::Look {
+            enter(maps, tables, key);
+            tables.looked(key, pc);
+        }
         tables.pump(maps, 8).expect("cannot fail");
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Looks at a process, and enters what was found.
+pub(super) fn enter(maps: &mut FakeMaps, tables: &mut Tables, key: ProcessKey) -> Space {
+    let found = CodeMaps::default().of_process(key.tgid, None);
+    let found = found.expect("it lives").expect("new");
+    tables.enter(maps, key, found).expect("cannot fail")
+}
+
+/// Tables for whoever has a file opened.
+pub(super) fn tables_of(capacity: Capacity) -> Tables {
+    let opener = Opener::start().expect("a thread can be started");
+    Tables::new(capacity, opener).expect("a thread can be started")
 }
