@@ -202,6 +202,10 @@ fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
             "unwind tables or lists of mappings without room in the kernel".to_owned(),
             native.refused_writes,
         ));
+        lines.push((
+            "processes, native frames: what they execute could not be looked at".to_owned(),
+            native.failed_looks,
+        ));
         let unnamed = native.unnamed.iter();
         lines.extend(unnamed.map(|(reason, count)| (format!("native addresses: {}", reason.text()), *count)));
     }

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::{Duration, Instant};
 
 use profiler_common::contract::unwind::MAX_MAPPINGS;
 use profiler_common::memory::RemoteAddr;
 
-use super::space::{CodeMapping, FoundFile, MAX_VDSO_BYTES, MappedContent, Space};
+use super::space::{
+    CodeMapping, FoundFile, MAX_LINE_BYTES, MAX_SEGMENTS, MAX_VDSO_BYTES, MappedContent, Space,
+};
 use crate::elf::{Architecture, ElfError, ElfFile, FileBytes, Segment};
 use crate::proc::file::{FileError, FileKey, FileName, MappedFile};
 use crate::proc::maps::{Mapping, Maps};
@@ -18,6 +21,10 @@ use crate::proc::{ProcessError, visible_id};
 const HEADERS_BUDGET_BYTES: u64 = 4 << 20;
 /// Files whose headers are remembered.
 const MAX_FILES: usize = 16_384;
+/// Bytes told of one process, about.
+const MAX_TOLD_BYTES: usize = 8 << 20;
+/// How long files are read for one look: a worker that is at a question for a second is given up, and a disk may be slow.
+const READ_AT_MOST: Duration = Duration::from_millis(200);
 /// Bytes of memory without a file that are looked at.
 const LOOK_BYTES: usize = 256;
 /// `endbr64`, which builds with control-flow protection begin functions with.
@@ -31,6 +38,15 @@ pub struct CodeMaps {
     files: HashMap<FileKey, Headers>,
 }
 
+/// One look at a process.
+struct Looking {
+    memory: Memory,
+    /// Until when files are read.
+    until: Instant,
+    has_read: bool,
+    is_unfinished: bool,
+}
+
 /// What a file's headers say.
 #[derive(Clone, Debug)]
 enum Headers {
@@ -40,7 +56,7 @@ enum Headers {
 }
 
 impl CodeMaps {
-    /// What a process executes; `None` if its mappings are those that `known` was made of by [`hash_of`].
+    /// What a process executes; `None` if its lines of code are still those that `known` stands for, see [`Space::lines`].
     ///
     /// # Errors
     /// When it is gone or may not be looked at.
@@ -50,37 +66,56 @@ impl CodeMaps {
         // Not addresses of the kernel's half: `[vsyscall]`.
         let is_code = |mapping: &Mapping<'_>| mapping.executable && mapping.end <= 1 << 63;
         let code = || maps.lines().filter(move |(_, mapping)| is_code(mapping));
-        if known == Some(hash_of(code().map(|(line, _)| line))) {
+        let lines = hash_of(code().map(|(line, _)| line));
+        if known == Some(lines) {
             return Ok(None);
         }
-        let mut memory = Memory { pid, open: None };
+        let mut looking = Looking {
+            memory: Memory { pid, open: None },
+            until: Instant::now() + READ_AT_MOST,
+            has_read: false,
+            is_unfinished: false,
+        };
         let mut space = Space {
             pid,
             root: Root::of_process(pid).ok().map(|root| root.id()),
+            lines,
             ..Space::default()
         };
-        let mut end = 0;
+        let (mut end, mut told) = (0, 0);
         for (line, mapping) in code() {
             if mapping.start < end {
                 continue;
             }
-            if space.mappings.len() == MAX_MAPPINGS {
+            if space.mappings.len() == MAX_MAPPINGS || told >= MAX_TOLD_BYTES {
                 space.is_cut = true;
                 break;
             }
+            if line.len() > MAX_LINE_BYTES {
+                space.is_cut = true;
+                continue;
+            }
             end = mapping.end;
+            let content = self.content(&mapping, &mut looking)?;
+            told += line.len() + content.bytes();
             space.mappings.push(CodeMapping {
                 line: line.into(),
-                content: self.content(&mapping, &mut memory)?,
+                content,
             });
         }
+        space.is_unfinished = looking.is_unfinished;
         Ok(Some(space))
     }
 
-    fn content(&mut self, mapping: &Mapping<'_>, memory: &mut Memory) -> Result<MappedContent, ProcessError> {
+    fn content(
+        &mut self,
+        mapping: &Mapping<'_>,
+        looking: &mut Looking,
+    ) -> Result<MappedContent, ProcessError> {
         if mapping.is_file() {
-            return Ok(self.file(memory.pid, mapping));
+            return Ok(self.file(mapping, looking));
         }
+        let memory = &mut looking.memory;
         if &*mapping.path() == b"[vdso]" {
             return Ok(match memory.image(mapping)? {
                 None => MappedContent::Refused(None),
@@ -103,8 +138,8 @@ impl CodeMaps {
         })
     }
 
-    fn file(&mut self, pid: u32, mapping: &Mapping<'_>) -> MappedContent {
-        let found = match MappedFile::find(pid, mapping) {
+    fn file(&mut self, mapping: &Mapping<'_>, looking: &mut Looking) -> MappedContent {
+        let found = match MappedFile::find(looking.memory.pid, mapping) {
             Ok(found) => found,
             Err(FileError::NotRegular) => return MappedContent::Plain(None),
             Err(_) => return MappedContent::Refused(None),
@@ -117,29 +152,41 @@ impl CodeMaps {
             name: FileName::of_mapping(mapping),
             stamp: found.stamp(),
         };
-        let known = self.files.get(&key).cloned();
-        let headers = known.unwrap_or_else(|| {
-            // What could not be opened now may be the next time.
-            let Ok(open) = found.open() else {
-                return Headers::Refused;
-            };
-            let headers = headers(open.into());
-            if self.files.len() >= MAX_FILES {
-                self.files.clear();
+        let headers = match self.files.get(&key) {
+            Some(known) => known.clone(),
+            // One at least, so that the looks come to an end.
+            None if looking.has_read && Instant::now() >= looking.until => {
+                looking.is_unfinished = true;
+                Headers::Refused
             }
-            self.files.insert(key, headers.clone());
-            headers
-        });
+            None => {
+                looking.has_read = true;
+                self.read(&found, key)
+            }
+        };
         match headers {
             Headers::Code(segments) => MappedContent::Code { file, segments },
             Headers::Plain => MappedContent::Plain(Some(file)),
             Headers::Refused => MappedContent::Refused(Some(file)),
         }
     }
+
+    fn read(&mut self, found: &MappedFile, key: FileKey) -> Headers {
+        // What could not be opened now may be the next time.
+        let Ok(open) = found.open() else {
+            return Headers::Refused;
+        };
+        let headers = headers(open.into());
+        if self.files.len() >= MAX_FILES {
+            self.files.clear();
+        }
+        self.files.insert(key, headers.clone());
+        headers
+    }
 }
 
-/// Names the mappings of code that a process had, in the order of addresses: equal for equal lines.
-pub fn hash_of<'a>(lines: impl Iterator<Item = &'a [u8]>) -> u64 {
+/// See [`Space::lines`].
+fn hash_of<'a>(lines: impl Iterator<Item = &'a [u8]>) -> u64 {
     let mut hasher = DefaultHasher::new();
     lines.for_each(|line| line.hash(&mut hasher));
     hasher.finish()
@@ -154,6 +201,9 @@ fn headers(bytes: FileBytes) -> Headers {
     let is_supported = matches!(file.architecture(), Architecture::X86_64 | Architecture::Aarch64);
     if !file.is_64_bit() || !is_supported || file.frame_section().is_none() {
         return Headers::Plain;
+    }
+    if file.segments().len() > MAX_SEGMENTS {
+        return Headers::Refused;
     }
     Headers::Code(file.segments().into())
 }
@@ -217,8 +267,7 @@ mod tests {
         let mut maps = CodeMaps::default();
         let pid = std::process::id();
         let space = maps.of_process(pid, None).expect("this process").expect("new");
-        let lines = space.mappings.iter().map(|mapping| &*mapping.line);
-        let known = hash_of(lines);
+        let known = space.lines;
         let code = |mapping: &CodeMapping| matches!(mapping.content, MappedContent::Code { .. });
         assert!(space.is_sound() && space.mappings.iter().any(code));
         assert_eq!(maps.of_process(pid, Some(known)).expect("this process"), None);

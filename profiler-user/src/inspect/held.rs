@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::reach::{FileWanted, Reach};
 use crate::proc;
-use crate::proc::file::{FileIdentity, MappedFile};
+use crate::proc::file::{FileIdentity, MappedFile, Stamp};
 use crate::proc::maps::Maps;
 use crate::proc::root::{Root, RootId};
 
@@ -25,7 +25,7 @@ const MAX_FILES: usize = 64;
 /// Root directories held: one for each container.
 const MAX_ROOTS: usize = 32;
 /// How long something is held, unless room is needed. Whoever has files opened may be busy with large ones.
-const HOLD: Duration = Duration::from_secs(30);
+pub(super) const HOLD: Duration = Duration::from_secs(30);
 
 /// What is held.
 #[derive(Debug, Default)]
@@ -71,9 +71,15 @@ impl HeldFiles {
     fn open_mapped(&self, reach: &Reach) -> io::Result<File> {
         let identity = &reach.file.identity;
         let held = self.deleted.get(identity).or_else(|| self.files.get(identity));
-        match held {
-            Some(file) => file.open(),
-            None => self.find_again(reach)?.open(),
+        let file = match held {
+            Some(file) => file.open()?,
+            None => self.find_again(reach)?.open()?,
+        };
+        // Written to since it was found: not what the names and tables of its key belong to.
+        if Stamp::of_file(&file)?.has_content_of(&reach.file.stamp) {
+            Ok(file)
+        } else {
+            Err(io::ErrorKind::NotFound.into())
         }
     }
 
@@ -122,7 +128,8 @@ impl HeldFiles {
         })
     }
 
-    fn expire(&mut self) {
+    /// Lets go of what was held long enough.
+    pub(super) fn expire(&mut self) {
         let now = Instant::now();
         self.deleted.expire(now);
         self.files.expire(now);

@@ -79,6 +79,17 @@ impl Inspectors {
         self.0.borrow_mut().wait_for_all(Instant::now() + at_most);
     }
 
+    /// Whether what is unanswered is so because somebody's memory or files do not answer.
+    #[must_use]
+    pub fn has_only_late(&self) -> bool {
+        self.0.borrow().has_only_late()
+    }
+
+    /// The answer is of no use any more.
+    pub fn forget(&self, ticket: Ticket) {
+        self.0.borrow_mut().forget(ticket);
+    }
+
     /// Takes in answers that have come.
     pub fn pump(&self) {
         self.0.borrow_mut().pump();

@@ -76,6 +76,16 @@ pub enum Question {
         /// The file.
         wanted: Box<FileWanted>,
     },
+    /// Close the socket that comes with the question, and the file in it.
+    Discard {
+        /// Whose file it is.
+        pid: u32,
+    },
+    /// Let go of files that were kept reachable for long enough.
+    Release {
+        /// Nobody's in particular: the asker.
+        pid: u32,
+    },
     /// The name of a thread.
     ThreadName {
         /// The thread.
@@ -85,7 +95,7 @@ pub enum Question {
     },
 }
 
-/// What a worker answers; each to the question of the same name.
+/// What a worker answers; each to the question of the same name, where no other is named.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     /// See [`Question::Look`].
@@ -98,8 +108,8 @@ pub enum Answer {
     ShortPath(u32),
     /// `None` when it has not changed.
     Space(Result<Option<Box<Space>>, Failure>),
-    /// See [`Question::Hold`].
-    Held,
+    /// To [`Question::Hold`], [`Question::Discard`] and [`Question::Release`].
+    Done,
     /// Whether it is in the socket.
     Opened(bool),
     /// See [`Question::ThreadName`].
@@ -185,7 +195,9 @@ impl Question {
             | Self::About { pid }
             | Self::Definition { pid, .. }
             | Self::ShortPath { pid, .. }
-            | Self::Space { pid, .. } => *pid,
+            | Self::Space { pid, .. }
+            | Self::Discard { pid }
+            | Self::Release { pid } => *pid,
             Self::Hold { reach } => reach.pid,
             Self::Open { wanted } => wanted.pid(),
             Self::ThreadName { thread, .. } => thread.process.tgid,
@@ -241,7 +253,7 @@ impl Answer {
             | Self::About(Err(Failure::Other(text)))
             | Self::Space(Err(Failure::Other(text))) => is_short(text),
             Self::Space(Ok(Some(space))) => space.is_sound(),
-            Self::Look(Err(_)) | Self::About(_) | Self::Space(_) | Self::Held | Self::Opened(_) => true,
+            Self::Look(Err(_)) | Self::About(_) | Self::Space(_) | Self::Done | Self::Opened(_) => true,
             Self::Definition(_) | Self::ShortPath(_) => true,
             Self::ThreadName(name) => name.as_ref().is_none_or(is_short),
         }

@@ -6,7 +6,7 @@
 //! | `messages` | questions and answers; the decoder of answers, which are not trusted either |
 //! | `inspectors` | asks, waits a little, hands out late answers later |
 //! | `serve` | the worker: answers by looking |
-//! | `opener` | has files opened by workers and passed on to other workers |
+//! | `opener`, `openings` | has files opened by workers and passed on to other workers; does not wait for those that are late |
 //! | `space`, `code_maps` | what a process executes: as it is told, and as it is found out |
 //! | `reach`, `held` | how a file is named to a worker; files that it keeps reachable |
 //! | `culprits` | who is answerable for a process that made a worker hang |
@@ -18,6 +18,7 @@ mod held;
 mod inspectors;
 mod messages;
 mod opener;
+mod openings;
 mod packages;
 mod reach;
 mod serve;
@@ -29,6 +30,7 @@ mod tests;
 pub use self::inspectors::{InspectFailure, Inspectors};
 pub use self::messages::{About, Answer, Found, Look, Question, RefusedInterpreter, is_answer};
 pub use self::opener::{NotOpened, Opener, Opening, SentFile};
+pub use self::openings::{Arrival, Openings};
 pub use self::reach::{FileWanted, Reach};
 pub use self::serve::ROLE;
 pub use self::space::{CodeMapping, FoundFile, MappedContent, Space};

@@ -63,7 +63,15 @@ impl Worker {
             }
             Question::Hold { reach } => {
                 self.held.hold(&reach);
-                Answer::Held
+                Answer::Done
+            }
+            Question::Discard { .. } => {
+                drop(socket);
+                Answer::Done
+            }
+            Question::Release { .. } => {
+                self.held.expire();
+                Answer::Done
             }
             Question::Open { wanted } => {
                 let sent = self.held.open(&wanted).and_then(|file| {

@@ -7,10 +7,10 @@ use crate::elf::Segment;
 use crate::proc::file::{FileIdentity, Stamp};
 use crate::proc::root::RootId;
 
-/// Bytes of a line of `/proc/PID/maps`: a path has 4096 at most, each of which may be escaped.
-const MAX_LINE_BYTES: usize = 20 << 10;
-/// Segments of a file.
-const MAX_SEGMENTS: usize = 256;
+/// Bytes of a line of `/proc/PID/maps`: a path that can be opened has 4096 at most, each of which may be escaped.
+pub(super) const MAX_LINE_BYTES: usize = 20 << 10;
+/// Segments of a file; real ones have a dozen.
+pub(super) const MAX_SEGMENTS: usize = 64;
 /// Bytes of the image that the kernel maps into every process.
 pub(super) const MAX_VDSO_BYTES: u64 = 1 << 18;
 
@@ -21,10 +21,14 @@ pub struct Space {
     pub pid: u32,
     /// Its root directory.
     pub root: Option<RootId>,
+    /// Equal for equal lines of code in `/proc/PID/maps`, also of those that are not told.
+    pub lines: u64,
     /// In the order of addresses.
     pub mappings: Vec<CodeMapping>,
-    /// There were more than [`MAX_MAPPINGS`].
+    /// There were more than [`MAX_MAPPINGS`], or more than can be told.
     pub is_cut: bool,
+    /// Files were left out that take longer than one look may: the next look goes on with them.
+    pub is_unfinished: bool,
 }
 
 /// One of them.
@@ -71,6 +75,17 @@ pub enum MappedContent {
         /// It begins with copies of CPython 3.12's trampoline.
         are_trampolines: bool,
     },
+}
+
+impl MappedContent {
+    /// Bytes that it has in an answer, about.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Code { segments, .. } => size_of_val(&**segments),
+            Self::Image { bytes, segments } => bytes.len() + size_of_val(&**segments),
+            Self::Plain(_) | Self::Refused(_) | Self::Memory { .. } => 0,
+        }
+    }
 }
 
 impl Space {

@@ -8,8 +8,10 @@ use proptest::prelude::{any, proptest};
 
 use super::messages::Failure;
 use super::{
-    About, Answer, Found, InspectFailure, Inspectors, Look, Question, RefusedInterpreter, is_answer,
+    About, Answer, CodeMapping, Found, InspectFailure, Inspectors, Look, MappedContent, Question,
+    RefusedInterpreter, Space, is_answer,
 };
+use crate::elf::Segment;
 use crate::language::python::InterpreterName;
 use crate::language::python::code::definition::Definition;
 use crate::language::python::code::line_table::LineTable;
@@ -41,6 +43,41 @@ fn definition() -> Definition {
     }
 }
 
+fn space() -> Space {
+    let segments = Box::from([Segment {
+        address: 0x1000,
+        offset: 0x1000,
+        file_bytes: 0x2000,
+        memory_bytes: 0x2000,
+        writable: false,
+        executable: true,
+    }]);
+    let contents = [
+        MappedContent::Image {
+            bytes: Box::from(*b"\x7fELF"),
+            segments,
+        },
+        MappedContent::Plain(None),
+        MappedContent::Memory {
+            are_trampolines: true,
+        },
+    ];
+    Space {
+        pid: 7,
+        root: None,
+        lines: 9,
+        mappings: contents
+            .into_iter()
+            .map(|content| CodeMapping {
+                line: Box::from(*b"1000-2000 r-xp 0 00:00 0 caf\xe9"),
+                content,
+            })
+            .collect(),
+        is_cut: true,
+        is_unfinished: false,
+    }
+}
+
 fn answers() -> Vec<Answer> {
     let refused = RefusedInterpreter {
         what: InterpreterName::PyPy,
@@ -63,6 +100,11 @@ fn answers() -> Vec<Answer> {
         Answer::Definition(None),
         Answer::Definition(Some(Box::new(definition()))),
         Answer::ShortPath(7),
+        Answer::Space(Ok(None)),
+        Answer::Space(Ok(Some(Box::new(space())))),
+        Answer::Space(Err(Failure::Denied)),
+        Answer::Done,
+        Answer::Opened(true),
         Answer::ThreadName(Some("worker \u{1b}[1m".to_owned())),
     ]
 }

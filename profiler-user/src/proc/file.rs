@@ -70,6 +70,14 @@ impl Stamp {
         }
     }
 
+    /// Of an open file.
+    ///
+    /// # Errors
+    /// As `fstat`.
+    pub fn of_file(file: &File) -> io::Result<Self> {
+        Ok(Self::of(&rustix::fs::fstat(file)?))
+    }
+
     /// Whether nothing was written in between, if the writers are honest; names and owners may have changed.
     #[must_use]
     pub fn has_content_of(&self, other: &Self) -> bool {

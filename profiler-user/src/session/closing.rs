@@ -50,6 +50,7 @@ impl Session {
             native: self.pipeline.native_counts().map(|counts| NativeSummary {
                 counts: counts.clone(),
                 tables: self.tables.as_ref().map(NativeTables::statistics),
+                failed_looks: self.tables.as_ref().map_or(0, NativeTables::failed_looks),
                 refused_writes: self.tables.as_ref().map_or(0, |tables| tables.refused_writes),
                 unnamed: self.pipeline.unnamed_addresses().collect(),
             }),

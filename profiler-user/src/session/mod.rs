@@ -11,6 +11,7 @@ mod closing;
 mod error;
 mod intake;
 mod listener;
+mod looks;
 mod native;
 mod rights;
 mod ring_size;
@@ -26,16 +27,14 @@ use std::time::{Duration, Instant, SystemTime};
 use self::alarm::Alarm;
 use self::answers::{Answers, Asks};
 use self::intake::{Intake, Meets};
-use self::native::NativeTables;
+use self::native::{Native, NativeTables};
 use self::ring_size::ring_bytes;
 use self::signals::Asked;
 use self::waiting::{notified, ready_if};
 use self::wake::Wakes;
 use crate::clock::{monotonic_ns, own_cpu_time};
-use crate::inspect::Opener;
 use crate::kernel::{self, Kernel, Options, SampledSource};
 use crate::language::python::threads::ThreadNames;
-use crate::native::names::NativeNames;
 use crate::pipeline::Pipeline;
 use crate::priority;
 use crate::processes::tracker::{RefusedProcess, Target, Tracker};
@@ -131,16 +130,16 @@ impl Session {
         rights::give_up(settings.native);
         let answers = Answers::new(tracker.inspectors());
         let timeline = timeline(settings.timeline).map_err(SessionError::io("temporary file for samples"))?;
-        let (tables, names) = start_native(settings.native)?;
+        let native = Native::start(settings.native)?;
         let mut session = Self {
             kernel,
             intake: Intake::new(rings, settings.gil_only),
             tracker,
-            tables,
+            tables: native.tables,
             threads: settings.thread_names.then(ThreadNames::default),
             answers,
             unfinished: 0,
-            pipeline: Pipeline::new(monotonic_ns(), names, timeline),
+            pipeline: Pipeline::new(monotonic_ns(), native.names, timeline),
             sampling: Vec::new(),
             parts: Parts::default(),
             settings,
@@ -371,7 +370,7 @@ impl Session {
         for process in self.tracker.take_ended() {
             self.pipeline.forget(process);
             if let Some(tables) = &mut self.tables {
-                tables.leave(process);
+                tables.leave(&self.tracker.inspectors(), process);
             }
             if let Some(threads) = &mut self.threads {
                 threads.forget(process);
@@ -386,7 +385,10 @@ impl Session {
 
     /// When a process is to be looked at again.
     fn next_look(&self) -> Option<Instant> {
-        self.tracker.next_due()
+        let inspectors = self.tracker.inspectors();
+        let tables = self.tables.as_ref();
+        let at_mappings = tables.and_then(|tables| tables.next_look(&inspectors));
+        self.tracker.next_due().into_iter().chain(at_mappings).min()
     }
 
     /// When unwind tables are to be written although nothing was notified.
@@ -485,20 +487,4 @@ fn cpu_time() -> Duration {
 /// A file for the order of samples, where that is kept.
 fn timeline(is_wanted: bool) -> std::io::Result<Option<Timeline>> {
     is_wanted.then(Timeline::new).transpose()
-}
-
-fn start_native(
-    native: Option<NativeFrames>,
-) -> Result<(Option<NativeTables>, Option<NativeNames>), SessionError> {
-    let Some(shown) = native else {
-        return Ok((None, None));
-    };
-    let opener = Opener::start().map_err(SessionError::io("a thread for files"))?;
-    let names = NativeNames::start(shown == NativeFrames::All, opener.clone());
-    let names = names.map_err(SessionError::io("a thread for symbols"))?;
-    let tables = match shown {
-        NativeFrames::Kernel => None,
-        NativeFrames::Relevant | NativeFrames::All => Some(NativeTables::start(opener)?),
-    };
-    Ok((tables, Some(names)))
 }

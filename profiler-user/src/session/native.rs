@@ -8,13 +8,15 @@ use profiler_common::contract::reasons::NativeStatus;
 use tokio::sync::Notify;
 
 use super::error::SessionError;
+use super::looks::Looks;
+use super::settings::NativeFrames;
 use crate::ids::ProcessKey;
-use crate::inspect::{self, Inspectors, Opener, Question};
+use crate::inspect::{self, Inspectors, Opener};
 use crate::kernel::{Kernel, LoadError, MmapEvents};
+use crate::native::names::NativeNames;
 use crate::native::unwind::{Capacity, Needed, Space, Statistics, Tables};
 use crate::processes::tracker::Tracker;
 use crate::wire::assembly::Sample;
-use crate::workers::Ticket;
 
 /// Room for unwind tables: 3 MiB of mappings (1,000 processes with 64 libraries each), 2 MiB of directories (16 GiB of
 /// text), 32 MiB of rows.
@@ -27,6 +29,33 @@ pub(super) const CAPACITY: Capacity = Capacity {
 const WRITTEN_AT_ONCE: usize = 64;
 /// Time between two looks at whether tables are ready, while there is nothing else to do.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// How long the beginning of a recording waits for files that are late.
+const LATE_AT_MOST: Duration = Duration::from_millis(300);
+
+/// What native frames need.
+#[derive(Default)]
+pub(super) struct Native {
+    pub(super) tables: Option<NativeTables>,
+    pub(super) names: Option<NativeNames>,
+}
+
+impl Native {
+    /// Starts what these frames need.
+    pub(super) fn start(shown: Option<NativeFrames>) -> Result<Self, SessionError> {
+        let Some(shown) = shown else {
+            return Ok(Self::default());
+        };
+        let opener = Opener::start().map_err(SessionError::io("a thread for files"))?;
+        let names = NativeNames::start(shown == NativeFrames::All, opener.clone());
+        Ok(Self {
+            tables: match shown {
+                NativeFrames::Kernel => None,
+                NativeFrames::Relevant | NativeFrames::All => Some(NativeTables::start(opener)?),
+            },
+            names: Some(names.map_err(SessionError::io("a thread for symbols"))?),
+        })
+    }
+}
 
 /// The tables of all profiled processes.
 #[derive(Debug)]
@@ -34,20 +63,23 @@ pub(super) struct NativeTables {
     pub(super) tables: Tables,
     mmaps: MmapEvents,
     mapped: HashSet<ProcessKey>,
-    /// Processes whose mappings are being looked at, and the address for whose sake, if it is one.
-    looks: Vec<(ProcessKey, Ticket, Option<u64>)>,
+    opener: Opener,
+    looks: Looks,
     next_pump: Option<Instant>,
     /// Writes that the kernel half refused. Each costs frames, not the recording.
     pub(super) refused_writes: u64,
 }
 
 impl NativeTables {
-    pub(super) fn start(opener: Opener) -> Result<Self, SessionError> {
+    fn start(opener: Opener) -> Result<Self, SessionError> {
+        opener.prepare();
+        let tables = Tables::new(CAPACITY, opener.clone());
         Ok(Self {
-            tables: Tables::new(CAPACITY, opener).map_err(SessionError::io("a thread for unwind tables"))?,
+            tables: tables.map_err(SessionError::io("a thread for unwind tables"))?,
             mmaps: MmapEvents::start().map_err(LoadError::from)?,
             mapped: HashSet::new(),
-            looks: Vec::new(),
+            opener,
+            looks: Looks::default(),
             next_pump: None,
             refused_writes: 0,
         })
@@ -62,9 +94,10 @@ impl NativeTables {
             mapped.extend(tracker.all_current());
         }
         // Not those that a filter excludes.
-        mapped.retain(|key| self.tables.space_of(*key).is_some());
+        mapped.retain(|key| self.tables.space_of(*key).is_some() || self.looks.is_open(*key));
         for arrival in arrived {
             let key = arrival.process;
+            self.opener.renew(key.tgid);
             // The child's entry is a copy of its parent's: nothing to write.
             if let Some(parent) = arrival.parent
                 && self.tables.fork(parent, key).is_some()
@@ -74,42 +107,51 @@ impl NativeTables {
             self.mapped.insert(key);
         }
         let inspectors = tracker.inspectors();
-        let asked: Vec<Ticket> = std::mem::take(&mut self.mapped)
-            .into_iter()
-            .map(|key| self.look(&inspectors, key, None))
-            .collect();
-        for ticket in asked {
-            inspectors.wait_for(ticket);
+        let mut mapped = std::mem::take(&mut self.mapped);
+        for key in &mapped {
+            self.look(&inspectors, *key, None);
         }
+        for key in mapped.drain() {
+            self.looks.wait_for(&inspectors, key);
+        }
+        // Its room is used again.
+        self.mapped = mapped;
         self.settle(kernel, &inspectors);
     }
 
     /// Asks what a process executes.
-    fn look(&mut self, inspectors: &Inspectors, key: ProcessKey, pc: Option<u64>) -> Ticket {
-        let ticket = inspectors.ask(&Question::Space {
-            pid: key.tgid,
-            known: self.tables.known_lines(key),
-        });
-        self.looks.push((key, ticket, pc));
-        ticket
+    fn look(&mut self, inspectors: &Inspectors, key: ProcessKey, pc: Option<u64>) {
+        let known = self.tables.known_lines(key);
+        self.looks.ask(inspectors, key, known, pc);
     }
 
     /// Takes in what has been found.
     fn settle(&mut self, kernel: &mut Kernel, inspectors: &Inspectors) {
-        for (key, ticket, pc) in std::mem::take(&mut self.looks) {
-            let Some(found) = inspectors.take_space(ticket) else {
-                self.looks.push((key, ticket, pc));
-                continue;
-            };
-            match found {
-                Ok(Some(found)) => self.enter(kernel, key, *found),
-                Ok(None) => {}
-                Err(failure) => log::debug!("mappings of process {}: {failure}", key.tgid),
+        if self.looks.is_empty() {
+            return;
+        }
+        for looked in self.looks.take(inspectors) {
+            let key = looked.process;
+            if let Some(found) = looked.found {
+                self.enter(kernel, key, *found);
             }
-            if let Some(pc) = pc {
+            if let Some(pc) = looked.pc {
                 self.tables.looked(key, pc);
             }
+            if looked.again {
+                self.look(inspectors, key, None);
+            }
         }
+    }
+
+    /// When a look may have been answered.
+    pub(super) fn next_look(&self, inspectors: &Inspectors) -> Option<Instant> {
+        self.looks.next(inspectors)
+    }
+
+    /// Processes whose mappings could not be looked at, although they were there.
+    pub(super) fn failed_looks(&self) -> u64 {
+        self.looks.failed
     }
 
     fn enter(&mut self, kernel: &mut Kernel, key: ProcessKey, found: inspect::Space) {
@@ -147,10 +189,10 @@ impl NativeTables {
             Needed::Nothing => {}
             Needed::List(space) => self.write_space(kernel, key, space),
             // Not more than one look at a time.
-            Needed::Look if self.looks.iter().any(|(other, ..)| *other == key) => {}
+            Needed::Look if self.looks.is_open(key) => {}
             Needed::Look => {
-                let ticket = self.look(inspectors, key, Some(pc));
-                inspectors.wait_for(ticket);
+                self.look(inspectors, key, Some(pc));
+                self.looks.wait_for(inspectors, key);
                 self.settle(kernel, inspectors);
             }
         }
@@ -185,18 +227,26 @@ impl NativeTables {
         self.next_pump
     }
 
-    /// Loads the tables of what runs already, so that the first samples have them; gives up after `patience`.
+    /// Loads the tables of what runs already, so that the first samples have them; gives up after `patience`, and before on
+    /// those whose memory or files do not answer.
     pub(super) fn prepare(&mut self, kernel: &mut Kernel, inspectors: &Inspectors, patience: Duration) {
-        let end = Instant::now() + patience;
-        while (self.tables.is_loading() || !self.looks.is_empty()) && Instant::now() < end {
-            std::thread::sleep(LOOK_EVERY);
+        let started = Instant::now();
+        loop {
             inspectors.pump();
             self.settle(kernel, inspectors);
             self.pump(kernel);
+            let passed = started.elapsed();
+            let is_looking = !self.looks.is_empty() && !inspectors.has_only_late();
+            let is_loading = self.tables.is_loading() || (self.tables.has_late() && passed < LATE_AT_MOST);
+            if (!is_looking && !is_loading) || passed >= patience {
+                return;
+            }
+            std::thread::sleep(LOOK_EVERY);
         }
     }
 
-    pub(super) fn leave(&mut self, process: ProcessKey) {
+    pub(super) fn leave(&mut self, inspectors: &Inspectors, process: ProcessKey) {
+        self.looks.forget(inspectors, process);
         self.tables.leave(process);
     }
 

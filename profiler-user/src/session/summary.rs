@@ -78,6 +78,8 @@ pub struct NativeSummary {
     pub counts: NativeCounts,
     /// The unwind tables; `None` where only the kernel's frames were asked for.
     pub tables: Option<Statistics>,
+    /// Looks at what a process executes that failed, although the process was there.
+    pub failed_looks: u64,
     /// Tables and lists of mappings that the kernel half had no room for.
     pub refused_writes: u64,
     /// Different addresses without a name, by reason.

@@ -91,6 +91,8 @@ struct Question {
     bytes: Vec<u8>,
     /// What goes with it.
     file: Option<Arc<OwnedFd>>,
+    /// The file is not kept for a second try.
+    is_given: bool,
     /// Which process it is about.
     pid: u32,
     /// The process was not looked at before.
@@ -122,34 +124,52 @@ impl Pool {
         }
     }
 
-    /// Asks a question about a process; `is_new` says that nothing of it is known yet.
-    pub fn ask(&mut self, pid: u32, is_new: bool, question: Vec<u8>) -> Ticket {
-        self.ask_with(pid, is_new, question, None)
+    /// Starts a worker if there is none: the first question need not wait for that.
+    pub fn prepare(&mut self) {
+        if self.workers.is_empty() {
+            let _ = self.free_worker();
+        }
     }
 
-    /// As [`Self::ask`], and a file goes with the question.
-    pub fn ask_with(
+    /// Asks a question about a process; `is_new` says that nothing of it is known yet.
+    pub fn ask(&mut self, pid: u32, is_new: bool, question: Vec<u8>) -> Ticket {
+        self.put(pid, is_new, question, None, false)
+    }
+
+    /// As [`Self::ask`] about a process that is known, and a file goes with the question.
+    pub fn ask_with(&mut self, pid: u32, question: Vec<u8>, file: OwnedFd) -> Ticket {
+        self.put(pid, false, question, Some(file), false)
+    }
+
+    /// Gives a file away: a worker has it alone. Whatever became of other questions about the process, this one is asked.
+    pub fn give(&mut self, pid: u32, question: Vec<u8>, file: OwnedFd) -> Ticket {
+        self.put(pid, false, question, Some(file), true)
+    }
+
+    fn put(
         &mut self,
         pid: u32,
         is_new: bool,
-        question: Vec<u8>,
-        file: Option<Arc<OwnedFd>>,
+        bytes: Vec<u8>,
+        file: Option<OwnedFd>,
+        is_given: bool,
     ) -> Ticket {
         self.last += 1;
         let ticket = Ticket(self.last);
+        if self.budget.is_given_up(pid) && !is_given {
+            self.done.insert(ticket, Err(Unanswered::Lost));
+            return ticket;
+        }
         let question = Question {
-            bytes: question,
-            file,
+            bytes,
+            file: file.map(Arc::new),
+            is_given,
             pid,
             is_new,
             attempts: 0,
             culprit: None,
             is_forgotten: false,
         };
-        if self.budget.is_given_up(pid) {
-            self.done.insert(ticket, Err(Unanswered::Lost));
-            return ticket;
-        }
         self.questions.insert(ticket, question);
         self.waiting.push_back(ticket);
         self.hand_out();
@@ -266,7 +286,8 @@ impl Pool {
     }
 
     /// Whether all that is unanswered is with workers that are stuck, or waits because its culprit has enough of those.
-    fn has_only_late(&self) -> bool {
+    #[must_use]
+    pub fn has_only_late(&self) -> bool {
         let mut free = self.workers.iter().filter(|worker| worker.stuck_over.is_none());
         let is_stuck = self.workers.iter().any(|worker| worker.stuck_over.is_some());
         free.all(|worker| worker.unanswered.is_empty()) && (self.waiting.is_empty() || is_stuck)
@@ -339,7 +360,7 @@ impl Pool {
         let culprit = worker.stuck_over.take();
         let culprit = culprit.unwrap_or_else(|| (self.culprit_of)(pid));
         log::debug!("a worker was lost over process {pid} of {culprit}");
-        if question.attempts < ATTEMPTS {
+        if question.attempts < ATTEMPTS && !question.is_given {
             self.waiting.push_front(ticket);
         } else {
             self.budget.charge(culprit);
@@ -386,11 +407,15 @@ impl Pool {
                 held.push_back(ticket);
                 break;
             };
-            let (Some(worker), Some(question)) = (self.workers.get_mut(index), self.questions.get(&ticket))
-            else {
+            let worker = self.workers.get_mut(index);
+            let Some((worker, question)) = worker.zip(self.questions.get_mut(&ticket)) else {
                 continue;
             };
-            if let Err(error) = worker.ask(ticket, &question.bytes, question.file.clone()) {
+            let file = match question.is_given {
+                true => question.file.take(),
+                false => question.file.clone(),
+            };
+            if let Err(error) = worker.ask(ticket, &question.bytes, file) {
                 log::debug!("asking a worker: {error}");
                 // Found dead at the next exchange, or the question is too long for anybody.
                 if worker.unanswered.back() == Some(&ticket) {
@@ -410,7 +435,7 @@ impl Pool {
             return Verdict::Settle(Unanswered::Lost);
         };
         let is_anybody_stuck = self.workers.iter().any(|worker| worker.stuck_over.is_some());
-        if self.budget.is_untouched() && !is_anybody_stuck {
+        if question.is_given || (self.budget.is_untouched() && !is_anybody_stuck) {
             return Verdict::Ask;
         }
         if self.budget.is_given_up(question.pid) {

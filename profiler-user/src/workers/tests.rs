@@ -1,6 +1,6 @@
 //! Questions to real workers: this program is also their forker and the workers.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -197,6 +197,23 @@ fn a_host_without_a_free_cpu_costs_nobody_an_answer() {
         child.wait().expect("it is ours");
     }
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+}
+
+#[test]
+fn what_is_given_to_a_worker_is_kept_by_nobody_else() {
+    let mut pool = pool();
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
+    let hanging = ask(&mut pool, 1, "hang");
+    assert_eq!(outcome(&mut pool, hanging), Err(Unanswered::Lost));
+    let given = pool.give(1, b"take".to_vec(), theirs.into());
+    assert_eq!(
+        outcome(&mut pool, given).as_deref(),
+        Ok("done take"),
+        "whatever became of others about the process"
+    );
+    ours.set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("a socket");
+    assert_eq!((&ours).read(&mut [0]).expect("it is closed"), 0);
 }
 
 #[test]

@@ -1,12 +1,17 @@
-//! The thread that names what it is asked about, file by file, until nobody asks any more.
+//! The thread that names what it is asked about, file by file, until nobody asks any more. A file that is late delays no
+//! other.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::ids::ProcessKey;
 use crate::inspect::Opener;
 use crate::native::symbol::{CodeFile, CodePosition, NativeResult, NativeSymbolizer};
+
+/// After how long a file is asked for again that did not come in time.
+const LATE_AGAIN: Duration = Duration::from_millis(50);
 
 /// One question, with the number that its answer gets.
 #[derive(Debug)]
@@ -72,27 +77,58 @@ impl SymbolThread {
 fn answer(opener: Opener, questions: &Receiver<Vec<Question>>, answers: &Sender<Answers>) {
     crate::priority::lower();
     let mut symbolizer = NativeSymbolizer::new(opener);
-    while let Ok(questions) = questions.recv() {
-        let mut results = Vec::with_capacity(questions.len());
-        let mut in_files = Vec::new();
-        for question in &questions {
-            match question {
-                Question::File(index, file, position) => in_files.push((*index, (&**file, *position))),
-                Question::Kernel(index, address) => {
-                    let named = symbolizer.resolve_kernel(&[*address]).pop();
-                    results.extend(named.map(|name| (*index, name)));
-                }
-                Question::Jit(index, process, address) => {
-                    let named = symbolizer.resolve_perf_map(*process, &[*address]).pop();
-                    results.extend(named.map(|name| (*index, name)));
+    let mut late = Vec::new();
+    loop {
+        let asked = match late.is_empty() {
+            true => questions.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            false => questions.recv_timeout(LATE_AGAIN),
+        };
+        let mut asked = match asked {
+            Ok(asked) => asked,
+            Err(RecvTimeoutError::Timeout) => Vec::new(),
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        asked.append(&mut late);
+        let mut results = Vec::with_capacity(asked.len());
+        name(&mut symbolizer, asked, &mut results, &mut late);
+        if !results.is_empty() && answers.send(results).is_err() {
+            return;
+        }
+    }
+}
+
+/// Finds names; puts aside what has to be asked again because its file is late.
+fn name(
+    symbolizer: &mut NativeSymbolizer,
+    asked: Vec<Question>,
+    results: &mut Answers,
+    late: &mut Vec<Question>,
+) {
+    let mut in_files = Vec::new();
+    for question in asked {
+        match question {
+            Question::File(index, file, position) => in_files.push((index, file, position)),
+            Question::Kernel(index, address) => {
+                let named = symbolizer.resolve_kernel(&[address]).pop();
+                results.extend(named.map(|name| (index, name)));
+            }
+            Question::Jit(index, process, address) => {
+                match symbolizer.resolve_perf_map(process, &[address]) {
+                    Some(mut named) => results.extend(named.pop().map(|name| (index, name))),
+                    None => late.push(question),
                 }
             }
         }
-        let requests: Vec<_> = in_files.iter().map(|(_, request)| *request).collect();
-        let named = symbolizer.resolve_user(&requests);
-        results.extend(in_files.iter().map(|(index, _)| *index).zip(named));
-        if answers.send(results).is_err() {
-            return;
+    }
+    let requests: Vec<_> = in_files
+        .iter()
+        .map(|(_, file, position)| (&**file, *position))
+        .collect();
+    let named = symbolizer.resolve_user(&requests);
+    for ((index, file, position), name) in in_files.into_iter().zip(named) {
+        match name {
+            Some(name) => results.push((index, name)),
+            None => late.push(Question::File(index, file, position)),
         }
     }
 }

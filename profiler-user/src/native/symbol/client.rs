@@ -76,7 +76,7 @@ impl Client {
     }
 
     /// Asks the worker, which is started when there is none. A file comes in a socket.
-    pub(super) fn call(&mut self, request: &Request, file: Option<&SentFile>) -> Result<Reply, CallError> {
+    pub(super) fn call(&mut self, request: &Request, file: Option<SentFile>) -> Result<Reply, CallError> {
         if self.is_resting() {
             return Err(CallError::Resting);
         }
@@ -97,14 +97,14 @@ impl Client {
         self.failures.len() >= MAX_FAILURES
     }
 
-    fn ask(&mut self, request: &Request, file: Option<&SentFile>) -> io::Result<Reply> {
+    fn ask(&mut self, request: &Request, file: Option<SentFile>) -> io::Result<Reply> {
         let deadline = self.deadline;
-        let bytes = self.worker()?.call(
-            &encode(request),
-            file.map(SentFile::socket),
-            MAX_MESSAGE_BYTES,
-            deadline,
-        )?;
+        let socket = file.as_ref().and_then(SentFile::socket);
+        let bytes = self
+            .worker()?
+            .call(&encode(request), socket, MAX_MESSAGE_BYTES, deadline)?;
+        // It takes a file out before it answers.
+        file.into_iter().for_each(SentFile::taken);
         decode(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 

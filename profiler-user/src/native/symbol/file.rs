@@ -1,11 +1,11 @@
 //! A file with machine code that a process maps, and the file that may hold its debug information. Used by
 //! [`super::NativeSymbolizer`] and whoever asks it; opened by a worker of the role `inspect`, read by one that has no rights.
 
-use std::io;
 use std::sync::Arc;
 
 use super::messages::LoadedSymbols;
-use crate::inspect::{FileWanted, NotOpened, Opener, Opening, Reach, SentFile};
+use crate::ids::ProcessKey;
+use crate::inspect::{Arrival, FileWanted, NotOpened, Openings, Reach, SentFile};
 use crate::native::memory_file::file_of_bytes;
 use crate::path::base_name;
 use crate::proc::file::{FileKey, FileName, Stamp};
@@ -22,6 +22,17 @@ pub struct CodeFile {
     /// Folder of its path in the process's view; empty when it has none.
     folder: String,
     content: Content,
+}
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Purpose {
+    /// Its symbols.
+    Code(FileKey),
+    /// Debug information of this one; how many candidates come before it.
+    Debug(FileKey, u32),
+    /// What a process says of its code.
+    PerfMap(ProcessKey),
 }
 
 #[derive(Debug)]
@@ -76,33 +87,42 @@ impl CodeFile {
     }
 
     /// Has it opened for reading.
-    ///
-    /// # Errors
-    /// When memory cannot be put where a file can be.
-    pub(super) fn open(&self, opener: &Opener) -> io::Result<Source> {
-        Ok(match &self.content {
-            Content::Mapped(reach) => Source::Coming(opener.open(FileWanted::Mapped((**reach).clone()))),
-            Content::Memory(bytes) => Source::There(SentFile::of_own(&file_of_bytes(bytes)?)?),
-        })
+    pub(super) fn open(&self, openings: &mut Openings<Purpose>) -> Arrival {
+        match &self.content {
+            Content::Mapped(reach) => {
+                openings.get(Purpose::Code(self.key), || FileWanted::Mapped((**reach).clone()))
+            }
+            Content::Memory(bytes) => {
+                let sent = file_of_bytes(bytes).and_then(|file| SentFile::of_own(&file));
+                sent.map_or(Arrival::Failed(NotOpened::NotThere), Arrival::Here)
+            }
+        }
     }
 
     /// Has a file opened that may hold its debug information, most likely ones first, after so many others; the worker that
     /// reads it tells whether it does.
-    pub(super) fn open_debug(&self, loaded: &LoadedSymbols, opener: &Opener, skip: u32) -> Option<Opening> {
+    pub(super) fn open_debug(
+        &self,
+        loaded: &LoadedSymbols,
+        skip: u32,
+        openings: &mut Openings<Purpose>,
+    ) -> Arrival {
         let paths = self.debug_paths(loaded);
         if paths.is_empty() {
-            return None;
+            return Arrival::Failed(NotOpened::NotThere);
         }
-        let of = match &self.content {
-            Content::Mapped(reach) => Some((**reach).clone()),
-            Content::Memory(_) => None,
-        };
-        Some(opener.open(FileWanted::Debug {
-            pid: of.as_ref().map_or(std::process::id(), |reach| reach.pid),
-            of,
-            paths,
-            skip,
-        }))
+        openings.get(Purpose::Debug(self.key, skip), || {
+            let of = match &self.content {
+                Content::Mapped(reach) => Some((**reach).clone()),
+                Content::Memory(_) => None,
+            };
+            FileWanted::Debug {
+                pid: of.as_ref().map_or(std::process::id(), |reach| reach.pid),
+                of,
+                paths,
+                skip,
+            }
+        })
     }
 
     /// As gdb looks for them: by build-id, then by the name of the debug link.
@@ -120,22 +140,5 @@ impl CodeFile {
             paths.push(format!("{DEBUG_FOLDER}{folder}/{name}"));
         }
         paths
-    }
-}
-
-/// A file on its way to the worker.
-#[derive(Debug)]
-pub(super) enum Source {
-    There(SentFile),
-    Coming(Opening),
-}
-
-impl Source {
-    /// The file; waits until it is there or it is clear that it will not come.
-    pub(super) fn wait(self, at_most: std::time::Duration) -> Result<SentFile, NotOpened> {
-        match self {
-            Self::There(sent) => Ok(sent),
-            Self::Coming(opening) => opening.wait(at_most).unwrap_or(Err(NotOpened::Unanswered)),
-        }
     }
 }

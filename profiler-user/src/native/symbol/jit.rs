@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use super::file::Purpose;
 use crate::ids::ProcessKey;
-use crate::inspect::{FileWanted, Opener, SentFile};
+use crate::inspect::{Arrival, FileWanted, Openings};
 
 /// A map is looked at again when so much time has passed.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -20,14 +21,13 @@ pub(super) struct JitFiles {
 }
 
 impl JitFiles {
-    /// The map of a process, unless the worker (of this generation) had it a moment ago, or there is none.
+    /// The map of a process, unless the worker (of this generation) had it a moment ago.
     pub(super) fn due(
         &mut self,
         process: ProcessKey,
-        opener: &Opener,
         generation: u32,
-        patience: Duration,
-    ) -> Option<SentFile> {
+        openings: &mut Openings<Purpose>,
+    ) -> Option<Arrival> {
         if self.generation != generation || self.looked_at.len() >= MAX_PROCESSES {
             self.looked_at.clear();
             self.generation = generation;
@@ -37,8 +37,12 @@ impl JitFiles {
         if last.is_some_and(|last| now.saturating_duration_since(*last) < REFRESH) {
             return None;
         }
-        self.looked_at.insert(process, now);
-        let opening = opener.open(FileWanted::PerfMap { pid: process.tgid });
-        opening.wait(patience)?.ok()
+        let arrival = openings.get(Purpose::PerfMap(process), || FileWanted::PerfMap {
+            pid: process.tgid,
+        });
+        if !matches!(arrival, Arrival::Late) {
+            self.looked_at.insert(process, now);
+        }
+        Some(arrival)
     }
 }

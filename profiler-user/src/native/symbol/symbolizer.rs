@@ -9,19 +9,18 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::client::{CallError, Client, ROLE};
-use super::file::CodeFile;
+use super::file::{CodeFile, Purpose};
 use super::jit::JitFiles;
 use super::kernel::KernelSymbols;
 use super::messages::{
-    CodePosition, FileSlot, FunctionName, MAX_POSITIONS, NotLoaded, Reply, Request, Unknown,
+    CodePosition, FileSlot, FunctionName, LoadedSymbols, MAX_POSITIONS, NotLoaded, Reply, Request, Unknown,
 };
 use super::name::{JIT, NativeName, NativeResult, NativeUnresolved};
 use crate::cache::Cache;
 use crate::ids::ProcessKey;
-use crate::inspect::Opener;
+use crate::inspect::{Arrival, Opener, Openings};
 use crate::proc::file::FileKey;
 
 /// Bytes of names in each of the cache's two generations, about.
@@ -34,8 +33,6 @@ const LOADED_BYTES: u64 = 640 << 20;
 const LOADED_FILES: usize = 256;
 /// Debug files that are tried for one file.
 const MAX_CANDIDATES: u32 = 8;
-/// How long a file is waited for. A file system that does not answer is given up before, after two tries of a second.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Different texts that are shared between names; then sharing starts again.
 const MAX_TEXTS: usize = 1 << 17;
 
@@ -43,13 +40,15 @@ const MAX_TEXTS: usize = 1 << 17;
 #[derive(Debug)]
 pub struct NativeSymbolizer {
     pub(super) client: Client,
-    opener: Opener,
+    openings: Openings<Purpose>,
     pub(super) files: Cache<FileKey, FileState>,
     names: Cache<(ContentId, CodePosition), NativeResult>,
     /// Numbers of contents, each under the name that frames show.
     pub(super) contents: HashMap<(Content, Arc<str>), ContentId>,
     next_content: u32,
     pub(super) loaded: HashMap<FileKey, LoadedFile>,
+    /// Files that are loaded, and whose debug information is late.
+    begun: HashMap<FileKey, BegunFile>,
     next_slot: FileSlot,
     clock: u64,
     texts: HashSet<Arc<str>>,
@@ -93,8 +92,23 @@ pub(super) struct LoadedFile {
     used: u64,
 }
 
+/// A file that the worker of a generation has, perhaps without its debug information.
+#[derive(Debug)]
+struct BegunFile {
+    generation: u32,
+    slot: FileSlot,
+    effort: Effort,
+    symbols: LoadedSymbols,
+    /// Files that were tried for its debug information.
+    tried: u32,
+    debug: Option<u64>,
+    bytes: u64,
+}
+
 /// Why a file was not loaded or asked.
 enum Trouble {
+    /// It has not come yet.
+    Late,
     /// It has no names, now and later.
     File(NativeUnresolved),
     Worker(CallError),
@@ -117,12 +131,13 @@ impl NativeSymbolizer {
     pub(super) fn with_role(role: &'static str, opener: Opener) -> Self {
         Self {
             client: Client::new(role),
-            opener,
+            openings: Openings::new(opener),
             files: Cache::new(FILES),
             names: Cache::new(NAME_BYTES),
             contents: HashMap::new(),
             next_content: 0,
             loaded: HashMap::new(),
+            begun: HashMap::new(),
             next_slot: 0,
             clock: 0,
             texts: HashSet::new(),
@@ -132,9 +147,9 @@ impl NativeSymbolizer {
         }
     }
 
-    /// Names for positions in files, one result for each request. Give it many at once: each file costs one exchange with
-    /// the worker per 256 positions that are not known yet.
-    pub fn resolve_user(&mut self, requests: &[(&CodeFile, CodePosition)]) -> Vec<NativeResult> {
+    /// Names for positions in files, one result for each request; `None` where a file is late, and it is to be asked again in
+    /// a while. Give it many at once: each file costs one exchange with the worker per 256 positions that are not known yet.
+    pub fn resolve_user(&mut self, requests: &[(&CodeFile, CodePosition)]) -> Vec<Option<NativeResult>> {
         let mut results: Vec<Option<NativeResult>> = Vec::with_capacity(requests.len());
         let mut missing: HashMap<FileKey, Vec<usize>> = HashMap::new();
         for (index, (file, position)) in requests.iter().enumerate() {
@@ -149,14 +164,12 @@ impl NativeSymbolizer {
                 continue;
             };
             let positions: Vec<CodePosition> = indexes.iter().map(|index| requests[*index].1).collect();
-            for (index, result) in indexes.into_iter().zip(self.resolve_file(file, &positions)) {
+            let resolved = self.resolve_file(file, &positions).into_iter().flatten();
+            for (index, result) in indexes.into_iter().zip(resolved) {
                 results[index] = Some(result);
             }
         }
-        let answered = results.into_iter();
-        answered
-            .map(|result| result.unwrap_or(Err(NativeUnresolved::SymbolizerFailed)))
-            .collect()
+        results
     }
 
     /// Names for kernel addresses, one result for each.
@@ -165,18 +178,21 @@ impl NativeSymbolizer {
     }
 
     /// Names for addresses in memory without a file, one result for each, from the map that the process writes for
-    /// profilers. While the process runs: whose the map is cannot be told later.
-    pub fn resolve_perf_map(&mut self, process: ProcessKey, addresses: &[u64]) -> Vec<NativeResult> {
+    /// profilers; `None` when that is late. While the process runs: whose the map is cannot be told later.
+    pub fn resolve_perf_map(&mut self, process: ProcessKey, addresses: &[u64]) -> Option<Vec<NativeResult>> {
         let mut results = Vec::with_capacity(addresses.len());
         for chunk in addresses.chunks(MAX_POSITIONS) {
-            let file = self
-                .jit_files
-                .due(process, &self.opener, self.client.generation(), PATIENCE);
+            let generation = self.client.generation();
+            let file = match self.jit_files.due(process, generation, &mut self.openings) {
+                Some(Arrival::Here(file)) => Some(file),
+                Some(Arrival::Late) => return None,
+                Some(Arrival::Failed(_)) | None => None,
+            };
             let request = Request::Jit {
                 process,
                 addresses: chunk.to_vec(),
             };
-            match self.client.call(&request, file.as_ref()) {
+            match self.client.call(&request, file) {
                 Ok(Reply::Jit { has_map, names }) if names.len() == chunk.len() => {
                     let missing = match has_map {
                         true => NativeUnresolved::NotInPerfMap,
@@ -194,7 +210,7 @@ impl NativeSymbolizer {
                 _ => results.extend(chunk.iter().map(|_| Err(NativeUnresolved::SymbolizerFailed))),
             }
         }
-        results
+        Some(results)
     }
 
     fn cached(&mut self, file: &CodeFile, position: CodePosition) -> Option<NativeResult> {
@@ -204,9 +220,9 @@ impl NativeSymbolizer {
         }
     }
 
-    /// One result for each position; with less of the file each time a worker fails at it.
-    fn resolve_file(&mut self, file: &CodeFile, positions: &[CodePosition]) -> Vec<NativeResult> {
-        let fail = |reason| vec![Err(reason); positions.len()];
+    /// One result for each position, unless the file is late; with less of the file each time a worker fails at it.
+    fn resolve_file(&mut self, file: &CodeFile, positions: &[CodePosition]) -> Option<Vec<NativeResult>> {
+        let fail = |reason| Some(vec![Err(reason); positions.len()]);
         let mut state = self.files.get(&file.key(), |_| 1).copied().unwrap_or_default();
         loop {
             match self.ask(file, state.effort, positions) {
@@ -217,7 +233,11 @@ impl NativeSymbolizer {
                         let weight = weight(result);
                         self.names.insert((content, *position), result.clone(), weight);
                     }
-                    return results;
+                    return Some(results);
+                }
+                Err(Trouble::Late) => {
+                    self.files.insert(file.key(), state, 1);
+                    return None;
                 }
                 Err(Trouble::Worker(CallError::Resting)) => return fail(NativeUnresolved::SymbolizerResting),
                 // As often as the client has patience for.
@@ -228,7 +248,7 @@ impl NativeSymbolizer {
                 Err(trouble) => {
                     let reason = match trouble {
                         Trouble::File(reason) => reason,
-                        Trouble::Worker(_) => NativeUnresolved::SymbolizerFailed,
+                        Trouble::Worker(_) | Trouble::Late => NativeUnresolved::SymbolizerFailed,
                     };
                     state.outcome = Some(Err(reason));
                     self.files.insert(file.key(), state, 1);
@@ -276,58 +296,83 @@ impl NativeSymbolizer {
             loaded.used = clock;
             return Ok((loaded.slot, content));
         }
-        let unreadable = |error: &dyn std::error::Error| {
-            log::debug!("opening {}: {error}", file.module());
-            Trouble::File(NativeUnresolved::FileUnreadable)
+        let mut begun = match self.begun.remove(&file.key()) {
+            Some(begun) if (begun.generation, begun.effort) == (generation, effort) => begun,
+            _ => self.begin(file, effort)?,
         };
-        let source = file.open(&self.opener).map_err(|error| unreadable(&error))?;
-        let source = source.wait(PATIENCE).map_err(|error| unreadable(&error))?;
-        self.make_room()?;
-        let slot = self.next_slot;
-        self.next_slot = self.next_slot.wrapping_add(1);
-        let debug_info = effort == Effort::Everything;
-        let loaded = match self
-            .client
-            .call(&Request::Load { slot, debug_info }, Some(&source))?
-        {
-            Reply::Loaded(loaded) => loaded,
-            Reply::NotLoaded(error) => return Err(Trouble::File(error.reason())),
-            _ => return Err(Trouble::Worker(CallError::Failed)),
-        };
-        let mut bytes = loaded.bytes;
-        let mut debug = None;
-        if debug_info && !loaded.has_debug_info {
-            for skip in 0..MAX_CANDIDATES {
-                let opening = file.open_debug(&loaded, &self.opener, skip);
-                let Some(Ok(candidate)) = opening.and_then(|opening| opening.wait(PATIENCE)) else {
-                    break;
-                };
-                let Reply::Attached { content, bytes: more } =
-                    self.client.call(&Request::Attach { slot }, Some(&candidate))?
-                else {
-                    return Err(Trouble::Worker(CallError::Failed));
-                };
-                if content.is_some() {
-                    debug = content;
-                    bytes = bytes.saturating_add(more);
-                    break;
-                }
-            }
+        let lacks_lines = effort == Effort::Everything && !begun.symbols.has_debug_info;
+        if lacks_lines && !self.attach(file, &mut begun)? {
+            self.begun.insert(file.key(), begun);
+            return Err(Trouble::Late);
         }
-        let generation = self.client.generation();
+        let (generation, slot) = (begun.generation, begun.slot);
         let content = Content {
             generation,
-            code: loaded.content,
-            debug,
+            code: begun.symbols.content,
+            debug: begun.debug,
         };
         let entry = LoadedFile {
             generation,
             slot,
-            bytes,
+            bytes: begun.bytes,
             used: clock,
         };
         self.loaded.insert(file.key(), entry);
         Ok((slot, self.content_id(content, file.module())))
+    }
+
+    /// Has the worker take the file in.
+    fn begin(&mut self, file: &CodeFile, effort: Effort) -> Result<BegunFile, Trouble> {
+        let source = match file.open(&mut self.openings) {
+            Arrival::Here(source) => source,
+            Arrival::Late => return Err(Trouble::Late),
+            Arrival::Failed(error) => {
+                log::debug!("opening {}: {error}", file.module());
+                return Err(Trouble::File(NativeUnresolved::FileUnreadable));
+            }
+        };
+        self.make_room()?;
+        let slot = self.next_slot;
+        self.next_slot = self.next_slot.wrapping_add(1);
+        let debug_info = effort == Effort::Everything;
+        let symbols = match self
+            .client
+            .call(&Request::Load { slot, debug_info }, Some(source))?
+        {
+            Reply::Loaded(symbols) => symbols,
+            Reply::NotLoaded(error) => return Err(Trouble::File(error.reason())),
+            _ => return Err(Trouble::Worker(CallError::Failed)),
+        };
+        Ok(BegunFile {
+            generation: self.client.generation(),
+            slot,
+            effort,
+            bytes: symbols.bytes,
+            symbols,
+            tried: 0,
+            debug: None,
+        })
+    }
+
+    /// Gives the worker files until one is the debug file; whether that is settled.
+    fn attach(&mut self, file: &CodeFile, begun: &mut BegunFile) -> Result<bool, Trouble> {
+        while begun.debug.is_none() && begun.tried < MAX_CANDIDATES {
+            let candidate = match file.open_debug(&begun.symbols, begun.tried, &mut self.openings) {
+                Arrival::Here(candidate) => candidate,
+                Arrival::Late => return Ok(false),
+                Arrival::Failed(_) => return Ok(true),
+            };
+            begun.tried += 1;
+            let request = Request::Attach { slot: begun.slot };
+            let Reply::Attached { content, bytes } = self.client.call(&request, Some(candidate))? else {
+                return Err(Trouble::Worker(CallError::Failed));
+            };
+            if content.is_some() {
+                begun.debug = content;
+                begun.bytes = begun.bytes.saturating_add(bytes);
+            }
+        }
+        Ok(true)
     }
 
     fn content_id(&mut self, content: Content, module: &Arc<str>) -> ContentId {

@@ -7,7 +7,7 @@ use std::process::Command;
 mod descriptors;
 mod program;
 
-use self::program::{Program, Running, text};
+use self::program::{Program, Running, perf_map_names, text};
 use super::client::Client;
 use super::symbolizer::FILES;
 use super::*;
@@ -94,7 +94,7 @@ fn code_without_a_symbol_is_not_given_its_neighbours_name() {
     program.run("strip", &["program"]);
     let running = program.start();
     let (file, place) = running.place(running.address - 1);
-    let result = &symbolizer().resolve_user(&[(&file, place)])[0];
+    let result = &symbolizer().resolve_all(&[(&file, place)])[0];
     assert_eq!(result, &Err(NativeUnresolved::NoSymbol));
     let frame = NativeUnresolved::NoSymbol.frame(Some(file.module()), crate::profile::FrameKind::Native);
     assert_eq!(frame.name, "[program]");
@@ -122,11 +122,11 @@ fn a_place_outside_of_the_file_is_not_code() {
     let running = program.start();
     let (file, _) = running.place(running.address);
     for place in [CodePosition::Offset(u64::MAX), CodePosition::Offset(1 << 40)] {
-        let result = symbolizer().resolve_user(&[(&file, place)]);
+        let result = symbolizer().resolve_all(&[(&file, place)]);
         assert_eq!(result, [Err(NativeUnresolved::NotCode)]);
     }
     for place in [CodePosition::Address(u64::MAX), CodePosition::Address(0)] {
-        let result = symbolizer().resolve_user(&[(&file, place)]);
+        let result = symbolizer().resolve_all(&[(&file, place)]);
         assert_eq!(result, [Err(NativeUnresolved::NoSymbol)]);
     }
 }
@@ -216,7 +216,7 @@ fn stubs_of_the_linkage_table_are_named_by_what_they_call() {
         program.run("strip", &["program"]);
         let running = program.start();
         let (file, place) = running.place(running.address);
-        let result = &symbolizer().resolve_user(&[(&file, place)])[0];
+        let result = &symbolizer().resolve_all(&[(&file, place)])[0];
         assert_eq!(text(result), "getppid@plt (program)", "{options:?}");
     }
 }
@@ -236,7 +236,7 @@ fn the_image_that_the_kernel_maps_has_names() {
         .step_by(16)
         .map(|at| (&file, CodePosition::Offset(at)))
         .collect();
-    let results = symbolizer().resolve_user(&places);
+    let results = symbolizer().resolve_all(&places);
     let found: HashSet<String> = results.iter().filter(|result| result.is_ok()).map(text).collect();
     assert!(
         found.contains("__vdso_clock_gettime ([vdso])") || found.contains("clock_gettime ([vdso])"),
@@ -292,7 +292,7 @@ fn debug_information_that_kills_its_reader_costs_only_the_lines() {
         CodePosition::Address(address) => CodePosition::Address(address + by),
     };
     let places: Vec<_> = (0..64).map(|by| (&file, step(by))).collect();
-    let results = symbolizer.resolve_user(&places);
+    let results = symbolizer.resolve_all(&places);
     assert!(
         symbolizer.client.generation() > 1,
         "the worker survived: {results:?}"
@@ -398,7 +398,7 @@ fn damaged_files_have_names_or_reasons() {
         let places: Vec<_> = (0..64)
             .map(|_| (&file, CodePosition::Offset(next(bytes.len()) as u64)))
             .collect();
-        assert_eq!(symbolizer.resolve_user(&places).len(), places.len());
+        assert_eq!(symbolizer.resolve_all(&places).len(), places.len());
     }
     assert_eq!(
         program.start().names(&mut symbolizer),
@@ -443,7 +443,7 @@ fn a_file_that_is_no_elf_file_is_refused_once_and_for_all() {
         (b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0", NativeUnresolved::NotElf),
     ] {
         let file = CodeFile::of_bytes("test", content);
-        let result = symbolizer.resolve_user(&[
+        let result = symbolizer.resolve_all(&[
             (&file, CodePosition::Address(1)),
             (&file, CodePosition::Offset(1)),
         ]);
@@ -466,7 +466,7 @@ fn assert_perf_map_named(python: &Path, script: &str) {
     let running = Running::start(Command::new(python).args(["-X", "perf", "-c", script]));
     let pid = running.child.id();
     let mut symbolizer = symbolizer();
-    let results = symbolizer.resolve_perf_map(running.key(), &[running.address, 1]);
+    let results = perf_map_names(&mut symbolizer, running.key(), &[running.address, 1]);
     std::fs::remove_file(format!("/tmp/perf-{pid}.map")).expect("own child's file");
     assert_eq!(text(&results[0]), "py::traced (<string>)");
     assert_eq!(results[1], Err(NativeUnresolved::NotInPerfMap));
@@ -474,7 +474,7 @@ fn assert_perf_map_named(python: &Path, script: &str) {
         tgid: std::process::id(),
         incarnation: 1,
     };
-    let results = symbolizer.resolve_perf_map(other, &[running.address]);
+    let results = perf_map_names(&mut symbolizer, other, &[running.address]);
     assert_eq!(results, [Err(NativeUnresolved::JitWithoutMap)]);
 }
 
@@ -487,7 +487,7 @@ fn a_link_in_place_of_a_perf_map_is_not_followed() {
     let running = program.start();
     let path = format!("/tmp/perf-{}.map", running.child.id());
     std::os::unix::fs::symlink(&target, &path).expect("writable");
-    let named = symbolizer().resolve_perf_map(running.key(), &[0x1008]);
+    let named = perf_map_names(&mut symbolizer(), running.key(), &[0x1008]);
     std::fs::remove_file(&path).expect("own link");
     assert_eq!(named, [Err(NativeUnresolved::JitWithoutMap)]);
 }

@@ -18,15 +18,13 @@ use super::files::FileNumber;
 use super::messages::{Answer, Fault, MAX_MESSAGE_BYTES, Question, decode_answer};
 use super::origin::{Lost, Origin};
 use super::worker::ROLE;
-use crate::inspect::{Opener, SentFile};
+use crate::inspect::{Opener, Openings, SentFile};
 use crate::workers::{Single, start_forker};
 
 /// Blocks asked for and not answered, at most. Few, so that what a sample needs does not wait long.
 pub(super) const MAX_OUTSTANDING: usize = 4;
 /// How long one question may take: the largest call frame information that is read (256 MiB) takes a second or two.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// How long a file is waited for, while others wait.
-const PATIENCE: Duration = Duration::from_millis(50);
 /// How long the end of the thread is waited for.
 const END_AT_MOST: Duration = Duration::from_millis(50);
 /// Files of which it is remembered that the worker was given them.
@@ -51,7 +49,7 @@ pub(super) struct CompileRequest {
 pub(super) enum CompileFailure {
     /// Not by this way; another process may map the file too.
     Unreachable,
-    /// Not now.
+    /// Not yet: its file has not come.
     Late,
     /// Never.
     Hopeless(TableError),
@@ -141,7 +139,7 @@ impl Drop for Compiler {
 
 /// The worker, when there is one.
 struct Worker {
-    opener: Opener,
+    openings: Openings<FileNumber>,
     process: Option<Single>,
     /// Files that it was given.
     given: HashSet<FileNumber>,
@@ -153,7 +151,7 @@ struct Worker {
 impl Worker {
     fn new(opener: Opener) -> Self {
         Self {
-            opener,
+            openings: Openings::new(opener),
             process: None,
             given: HashSet::new(),
             lost: VecDeque::new(),
@@ -196,14 +194,14 @@ impl Worker {
             let file = match is_given {
                 true => None,
                 false => {
-                    let opened = request.origin.open(&self.opener, PATIENCE);
+                    let opened = request.origin.open(request.file, &mut self.openings);
                     Some(opened.map_err(|lost| match lost {
                         Lost::Unreachable => CompileFailure::Unreachable,
                         Lost::Late => CompileFailure::Late,
                     })?)
                 }
             };
-            match self.ask(request, file.as_ref()) {
+            match self.ask(request, file) {
                 // It keeps only so many files.
                 Ok(Err(Fault::NoFile)) if is_given => {
                     self.given.remove(&request.file);
@@ -225,14 +223,16 @@ impl Worker {
         }
     }
 
-    fn ask(&mut self, request: &CompileRequest, file: Option<&SentFile>) -> io::Result<Answer> {
+    fn ask(&mut self, request: &CompileRequest, file: Option<SentFile>) -> io::Result<Answer> {
         let process = self.process.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let question = Question {
             file: request.file.0,
             block: request.block,
         };
-        let file = file.map(SentFile::socket);
-        let bytes = process.call(&question.encode(), file, MAX_MESSAGE_BYTES, DEADLINE)?;
+        let socket = file.as_ref().and_then(SentFile::socket);
+        let bytes = process.call(&question.encode(), socket, MAX_MESSAGE_BYTES, DEADLINE)?;
+        // It takes a file out before it answers.
+        file.into_iter().for_each(SentFile::taken);
         decode_answer(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 }

@@ -59,6 +59,14 @@ impl FileEntry {
         self.origins.back()
     }
 
+    /// Its bytes, if they are those of the image that the kernel maps.
+    pub(super) fn image(&self) -> Option<Arc<[u8]>> {
+        match self.origin()? {
+            Origin::Memory(bytes) => Some(Arc::clone(bytes)),
+            Origin::Mapped(_) => None,
+        }
+    }
+
     /// Forgets a way that led nowhere.
     pub(super) fn forget_origin(&mut self) {
         self.origins.pop_back();

@@ -3,10 +3,10 @@
 //! Used by [`super::files`], which remembers it, and by [`super::compiler`], which has it read from there. A file at rest is
 //! not kept open.
 
+use std::hash::Hash;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::inspect::{FileWanted, Opener, Reach, SentFile};
+use crate::inspect::{Arrival, FileWanted, Openings, Reach, SentFile};
 use crate::native::memory_file::file_of_bytes;
 
 /// Where a file's bytes are found.
@@ -23,23 +23,30 @@ pub(super) enum Origin {
 pub(super) enum Lost {
     /// Not by this way; another process may map the file too.
     Unreachable,
-    /// It did not come in time.
+    /// Not yet.
     Late,
 }
 
 impl Origin {
-    /// The file, open, on its way to whoever is to read it. Waits for it no longer than `patience`.
-    pub(super) fn open(&self, opener: &Opener, patience: Duration) -> Result<SentFile, Lost> {
+    /// The file of this number, open, on its way to whoever is to read it.
+    pub(super) fn open<N: Copy + Eq + Hash>(
+        &self,
+        number: N,
+        openings: &mut Openings<N>,
+    ) -> Result<SentFile, Lost> {
         match self {
             Self::Memory(bytes) => {
                 let sent = file_of_bytes(bytes).and_then(|file| SentFile::of_own(&file));
                 sent.map_err(|_| Lost::Unreachable)
             }
-            Self::Mapped(reach) => {
-                let opening = opener.open(FileWanted::Mapped((**reach).clone()));
-                let outcome = opening.wait(patience).ok_or(Lost::Late)?;
-                outcome.map_err(|_| Lost::Unreachable)
-            }
+            Self::Mapped(reach) => match openings.get(number, || FileWanted::Mapped((**reach).clone())) {
+                Arrival::Here(file) => Ok(file),
+                Arrival::Late => Err(Lost::Late),
+                Arrival::Failed(error) => {
+                    log::debug!("a file for unwind tables: {error}");
+                    Err(Lost::Unreachable)
+                }
+            },
         }
     }
 }

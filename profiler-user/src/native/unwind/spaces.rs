@@ -7,8 +7,7 @@ use std::time::Instant;
 
 use profiler_common::contract::unwind::{Mapping, Row, cfa_rule, fp_rule, mapping_kind, ra_rule};
 
-use super::files::{FileNumber, Files, Kind};
-use crate::inspect::code_maps::hash_of;
+use super::files::{FileEntry, FileNumber, Files, Kind};
 use crate::inspect::{CodeMapping, MappedContent, Reach, Space};
 use crate::proc::file::FileKey;
 use crate::proc::maps::{self, FileId, Maps};
@@ -48,8 +47,12 @@ pub struct Stretch {
 /// The executable mappings of one or several processes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct List {
-    /// What it was made from.
-    pub(super) space: Space,
+    /// The lines of `/proc/PID/maps` that it was made from.
+    lines: Box<[Box<[u8]>]>,
+    /// See [`Space::lines`].
+    pub(super) name: u64,
+    /// It lacks files that are still to be looked at.
+    pub(super) is_unfinished: bool,
     /// Sorted, without overlaps.
     pub(super) stretches: Vec<Stretch>,
     /// Some memory was judged by what it held: only a forked child has the same.
@@ -64,6 +67,8 @@ impl List {
     /// Judges every mapping that a worker has found.
     pub(super) fn new(space: Space, files: &mut Files, now: Instant) -> Self {
         let mut list = Self {
+            name: space.lines,
+            is_unfinished: space.is_unfinished,
             is_cut: space.is_cut,
             ..Self::default()
         };
@@ -78,8 +83,14 @@ impl List {
             let stretch = list.judge(&space, found, &mapping, files, now);
             list.stretches.push(stretch);
         }
-        list.space = space;
+        list.lines = space.mappings.into_iter().map(|found| found.line).collect();
         list
+    }
+
+    /// Whether it would be the same if it was made from this.
+    pub(super) fn is_of(&self, space: &Space) -> bool {
+        let lines = space.mappings.iter().map(|found| &found.line);
+        !self.is_unfinished && self.name == space.lines && self.lines.iter().eq(lines)
     }
 
     fn judge(
@@ -112,9 +123,9 @@ impl List {
             bias: 0,
             file: None,
             reach,
-            image: match &found.content {
-                MappedContent::Image { bytes, .. } => Some(Arc::from(&**bytes)),
-                _ => None,
+            image: match kind {
+                Kind::Tables(number) => files.get(number).and_then(FileEntry::image),
+                Kind::Plain | Kind::Refused => None,
             },
             key,
             id: mapping.file,
@@ -210,16 +221,4 @@ impl Stretch {
     pub fn file_offset(&self, address: u64) -> Option<u64> {
         self.offset.checked_add(address.checked_sub(self.start)?)
     }
-}
-
-/// Names the lines of a process's code.
-pub(super) fn lines_hash(space: &Space) -> u64 {
-    hash_of(space.mappings.iter().map(|mapping| &*mapping.line))
-}
-
-/// Whether two processes have the same lines.
-pub(super) fn have_same_lines(one: &Space, other: &Space) -> bool {
-    let lines = |space: &Space| space.mappings.len();
-    let pairs = one.mappings.iter().zip(&other.mappings);
-    lines(one) == lines(other) && pairs.into_iter().all(|(one, other)| one.line == other.line)
 }

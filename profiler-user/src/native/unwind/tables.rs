@@ -18,7 +18,7 @@ use super::extents::Extents;
 use super::file::CompiledBlock;
 use super::files::{BlockState, FileNumber, Files};
 use super::interface::{Located, Needed, Space, Statistics};
-use super::spaces::{List, have_same_lines, lines_hash};
+use super::spaces::List;
 
 use crate::ids::ProcessKey;
 use crate::inspect::{self, Opener};
@@ -42,7 +42,6 @@ struct Member {
 struct SpaceEntry {
     list: List,
     first_mapping: u32,
-    hash: u64,
     users: u32,
 }
 
@@ -63,6 +62,8 @@ pub struct Tables {
     needed: VecDeque<(FileNumber, u32)>,
     background: VecDeque<(FileNumber, u32)>,
     waiting: VecDeque<(FileNumber, u32, CompiledBlock)>,
+    /// Blocks of files that did not come in time, and when they are asked for again.
+    late: VecDeque<(Instant, FileNumber, u32)>,
     /// `(space, page of code)` to the index of a file's block.
     touched: Box<[Touched]>,
     statistics: Statistics,
@@ -96,6 +97,7 @@ impl Tables {
             needed: VecDeque::new(),
             background: VecDeque::new(),
             waiting: VecDeque::new(),
+            late: VecDeque::new(),
             touched: vec![Touched::default(); TOUCHED].into_boxed_slice(),
             statistics: Statistics::default(),
         })
@@ -116,11 +118,18 @@ impl Tables {
             || !self.background.is_empty()
     }
 
+    /// Whether tables wait for files that were late.
+    #[must_use]
+    pub fn has_late(&self) -> bool {
+        !self.late.is_empty()
+    }
+
     /// What is known of the lines of a process's mappings, for whoever looks at them again.
     #[must_use]
     pub fn known_lines(&self, key: ProcessKey) -> Option<u64> {
         let process = self.processes.get(&key)?;
-        Some(self.spaces.get(&process.space)?.hash)
+        let list = &self.spaces.get(&process.space)?.list;
+        (!list.is_unfinished).then_some(list.name)
     }
 
     /// A process appeared, or its mappings have changed: this is what was found.
@@ -136,14 +145,13 @@ impl Tables {
         let now = Instant::now();
         if let Some(process) = self.processes.get(&key)
             && let Some(entry) = self.spaces.get(&process.space)
-            && have_same_lines(&entry.list.space, &found)
+            && entry.list.is_of(&found)
         {
             return Ok(self.space(process.space));
         }
-        let hash = lines_hash(&found);
-        if let Some(&number) = self.by_lines.get(&hash)
+        if let Some(&number) = self.by_lines.get(&found.lines)
             && let Some(entry) = self.spaces.get_mut(&number)
-            && have_same_lines(&entry.list.space, &found)
+            && entry.list.is_of(&found)
         {
             entry.users += 1;
             self.move_to(key, number, now);
@@ -166,13 +174,12 @@ impl Tables {
         }
         list.files().for_each(|file| self.files.enter(file));
         self.load_in_background(&list);
-        if !list.is_particular {
-            self.by_lines.insert(hash, number);
+        if !list.is_particular && !list.is_unfinished {
+            self.by_lines.insert(list.name, number);
         }
         let entry = SpaceEntry {
             list,
             first_mapping,
-            hash,
             users: 1,
         };
         self.spaces.insert(number, entry);
@@ -231,8 +238,8 @@ impl Tables {
             let count = u32::try_from(entry.list.stretches.len()).unwrap_or(0);
             self.mappings.give(entry.first_mapping, count, now);
             entry.list.files().for_each(|file| self.files.leave(file));
-            if self.by_lines.get(&entry.hash) == Some(&number) {
-                self.by_lines.remove(&entry.hash);
+            if self.by_lines.get(&entry.list.name) == Some(&number) {
+                self.by_lines.remove(&entry.list.name);
             }
         }
     }

@@ -80,13 +80,13 @@ fn five_hundred_libraries_do_not_take_five_hundred_descriptors() {
     assert_eq!(files.len(), LIBRARIES);
     let requests: Vec<_> = files.iter().map(|(file, position)| (file, *position)).collect();
     let mut asked = symbolizer();
-    for (result, (file, _)) in asked.resolve_user(&requests).iter().zip(&files) {
+    for (result, (file, _)) in asked.resolve_all(&requests).iter().zip(&files) {
         assert_eq!(text(result), format!("named ({})", file.module()));
     }
     assert_eq!(descriptors_into(&folder), 0);
     // The process is gone; the paths are not.
     drop(running);
     let mut again = symbolizer();
-    let named = again.resolve_user(&requests);
+    let named = again.resolve_all(&requests);
     assert_eq!(named.iter().filter(|result| result.is_ok()).count(), LIBRARIES);
 }

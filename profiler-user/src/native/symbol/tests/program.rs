@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::ids::ProcessKey;
 use crate::inspect::code_maps::CodeMaps;
@@ -105,7 +106,7 @@ impl Running {
     /// The names at its address, as text.
     pub(super) fn names(&self, symbolizer: &mut NativeSymbolizer) -> String {
         let (file, place) = self.place(self.address - 1);
-        text(&symbolizer.resolve_user(&[(&file, place)])[0])
+        text(&symbolizer.resolve_all(&[(&file, place)])[0])
     }
 }
 
@@ -163,4 +164,32 @@ pub(super) fn code_file(space: &Space, mapping: &Mapping<'_>) -> Option<CodeFile
         root: space.root,
     };
     Some(CodeFile::mapped(key, &mapping.path(), Arc::new(reach)))
+}
+
+/// Asks until nothing is late any more.
+fn asked_again<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < end, "it is late");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+impl NativeSymbolizer {
+    /// As [`Self::resolve_user`], waiting for what is late.
+    pub(super) fn resolve_all(&mut self, requests: &[(&CodeFile, CodePosition)]) -> Vec<NativeResult> {
+        asked_again(|| self.resolve_user(requests).into_iter().collect())
+    }
+}
+
+/// As [`NativeSymbolizer::resolve_perf_map`], waiting for what is late.
+pub(super) fn perf_map_names(
+    symbolizer: &mut NativeSymbolizer,
+    process: ProcessKey,
+    addresses: &[u64],
+) -> Vec<NativeResult> {
+    asked_again(|| symbolizer.resolve_perf_map(process, addresses))
 }

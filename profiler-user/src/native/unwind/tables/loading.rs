@@ -3,11 +3,11 @@
 //! Part of [`super::Tables`]: what samples needed comes first, then small files that processes execute, while there are
 //! pages to spare.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use profiler_common::contract::unwind::ROWS_PER_PAGE;
 
-use super::Tables;
+use super::{MAX_NEEDED, Tables};
 use crate::native::unwind::blocks::{Blocks, Written};
 use crate::native::unwind::compiler::{CompileFailure, CompileRequest, CompileResponse, MAX_OUTSTANDING};
 use crate::native::unwind::file::CompiledBlock;
@@ -21,6 +21,8 @@ use crate::table_maps::TableMaps;
 const WHOLE_FILE_BYTES: u64 = 8 << 20;
 /// Compiled blocks that wait for pages, at most.
 const MAX_WAITING: usize = 32;
+/// After how long a file is asked for again that did not come in time.
+const LATE_AGAIN: Duration = Duration::from_millis(50);
 /// Names that Python programs spend their time in, loaded before others.
 const FIRST: &[&[u8]] = &[
     b"libpython",
@@ -111,6 +113,9 @@ impl Tables {
     /// When a map refuses.
     pub fn pump<M: TableMaps>(&mut self, maps: &mut M, budget: usize) -> Result<Option<Instant>, M::Error> {
         let now = Instant::now();
+        while let Some((_, file, block)) = self.late.pop_front_if(|(when, ..)| *when <= now) {
+            self.needed.push_back((file, block));
+        }
         for _ in 0..budget {
             let (file, block, compiled) = match self.waiting.pop_front() {
                 Some(waiting) => waiting,
@@ -121,7 +126,7 @@ impl Tables {
                     },
                     None => {
                         self.feed();
-                        return Ok(None);
+                        return Ok(self.late.front().map(|(when, ..)| *when));
                     }
                 },
             };
@@ -167,8 +172,13 @@ impl Tables {
                 Blocks::give_up(maps, &mut self.files, (file, block))?;
                 Ok(None)
             }
+            Err(CompileFailure::Late) if self.late.len() < MAX_NEEDED => {
+                self.late.push_back((Instant::now() + LATE_AGAIN, file, block));
+                Ok(None)
+            }
             // A later sample asks again.
             Err(CompileFailure::Late) => {
+                self.statistics.dropped_requests += 1;
                 self.unask(file, block);
                 Ok(None)
             }
