@@ -10,6 +10,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::budget::{Allowed, Budget, Culprit};
@@ -65,7 +66,7 @@ impl fmt::Display for Unanswered {
 }
 
 /// What became of a question.
-pub type Outcome = Result<Vec<u8>, Unanswered>;
+pub type Outcome = Result<Bytes, Unanswered>;
 
 /// Says who is answerable for a process.
 pub(crate) type CulpritOf = Box<dyn FnMut(u32) -> Culprit>;

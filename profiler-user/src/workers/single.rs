@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::forker::{Forker, StartError, Started};
@@ -53,7 +54,7 @@ impl Single {
         file: Option<BorrowedFd<'_>>,
         most: usize,
         deadline: Duration,
-    ) -> io::Result<Vec<u8>> {
+    ) -> io::Result<Bytes> {
         let stream = &self.started.stream;
         // A worker that does not read does not answer either.
         stream.set_nonblocking(false)?;

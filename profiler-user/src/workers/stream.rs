@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use bytes::{Buf as _, Bytes, BytesMut};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags,
@@ -126,7 +127,7 @@ pub(crate) fn header(bytes: usize, most: usize) -> Option<[u8; HEADER_BYTES]> {
 /// What has come through a socket that is not waited for.
 #[derive(Debug, Default)]
 pub(crate) struct Incoming {
-    bytes: Vec<u8>,
+    bytes: BytesMut,
 }
 
 impl Incoming {
@@ -151,19 +152,19 @@ impl Incoming {
     ///
     /// # Errors
     /// `FileTooLarge` for a message of more than `most` bytes.
-    pub(crate) fn next(&mut self, most: usize) -> io::Result<Option<Vec<u8>>> {
-        let Some((header, rest)) = self.bytes.split_first_chunk::<HEADER_BYTES>() else {
+    pub(crate) fn next(&mut self, most: usize) -> io::Result<Option<Bytes>> {
+        let Ok(length) = (&self.bytes[..]).try_get_u32_le() else {
             return Ok(None);
         };
-        let length = u32::from_le_bytes(*header) as usize;
+        let length = length as usize;
         if length > most {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let Some(message) = rest.get(..length).map(<[u8]>::to_vec) else {
+        if self.bytes.len() - HEADER_BYTES < length {
             return Ok(None);
-        };
-        self.bytes.drain(..HEADER_BYTES + length);
-        Ok(Some(message))
+        }
+        self.bytes.advance(HEADER_BYTES);
+        Ok(Some(self.bytes.split_to(length).freeze()))
     }
 }
 
@@ -199,7 +200,7 @@ mod tests {
         send(&ours, &[0; 11], 11, None).expect("room");
         assert!(receive(&theirs, 10).is_err());
         let mut incoming = Incoming {
-            bytes: vec![11, 0, 0, 0],
+            bytes: BytesMut::from(&[11, 0, 0, 0][..]),
         };
         assert!(incoming.next(10).is_err());
     }

@@ -6,6 +6,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::{Buf as _, Bytes};
+
 use super::budget::Culprit;
 use super::forker::{Forker, StartError};
 use super::spent::Spent;
@@ -37,8 +39,8 @@ pub(super) struct Worker {
 /// A message on its way.
 #[derive(Debug)]
 struct Outgoing {
-    bytes: Vec<u8>,
-    sent: usize,
+    /// What has not been sent of it.
+    bytes: Bytes,
     /// What goes with its first byte.
     file: Option<Arc<OwnedFd>>,
 }
@@ -93,19 +95,18 @@ impl Worker {
         }
         let length = TICKET_BYTES + question.len();
         let header = header(length, MAX_BYTES).ok_or(io::ErrorKind::FileTooLarge)?;
-        let bytes = [&header[..], &ticket.0.to_le_bytes(), question].concat();
-        self.outgoing.push_back(Outgoing { bytes, sent: 0, file });
+        let bytes = [&header[..], &ticket.0.to_le_bytes(), question].concat().into();
+        self.outgoing.push_back(Outgoing { bytes, file });
         self.unanswered.push_back(ticket);
         self.write()
     }
 
     /// Writes what there is room for, and takes the answers that have come.
-    pub(super) fn exchange(&mut self, mut take: impl FnMut(Ticket, Vec<u8>)) -> io::Result<()> {
+    pub(super) fn exchange(&mut self, mut take: impl FnMut(Ticket, Bytes)) -> io::Result<()> {
         self.write()?;
         let is_open = self.incoming.read(&self.started.stream)?;
-        while let Some(message) = self.incoming.next(MAX_BYTES)? {
-            let (ticket, answer) = message.split_first_chunk().ok_or(io::ErrorKind::InvalidData)?;
-            let ticket = Ticket(u64::from_le_bytes(*ticket));
+        while let Some(mut answer) = self.incoming.next(MAX_BYTES)? {
+            let ticket = Ticket(answer.try_get_u64_le().map_err(|_| io::ErrorKind::InvalidData)?);
             if self.unanswered.front() == Some(&ticket) {
                 self.unanswered.pop_front();
                 self.begin();
@@ -114,7 +115,7 @@ impl Worker {
             }
             self.has_answered = true;
             self.stuck_over = None;
-            take(ticket, answer.to_vec());
+            take(ticket, answer);
         }
         if is_open {
             Ok(())
@@ -143,17 +144,13 @@ impl Worker {
 
     fn write(&mut self) -> io::Result<()> {
         while let Some(message) = self.outgoing.front_mut() {
-            let rest = message.bytes.get(message.sent..).unwrap_or_default();
-            match send_some(
-                &self.started.stream,
-                rest,
-                message.file.as_ref().map(|file| file.as_fd()),
-            ) {
+            let file = message.file.as_ref().map(|file| file.as_fd());
+            match send_some(&self.started.stream, &message.bytes, file) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(bytes) => {
+                Ok(sent) => {
                     message.file = None;
-                    message.sent += bytes;
-                    if message.sent == message.bytes.len() {
+                    message.bytes.advance(sent);
+                    if message.bytes.is_empty() {
                         self.outgoing.pop_front();
                     }
                 }
