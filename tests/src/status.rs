@@ -1,4 +1,4 @@
-//! `/proc/PID/status` of a process that a test watches (`proc_pid_status(5)`).
+//! `/proc/PID` of a process that a test watches: its status (`proc_pid_status(5)`), and what it has open in the kernel.
 
 use anyhow::Context as _;
 
@@ -22,4 +22,21 @@ pub fn kib(pid: u32, name: &str) -> anyhow::Result<u64> {
     let text = field(pid, name)?;
     let number = text.strip_suffix(" kB").unwrap_or(&text);
     number.parse().with_context(|| format!("{name} is {text:?}"))
+}
+
+/// The ids of the BPF objects that a process has open: of maps by `map_id`, of programs by `prog_id`.
+///
+/// # Errors
+/// When the process is gone.
+pub fn bpf_ids(pid: u32, name: &str) -> anyhow::Result<Vec<u32>> {
+    let mut ids = Vec::new();
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
+        // A descriptor may be closed meanwhile.
+        let text = std::fs::read_to_string(entry?.path()).unwrap_or_default();
+        let id = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        ids.extend(id.map(str::trim).and_then(|id| id.parse::<u32>().ok()));
+    }
+    Ok(ids)
 }

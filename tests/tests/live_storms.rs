@@ -23,12 +23,7 @@ fn storm(forks: &str, shells: &str, pythons: &str) -> anyhow::Result<Workload> {
 
 /// The processes that the kernel half of this profiler knows.
 fn known_processes(profiler: u32) -> anyhow::Result<Vec<u32>> {
-    for entry in std::fs::read_dir(format!("/proc/{profiler}/fdinfo"))? {
-        let text = std::fs::read_to_string(entry?.path())?;
-        let id = text.lines().find_map(|line| line.strip_prefix("map_id:"));
-        let Some(id) = id.and_then(|id| id.trim().parse().ok()) else {
-            continue;
-        };
+    for id in status::bpf_ids(profiler, "map_id")? {
         if MapInfo::from_id(id)?.name_as_str() == Some("PROCESSES") {
             let map = Map::HashMap(MapData::from_id(id)?);
             let map = HashMap::<_, Key, Entry>::try_from(map)?;

@@ -41,7 +41,7 @@ pub(super) fn lines(summary: &Summary) -> Vec<String> {
     }
     if let Some(time) = summary.not_sampled() {
         lines.push(format!(
-            "  {:.3} s of CPU time not sampled: the machine was suspended, or the hypervisor had taken the CPU away",
+            "  {:.3} s of CPU time not sampled: the machine was suspended, the hypervisor had taken the CPU away, or the kernel was busy with another BPF program",
             time.as_secs_f64()
         ));
     }
