@@ -1,7 +1,6 @@
 //! What was sampled between two cuts, with tables of its own: when it is written, all of it is given back.
 
-use std::collections::HashMap;
-
+use ahash::HashMap;
 use profiler_common::contract::reasons::StackStatus;
 
 use super::native_stack::Step;
@@ -44,8 +43,8 @@ impl Interval {
             end_ns: None,
             generation,
             aggregator: Aggregator::new(start_ns, timeline),
-            known: HashMap::new(),
-            native: HashMap::new(),
+            known: HashMap::default(),
+            native: HashMap::default(),
             pending: Vec::new(),
             stack: Vec::new(),
         }

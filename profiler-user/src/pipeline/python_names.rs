@@ -1,7 +1,8 @@
 //! Raw Python frames to named ones, by the definitions of code objects that have arrived.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 
+use ahash::{HashMap, HashSet};
 use profiler_common::contract::layout::Layout;
 use profiler_common::contract::records::{NO_INSTRUCTION, RawFrame};
 
@@ -66,9 +67,9 @@ impl Default for PythonNames {
     fn default() -> Self {
         Self {
             store: Store::new(DEFAULT_LIMIT_BYTES),
-            paths: HashMap::new(),
+            paths: HashMap::default(),
             questions: VecDeque::new(),
-            awaited: HashSet::new(),
+            awaited: HashSet::default(),
             unnamed: UnnamedFrames::default(),
         }
     }

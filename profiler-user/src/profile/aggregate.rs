@@ -2,9 +2,9 @@
 //!
 //! Every table has a limit. What finds no room is counted under a name that says so, never under somebody else's.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 
+use ahash::{HashMap, RandomState};
 use indexmap::{IndexMap, IndexSet};
 use profiler_common::contract::sources::Source;
 
@@ -94,9 +94,9 @@ pub struct Aggregator {
     start_ns: u64,
     limits: Limits,
     frames: FrameTable,
-    processes: IndexMap<ProcessKey, Process>,
-    threads: IndexMap<(ProcessId, u32), Thread>,
-    stacks: IndexSet<Box<[FrameId]>>,
+    processes: IndexMap<ProcessKey, Process, RandomState>,
+    threads: IndexMap<(ProcessId, u32), Thread, RandomState>,
+    stacks: IndexSet<Box<[FrameId]>, RandomState>,
     counts: HashMap<(Source, ThreadId, StackId), Tally>,
     timeline: Option<Timeline>,
     overflow: Overflow,
@@ -123,10 +123,10 @@ impl Aggregator {
             start_ns,
             limits: LIMITS,
             frames: FrameTable::default(),
-            processes: IndexMap::new(),
-            threads: IndexMap::new(),
-            stacks: IndexSet::new(),
-            counts: HashMap::new(),
+            processes: IndexMap::default(),
+            threads: IndexMap::default(),
+            stacks: IndexSet::default(),
+            counts: HashMap::default(),
             timeline,
             overflow: Overflow::default(),
         }
@@ -197,13 +197,13 @@ impl Aggregator {
         self.apply_names(late);
         let stacks = self.named_stacks(late);
         // Stacks that differed by placeholders only may be the same now.
-        let mut first: HashMap<&[FrameId], StackId> = HashMap::new();
+        let mut first: HashMap<&[FrameId], StackId> = HashMap::default();
         let same: Vec<StackId> = stacks
             .iter()
             .enumerate()
             .map(|(position, stack)| *first.entry(stack).or_insert(StackId(index(position))))
             .collect();
-        let mut totals: HashMap<(Source, ThreadId, StackId), Tally> = HashMap::new();
+        let mut totals: HashMap<(Source, ThreadId, StackId), Tally> = HashMap::default();
         for ((source, thread, stack), tally) in self.counts {
             let stack = same.get(stack.0 as usize).copied().unwrap_or(stack);
             totals.entry((source, thread, stack)).or_default().add(tally);
@@ -236,7 +236,7 @@ impl Aggregator {
     }
 
     fn named_stacks(&mut self, late: &impl LateNames) -> Vec<Box<[FrameId]>> {
-        let mut known: HashMap<usize, Vec<FrameId>> = HashMap::new();
+        let mut known: HashMap<usize, Vec<FrameId>> = HashMap::default();
         let stacks = std::mem::take(&mut self.stacks);
         let mut named = |stack: Box<[FrameId]>| -> Box<[FrameId]> {
             if stack.iter().all(|frame| frame.as_pending().is_none()) {
@@ -356,7 +356,11 @@ fn profiles(totals: &HashMap<(Source, ThreadId, StackId), Tally>) -> Vec<Profile
 }
 
 /// Position of `key`, entering it when it is new.
-fn position<K: Hash + Eq, V>(map: &mut IndexMap<K, V>, key: K, value: impl FnOnce() -> V) -> u32 {
+fn position<K: Hash + Eq, V>(
+    map: &mut IndexMap<K, V, RandomState>,
+    key: K,
+    value: impl FnOnce() -> V,
+) -> u32 {
     let entry = map.entry(key);
     let at = entry.index();
     entry.or_insert_with(value);

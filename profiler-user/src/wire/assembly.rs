@@ -1,7 +1,6 @@
 //! Whole samples from their blocks: a deep stack travels in several.
 
-use std::collections::HashMap;
-
+use ahash::HashMap;
 use profiler_common::contract::reasons::{GilState, NativeStatus, StackStatus};
 use profiler_common::contract::records::{NativeFrame, RawFrame};
 use profiler_common::contract::sources::Source;

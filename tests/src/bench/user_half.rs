@@ -8,22 +8,41 @@ use anyhow::Context as _;
 use super::workload::Spin;
 use crate::{profiler, python, status};
 
-/// One row per rate: CPU per sample falls as fixed costs are shared.
+/// One row per rate: CPU per sample falls as fixed costs are shared. What a sample costs beyond them is the difference to
+/// the first row.
 pub(super) fn run(window: Duration) -> anyhow::Result<()> {
     let python = python::newest();
     println!("{python}, 30 frames, `record -f raw`\n");
     println!(
-        "| rate Hz | samples | own CPU us per sample | own CPU, share of one core | peak resident memory MiB |"
+        "| rate Hz | samples | own CPU us per sample | us per further sample | own CPU, share of one core | peak resident memory MiB |"
     );
-    println!("|---:|---:|---:|---:|---:|");
+    println!("|---:|---:|---:|---:|---:|---:|");
+    let mut first = None;
     for rate in [99, 997, 9_973] {
         let spin = Spin::start(python, 30)?;
-        row(&spin, rate, window * 3)?;
+        let cost = measure(&spin, rate, window * 3)?;
+        let base = *first.get_or_insert(cost);
+        println!(
+            "| {rate} | {} | {:.1} | {:.1} | {:.2} % | {:.1} |",
+            cost.samples,
+            cost.cpu_s * 1e6 / cost.samples.max(1.0),
+            (cost.cpu_s - base.cpu_s) * 1e6 / (cost.samples - base.samples),
+            cost.cpu_s / (window * 3).as_secs_f64() * 100.0,
+            cost.peak_mib
+        );
     }
     Ok(())
 }
 
-fn row(spin: &Spin, rate: u32, duration: Duration) -> anyhow::Result<()> {
+/// What a recording cost.
+#[derive(Clone, Copy)]
+struct Cost {
+    samples: f64,
+    cpu_s: f64,
+    peak_mib: f64,
+}
+
+fn measure(spin: &Spin, rate: u32, duration: Duration) -> anyhow::Result<Cost> {
     let seconds = duration.as_secs().to_string();
     let child = Command::new(profiler::binary()?)
         .args([
@@ -43,14 +62,11 @@ fn row(spin: &Spin, rate: u32, duration: Duration) -> anyhow::Result<()> {
     let peak = peak_memory_mib(child.id());
     let output = child.wait_with_output()?;
     let text = String::from_utf8_lossy(&output.stderr);
-    let samples = number_before(&text, " samples +").context("the end report")?;
-    let cpu_s = number_after(&text, "own CPU time ").context("the end report")?;
-    println!(
-        "| {rate} | {samples} | {:.1} | {:.2} % | {peak:.1} |",
-        cpu_s * 1e6 / samples.max(1.0),
-        cpu_s / duration.as_secs_f64() * 100.0
-    );
-    Ok(())
+    Ok(Cost {
+        samples: number_before(&text, " samples +").context("the end report")?,
+        cpu_s: number_after(&text, "own CPU time ").context("the end report")?,
+        peak_mib: peak,
+    })
 }
 
 fn peak_memory_mib(pid: u32) -> f64 {

@@ -3,10 +3,10 @@
 //! Used by the pipeline. Definitions arrive before the sample that needs them, or with a later one: then a frame is
 //! [`Unresolved::NotCaptured`] until they do. After each drain of the ring buffer, call [`Store::collect`].
 
-use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
 
+use ahash::{HashMap, RandomState};
 use profiler_common::contract::layout::Layout;
 use profiler_common::contract::records::RawFrame;
 use profiler_common::memory::RemoteAddr;
@@ -91,7 +91,7 @@ impl Store {
     #[must_use]
     pub fn new(limit_bytes: usize) -> Self {
         Self {
-            processes: HashMap::new(),
+            processes: HashMap::default(),
             gone: VecDeque::new(),
             pool: Pool::default(),
             incomplete: VecDeque::new(),
