@@ -141,9 +141,9 @@ impl Tracker {
                 {
                     let text = reason.to_string();
                     match reason {
-                        // Said of each: somebody will want to look at it.
-                        Unanswered::Lost => self.refusals.add_each(pid, text),
-                        Unanswered::Refused(_) | Unanswered::NoWorker => self.refusals.add(pid, text),
+                        // Of the host, not of this process.
+                        Unanswered::NoWorker => self.refusals.add(pid, text),
+                        Unanswered::Lost | Unanswered::Refused(_) => self.refusals.add_each(pid, text),
                     }
                 }
                 return;
