@@ -212,6 +212,9 @@ fn an_ordinary_question_is_answered_in_far_less_than_a_millisecond() {
         let started = Instant::now();
         if inspectors.about(pid).is_some() {
             times.push(started.elapsed());
+        } else {
+            // It was late: with no pause, more would be asked of it than it can answer.
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
     times.sort();
