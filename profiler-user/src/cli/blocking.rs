@@ -43,7 +43,7 @@ mod tests {
             .build()
             .expect("a runtime");
         assert_eq!(runtime.block_on(run(|| 7)).expect("it returns"), 7);
-        let nothing: Option<u32> = None;
-        assert!(runtime.block_on(run(move || nothing.expect("a panic"))).is_err());
+        let panics = || -> u32 { std::panic::resume_unwind(Box::new("a panic")) };
+        assert!(runtime.block_on(run(panics)).is_err());
     }
 }
