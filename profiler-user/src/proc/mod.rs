@@ -340,10 +340,7 @@ pub fn is_alive(pid: u32) -> bool {
 
 /// A thread that has not begun to exit.
 fn running_thread(pid: u32) -> Option<u32> {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))
-        .into_iter()
-        .flatten();
-    let mut ids = tasks.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let mut ids = threads(pid).unwrap_or_default().into_iter();
     ids.find(|id| stat(*id).is_ok_and(|stat| !stat.is_exiting))
 }
 
