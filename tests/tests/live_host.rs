@@ -158,7 +158,7 @@ fn accounting(recorded: &Recorded) -> anyhow::Result<String> {
     );
     ensure!((report.rate_hz / 99.0 - 1.0).abs() < 0.1, "{report:?}");
     Ok(format!(
-        "{} interrupts, {} samples, {most:.0} at most",
+        "{} interrupts, {} samples, {most:.0} interrupts at the rate",
         report.interrupts, report.samples
     ))
 }
