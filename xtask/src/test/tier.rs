@@ -55,7 +55,7 @@ impl Tier {
     /// For people, and in the file of times.
     pub(super) fn pythons(self) -> &'static str {
         match self {
-            Self::Quick => "the Pythons of this machine",
+            Self::Quick => "up to four Pythons of this machine",
             Self::Usual => "representative Pythons",
             Self::Full => "every Python",
         }
