@@ -178,6 +178,9 @@ fn run_part(
     let tier = args.tier();
     let mut cargo = cargo_test(tier)?;
     cargo.args(&part.selection).arg("--").args(&args.arguments);
+    if args.has_whole_parts() {
+        cargo.args(tier.skips());
+    }
     if args.podman {
         cargo.arg("--include-ignored");
     }
