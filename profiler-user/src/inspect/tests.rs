@@ -128,7 +128,7 @@ fn every_answer_arrives_as_it_was_and_no_part_of_it_is_one() {
 
 #[test]
 fn a_definition_that_nothing_can_have_been_read_as_is_no_answer() {
-    // No name, no class, a file name of one zero, line 15,356 and a table of line 65, one run and the end before it.
+    // An empty name, no class, a file name of one zero, line 15,356, and a table of line 65 with one run from 0 on.
     let with = |file_extent, table_end| {
         let bytes = [
             2,
