@@ -168,8 +168,16 @@ fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
         "records that could not be decoded".to_owned(),
         summary.undecodable,
     ));
-    let overflow = summary.overflow;
+    let (overflow, not_asked) = (summary.overflow, summary.not_asked);
     for (what, count) in [
+        (
+            "functions shown as far as they were captured: too many of one process to look at",
+            not_asked.definitions,
+        ),
+        (
+            "frames: the file is shortened by its name alone, too many of one process to look for",
+            not_asked.paths,
+        ),
         (
             "samples: too many different stacks to keep this one",
             overflow.stacks,

@@ -39,6 +39,7 @@ impl Session {
             losses: self.kernel.losses(),
             undecodable: self.intake.undecodable,
             unnamed: self.pipeline.unnamed().clone(),
+            not_asked: self.pipeline.not_asked(),
             overflow: self.pipeline.overflow(),
             duration: Duration::ZERO,
             busy: Duration::ZERO,
