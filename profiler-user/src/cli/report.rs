@@ -3,6 +3,7 @@
 use profiler_common::contract::reasons::{NativeStatus, Outcome, StackStatus};
 use profiler_common::contract::sources::Source;
 
+use super::left_behind;
 use super::terminal::status;
 use crate::language::python::code::store::Unresolved;
 use crate::native::unwind::Statistics;
@@ -22,6 +23,7 @@ pub(super) fn print(summary: &Summary) {
     if summary.dropped() > 0 && summary.priority == Priority::Ordinary {
         status(PRIORITY_REFUSED);
     }
+    left_behind::mention();
     if !summary.adds_up() {
         log::warn!("the accounting does not add up: {summary:?}");
     }
