@@ -6,6 +6,7 @@ use aya_ebpf::helpers::generated::{bpf_ringbuf_output, bpf_ringbuf_query};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
 use profiler_common::contract::benchmark::{BUCKETS, Timed, Walks};
+use profiler_common::contract::definitions::{BUDGETS, DefinitionBudget};
 use profiler_common::contract::layout::Layout;
 use profiler_common::contract::losses::LOSS_ACCOUNTS;
 use profiler_common::contract::period::CpuPeriod;
@@ -60,6 +61,11 @@ pub(crate) const SEEN_SLOTS: u32 = 16_384;
 /// needs no lock; a collision costs one more definition.
 #[map]
 pub(crate) static SEEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(SEEN_SLOTS, 0);
+
+/// What this CPU has sent of each process. Two programs that interrupt each other may both write a budget: then one of them
+/// sent for free.
+#[map]
+pub(crate) static BUDGET: PerCpuArray<DefinitionBudget> = PerCpuArray::with_max_entries(BUDGETS, 0);
 
 /// Slots of [`IDENTITIES`]; 64 KiB on each CPU.
 pub(crate) const IDENTITY_SLOTS: u32 = 4_096;

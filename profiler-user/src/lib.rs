@@ -7,6 +7,7 @@ pub mod clock;
 pub mod container;
 pub mod elf;
 pub mod escape;
+pub mod fair_queue;
 pub mod host;
 pub mod ids;
 pub mod inspect;

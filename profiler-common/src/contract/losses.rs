@@ -5,7 +5,7 @@ use super::table::table;
 table! {
     /// What was lost. Indexes the counters of one [`LossWriter`].
     Loss {
-        /// It is sent again with the next sample that shows the code.
+        /// The ring was three quarters full: the rest is for samples. It is sent again with the next sample that shows the code.
         Definition = 0, "code definitions lost";
         /// The ring was full.
         Event = 1, "process events lost";

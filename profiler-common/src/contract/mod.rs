@@ -5,6 +5,7 @@
 //! - [`process`]: what the kernel half knows about one profiled process.
 //! - [`sources`]: what a sample can be taken of, its unit, and the accounts of each.
 //! - [`period`]: what a sample of CPU time weighs.
+//! - [`definitions`]: how many definitions a CPU sends of one process.
 //! - [`programs`]: the kernel half's programs by name, and which continues which.
 //! - [`modes`]: the kernel half's switches.
 //! - [`reasons`]: why a sample, a stack or a frame is not what one would wish for.
@@ -13,6 +14,7 @@
 //! - [`benchmark`]: what the kernel half can measure of itself.
 
 pub mod benchmark;
+pub mod definitions;
 pub mod layout;
 pub mod losses;
 pub mod modes;

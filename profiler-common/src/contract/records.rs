@@ -89,6 +89,9 @@ pub const BLOCK_COMPILED: u8 = 1 << 2;
 
 /// `SampleBlock::flags`, with [`BLOCK_LAST`]: the native stack follows in [`NativeBlock`] records.
 pub const BLOCK_NATIVE: u8 = 1 << 3;
+/// `SampleBlock::flags`: definitions of frames of this sample, up to here, were not sent because the process had used up what
+/// it may send (see [`super::definitions`]). Nothing is to be waited for.
+pub const BLOCK_WITHHELD: u8 = 1 << 4;
 
 /// Part of one sample: newest frame first. Sent with only the first `frame_count` frames.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]

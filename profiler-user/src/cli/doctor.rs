@@ -6,7 +6,8 @@ use profiler_common::contract::sources::Source;
 
 use super::failure::{Failure, exit_code};
 use super::report::PRIORITY_REFUSED;
-use super::{data, permission};
+use super::unanswered::UnansweredLooks;
+use super::{data, left_behind, permission};
 use crate::escape::{printable, printable_lines};
 use crate::host::{CAPABILITIES, CgroupMounts, Host, OLDEST_KERNEL};
 use crate::inspect::{About, Found, InspectFailure, Inspectors};
@@ -63,6 +64,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     };
     let _ = writeln!(text, "\n{answer}");
     data::print(&printable_lines(&text))?;
+    left_behind::mention();
     let is_yes = works && found.recordable >= args.pid.len();
     Ok(if is_yes { 0 } else { exit_code::FAILURE })
 }
@@ -215,6 +217,7 @@ fn interpreters(pids: &[u32]) -> Interpreters {
         mut recordable,
     } = Interpreters::default();
     let mut denied = Vec::new();
+    let mut unanswered = UnansweredLooks::default();
     let inspectors = Inspectors::start();
     for (pid, look) in survey::looks(&inspectors, pids) {
         let look = match look {
@@ -231,8 +234,8 @@ fn interpreters(pids: &[u32]) -> Interpreters {
                 );
                 continue;
             }
-            Err(failure @ InspectFailure::Unanswered(_)) => {
-                let _ = writeln!(text, "  {pid:>7}  {}", printable(&failure.to_string()));
+            Err(InspectFailure::Unanswered(reason)) if everyone => {
+                unanswered.add(pid, &reason);
                 continue;
             }
             Err(_) if everyone => continue,
@@ -256,6 +259,12 @@ fn interpreters(pids: &[u32]) -> Interpreters {
             Found::NotPython { .. } => format!("no Python interpreter is mapped  {}", command(None)),
         };
         let _ = writeln!(text, "  {pid:>7}  {line}");
+    }
+    for (pid, reason) in unanswered.named() {
+        let _ = writeln!(text, "  {pid:>7}  {}", printable(reason));
+    }
+    if let Some(others) = unanswered.others() {
+        let _ = writeln!(text, "           {others}");
     }
     if text.is_empty() {
         text.push_str("  none found\n");

@@ -7,6 +7,7 @@ mod doctor;
 mod failure;
 mod filters;
 mod launch;
+mod left_behind;
 mod manual;
 mod outputs;
 mod parts;
@@ -18,6 +19,7 @@ mod record;
 mod report;
 mod result;
 mod terminal;
+mod unanswered;
 
 pub use failure::{Failure, exit_code};
 pub use launch::{RUNNER_VERB, run_command};

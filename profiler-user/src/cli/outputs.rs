@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum as _;
 
 use super::failure::Failure;
+use super::parts::PartOutput;
 use super::{blocking, preflight};
 use crate::limits;
 use crate::output::{Encoding, FileError, Format, OutputFile, UnknownExtension};
@@ -116,11 +117,14 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// What parts of the recording are named after, and what is in them: a pipe takes only the last one.
-    pub(super) fn for_parts(&self, subject: &str) -> (PathBuf, Encoding) {
-        if self.file.is_file() {
-            (self.file.path().to_owned(), self.encoding)
-        } else {
-            Encoding::by_default(self.encoding.format, subject)
+    pub(super) fn for_parts(&self, subject: &str) -> PartOutput {
+        match self.file.folder() {
+            Some(folder) => PartOutput {
+                path: self.file.path().to_owned(),
+                encoding: self.encoding,
+                folder: Some(folder.clone()),
+            },
+            None => PartOutput::new(Encoding::by_default(self.encoding.format, subject)),
         }
     }
 }

@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::filters::FilterArgs;
 use super::permission::denied_text;
-use super::{data, preflight, terminal};
+use super::unanswered::UnansweredLooks;
+use super::{data, left_behind, preflight, terminal};
 use crate::container::Container;
 use crate::escape;
 use crate::host::users::Users;
@@ -81,9 +82,13 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         denied,
         unanswered,
     } = rows(&args.pid, &filter);
-    for text in unanswered {
-        terminal::status(&text);
+    for (pid, reason) in unanswered.named() {
+        terminal::status(&format!("process {pid}: {reason}"));
     }
+    if let Some(others) = unanswered.others() {
+        terminal::status(&others);
+    }
+    left_behind::mention();
     if let Some(text) = denied_text(&denied) {
         terminal::status(&text);
     }
@@ -117,8 +122,8 @@ struct Rows {
     rows: Vec<Row>,
     /// Processes that pyebpf may not look at.
     denied: Vec<u32>,
-    /// Sentences about processes that may or may not be interpreters.
-    unanswered: Vec<String>,
+    /// Processes that may or may not be interpreters.
+    unanswered: UnansweredLooks,
 }
 
 fn rows(pids: &[u32], filter: &Filter) -> Rows {
@@ -134,7 +139,7 @@ fn rows(pids: &[u32], filter: &Filter) -> Rows {
                 continue;
             }
             Err(InspectFailure::Unanswered(reason)) => {
-                found.unanswered.push(format!("process {pid}: {reason}"));
+                found.unanswered.add(pid, &reason);
                 continue;
             }
             Err(failure) => {

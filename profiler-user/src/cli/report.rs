@@ -3,6 +3,7 @@
 use profiler_common::contract::reasons::{NativeStatus, Outcome, StackStatus};
 use profiler_common::contract::sources::Source;
 
+use super::left_behind;
 use super::terminal::status;
 use crate::language::python::code::store::Unresolved;
 use crate::native::unwind::Statistics;
@@ -22,6 +23,7 @@ pub(super) fn print(summary: &Summary) {
     if summary.dropped() > 0 && summary.priority == Priority::Ordinary {
         status(PRIORITY_REFUSED);
     }
+    left_behind::mention();
     if !summary.adds_up() {
         log::warn!("the accounting does not add up: {summary:?}");
     }
@@ -168,8 +170,16 @@ fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
         "records that could not be decoded".to_owned(),
         summary.undecodable,
     ));
-    let overflow = summary.overflow;
+    let (overflow, not_asked) = (summary.overflow, summary.not_asked);
     for (what, count) in [
+        (
+            "functions shown as far as they were captured: too many of one process to look at",
+            not_asked.definitions,
+        ),
+        (
+            "frames: the file is shortened by its name alone, too many of one process to look for",
+            not_asked.paths,
+        ),
         (
             "samples: too many different stacks to keep this one",
             overflow.stacks,

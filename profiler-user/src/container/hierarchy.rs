@@ -40,6 +40,13 @@ pub fn exists(path: &str) -> bool {
             .any(|root| root.join(path).is_dir())
 }
 
+/// Who has made a cgroup v2, or was given it: the user who owns its directory.
+#[must_use]
+pub fn owner(path: &str) -> Option<u32> {
+    let directory = unified().join(path.trim_start_matches('/'));
+    Some(directory.symlink_metadata().ok()?.uid())
+}
+
 /// The path of the cgroup v2 with this number (`bpf_get_current_cgroup_id`, the inode of its directory).
 #[must_use]
 pub fn path_of(id: u64) -> Option<String> {

@@ -12,6 +12,7 @@
 mod interval;
 mod native_stack;
 mod python_names;
+mod question_queue;
 pub mod questions;
 mod surroundings;
 #[cfg(test)]
@@ -40,7 +41,7 @@ use crate::wire::assembly::Sample;
 use crate::wire::decode::CodeView;
 
 pub use self::native_stack::NativeCounts;
-pub use self::python_names::UnnamedFrames;
+pub use self::python_names::{NotAsked, UnnamedFrames};
 pub use self::surroundings::Surroundings;
 
 /// How many drains of the rings a sample waits for what it needs, at least. They may come close together.
@@ -108,6 +109,7 @@ impl Pipeline {
     /// Takes a sample in. When one waits, all later ones wait too: the recording keeps their order.
     pub fn add(&mut self, sample: &Sample, around: &mut impl Surroundings) {
         self.newest_ns = self.newest_ns.max(sample.time_ns);
+        self.python.set_time(self.newest_ns);
         // Done now, while the process is there and says where its native frames are.
         self.steps.clear();
         if let Some(native) = &mut self.native {
@@ -291,6 +293,12 @@ impl Pipeline {
     #[must_use]
     pub fn unnamed(&self) -> &UnnamedFrames {
         self.python.unnamed()
+    }
+
+    /// What was not asked about, because the process had asked too much already.
+    #[must_use]
+    pub fn not_asked(&self) -> NotAsked {
+        self.python.not_asked()
     }
 
     /// How native stacks fared, where they are recorded.

@@ -11,6 +11,7 @@ use super::questions::{Answer, Question};
 use super::{Pipeline, Surroundings};
 use crate::ids::ProcessKey;
 use crate::language::python::Interpreter;
+use crate::language::python::code::store::Unresolved;
 use crate::native::unwind::Located;
 use crate::proc::root::RootId;
 use crate::profile::timeline::Timeline;
@@ -73,6 +74,10 @@ fn sample(process: ProcessKey, time_ns: u64, code: u64) -> Sample {
 
 /// Defines a function without a line table.
 fn define(pipeline: &mut Pipeline, process: ProcessKey, code: u64, name: &str) {
+    define_with(pipeline, process, code, name, "app.py");
+}
+
+fn define_with(pipeline: &mut Pipeline, process: ProcessKey, code: u64, name: &str, file: &str) {
     let view = |data: &'_ str| TextHeader {
         object: 0x1000,
         length: u32::try_from(data.len()).expect("short"),
@@ -80,7 +85,6 @@ fn define(pipeline: &mut Pipeline, process: ProcessKey, code: u64, name: &str) {
         kind: 1,
         pad: 0,
     };
-    let file = "app.py";
     let captured = CodeView {
         tgid: process.tgid,
         incarnation: process.incarnation,
@@ -391,4 +395,120 @@ fn a_path_that_nobody_answers_for_is_shortened_by_its_looks() {
         }
     }
     assert_eq!(by_stack(&[pipeline.snapshot(2)]), names(&[("work", 2)]));
+}
+
+#[test]
+fn a_function_that_was_not_sent_is_not_waited_for_and_makes_nobody_wait() {
+    let mut pipeline = Pipeline::new(0, None, None);
+    define(&mut pipeline, process(7), 0xa, "known");
+    define(&mut pipeline, process(8), 0xa, "innocent");
+    let mut withheld = sample(process(7), 1, 0xa);
+    withheld.withheld = true;
+    withheld.frames.push(RawFrame {
+        code: 0xb,
+        instr_offset: 0,
+        check: 1,
+    });
+    pipeline.add(&withheld, &mut Nowhere::default());
+    pipeline.add(&sample(process(8), 2, 0xa), &mut Nowhere::default());
+    assert_eq!(
+        by_stack(&[pipeline.snapshot(3)]),
+        names(&[("<too many new functions>;known", 1), ("innocent", 1)])
+    );
+    let reasons: Vec<_> = pipeline.unnamed().iter().collect();
+    assert_eq!(reasons, [(Unresolved::Withheld, 1)]);
+}
+
+/// Answers what is asked, up to so many questions; who asked.
+fn answer(pipeline: &mut Pipeline, count: usize) -> Vec<u32> {
+    let mut of = Vec::new();
+    while of.len() < count
+        && let Some(question) = pipeline.next_question()
+    {
+        let Question::ShortPath(path) = question else {
+            unreachable!("all definitions are whole")
+        };
+        of.push(path.process.tgid);
+        let short = format!("short/{}", path.path).into();
+        pipeline.answer(Answer::ShortPath { of: path, short });
+    }
+    of
+}
+
+#[test]
+fn a_process_with_files_without_end_keeps_no_question_of_another_waiting() {
+    let root = crate::proc::root::Root::own().expect("this process has one").id();
+    let mut pipeline = Pipeline::new(0, None, None);
+    let mut around = Somewhere(root);
+    for code in 1..=2_000 {
+        define_with(
+            &mut pipeline,
+            process(7),
+            code,
+            "made",
+            &format!("made_{code}.py"),
+        );
+        pipeline.add(&sample(process(7), code, code), &mut around);
+    }
+    define_with(&mut pipeline, process(8), 1, "made", "app.py");
+    pipeline.add(&sample(process(8), 2_001, 1), &mut around);
+    assert_eq!(answer(&mut pipeline, 2), [7, 8]);
+    let rest = answer(&mut pipeline, usize::MAX);
+    assert_eq!(rest.len(), 1_023, "what one process may have waiting");
+    pipeline.end_drain();
+    let recording = pipeline.snapshot(3_000);
+    assert_eq!(recording.samples(), 2_001);
+    let short = |file: &str| {
+        let frames = recording.frames.iter();
+        let mut of_file = frames.filter(|frame| frame.file.as_deref() == Some(file));
+        of_file.next().and_then(|frame| frame.short_file.clone())
+    };
+    assert_eq!(short("app.py").as_deref(), Some("short/app.py"));
+    assert_eq!(short("made_1.py").as_deref(), Some("short/made_1.py"));
+    assert_eq!(short("made_2000.py").as_deref(), Some("made_2000.py"));
+    assert_eq!(pipeline.not_asked().paths, 976);
+}
+
+#[test]
+fn a_process_asks_so_many_questions_a_minute_and_no_more() {
+    let root = crate::proc::root::Root::own().expect("this process has one").id();
+    let mut pipeline = Pipeline::new(0, None, None);
+    let mut asked = 0;
+    let mut code = 0;
+    for minute in [0, 1] {
+        for time_ns in 0..10_000 {
+            code += 1;
+            define_with(
+                &mut pipeline,
+                process(7),
+                code,
+                "made",
+                &format!("made_{code}.py"),
+            );
+            let time_ns = minute * 70_000_000_000 + time_ns;
+            pipeline.add(&sample(process(7), time_ns, code), &mut Somewhere(root));
+            asked += answer(&mut pipeline, usize::MAX).len();
+            pipeline.end_drain();
+        }
+    }
+    assert_eq!(asked, 2 * 8_192);
+    assert_eq!(pipeline.not_asked().paths, 2 * (10_000 - 8_192));
+}
+
+#[test]
+fn a_process_that_does_not_answer_holds_few_questions() {
+    let root = crate::proc::root::Root::own().expect("this process has one").id();
+    let mut pipeline = Pipeline::new(0, None, None);
+    for code in 1..=500 {
+        define_with(
+            &mut pipeline,
+            process(7),
+            code,
+            "made",
+            &format!("made_{code}.py"),
+        );
+        pipeline.add(&sample(process(7), code, code), &mut Somewhere(root));
+    }
+    let asked = std::iter::from_fn(|| pipeline.next_question()).count();
+    assert_eq!(asked, 64);
 }

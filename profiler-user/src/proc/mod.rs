@@ -9,6 +9,7 @@ pub mod maps;
 pub mod memory;
 pub mod root;
 pub mod script;
+pub mod status;
 
 use std::fs::File;
 use std::io::{self, Read as _};

@@ -8,7 +8,7 @@ use profiler_common::contract::sources::{Source, Unit};
 
 use crate::native::symbol::NativeUnresolved;
 use crate::native::unwind::Statistics;
-use crate::pipeline::{NativeCounts, UnnamedFrames};
+use crate::pipeline::{NativeCounts, NotAsked, UnnamedFrames};
 use crate::priority::Priority;
 use crate::processes::tracker::RefusedProcess;
 use crate::profile::aggregate::Overflow;
@@ -28,6 +28,8 @@ pub struct Summary {
     pub undecodable: u64,
     /// Frames without a name.
     pub unnamed: UnnamedFrames,
+    /// What was not asked about, because its process had asked too much already.
+    pub not_asked: NotAsked,
     /// Samples that are counted, but not under their own name.
     pub overflow: Overflow,
     /// Time during which samples were taken.

@@ -143,7 +143,9 @@ impl Tracker {
                     match reason {
                         // Of the host, not of this process.
                         Unanswered::NoWorker => self.refusals.add(pid, text),
-                        Unanswered::Lost | Unanswered::Refused(_) => self.refusals.add_each(pid, text),
+                        Unanswered::Lost | Unanswered::Refused(_) | Unanswered::RefusedOf(_) => {
+                            self.refusals.add_each(pid, text);
+                        }
                     }
                 }
                 return;

@@ -11,10 +11,10 @@ use core::mem::offset_of;
 
 use profiler_common::contract::reasons::{GilState, StackStatus};
 use profiler_common::contract::records::{
-    BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, BLOCK_NATIVE, CLASS_BYTES, CODE_HEADER_BYTES,
-    COMMAND_BYTES, CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES, MAX_BLOCKS,
-    NAME_BYTES, ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, TEXT_OF_BYTES, TextHeader,
-    record_kind,
+    BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, BLOCK_NATIVE, BLOCK_WITHHELD, CLASS_BYTES,
+    CODE_HEADER_BYTES, COMMAND_BYTES, CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES,
+    MAX_BLOCKS, NAME_BYTES, ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, TEXT_OF_BYTES,
+    TextHeader, record_kind,
 };
 use profiler_common::contract::sources::Source;
 
@@ -53,6 +53,8 @@ pub struct SampleView<'a> {
     pub collecting: bool,
     /// Whether it was running just-in-time compiled code, in which an instruction offset of 0 says nothing.
     pub compiled: bool,
+    /// Whether definitions of frames were not sent because the process may send no more for now.
+    pub withheld: bool,
     /// Process id in the initial pid namespace.
     pub tgid: u32,
     /// Thread id in the initial pid namespace.
@@ -234,6 +236,7 @@ fn sample(bytes: &[u8]) -> Result<SampleView<'_>, DecodeError> {
         gil: GilState::from_code(record.gil.into()).ok_or(DecodeError::GilState(record.gil))?,
         collecting: record.flags & BLOCK_COLLECTING != 0,
         compiled: record.flags & BLOCK_COMPILED != 0,
+        withheld: record.flags & BLOCK_WITHHELD != 0,
         tgid: record.tgid,
         tid: record.tid,
         incarnation: record.incarnation,
