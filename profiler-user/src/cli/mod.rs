@@ -6,6 +6,7 @@ mod data;
 mod doctor;
 mod failure;
 mod filters;
+mod finishing;
 mod launch;
 mod manual;
 mod outputs;

@@ -1,11 +1,13 @@
 //! What becomes of a recording that has ended: it is written, rescued if there is no room for it, and accounted for.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::failure::Failure;
+use super::finishing::{Gate, finish};
 use super::outputs::Prepared;
 use super::parts::{self, Parts};
-use super::{blocking, preflight, report, terminal};
+use super::{preflight, report, terminal};
 use crate::escape;
 use crate::output::{Encoding, FileError, OutputFile, RenderOptions};
 use crate::processes::filter::Filter;
@@ -28,6 +30,9 @@ pub(super) struct Destination<'a> {
 
 /// How long a pipe that nobody reads is written to after SIGTERM or SIGHUP. A second Ctrl-C ends it at once.
 const PIPE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is said of a file that a signal has cost.
+const STOPPED: &str = "stopped while writing: the output is not complete";
 
 /// Writes what there is, and says what became of it.
 pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<(), Failure> {
@@ -100,7 +105,7 @@ async fn write_last_part(last: Recording, mut parts: Parts) -> Result<(), Failur
 
 /// Waits for the files of earlier intervals.
 async fn finish_parts(parts: Parts) -> Result<(), Failure> {
-    let written = interruptible(None, move || parts.finish()).await?;
+    let written = finish(&Gate::default(), move || parts.finish(), given_up(None)).await?;
     let [(path, reason), others @ ..] = written.lost.as_slice() else {
         return Ok(());
     };
@@ -147,11 +152,13 @@ async fn write_files(
     for Prepared { file, encoding } in outputs {
         let patience = patience.filter(|_| !file.is_file());
         let options = options.clone();
+        let gate = Gate::default();
+        let for_work = gate.clone();
         let work = move || {
-            let written = write_or_rescue(encoding, &options, file, &mut recording);
+            let written = write_or_rescue(encoding, &options, (file, &for_work), &mut recording);
             (written, recording)
         };
-        let written = match interruptible(patience, work).await {
+        let written = match finish(&gate, work, given_up(patience)).await {
             Ok((written, back)) => {
                 recording = back;
                 written
@@ -188,21 +195,17 @@ fn first_of(failures: Vec<Failure>) -> Result<(), Failure> {
     Err(first)
 }
 
-/// Runs what may wait for a disk or a pipe, and gives up at Ctrl-C, or after `patience`.
-async fn interruptible<T: Send + 'static>(
-    patience: Option<Duration>,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Failure> {
-    let given_up = async {
+/// When to wait no longer: at Ctrl-C, or after `patience`.
+async fn given_up(patience: Option<Duration>) -> &'static str {
+    let time_is_up = async {
         match patience {
             Some(patience) => tokio::time::sleep(patience).await,
             None => std::future::pending().await,
         }
     };
     tokio::select! {
-        done = blocking::run(work) => done,
-        () = crate::session::stop_signal() => Err(Failure::new("stopped while writing: the output is not complete")),
-        () = given_up => Err(Failure::new("nobody reads the output: it is not complete")),
+        () = crate::session::stop_signal() => STOPPED,
+        () = time_is_up => "nobody reads the output: it is not complete",
     }
 }
 
@@ -210,13 +213,13 @@ async fn interruptible<T: Send + 'static>(
 fn write_or_rescue(
     encoding: Encoding,
     options: &RenderOptions,
-    mut output: OutputFile,
+    (mut output, gate): (OutputFile, &Gate),
     recording: &mut Recording,
 ) -> Result<String, Failure> {
     let (path, is_file, name) = (output.path().to_owned(), output.is_file(), output.display_name());
     let written = encoding.write(recording, options, &mut output);
     let error = match written.map_err(|error| error.to_string()) {
-        Ok(()) => match output.commit(|number| encoding.numbered(&path, number)) {
+        Ok(()) => match commit(output, gate, |number| encoding.numbered(&path, number))? {
             Ok(at) if is_file => return Ok(escape::printable(&at.display().to_string())),
             Ok(_) => return Ok(name),
             Err(error @ FileError::NotRenamed { .. }) => {
@@ -232,6 +235,19 @@ fn write_or_rescue(
         Some(path) => failure.hint(format_args!("the recording is in {}", path.display())),
         None => failure,
     })
+}
+
+/// Makes a file appear, unless that was given up just now.
+fn commit(
+    output: OutputFile,
+    gate: &Gate,
+    numbered: impl Fn(u32) -> PathBuf,
+) -> Result<Result<PathBuf, FileError>, Failure> {
+    if !output.is_file() {
+        return Ok(output.commit(numbered));
+    }
+    let committed = gate.pass(|| output.commit(numbered));
+    committed.ok_or_else(|| Failure::new(STOPPED))
 }
 
 /// What a signal was, for people.
