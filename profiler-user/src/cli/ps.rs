@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::filters::FilterArgs;
 use super::permission::denied_text;
-use super::{data, preflight, terminal};
+use super::{data, invocation, preflight, terminal};
 use crate::container::Container;
 use crate::escape;
 use crate::host::users::Users;
@@ -37,7 +37,10 @@ pub(super) struct Args {
     /// How to write the list
     #[arg(short, long, value_enum, ignore_case = true, default_value_t = Format::Table)]
     format: Format,
-    #[command(flatten)]
+    #[command(
+        flatten,
+        next_help_heading = "Filters (each may be given several times; a process is listed if it fits one value of each option, and none that excludes)"
+    )]
     filters: FilterArgs,
 }
 
@@ -88,16 +91,18 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         terminal::status(&text);
     }
     if rows.is_empty() && !filter.is_empty() {
-        return Err(Failure::new(format_args!("no Python interpreter fits {filter}"))
-            .hint("sudo pyebpf ps   (lists all, with users and containers)"));
+        return Err(
+            Failure::new(format_args!("no Python interpreter fits {filter}")).hint(format_args!(
+                "{}   # lists all, with users and containers",
+                invocation::with_rights("ps")
+            )),
+        );
     }
     if rows.is_empty() && !denied.is_empty() && !rustix::process::geteuid().is_root() {
-        return Err(Failure::new("only root may look at the processes of others")
-            .hint(format_args!("sudo {}", preflight::command_line())));
+        return Err(Failure::new("only root may look at the processes of others").hint(invocation::again()));
     }
     if rows.is_empty() {
-        return Err(Failure::new("no Python interpreter found")
-            .hint("sudo pyebpf doctor -p PID   (says what it finds in one process)"));
+        return Err(none_found(&args.pid));
     }
     let text = match args.format {
         Format::Table => table(&rows),
@@ -108,6 +113,22 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     };
     data::print(&text)?;
     Ok(0)
+}
+
+fn none_found(pids: &[u32]) -> Failure {
+    let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+    let pids = pids.join(",");
+    if pids.is_empty() {
+        return Failure::new("no Python interpreter found, so none runs that this process can see").hint(
+            format_args!(
+                "{}   # says what this host has and lacks",
+                invocation::with_rights("doctor")
+            ),
+        );
+    }
+    let doctor = invocation::with_rights(&format!("doctor -p {pids}"));
+    Failure::new(format_args!("no Python interpreter found in process {pids}"))
+        .hint(format_args!("{doctor}   # says what it finds there"))
 }
 
 /// What was found.
@@ -290,12 +311,16 @@ fn place(container: &Container) -> String {
 }
 
 /// A text that somebody else chose, in one line of limited length. It keeps its end: that of a path says more than its
-/// start.
+/// start. Of a program's text the start says more.
 fn cell(text: &str) -> String {
     let text = escape::printable(text);
     let length = text.chars().count();
     if length <= WIDEST {
         return text;
+    }
+    if text.starts_with("-c ") {
+        let start: String = text.chars().take(WIDEST - 1).collect();
+        return format!("{start}\u{2026}");
     }
     let rest: String = text.chars().skip(length - (WIDEST - 1)).collect();
     format!("\u{2026}{rest}")
@@ -328,5 +353,7 @@ mod tests {
         assert_eq!(cell("a\n\u{1b}[2Jb"), "a\\n\\x1b[2Jb");
         let long = cell(&format!("{}/app.py", "x".repeat(500)));
         assert!(long.chars().count() == WIDEST && long.ends_with("/app.py"));
+        let program = cell(&format!("-c import shop; {}", "x".repeat(500)));
+        assert!(program.chars().count() == WIDEST && program.starts_with("-c import shop"));
     }
 }

@@ -7,13 +7,11 @@ use super::failure::Failure;
 use super::finishing::{Gate, finish};
 use super::outputs::Prepared;
 use super::parts::{self, Parts};
-use super::{preflight, report, terminal};
-use crate::escape;
-use crate::output::{Encoding, FileError, OutputFile, RenderOptions};
+use super::{no_samples, preflight, report, terminal};
+use crate::output::{Encoding, FileError, OutputFile, RenderOptions, quoted};
 use crate::processes::filter::Filter;
 use crate::profile::Recording;
 use crate::session::{Ended, StopReason, StopSignal, Summary};
-use crate::sources::EventSource;
 
 /// Where a recording goes.
 pub(super) struct Destination<'a> {
@@ -26,6 +24,8 @@ pub(super) struct Destination<'a> {
     pub(super) in_parts: bool,
     /// Whether a command was recorded. Then it is not a failure that it used no CPU in Python.
     pub(super) of_command: bool,
+    /// Samples a second that were asked for.
+    pub(super) rate_hz: u32,
 }
 
 /// How long a pipe that nobody reads is written to after SIGTERM or SIGHUP. A second Ctrl-C ends it at once.
@@ -43,6 +43,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         parts,
         in_parts,
         of_command,
+        rate_hz,
     } = destination;
     let Ended {
         mut last,
@@ -70,7 +71,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
     } else if last.is_empty() && had_parts {
         finish_parts(parts).await
     } else if last.is_empty() {
-        let nothing = no_samples(filter, &summary);
+        let nothing = no_samples::explain(filter, &summary, rate_hz);
         match reason {
             StopReason::Failed(error) => {
                 report::print(&summary);
@@ -171,7 +172,7 @@ async fn write_files(
         let format = encoding.format;
         match written {
             Ok(name) => terminal::status(&format!(
-                "Wrote {format} data to '{name}'. Samples: {samples} Errors: {errors}{unit}"
+                "Wrote {format} data to {name}. Samples: {samples} Errors: {errors}{unit}"
             )),
             Err(failure) => failures.push(failure),
         }
@@ -220,7 +221,7 @@ fn write_or_rescue(
     let written = encoding.write(recording, options, &mut output);
     let error = match written.map_err(|error| error.to_string()) {
         Ok(()) => match commit(output, gate, |number| encoding.numbered(&path, number))? {
-            Ok(at) if is_file => return Ok(escape::printable(&at.display().to_string())),
+            Ok(at) if is_file => return Ok(quoted(&at)),
             Ok(_) => return Ok(name),
             Err(error @ FileError::NotRenamed { .. }) => {
                 return Err(Failure::new(format_args!("writing {name}: {error}")).hint(error.hint()));
@@ -257,29 +258,4 @@ fn cause(signal: StopSignal) -> &'static str {
         StopSignal::Terminate => "it was told to end (SIGTERM)",
         StopSignal::HangUp => "its terminal was closed (SIGHUP)",
     }
-}
-
-fn no_samples(filter: &Filter, summary: &Summary) -> Failure {
-    let source = summary.sources.first();
-    let row = source.and_then(|source| EventSource::of(source.source));
-    let nothing = row.map_or("was sampled", |row| row.missed);
-    if summary.unrecorded_children > 0 {
-        return Failure::new(format_args!(
-            "no samples: no process that is recorded {nothing} meanwhile, but {}",
-            report::children(summary.unrecorded_children)
-        ))
-        .hint(preflight::with_subprocesses());
-    }
-    if !filter.is_empty() {
-        return Failure::new(format_args!(
-            "no samples: no Python process that fits {filter} {nothing} meanwhile"
-        ))
-        .hint(format_args!(
-            "sudo pyebpf ps {filter}   (lists what it fits now; without it, everything)"
-        ));
-    }
-    Failure::new(format_args!(
-        "no samples: no Python process that is recorded {nothing} meanwhile"
-    ))
-    .hint("sudo pyebpf doctor   (lists the interpreters that run here, and which are supported)")
 }
