@@ -337,11 +337,7 @@ fn a_process_that_cannot_run_is_not_said_to_be_idle() {
         std::thread::sleep(Duration::from_millis(200));
         let zombie = child.id();
         let parent = std::process::id();
-        let hint = expect_empty(
-            zombie,
-            &[],
-            &format!("zombie, which its parent, process {parent}"),
-        );
+        let hint = expect_empty(zombie, &format!("zombie, which its parent, process {parent}"));
         child.wait()?;
         hint
     };

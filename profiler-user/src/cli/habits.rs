@@ -123,13 +123,15 @@ fn argument(error: &Error, cli: &Command, words: &[OsString]) -> Option<Failure>
             format!("there is no {name} yet: threads that wait are not recorded, only those that run");
         return mended(message, without_flag(words, 'i', "--idle"));
     }
-    let is_digit = name.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit());
+    let is_digit = name
+        .trim_start_matches('-')
+        .starts_with(|c: char| c.is_ascii_digit());
     let mut rates = words.iter().filter_map(|word| rate_of_perf(word.to_str()?));
     if let (true, Some((word, rate))) = (is_digit, rates.next()) {
         let message = format!("-F takes no value: it counts by function. The rate is -r {rate}");
         return mended(message, with_instead(words, word, &format!("-r{rate}")));
     }
-    if let Some(meant) = text(error, ContextKind::SuggestedArg) {
+    if let Some(meant) = text(error, ContextKind::SuggestedArg).filter(|meant| is_alike(&name, meant)) {
         return mended(message(error), with_instead(words, &name, &meant));
     }
     if super::pid::parse(&name).is_ok()
@@ -141,6 +143,12 @@ fn argument(error: &Error, cli: &Command, words: &[OsString]) -> Option<Failure>
         return mended(message, with_instead(words, &name, &format!("-p{name}")));
     }
     None
+}
+
+/// Whether two long options begin alike: clap also suggests what is hardly similar.
+fn is_alike(a: &str, b: &str) -> bool {
+    let alike = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    alike >= "--".len() + 2
 }
 
 /// `-F99`, as perf takes it.

@@ -29,7 +29,9 @@ const WIDEST: usize = 40;
 #[command(after_help = "Examples:\n  \
     sudo pyebpf ps                       every Python process\n  \
     sudo pyebpf ps --container web       what `record --container web` would record now\n  \
-    sudo pyebpf ps --format json | jq '.[] | select(.supported | not)'")]
+    sudo pyebpf ps --format json | jq '.[] | select(.supported | not)'\n\n\
+    Each filter may be given several times. A process is listed if it fits one value of each option that is given,\n\
+    and none that excludes.")]
 pub(super) struct Args {
     /// Only this process; several are separated by commas, or given one by one
     #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = super::pid::parse)]
@@ -37,10 +39,7 @@ pub(super) struct Args {
     /// How to write the list
     #[arg(short, long, value_enum, ignore_case = true, default_value_t = Format::Table)]
     format: Format,
-    #[command(
-        flatten,
-        next_help_heading = "Filters (each may be given several times; a process is listed if it fits one value of each option, and none that excludes)"
-    )]
+    #[command(flatten, next_help_heading = "Filters")]
     filters: FilterArgs,
 }
 

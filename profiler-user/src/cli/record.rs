@@ -44,6 +44,8 @@ use crate::sources;
         sudo pyebpf record --all -d 30 -o cpu.pb.gz && go tool pprof -http : cpu.pb.gz\n  \
         sudo pyebpf record --event page-faults -p 1234 -d 30   which lines touch memory first\n  \
         sudo pyebpf record --all --every 60s -o web.svg        web-1.svg, web-2.svg, ... until Ctrl-C\n\n\
+        Each filter may be given several times. A process is recorded, even if it starts later, if it fits one value\n\
+        of each option that is given, and none that excludes.\n\
         SIGUSR1 writes a numbered file of everything since the last one, and goes on.\n\
         A command is recorded until it ends. Ctrl-C goes to the command; a second Ctrl-C, a signal to pyebpf\n\
         alone, or the end of -d ends it (SIGTERM, and SIGKILL after 2 s), unless --keep is given.\n\
@@ -130,10 +132,7 @@ pub(super) struct Args {
     /// Processes that can be recorded at the same time; tests lower it
     #[arg(long, hide = true, default_value_t = 16_384, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
     max_interpreters: u32,
-    #[command(
-        flatten,
-        next_help_heading = "Filters (each may be given several times; a process is recorded if it fits one value of each option, and none that excludes, also if it starts later)"
-    )]
+    #[command(flatten, next_help_heading = "Filters")]
     filters: FilterArgs,
     /// With a command: let it go on running if the recording ends first
     #[arg(long, requires = "command")]

@@ -77,14 +77,14 @@ pub(super) fn check(subject: &Subject<'_>, words: &[OsString]) -> Result<(), Fai
     }
     if has_subject {
         let (what, option) = if all {
-            ("every process is", "-a")
+            ("every process", "-a")
         } else {
-            ("a process that runs is", "-p")
+            ("a process that runs already", "-p")
         };
         let name = first.to_string_lossy();
         let hint = invocation::with_words(options);
         return Err(Failure::usage(format_args!(
-            "{what} to be recorded, and '{name}' to be started and recorded: one or the other"
+            "{option} records {what}, and '{name}' is a command to start: one or the other"
         ))
         .hint(format_args!(
             "{hint}   # or leave {option} out, to record the command"
