@@ -16,8 +16,6 @@ use crate::sources::EventSource;
 const SOME_CPU: Duration = Duration::from_millis(20);
 /// Samples that are due in a recording that is long enough and fast enough.
 const ENOUGH: f64 = 100.0;
-/// Processes that are named, at most.
-const MAX_NAMED: usize = 3;
 
 /// Says it. `rate_hz` is the rate that was asked for.
 pub(super) fn explain(filter: &Filter, summary: &Summary, rate_hz: u32) -> Failure {
@@ -39,16 +37,20 @@ pub(super) fn explain(filter: &Filter, summary: &Summary, rate_hz: u32) -> Failu
         ))
         .hint(preflight::with_subprocesses());
     }
-    if let Some(failure) = halted(&summary.halted) {
-        return failure;
+    let halted = halted(&summary.halted);
+    if let Some((text, remedy)) = &halted
+        && summary.halted.len() >= summary.processes
+    {
+        return with_hint(Failure::new(format_args!("no samples: {text}")), remedy.as_ref());
     }
     let is_of_time = source.is_some_and(|source| source.source == Source::OnCpu);
     if is_of_time && summary.unsampled_cpu >= SOME_CPU {
         return too_slow(summary, rate_hz);
     }
+    let others = halted.map_or(String::new(), |(text, _)| format!("; {text}"));
     if !filter.is_empty() {
         return Failure::new(format_args!(
-            "no samples: no Python process that fits {filter} {nothing} meanwhile"
+            "no samples: no Python process that fits {filter} {nothing} meanwhile{others}"
         ))
         .hint(format_args!(
             "{}   # lists what it fits now; without it, everything",
@@ -56,7 +58,7 @@ pub(super) fn explain(filter: &Filter, summary: &Summary, rate_hz: u32) -> Failu
         ));
     }
     Failure::new(format_args!(
-        "no samples: no Python process that is recorded {nothing} meanwhile"
+        "no samples: no Python process that is recorded {nothing} meanwhile{others}"
     ))
     .hint(format_args!(
         "{}   # lists the interpreters that run here, and which are supported",
@@ -64,23 +66,23 @@ pub(super) fn explain(filter: &Filter, summary: &Summary, rate_hz: u32) -> Failu
     ))
 }
 
-/// What is recorded could not run.
-fn halted(halted: &[(u32, Halt)]) -> Option<Failure> {
+/// Which processes could not run, and what lets the first of them go on.
+fn halted(halted: &[(u32, Halt)]) -> Option<(String, Option<String>)> {
     let ((pid, halt), others) = halted.split_first()?;
-    let more = match others {
-        [] => String::new(),
-        others => {
-            let pids = others.iter().take(MAX_NAMED).map(|(pid, _)| pid.to_string());
-            let pids = pids.collect::<Vec<_>>().join(", ");
-            let dots = if others.len() > MAX_NAMED { ", ..." } else { "" };
-            format!(" (so are processes {pids}{dots})")
-        }
+    let more = match others.len() {
+        0 => String::new(),
+        1 => ", and another process cannot run either".to_owned(),
+        count => format!(", and {count} more processes cannot run either"),
     };
-    let failure = Failure::new(format_args!("no samples: process {pid} {}{more}", halt.text()));
-    Some(match preflight::remedy(*pid, halt) {
-        Some(remedy) => failure.hint(remedy),
+    let text = format!("process {pid} {}{more}", halt.text());
+    Some((text, preflight::remedy(*pid, halt)))
+}
+
+fn with_hint(failure: Failure, hint: Option<&String>) -> Failure {
+    match hint {
+        Some(hint) => failure.hint(hint),
         None => failure,
-    })
+    }
 }
 
 /// It ran, but no sample fell into that time.

@@ -40,7 +40,11 @@ pub(super) fn status(message: &str) {
 }
 
 /// `1 process`, `2 processes`.
-pub(super) fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, one: &str, several: &str) -> String {
+pub(super) fn counted<N: Copy + fmt::Display + PartialEq + From<u8>>(
+    count: N,
+    one: &str,
+    several: &str,
+) -> String {
     let what = if count == N::from(1) { one } else { several };
     format!("{count} {what}")
 }

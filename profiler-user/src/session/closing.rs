@@ -52,6 +52,7 @@ impl Session {
             skipped_events: self.kernel.skipped_tracepoint_runs(),
             refusals: self.tracker.refusals().collect(),
             unrecorded_children: self.tracker.unrecorded_children(),
+            processes: self.tracker.alive(),
             halted: if is_empty {
                 self.tracker.halted()
             } else {

@@ -45,7 +45,9 @@ pub struct Summary {
     pub refusals: Vec<RefusedProcess>,
     /// Children that ran Python and were not recorded, because nobody asked for children.
     pub unrecorded_children: u64,
-    /// Processes that were there at the end and could not run, if nothing was sampled.
+    /// Processes that were there at the end.
+    pub processes: usize,
+    /// Those of them that could not run, if nothing was sampled.
     pub halted: Vec<(u32, Halt)>,
     /// CPU time that the processes still there at the end used meanwhile, if nothing was sampled.
     pub unsampled_cpu: Duration,
