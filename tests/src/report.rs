@@ -9,6 +9,8 @@ pub struct Report {
     pub interrupts: u64,
     /// Samples delivered.
     pub samples: u64,
+    /// Samples left out because only those of threads with the GIL were wanted.
+    pub without_gil: u64,
     /// Interrupts that met a process that is not profiled.
     pub others: u64,
     /// Interrupts of idle CPUs.
@@ -38,6 +40,7 @@ impl Report {
         Ok(Self {
             interrupts: number(accounting, " interrupts")? as u64,
             samples: number(accounting, " samples")? as u64,
+            without_gil: number_before(accounting, " without the GIL").unwrap_or(0.0) as u64,
             others: number(accounting, " other processes")? as u64,
             idle: number(accounting, " idle")? as u64,
             dropped: number(accounting, " dropped")? as u64,
@@ -53,7 +56,7 @@ impl Report {
     /// # Errors
     /// The sum that does not add up.
     pub fn check(&self) -> anyhow::Result<()> {
-        let sum = self.samples + self.others + self.idle + self.dropped;
+        let sum = self.samples + self.without_gil + self.others + self.idle + self.dropped;
         anyhow::ensure!(
             sum == self.interrupts,
             "{sum} outcomes of {} interrupts: {self:?}",

@@ -7,13 +7,14 @@ use profiler_common::contract::sources::Source;
 use super::failure::{Failure, exit_code};
 use super::report::PRIORITY_REFUSED;
 use super::unanswered::UnansweredLooks;
-use super::{data, left_behind, permission};
+use super::{data, invocation, left_behind, permission};
 use crate::escape::{printable, printable_lines};
 use crate::host::{CAPABILITIES, CgroupMounts, Host, OLDEST_KERNEL};
 use crate::inspect::{About, Found, InspectFailure, Inspectors};
 use crate::kernel::{Kernel, Native, Options, SampledSource};
 use crate::limits;
 use crate::priority::{self, Priority};
+use crate::processes::halt::{Halt, parent_of_zombie};
 use crate::processes::survey;
 use crate::table_maps::Capacity;
 
@@ -55,9 +56,15 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let pids = pids.join(",");
     let answer = match (works, found.recordable) {
         (false, _) => "Recording does not work here yet: see the hints above.".to_owned(),
-        (true, _) if args.pid.is_empty() => "Recording works here: sudo pyebpf record --all -d 10".to_owned(),
+        (true, _) if args.pid.is_empty() => {
+            format!(
+                "Recording works here: {}",
+                invocation::with_rights("record --all -d 10")
+            )
+        }
         (true, count) if count == args.pid.len() => {
-            format!("It can be recorded: sudo pyebpf record -p {pids} -d 10")
+            let command = invocation::with_rights(&format!("record -p {pids} -d 10"));
+            format!("It can be recorded: {command}")
         }
         (true, 0) => "It cannot be recorded: see above.".to_owned(),
         (true, count) => format!("{count} of {} can be recorded: see above.", args.pid.len()),
@@ -103,7 +110,7 @@ fn checks(host: &Host) -> Vec<Check> {
             // Without the others recording still works, but not for everything.
             remedy: capability
                 .is_required
-                .then(|| "run as root: sudo pyebpf doctor".to_owned()),
+                .then(|| format!("run as root: {}", invocation::again())),
         });
     }
     checks.push(Check {
@@ -178,7 +185,10 @@ fn load_check() -> Check {
         Err(error) => Check {
             good: false,
             what: format!("BPF programs load: {error}"),
-            remedy: Some("RUST_LOG=debug sudo -E pyebpf doctor   (prints the verifier's reason)".to_owned()),
+            remedy: Some(format!(
+                "{}   # prints the verifier's reason",
+                invocation::again_in_detail()
+            )),
         },
     }
 }
@@ -220,6 +230,13 @@ fn interpreters(pids: &[u32]) -> Interpreters {
     let mut unanswered = UnansweredLooks::default();
     let inspectors = Inspectors::start();
     for (pid, look) in survey::looks(&inspectors, pids) {
+        if !everyone && let Some(parent) = parent_of_zombie(pid) {
+            let _ = writeln!(
+                text,
+                "  {pid:>7}  it has ended: a zombie, which its parent, process {parent}, has not waited for"
+            );
+            continue;
+        }
         let look = match look {
             Ok(look) => look,
             Err(InspectFailure::Denied) if everyone => {
@@ -249,7 +266,8 @@ fn interpreters(pids: &[u32]) -> Interpreters {
             Found::Python(interpreter) => {
                 recordable += 1;
                 let what = printable(&interpreter.describe());
-                format!("{what}  {}", command(look.about))
+                let halt = Halt::of(pid).map_or(String::new(), |halt| format!(", but it {}", halt.text()));
+                format!("{what}{halt}  {}", command(look.about))
             }
             Found::Refused(refused) => {
                 let why = printable(&refused.text);

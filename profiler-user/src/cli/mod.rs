@@ -1,14 +1,20 @@
 //! The command line: one file per verb. Arguments are parsed here and nowhere else; text for people is written here.
 
+mod announcement;
 mod blocking;
 mod completions;
 mod data;
 mod doctor;
 mod failure;
 mod filters;
+mod finishing;
+mod habits;
+mod invocation;
 mod launch;
 mod left_behind;
 mod manual;
+mod measures;
+mod no_samples;
 mod outputs;
 mod parts;
 mod permission;
@@ -18,8 +24,10 @@ mod ps;
 mod record;
 mod report;
 mod result;
+mod subject;
 mod terminal;
 mod unanswered;
+mod words;
 
 pub use failure::{Failure, exit_code};
 pub use launch::{RUNNER_VERB, run_command};
@@ -59,10 +67,8 @@ enum Verb {
     /// Say what this host has and lacks, and which interpreters run on it
     Doctor(doctor::Args),
     /// Print a completion script for a shell
-    #[command(hide = true)]
     Completions(completions::Args),
     /// Print a page for `man`
-    #[command(hide = true)]
     Manual(manual::Args),
 }
 
@@ -76,7 +82,7 @@ impl Cli {
             if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
                 error.exit();
             }
-            Failure::usage_lines(message(&error)).hint(help_command())
+            habits::explain(&error, &Cli::command(), &invocation::arguments())
         })
     }
 
@@ -105,26 +111,5 @@ impl Cli {
             Verb::Completions(args) => completions::run(&args, Cli::command()),
             Verb::Manual(args) => manual::run(&args, Cli::command()),
         }
-    }
-}
-
-/// What clap says is wrong, with its tip and the usage; its own last line is the hint's.
-fn message(error: &clap::Error) -> String {
-    let text = error.render().to_string();
-    let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let text = text.split("\n\nFor more information").next().unwrap_or(text);
-    // What has been mistyped is hardly ever meant to be a command.
-    let lines = text.lines().filter(|line| !line.contains("tip: to pass '"));
-    let mut lines: Vec<&str> = lines.collect();
-    lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
-    lines.join("\n").trim_end().to_owned()
-}
-
-/// The command that explains the verb that was meant.
-fn help_command() -> String {
-    let verb = std::env::args().nth(1).unwrap_or_default();
-    match Cli::command().find_subcommand(&verb) {
-        Some(command) => format!("pyebpf {} --help", command.get_name()),
-        None => "pyebpf --help".to_owned(),
     }
 }

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::parts::PartOutput;
 use super::{blocking, preflight};
 use crate::limits;
-use crate::output::{Encoding, FileError, Format, OutputFile, UnknownExtension};
+use crate::output::{Encoding, FileError, Format, OutputFile, UnknownExtension, quoted};
 use crate::session::Signals;
 
 /// A file to write and what will be in it.
@@ -49,13 +49,13 @@ pub(super) fn plan(paths: &[PathBuf], formats: &[Format], subject: &str) -> Resu
                 times(formats.len()),
                 times(paths.len())
             ))
-            .hint("-o cpu.svg -o cpu.pb.gz   (without -f), or one -f for each -o: -f raw -o - -f flamegraph -o cpu.svg"));
+            .hint("-o cpu.svg -o cpu.pb.gz   # without -f; or one -f for each -o: -f raw -o - -f flamegraph -o cpu.svg"));
         }
     };
     let places: Vec<PathBuf> = planned.iter().map(|planned| place(&planned.path)).collect();
     for (index, Planned { path, .. }) in planned.iter().enumerate() {
         if places[..index].contains(&places[index]) {
-            return Err(twice(&path.display().to_string()));
+            return Err(twice(&quoted(path)));
         }
     }
     Ok(planned)
@@ -74,7 +74,7 @@ fn place(path: &Path) -> PathBuf {
 }
 
 fn twice(name: &str) -> Failure {
-    Failure::usage(format_args!("'{name}' is to be written twice"))
+    Failure::usage(format_args!("{name} is to be written twice"))
         .hint("give each file a name of its own: -o cpu.svg -o cpu.txt")
 }
 
@@ -95,7 +95,7 @@ fn named(path: &Path, format: Option<Format>) -> Result<Planned, Failure> {
                 "no format has the extension .{extension}; there are {}, each also with .gz or .zst",
                 known.join(", ")
             ))
-            .hint("-o profile.svg   (or name the format: -f raw)"))
+            .hint("-o profile.svg   # or name the format: -f raw"))
         }
     }
 }
@@ -160,7 +160,7 @@ pub(super) async fn prepare(
 }
 
 fn cannot_write(path: &Path, error: &FileError) -> Failure {
-    let what = format!("cannot write '{}'", path.display());
+    let what = format!("cannot write {}", quoted(path));
     let failure = match error {
         FileError::NotWritable { error, .. } | FileError::Io { error, .. }
             if limits::is_file_limit(error) =>

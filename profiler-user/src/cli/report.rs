@@ -77,16 +77,20 @@ pub(super) fn children(count: u64) -> String {
     }
 }
 
-/// `delivered + idle + not profiled + dropped = interrupts`.
+/// `kept + left out + idle + not profiled + dropped = interrupts`.
 fn accounting(source: &SourceSummary) -> String {
     let event = match source.source {
         Source::OnCpu => String::new(),
         counted => format!("{}: ", counted.name()),
     };
+    let without_gil = match source.without_gil {
+        0 => String::new(),
+        count => format!(" + {count} without the GIL"),
+    };
     format!(
-        "{event}{} interrupts = {} samples + {} other processes + {} idle + {} dropped",
+        "{event}{} interrupts = {} samples{without_gil} + {} other processes + {} idle + {} dropped",
         source.interrupts,
-        source.of(Outcome::Delivered),
+        source.kept(),
         source.of(Outcome::NotProfiled),
         source.of(Outcome::Idle),
         source.dropped()

@@ -76,7 +76,7 @@ pub fn path_of(id: u64) -> Option<String> {
 }
 
 /// Where version 2 is mounted.
-fn unified() -> PathBuf {
+pub(super) fn unified() -> PathBuf {
     let hybrid = mount().join("unified");
     if hybrid.join("cgroup.procs").exists() {
         hybrid
@@ -86,7 +86,7 @@ fn unified() -> PathBuf {
 }
 
 /// As the host sees it: a container may have some of the hierarchies, or parts of them.
-fn mount() -> PathBuf {
+pub(super) fn mount() -> PathBuf {
     host::root::root().join(MOUNT.trim_start_matches('/'))
 }
 

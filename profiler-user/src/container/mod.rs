@@ -8,6 +8,7 @@ pub mod cgroup;
 mod containerd;
 mod crio;
 mod docker;
+pub mod freezer;
 pub mod hierarchy;
 mod kubernetes;
 mod placement;

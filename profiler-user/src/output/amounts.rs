@@ -44,6 +44,16 @@ impl AmountUnit {
         }
     }
 
+    /// For people, of one.
+    pub(super) fn text_of_one(self) -> &'static str {
+        match self {
+            Self::Samples => "sample",
+            Self::Nanoseconds => "nanosecond",
+            Self::Faults => "page fault",
+            Self::Switches => "context switch",
+        }
+    }
+
     /// The unit that one source's numbers have in a picture.
     pub(super) fn of(source: Source, measure: Measure) -> Self {
         match (source.unit(), measure) {

@@ -118,13 +118,13 @@ impl OutputFile {
         &self.path
     }
 
-    /// How messages call it.
+    /// How messages call it: `stdout`, or the path in quotes.
     #[must_use]
     pub fn display_name(&self) -> String {
         if self.is_stdout() {
             "stdout".to_owned()
         } else {
-            escape::printable(&self.path.display().to_string())
+            quoted(&self.path)
         }
     }
 
@@ -226,6 +226,12 @@ impl Write for OutputFile {
             Place::Temporary { file, .. } => file.flush(),
         }
     }
+}
+
+/// A path as messages show it.
+#[must_use]
+pub fn quoted(path: &Path) -> String {
+    format!("'{}'", escape::printable(&path.display().to_string()))
 }
 
 /// Gives a finished file to `owner`, with the permissions that any program's new file has.

@@ -16,7 +16,7 @@ use crate::profile::Recording;
 pub use self::amounts::{AmountUnit, Measure};
 pub use self::compression::Compression;
 pub use self::error::OutputError;
-pub use self::file::{FileError, Folder, OutputFile, remove_unfinished};
+pub use self::file::{FileError, Folder, OutputFile, quoted, remove_unfinished};
 pub use self::format::Output;
 pub use self::group::Group;
 pub use self::short_names::ShortNames;

@@ -12,6 +12,7 @@ use crate::profile::Recording;
 pub(super) fn subtitle(recording: &Recording, total: u64, unit: AmountUnit) -> String {
     let amount = match unit {
         AmountUnit::Nanoseconds => format!("{:.2} s of CPU time", total as f64 / 1e9),
+        unit if total == 1 => format!("1 {}", unit.text_of_one()),
         unit => format!("{total} {}", unit.text()),
     };
     let cpus = match recording.cpus {
@@ -54,6 +55,8 @@ mod tests {
             subtitle(&recording, 15, AmountUnit::Samples),
             "15 samples in 2.0 s on 2 CPUs of web-7, 2026-11-21 04:47:25 UTC"
         );
+        let one = subtitle(&recording, 1, AmountUnit::Switches);
+        assert!(one.starts_with("1 context switch in 2.0 s"), "{one}");
         recording.cpus = 1;
         recording.host = String::new();
         assert_eq!(

@@ -1,7 +1,10 @@
 //! From the rings to the pipeline: first which processes there are, then what they did. Bounded, so that signals and
 //! deadlines are seen however fast the kernel half writes.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
+
+use profiler_common::contract::sources::Source;
 
 use super::native::NativeTables;
 use crate::host::users::Users;
@@ -28,6 +31,8 @@ pub(super) struct Intake {
     pub(super) assembly: Assembly,
     pub(super) undecodable: u64,
     gil_only: bool,
+    /// Samples left out because their thread did not hold the GIL.
+    without_gil: HashMap<Source, u64>,
     /// CPUs on which a profiled process was sampled since they were last asked for.
     sampled: CpuSet,
     users: Users,
@@ -49,6 +54,7 @@ impl Intake {
             assembly: Assembly::default(),
             undecodable: 0,
             gil_only,
+            without_gil: HashMap::new(),
             sampled: CpuSet::default(),
             users: Users::of_host(),
         }
@@ -56,6 +62,17 @@ impl Intake {
 
     pub(super) fn rings(&self) -> &Rings {
         &self.rings
+    }
+
+    /// Samples of a source that were left out because their thread did not hold the GIL.
+    pub(super) fn without_gil(&self, source: Source) -> u64 {
+        self.without_gil.get(&source).copied().unwrap_or(0)
+    }
+
+    /// Samples that were not left out.
+    pub(super) fn kept_samples(&self) -> u64 {
+        let left_out: u64 = self.without_gil.values().sum();
+        self.assembly.samples().saturating_sub(left_out)
     }
 
     /// CPUs on which a profiled process was sampled since this was asked last.
@@ -72,6 +89,7 @@ impl Intake {
             assembly,
             undecodable,
             gil_only,
+            without_gil,
             sampled,
             users,
         } = self;
@@ -84,6 +102,7 @@ impl Intake {
                 };
                 sampled.insert(sample.cpu);
                 if *gil_only && !sample.holds_gil() {
+                    *without_gil.entry(sample.source).or_default() += 1;
                     return;
                 }
                 // A child's first sample may be read before its fork: the event is in the other ring by then.
@@ -104,7 +123,9 @@ impl Intake {
     /// Adds the samples whose native frames never came: nothing comes any more.
     pub(super) fn finish(&mut self, meets: &mut Meets<'_>) {
         for sample in self.assembly.finish() {
-            if !self.gil_only || sample.holds_gil() {
+            if self.gil_only && !sample.holds_gil() {
+                *self.without_gil.entry(sample.source).or_default() += 1;
+            } else {
                 add(&sample, meets, &self.users);
             }
         }

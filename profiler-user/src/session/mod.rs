@@ -10,6 +10,7 @@ mod answers;
 mod closing;
 mod error;
 mod intake;
+mod known;
 mod listener;
 mod looks;
 mod native;
@@ -37,7 +38,7 @@ use crate::kernel::{self, Kernel, Options, SampledSource};
 use crate::language::python::threads::ThreadNames;
 use crate::pipeline::Pipeline;
 use crate::priority;
-use crate::processes::tracker::{RefusedProcess, Target, Tracker};
+use crate::processes::tracker::{Target, Tracker};
 use crate::profile::Recording;
 use crate::profile::timeline::Timeline;
 use crate::sources::{EventSource, Rate, Sampling};
@@ -156,23 +157,6 @@ impl Session {
     pub fn add(&mut self, pid: u32) {
         self.tracker.add(&mut self.kernel, pid);
         self.follow();
-    }
-
-    /// Processes profiled now.
-    #[must_use]
-    pub fn processes(&self) -> usize {
-        self.tracker.alive()
-    }
-
-    /// Interpreters found but not profiled.
-    pub fn refusals(&self) -> impl Iterator<Item = RefusedProcess> {
-        self.tracker.refusals()
-    }
-
-    /// Children of recorded processes that ran Python and are not recorded, because nobody asked for children.
-    #[must_use]
-    pub fn unrecorded_children(&self) -> u64 {
-        self.tracker.unrecorded_children()
     }
 
     /// Records until the time is up, a signal comes or everything asked for has ended.
@@ -294,7 +278,7 @@ impl Session {
                     self.give_out_parts(listener);
                     listener.progress(Progress::Recording {
                         elapsed: started.elapsed(),
-                        samples: self.intake.assembly.samples(),
+                        samples: self.intake.kept_samples(),
                         processes: self.tracker.alive(),
                     });
                     if self.tracker.is_finished() {

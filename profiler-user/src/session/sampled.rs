@@ -50,6 +50,7 @@ fn accounts(kernel: &Kernel, source: Source, events: Events) -> SourceSummary {
         outcomes: kernel.outcomes(source),
         weights: kernel.weights(source),
         gap_ns: kernel.gaps_ns(source),
+        without_gil: 0,
         skipped: events.due.map_or(0, |due| due.saturating_sub(interrupts)),
         cpus: events.cpus,
         refused_cpus: events.refused,

@@ -10,6 +10,7 @@ use crate::native::symbol::NativeUnresolved;
 use crate::native::unwind::Statistics;
 use crate::pipeline::{NativeCounts, NotAsked, UnnamedFrames};
 use crate::priority::Priority;
+use crate::processes::halt::Halt;
 use crate::processes::tracker::RefusedProcess;
 use crate::profile::aggregate::Overflow;
 
@@ -46,6 +47,12 @@ pub struct Summary {
     pub refusals: Vec<RefusedProcess>,
     /// Children that ran Python and were not recorded, because nobody asked for children.
     pub unrecorded_children: u64,
+    /// Processes that were there at the end.
+    pub processes: usize,
+    /// Those of them that could not run, if nothing was sampled.
+    pub halted: Vec<(u32, Halt)>,
+    /// CPU time that the processes still there at the end used meanwhile, if nothing was sampled.
+    pub unsampled_cpu: Duration,
     /// Native frames, where they were recorded.
     pub native: Option<NativeSummary>,
 }
@@ -65,6 +72,8 @@ pub struct SourceSummary {
     /// interrupts on many machines), the machine slept, or the hypervisor had taken the CPU away. Nanoseconds; 0 for
     /// sources that count.
     pub gap_ns: u64,
+    /// Delivered samples that are not in the recording, because only threads that hold the GIL were wanted.
+    pub without_gil: u64,
     /// Interrupts that the kernel skipped, because another program was running on the CPU; known for sources that count.
     pub skipped: u64,
     /// CPUs sampled at the end.
@@ -96,6 +105,12 @@ impl SourceSummary {
     #[must_use]
     pub fn of(&self, outcome: Outcome) -> u64 {
         count(&self.outcomes, |of| of == outcome)
+    }
+
+    /// Delivered samples that are in the recording.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.of(Outcome::Delivered).saturating_sub(self.without_gil)
     }
 
     /// Interrupts that would have been samples but were lost.

@@ -282,9 +282,9 @@ fn not_started(command: &[OsString], errno: i32) -> Failure {
     }
     let hint = match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            format!("ls -l {}   (may this user execute it?)", shell::word(&program))
+            format!("ls -l {}   # may this user execute it?", shell::word(&*program))
         }
-        _ => format!("file {}   (is it a program?)", shell::word(&program)),
+        _ => format!("file {}   # is it a program?", shell::word(&*program)),
     };
     failure.with_code(exit_code::NOT_EXECUTABLE).hint(hint)
 }
