@@ -102,6 +102,7 @@ pub(crate) fn raw_sample(context: RawTracePointContext) -> i32 {
         source: Source::ContextSwitches,
         time_ns: now_ns(),
         weight: 1,
+        spell: 0,
     };
     sample::<RawTracepointChain>(&context, &occurrence);
     0

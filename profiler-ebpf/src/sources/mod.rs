@@ -1,6 +1,7 @@
 //! Where samples come from: one program per event source, in files of what differs; here is what does not. Runs on the
 //! sampled thread's CPU, in its context, and starts the walk.
 
+mod off_cpu;
 mod on_cpu;
 mod software;
 
@@ -34,6 +35,8 @@ pub(crate) struct Occurrence {
     pub(crate) time_ns: u64,
     /// What it stands for, in the unit of the source.
     pub(crate) weight: u64,
+    /// Of time off the CPU: number of the thread's spell; else 0.
+    pub(crate) spell: u32,
 }
 
 /// Takes a sample of the current thread, if its process is profiled.
@@ -133,6 +136,7 @@ fn fill(block: &mut SampleBlock, scratch: &Scratch, id: ProcessId, tid: u32, occ
     block.thread_state = scratch.thread_state.0;
     block.source = occurrence.source.code();
     block.weight = occurrence.weight;
+    block.spell = occurrence.spell;
     block.cpu = cpu();
     block.gil = scratch.gil as u8;
     current_comm(&mut block.comm);

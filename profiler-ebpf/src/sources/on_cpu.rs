@@ -22,6 +22,7 @@ pub(crate) fn sample_on_cpu(context: PerfEventContext) -> u32 {
         source: Source::OnCpu,
         time_ns,
         weight: weight_ns,
+        spell: 0,
     };
     sample::<PerfEventChain>(&context, &occurrence);
     0

@@ -18,6 +18,7 @@ fn count(context: &PerfEventContext, source: Source, period: u64) {
         source,
         time_ns: now_ns(),
         weight: period,
+        spell: 0,
     };
     sample::<PerfEventChain>(context, &occurrence);
 }

@@ -39,6 +39,7 @@ use crate::sources;
         sudo pyebpf record --all -d 5 -f raw -o - | sort -k2 -n\n  \
         sudo pyebpf record --all -d 30 -o cpu.svg -o cpu.json.gz  two files, one compressed\n  \
         sudo pyebpf record --all -d 30 -o cpu.pb.gz && go tool pprof -http : cpu.pb.gz\n  \
+        sudo pyebpf record --mode wall -p 1234 -d 30           where it waits, too\n  \
         sudo pyebpf record --event page-faults -p 1234 -d 30   which lines touch memory first\n  \
         sudo pyebpf record --all --every 60s -o web.svg        web-1.svg, web-2.svg, ... until Ctrl-C\n\n\
         SIGUSR1 writes a numbered file of everything since the last one, and goes on.\n\
@@ -71,6 +72,12 @@ pub(super) struct Args {
     /// Samples per second on each CPU
     #[arg(short, long, value_name = "HZ", default_value_t = 99, value_parser = RangedU64ValueParser::<u32>::new().range(1..=20_000))]
     rate: u32,
+    /// What time is recorded: on the CPU (`cpu`), off it (`off-cpu`: waiting for something, or for a CPU), or both (`wall`)
+    #[arg(long, value_enum, conflicts_with = "event")]
+    mode: Option<Mode>,
+    /// Record threads that wait, too: the same as --mode wall
+    #[arg(short, long, conflicts_with_all = ["event", "mode"])]
+    idle: bool,
     /// What to sample: CPU time, or events, each of which (see --period) is a sample of the line that caused it
     #[arg(long, value_name = "EVENT", default_value = sources::ALL[0].source.name(), value_parser = event())]
     event: Source,
@@ -143,6 +150,16 @@ impl Args {
         self.all || (self.pid.is_empty() && self.command.is_empty())
     }
 
+    /// What is sampled.
+    fn sources(&self) -> Vec<Source> {
+        match self.mode.or(self.idle.then_some(Mode::Wall)) {
+            Some(Mode::Wall) => vec![Source::OnCpu, Source::OffCpu],
+            Some(Mode::OffCpu) => vec![Source::OffCpu],
+            Some(Mode::Cpu) => vec![Source::OnCpu],
+            None => vec![self.event],
+        }
+    }
+
     /// How the recording is drawn.
     fn options(&self) -> RenderOptions {
         RenderOptions {
@@ -170,6 +187,17 @@ impl Args {
         }
         roots
     }
+}
+
+/// Value of `--mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Mode {
+    /// Time on the CPU
+    Cpu,
+    /// All time
+    Wall,
+    /// Time off the CPU
+    OffCpu,
 }
 
 /// Value of `--duration`.
@@ -281,7 +309,7 @@ async fn record(
     let settings = Settings {
         target,
         filter: filter.clone(),
-        sources: vec![args.event],
+        sources: args.sources(),
         rate_hz: args.rate,
         period: args.period,
         duration: args.duration.0,
@@ -434,11 +462,17 @@ fn announce_command(args: &Args, pid: u32) {
 }
 
 fn how_often(args: &Args) -> String {
-    match (args.event, args.period) {
+    let how = |source| match (source, args.period) {
         (Source::OnCpu, _) => format!("{} times a second", args.rate),
+        (Source::OffCpu, _) => "whenever they leave the CPU".to_owned(),
         (event, 1) => format!("at all of their {}", event.name()),
         (event, period) => format!("at every {period}th of their {}", event.name()),
-    }
+    };
+    args.sources()
+        .into_iter()
+        .map(how)
+        .collect::<Vec<_>>()
+        .join(" and ")
 }
 
 /// What the default file name starts with.

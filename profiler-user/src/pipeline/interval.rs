@@ -93,6 +93,9 @@ impl Interval {
         if stack.is_empty() {
             self.stack_python(sample, python, &mut stack);
         }
+        if sample.waits_for_cpu {
+            stack.push(self.marker(WAITING_FOR_CPU));
+        }
         let named = NamedSample {
             source: sample.source,
             weight: sample.weight,
@@ -174,6 +177,9 @@ const COLLECTING: &str = "<gc>";
 /// Stands for a sample whose frames are all boundaries.
 const NO_PYTHON_CODE: &str = "<no Python code>";
 
+/// A thread that could go on, if it had a CPU; called by what it was doing.
+const WAITING_FOR_CPU: &str = "<waiting for a CPU>";
+
 /// What stands at the root of a stack that does not reach the thread's start.
 fn outermost_marker(status: StackStatus) -> Option<&'static str> {
     match status {
@@ -186,5 +192,6 @@ fn outermost_marker(status: StackStatus) -> Option<&'static str> {
         StackStatus::StateFault => Some("<unreadable interpreter state>"),
         StackStatus::ForeignThreadState => Some("<foreign thread state>"),
         StackStatus::TooManyThreads => Some("<thread state not found>"),
+        StackStatus::NotTaken => Some("<stack not taken>"),
     }
 }

@@ -340,11 +340,14 @@ pub fn is_alive(pid: u32) -> bool {
 
 /// A thread that has not begun to exit.
 fn running_thread(pid: u32) -> Option<u32> {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))
-        .into_iter()
-        .flatten();
-    let mut ids = tasks.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    ids.find(|id| stat(*id).is_ok_and(|stat| !stat.is_exiting))
+    let ids = threads(pid).unwrap_or_default();
+    ids.into_iter().find(|id| stat(*id).is_ok_and(|stat| !stat.is_exiting))
+}
+
+/// Whether a process has this thread.
+#[must_use]
+pub fn has_thread(pid: u32, tid: u32) -> bool {
+    rustix::fs::access(format!("/proc/{pid}/task/{tid}"), rustix::fs::Access::EXISTS).is_ok()
 }
 
 /// The process that this thread belongs to; `None` when there is no such thread. `/proc/TID` answers for every thread.

@@ -41,6 +41,10 @@ pub struct Sample {
     pub ends_invocation: Vec<bool>,
     /// Native and kernel frames, where they are taken.
     pub native: NativeStack,
+    /// Of time off the CPU: which of the thread's spells.
+    pub spell: u32,
+    /// Of time off the CPU: whether it was over but for a CPU.
+    pub waits_for_cpu: bool,
 }
 
 /// The native and kernel frames of a sample.
@@ -235,6 +239,7 @@ impl Sample {
         self.gil = view.gil;
         self.collecting = view.collecting;
         self.compiled = view.compiled;
+        self.spell = view.spell;
         self.comm = [0; 16];
         for (to, from) in self.comm.iter_mut().zip(view.comm) {
             *to = *from;
@@ -264,6 +269,8 @@ impl Default for Sample {
             frames: Vec::new(),
             ends_invocation: Vec::new(),
             native: NativeStack::default(),
+            spell: 0,
+            waits_for_cpu: false,
         }
     }
 }
