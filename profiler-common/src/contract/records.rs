@@ -132,11 +132,19 @@ pub struct SampleBlock {
     pub entries: u64,
     /// Of time off the CPU: `ThreadSlot::spell`, by which its [`SpellRecord`] is found.
     pub spell: u32,
-    /// Explicit padding.
-    pub pad: u32,
+    /// Of time off the CPU: the system call that the thread was in, [`NO_SYSTEM_CALL`] or
+    /// [`UNKNOWN_SYSTEM_CALL`].
+    pub system_call: u32,
+    /// The first argument of that call.
+    pub argument: u64,
     /// The frames.
     pub frames: [RawFrame; FRAMES_PER_BLOCK],
 }
+
+/// `SampleBlock::system_call` of a thread that was in none: it waits for a page of its memory.
+pub const NO_SYSTEM_CALL: u32 = u32::MAX;
+/// `SampleBlock::system_call` of one of which that is not known.
+pub const UNKNOWN_SYSTEM_CALL: u32 = u32::MAX - 1;
 
 /// Bytes of a [`SampleBlock`] before its frames.
 pub const SAMPLE_HEADER_BYTES: usize = size_of::<SampleBlock>() - FRAMES_PER_BLOCK * size_of::<RawFrame>();

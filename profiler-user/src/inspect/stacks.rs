@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use profiler_common::contract::reasons::StackStatus;
 use profiler_common::contract::records::{
-    BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, CODE_HEADER_BYTES, CodeDefinition, MAX_BLOCKS, RawFrame,
-    SAMPLE_HEADER_BYTES, SampleBlock, record_kind,
+    BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, CODE_HEADER_BYTES, CodeDefinition, MAX_BLOCKS,
+    NO_SYSTEM_CALL, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, UNKNOWN_SYSTEM_CALL, record_kind,
 };
 use profiler_common::contract::sources::Source;
 use profiler_common::memory::Memory;
@@ -16,6 +16,7 @@ use profiler_common::walker::python::{
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
 use super::messages::BlockedThread;
+use crate::proc;
 
 /// Bytes of definitions of one stack; what is beyond has no name.
 const MAX_DEFINITION_BYTES: usize = 4 << 20;
@@ -90,6 +91,11 @@ fn first_block(thread: &BlockedThread) -> SampleBlock {
     block.tid = thread.tid;
     block.incarnation = thread.incarnation;
     block.source = Source::OffCpu.code();
+    (block.system_call, block.argument) = match proc::system_call(thread.pid, thread.tid) {
+        Some(Some(call)) => call,
+        Some(None) => (NO_SYSTEM_CALL, 0),
+        None => (UNKNOWN_SYSTEM_CALL, 0),
+    };
     block
 }
 

@@ -4,6 +4,7 @@ use ahash::HashMap;
 use profiler_common::contract::reasons::StackStatus;
 
 use super::native_stack::Step;
+use super::wait_class::text;
 use crate::ids::FrameId;
 use crate::language::python::code::store::ResolvedId;
 use crate::native::names::{AddressId, NativeNames};
@@ -93,9 +94,7 @@ impl Interval {
         if stack.is_empty() {
             self.stack_python(sample, python, &mut stack);
         }
-        if sample.waits_for_cpu {
-            stack.push(self.marker(WAITING_FOR_CPU));
-        }
+        stack.extend(text(sample.wait).map(|text| self.marker(text)));
         let named = NamedSample {
             source: sample.source,
             weight: sample.weight,
@@ -176,9 +175,6 @@ impl Interval {
 const COLLECTING: &str = "<gc>";
 /// Stands for a sample whose frames are all boundaries.
 const NO_PYTHON_CODE: &str = "<no Python code>";
-
-/// A thread that could go on, if it had a CPU; called by what it was doing.
-const WAITING_FOR_CPU: &str = "<waiting for a CPU>";
 
 /// What stands at the root of a stack that does not reach the thread's start.
 fn outermost_marker(status: StackStatus) -> Option<&'static str> {

@@ -17,6 +17,7 @@ mod spells;
 mod surroundings;
 #[cfg(test)]
 mod tests;
+mod wait_class;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -38,7 +39,7 @@ use crate::profile::frames::Frame;
 use crate::profile::timeline::Timeline;
 use crate::profile::{Process, Recording};
 use crate::wire::assembly::Sample;
-use crate::wire::decode::{CodeView, Spell};
+use crate::wire::decode::{CodeView, Spell, Wait};
 
 pub use self::native_stack::NativeCounts;
 pub use self::python_names::UnnamedFrames;
@@ -159,9 +160,10 @@ impl Pipeline {
         } = weighed;
         self.merge(&sample, around);
         let end_ns = sample.time_ns;
-        for (waits_for_cpu, time_ns, weight) in [(false, woken_ns, blocked_ns), (true, end_ns, waiting_ns)] {
+        let blocked = sample.wait;
+        for (wait, time_ns, weight) in [(blocked, woken_ns, blocked_ns), (Wait::Cpu, end_ns, waiting_ns)] {
             if weight > 0 {
-                (sample.waits_for_cpu, sample.time_ns, sample.weight) = (waits_for_cpu, time_ns, weight);
+                (sample.wait, sample.time_ns, sample.weight) = (wait, time_ns, weight);
                 self.add_merged(&sample, around);
             }
         }

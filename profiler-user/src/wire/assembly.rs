@@ -6,7 +6,7 @@ use profiler_common::contract::records::{NativeFrame, RawFrame};
 use profiler_common::contract::sources::Source;
 
 use crate::ids::ProcessKey;
-use crate::wire::decode::{KernelView, NativeView, SampleView};
+use crate::wire::decode::{KernelView, NativeView, SampleView, Wait};
 
 /// A whole sample. Re-used from one to the next.
 #[derive(Clone, Debug)]
@@ -43,8 +43,8 @@ pub struct Sample {
     pub native: NativeStack,
     /// Of time off the CPU: which of the thread's spells.
     pub spell: u32,
-    /// Of time off the CPU: whether it was over but for a CPU.
-    pub waits_for_cpu: bool,
+    /// Of time off the CPU: what the thread waited for.
+    pub wait: Wait,
 }
 
 /// The native and kernel frames of a sample.
@@ -240,6 +240,7 @@ impl Sample {
         self.collecting = view.collecting;
         self.compiled = view.compiled;
         self.spell = view.spell;
+        self.wait = view.wait;
         self.comm = [0; 16];
         for (to, from) in self.comm.iter_mut().zip(view.comm) {
             *to = *from;
@@ -270,7 +271,7 @@ impl Default for Sample {
             ends_invocation: Vec::new(),
             native: NativeStack::default(),
             spell: 0,
-            waits_for_cpu: false,
+            wait: Wait::Unknown,
         }
     }
 }

@@ -17,7 +17,8 @@ use crate::chains::RawTracepointChain;
 use crate::globals::{TASK_PID, TASK_TGID};
 use crate::kernel::{current_ids, now_ns};
 use crate::memory::kernel_field;
-use crate::sources::{Occurrence, sample};
+use crate::registers::system_call;
+use crate::sources::{Departure, Occurrence, sample};
 use crate::threads::thread;
 
 /// `sched_switch(preempt, previous, next, ...)`.
@@ -46,7 +47,10 @@ pub(crate) fn sample_off_cpu(context: RawTracePointContext) -> i32 {
                 source: Source::OffCpu,
                 time_ns,
                 weight: 0,
-                spell: thread.slot().spell,
+                departure: Departure {
+                    spell: thread.slot().spell,
+                    call: system_call(),
+                },
             };
             sample::<RawTracepointChain>(&context, &occurrence);
         }

@@ -25,7 +25,7 @@ use self::parts::{part, record, tail};
 
 pub use error::DecodeError;
 pub use native::{BlockFrames, KernelView, NativeView};
-pub use spell::Spell;
+pub use spell::{Spell, Wait};
 
 /// One record.
 #[derive(Clone, Debug)]
@@ -83,6 +83,8 @@ pub struct SampleView<'a> {
     pub entries: u64,
     /// Of time off the CPU: which of the thread's spells, see [`Spell`].
     pub spell: u32,
+    /// Of time off the CPU: what the thread waits for.
+    pub wait: Wait,
     /// Newest first.
     pub frames: Frames<'a>,
 }
@@ -257,6 +259,7 @@ fn sample(bytes: &[u8]) -> Result<SampleView<'_>, DecodeError> {
             .and_then(|void| record.entries.checked_shr(void))
             .unwrap_or(0),
         spell: record.spell,
+        wait: spell::wait(&record),
         frames: Frames {
             chunks: frames
                 .get(void * size_of::<RawFrame>()..)

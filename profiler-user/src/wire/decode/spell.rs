@@ -1,6 +1,7 @@
 //! Time that a thread spent off its CPU.
 
-use profiler_common::contract::records::SpellRecord;
+use profiler_common::contract::records::{NO_SYSTEM_CALL, SampleBlock, SpellRecord, UNKNOWN_SYSTEM_CALL};
+use profiler_common::contract::sources::Source;
 
 use super::DecodeError;
 use super::parts::{record, tail};
@@ -40,6 +41,38 @@ impl Spell {
     #[must_use]
     pub fn end_ns(&self) -> u64 {
         self.out_ns.saturating_add(self.total_ns())
+    }
+}
+
+/// What a thread waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// It is on a CPU, or it is not known.
+    #[default]
+    Unknown,
+    /// That for which it has called the kernel.
+    Call {
+        /// Which system call, as this architecture numbers them.
+        number: u32,
+        /// Its first argument.
+        argument: u64,
+    },
+    /// A page of its memory.
+    Page,
+    /// A CPU.
+    Cpu,
+}
+
+/// What the thread of a sample waits for.
+pub(super) fn wait(record: &SampleBlock) -> Wait {
+    match record.system_call {
+        _ if record.source != Source::OffCpu.code() => Wait::Unknown,
+        UNKNOWN_SYSTEM_CALL => Wait::Unknown,
+        NO_SYSTEM_CALL => Wait::Page,
+        number => Wait::Call {
+            number,
+            argument: record.argument,
+        },
     }
 }
 
