@@ -44,6 +44,21 @@ impl Thread {
     }
 }
 
+/// Takes note of a thread's user thread pointer; of one that has no slot, of nothing.
+#[inline(always)]
+pub(crate) fn set_thread_pointer(tid: u32, tgid: u32, thread_pointer: u64) {
+    let Some(slot) = THREADS.get_ptr_mut(tid) else {
+        return;
+    };
+    // SAFETY: as in `Thread::slot`, but without the lock: so only single fields are touched. Only an exec changes whose slot
+    // it is or gives the thread another pointer, and then the slot is removed.
+    unsafe {
+        if (&raw const (*slot).tgid).read_volatile() == tgid {
+            (&raw mut (*slot).thread_pointer).write_volatile(thread_pointer);
+        }
+    }
+}
+
 /// Takes note of a thread that may run from now on.
 #[inline(always)]
 pub(crate) fn enter(tid: u32, tgid: u32, incarnation: u64) {

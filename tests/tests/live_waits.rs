@@ -154,6 +154,17 @@ fn a_thread_that_is_blocked_throughout_is_counted_with_all_of_its_time() {
             by_thread.len() == 2 && by_thread.iter().all(|seconds| (1.9..3.0).contains(seconds)),
             "{by_thread:?}"
         );
+        let has = |function: &str| {
+            let stacks = recorded.stacks.stacks.iter();
+            stacks
+                .filter(|stack| stack.contains(function))
+                .any(|stack| stack.leaf() == "<waiting for a lock>")
+        };
+        ensure!(
+            has("wait_all_the_time") && recorded.stacks.count(|stack| stack.contains("<stack not taken>")) == 0,
+            "read from outside: {:?}",
+            recorded.stacks.stacks
+        );
         Ok(format!("{by_thread:.3?}"))
     };
     judge(vec![("blocked throughout".to_owned(), check())]);

@@ -115,6 +115,9 @@ pub const WAKE: Tracepoint = Tracepoint {
     program: "thread_woken",
 };
 
+/// Goes through the threads of the host, whether or not they run (`bpf_iter__task`).
+pub const FIND_THREADS: &str = "find_thread";
+
 /// The yardstick of benchmarks, started by perf events.
 pub const FLOOR: &str = "walk_floor";
 /// Samples at a raw tracepoint: loaded by benchmarks only, to show that the stages run there too.

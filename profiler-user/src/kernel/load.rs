@@ -4,13 +4,13 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
 
 use aya::maps::{Array, MapData, ProgramArray};
-use aya::programs::{PerfEvent, Program, ProgramError, RawTracePoint};
+use aya::programs::{Iter, PerfEvent, Program, ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use profiler_common::contract::layout::Layout;
 use profiler_common::contract::modes::{Switch, native_mode};
 use profiler_common::contract::period::CpuPeriod;
 use profiler_common::contract::programs::{
-    CGROUP, EXEC, EXIT, FLOOR, FORK, ProgramType, RAW_SAMPLE, RENAME, Stage, WAKE,
+    CGROUP, EXEC, EXIT, FIND_THREADS, FLOOR, FORK, ProgramType, RAW_SAMPLE, RENAME, Stage, WAKE,
 };
 use profiler_common::contract::sources::Source;
 
@@ -126,6 +126,7 @@ impl Kernel {
         }
         if has_off_cpu {
             load_program(&mut ebpf, WAKE.program, RawTracePoint::load)?;
+            load_iterator(&mut ebpf);
         }
         if options.measure_self {
             load_program(&mut ebpf, FLOOR, PerfEvent::load)?;
@@ -292,7 +293,7 @@ where
 fn load_program<P>(
     ebpf: &mut Ebpf,
     name: &'static str,
-    load: fn(&mut P) -> Result<(), ProgramError>,
+    load: impl FnOnce(&mut P) -> Result<(), ProgramError>,
 ) -> Result<(), LoadError>
 where
     for<'a> &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
@@ -313,6 +314,22 @@ fn attach_tracepoints(ebpf: &mut Ebpf, options: &Options) -> Result<(), LoadErro
             .map_err(|source| LoadError::Program { name, source })?;
     }
     Ok(())
+}
+
+/// Loads what finds threads that do not run. A kernel that has no iterators does without: their time then has no stack.
+fn load_iterator(ebpf: &mut Ebpf) {
+    let types = aya::Btf::from_sys_fs().map_err(|error| LoadError::Program {
+        name: FIND_THREADS,
+        source: error.into(),
+    });
+    let loaded = types.and_then(|types| {
+        load_program(ebpf, FIND_THREADS, |program: &mut Iter| {
+            program.load("task", &types)
+        })
+    });
+    if let Err(error) = loaded {
+        log::warn!("threads that wait throughout are recorded without a stack: {error}");
+    }
 }
 
 pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>

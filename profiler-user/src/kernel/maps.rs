@@ -53,6 +53,10 @@ pub(super) struct ThreadMaps {
     pub(super) are_watched: bool,
     /// Threads for which there was no room.
     pub(super) refused: u64,
+    /// Threads that were entered by user space.
+    pub(super) entered: u64,
+    /// How many of them there were when their stacks were looked for last.
+    pub(super) looked_for: u64,
 }
 
 impl ThreadMaps {
@@ -63,6 +67,8 @@ impl ThreadMaps {
             times: take(ebpf, "SPELL_TIME")?,
             are_watched,
             refused: 0,
+            entered: 0,
+            looked_for: 0,
         })
     }
 }

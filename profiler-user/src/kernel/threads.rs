@@ -1,10 +1,13 @@
 //! The threads of profiled processes, where time off the CPU is recorded: entered here when the kernel half did not see them
 //! begin, and read while they are off their CPU. See [`profiler_common::contract::spell`].
 
+use std::io;
+
 use aya::maps::MapError;
-use aya::programs::RawTracePoint;
 use aya::programs::raw_trace_point::RawTracePointLink;
-use profiler_common::contract::programs::{SWITCH, Tracepoint, WAKE};
+use aya::programs::links::LinkError;
+use aya::programs::{Iter, ProgramError, RawTracePoint};
+use profiler_common::contract::programs::{FIND_THREADS, SWITCH, Tracepoint, WAKE};
 use profiler_common::contract::spell::{SpellTime, ThreadSlot, thread_state};
 
 use super::error::LoadError;
@@ -16,6 +19,19 @@ use crate::proc;
 
 /// `BPF_NOEXIST`: only where nothing is.
 const ONLY_NEW: u64 = 1;
+
+/// Why threads were not gone through.
+#[derive(Debug, thiserror::Error)]
+enum IterationError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error(transparent)]
+    Read(#[from] io::Error),
+}
 
 /// Time off the CPU is being watched. Dropping it ends that; what is under way on other CPUs is finished.
 #[derive(Debug)]
@@ -34,9 +50,11 @@ impl Kernel {
             .since
             .set(0, monotonic_ns(), 0)
             .map_err(|source| LoadError::Map { name, source })?;
-        Ok(Watch {
+        let watch = Watch {
             _programs: [self.attach(WAKE)?, self.attach(SWITCH)?],
-        })
+        };
+        self.find_entered_threads();
+        Ok(watch)
     }
 
     fn attach(&mut self, tracepoint: Tracepoint) -> Result<RawTracePointLink, LoadError> {
@@ -64,10 +82,40 @@ impl Kernel {
                 Ok(_) => 0,
                 Err(_) => ONLY_NEW,
             };
-            if threads.insert(tid, Plain(slot), flags).is_err() && threads.get(&tid, 0).is_err() {
+            let inserted = threads.insert(tid, Plain(slot), flags);
+            if inserted.is_err() && threads.get(&tid, 0).is_err() {
                 self.threads.refused += 1;
+            } else {
+                self.threads.entered += 1;
             }
         }
+    }
+
+    /// Threads that were entered here so far: what they are doing was decided before anybody looked.
+    #[must_use]
+    pub fn entered_threads(&self) -> u64 {
+        self.threads.entered
+    }
+
+    /// Has the kernel half find out where the stacks of threads begin that were entered since the last time and may not run
+    /// at all. Where it cannot, their time has no stack until they run.
+    pub fn find_entered_threads(&mut self) {
+        if self.threads.looked_for == self.threads.entered {
+            return;
+        }
+        self.threads.looked_for = self.threads.entered;
+        if let Err(error) = self.go_through_threads() {
+            log::debug!("BPF program `{FIND_THREADS}`: {error}");
+        }
+    }
+
+    fn go_through_threads(&mut self) -> Result<(), IterationError> {
+        let program = program::<Iter>(&mut self.ebpf, FIND_THREADS)?;
+        let link = program.attach()?;
+        let mut file = program.take_link(link)?.into_file()?;
+        // It writes nothing: reading it is what makes it go.
+        io::copy(&mut file, &mut io::sink())?;
+        Ok(())
     }
 
     /// Forgets threads that exited while they were being entered: the kernel half could not know of them.

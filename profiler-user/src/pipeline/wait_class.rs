@@ -71,12 +71,8 @@ const CLASSES: &[(&[c_long], &str)] = &[
     (OLD[0], EVENTS),
     (
         &[
-            libc::SYS_read,
-            libc::SYS_readv,
             libc::SYS_pread64,
             libc::SYS_preadv,
-            libc::SYS_write,
-            libc::SYS_writev,
             libc::SYS_pwrite64,
             libc::SYS_pwritev,
             libc::SYS_fsync,
@@ -95,6 +91,9 @@ const CLASSES: &[(&[c_long], &str)] = &[
         ],
         "<waiting for a file>",
     ),
+    // Of a pipe, a terminal, a file, or a socket (OpenSSL): the number of a descriptor does not say.
+    (&[libc::SYS_read, libc::SYS_readv], "<waiting to read>"),
+    (&[libc::SYS_write, libc::SYS_writev], "<waiting to write>"),
     (&[libc::SYS_wait4, libc::SYS_waitid], CHILD),
     (OLD[1], CHILD),
 ];
@@ -116,7 +115,9 @@ mod tests {
         assert_eq!(of(libc::SYS_clock_nanosleep, 1), "<sleeping>");
         assert_eq!(of(libc::SYS_futex, 0x7f00), "<waiting for a lock>");
         assert_eq!(of(libc::SYS_recvfrom, 5), "<waiting for a socket>");
-        assert_eq!(of(libc::SYS_read, 5), "<waiting for a file>");
+        assert_eq!(of(libc::SYS_fsync, 5), "<waiting for a file>");
+        assert_eq!(of(libc::SYS_read, 5), "<waiting to read>");
+        assert_eq!(of(libc::SYS_writev, 5), "<waiting to write>");
         assert_eq!(of(libc::SYS_wait4, 5), "<waiting for a child>");
         assert_eq!(of(libc::SYS_mincore, 5), "<waiting>");
         assert_eq!(text(Wait::Page), Some("<waiting for memory>"));

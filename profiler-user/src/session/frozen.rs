@@ -1,5 +1,6 @@
-//! Stacks of threads that were left out when they left their CPU, and have stayed away since: inspectors read them from
-//! outside. A blocked thread's stack does not change, so it is exact if the thread is still in the same spell afterwards.
+//! Stacks of threads that were left out when they left their CPU, or left it before anybody looked, and have stayed away
+//! since: inspectors read them from outside. A blocked thread's stack does not change, so it is exact if the thread is still in
+//! the same spell afterwards.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use crate::inspect::{Answer, BlockedThread, Inspectors, Question, each_record};
 use crate::kernel::Kernel;
 use crate::language::python::threads::ThreadNames;
 use crate::pipeline::Pipeline;
+use crate::proc;
 use crate::wire::assembly::{Assembly, Sample};
 use crate::wire::decode::{Event, decode};
 use crate::workers::Ticket;
@@ -27,7 +29,7 @@ const EVERY: Duration = Duration::from_millis(200);
 const SHARE: u32 = 50;
 /// Spells that have lasted so long are read.
 const OLD_NS: u64 = LONG_NS / 5;
-/// Times that threads are gone through after the last one was left out.
+/// Times that threads are gone through after the last one was left out or entered.
 const AFTERWARDS: u32 = 3;
 /// Stacks that are asked for at the same time.
 const MAX_PENDING: usize = 64;
@@ -40,7 +42,7 @@ pub(super) struct Frozen {
     asked: HashMap<u32, u32>,
     pending: Vec<(Ticket, Asked)>,
     next: Instant,
-    left_out: u64,
+    unread: u64,
     afterwards: u32,
 }
 
@@ -58,8 +60,8 @@ impl Frozen {
             asked: HashMap::new(),
             pending: Vec::new(),
             next: Instant::now(),
-            left_out: 0,
-            afterwards: 0,
+            unread: 0,
+            afterwards: AFTERWARDS,
         }
     }
 
@@ -87,31 +89,39 @@ impl Frozen {
         let outcomes = kernel.outcomes(Source::OffCpu).into_iter();
         let left_out = outcomes.filter(|(outcome, _)| *outcome == Outcome::Thinned);
         let left_out: u64 = left_out.map(|(_, count)| count).sum();
-        if left_out != self.left_out {
-            (self.left_out, self.afterwards) = (left_out, AFTERWARDS);
+        let unread = left_out + kernel.entered_threads();
+        if unread != self.unread {
+            (self.unread, self.afterwards) = (unread, AFTERWARDS);
         }
         if self.afterwards > 0 {
             self.afterwards -= 1;
             let started = Instant::now();
-            self.ask(kernel);
+            if !self.ask(kernel) {
+                self.afterwards = AFTERWARDS;
+            }
             self.next = Instant::now() + EVERY.max(started.elapsed() * SHARE);
         }
     }
 
-    fn ask(&mut self, kernel: &Kernel) {
+    /// Asks about all threads that it can; `false` when there are more.
+    fn ask(&mut self, kernel: &Kernel) -> bool {
         let now_ns = monotonic_ns();
         let mut still_asked = HashMap::new();
+        let mut is_all = true;
         for (tid, slot) in kernel.slots() {
             let is_old = now_ns.saturating_sub(slot.out_ns) >= OLD_NS;
             if !is_blocked(&slot) || slot.odds != 0 || !is_old || slot.thread_pointer == 0 {
                 continue;
             }
             let was_asked = self.asked.get(&tid) == Some(&slot.spell);
-            if was_asked || self.pending.len() < MAX_PENDING && self.ask_about(kernel, tid, &slot) {
+            if !was_asked && self.pending.len() >= MAX_PENDING {
+                is_all = false;
+            } else if was_asked || sleeps(tid, &slot) && self.ask_about(kernel, tid, &slot) {
                 still_asked.insert(tid, slot.spell);
             }
         }
         self.asked = still_asked;
+        is_all
     }
 
     fn ask_about(&mut self, kernel: &Kernel, tid: u32, slot: &ThreadSlot) -> bool {
@@ -147,8 +157,14 @@ impl Frozen {
     }
 }
 
+/// Whether it has not been woken since it left its CPU or was entered.
 fn is_blocked(slot: &ThreadSlot) -> bool {
-    slot.state == thread_state::BLOCKED && slot.woken_ns == 0
+    matches!(slot.state, thread_state::BLOCKED | thread_state::ENTERED) && slot.woken_ns == 0
+}
+
+/// Whether it is blocked now. Of one that has just been entered only `/proc` knows.
+fn sleeps(tid: u32, slot: &ThreadSlot) -> bool {
+    slot.state == thread_state::BLOCKED || proc::stat(tid).is_ok_and(|stat| stat.state != 'R')
 }
 
 /// Holds a stack that was read, if the thread has been blocked since it was asked about.

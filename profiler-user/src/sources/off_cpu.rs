@@ -3,7 +3,8 @@
 
 use profiler_common::contract::sources::Source;
 
-use super::sampling::{EventSource, Rate, Sampling};
+use super::cpu_events::CpuSet;
+use super::sampling::{EventSource, Rate, Sampling, Wake};
 use crate::kernel::{Kernel, LoadError, Watch};
 
 /// The time that every thread spends off its CPU.
@@ -28,5 +29,9 @@ fn start(_source: Source, kernel: &mut Kernel, _rate: Rate) -> Result<Box<dyn Sa
 impl Sampling for OffCpu {
     fn source(&self) -> Source {
         Source::OffCpu
+    }
+
+    fn wake(&mut self, kernel: &mut Kernel, _sampled: &CpuSet, _wake: Wake) {
+        kernel.find_entered_threads();
     }
 }

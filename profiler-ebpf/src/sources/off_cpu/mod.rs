@@ -6,6 +6,7 @@
 //! nothing here may wake anybody (the kernel defers the ring's wake-ups), change the size of a map, or take long for threads
 //! that are not profiled.
 
+mod find;
 mod spell;
 
 use aya_ebpf::macros::raw_tracepoint;
