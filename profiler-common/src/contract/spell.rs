@@ -24,8 +24,10 @@ pub const LONG_NS: u64 = 500_000_000;
 pub const CERTAIN: u32 = 1 << 16;
 /// The odds are never lower than that: a spell that is walked counts sixteen times at most.
 const LOWEST: u32 = CERTAIN / 16;
-/// A thread whose last walk is so long ago is walked, if this CPU has time for it: a hundred walks a second.
+/// One walk of a thread in so long a time is always granted, if this CPU has time for it: a hundred a second.
 const WALK_EVERY_NS: u64 = 10_000_000;
+/// Walks that a thread can save up for later.
+const SAVED_WALKS: u64 = 16;
 /// Log2 of the nanoseconds in which one CPU's walks are counted: an eighth of a second.
 const WINDOW_BITS: u32 = 27;
 /// Walks of one CPU in such a time, about 5,000 a second.
@@ -54,8 +56,8 @@ pub struct ThreadSlot {
     pub out_ns: u64,
     /// When it was woken after that; 0 while it was not.
     pub woken_ns: u64,
-    /// When it was walked last; 0 before the first time.
-    pub walked_ns: u64,
+    /// Up to when the walks that it is granted have been used up: see [`paid_after_walk`]. 0 before the first one.
+    pub paid_ns: u64,
     /// How long it has been blocked in all, spells that have ended only.
     pub blocked_ns: u64,
     /// How long it has waited for a CPU; the same.
@@ -81,7 +83,7 @@ impl ThreadSlot {
             incarnation,
             out_ns: now_ns,
             woken_ns: 0,
-            walked_ns: 0,
+            paid_ns: 0,
             blocked_ns: 0,
             waiting_ns: 0,
             thread_pointer: 0,
@@ -171,10 +173,10 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The odds with which a thread is walked whose last walk was at `walked_ns`.
+    /// The odds with which a thread is walked whose `ThreadSlot::paid_ns` this is.
     #[inline(always)]
     #[must_use]
-    pub const fn odds(&mut self, walked_ns: u64, now_ns: u64) -> u32 {
+    pub const fn odds(&mut self, paid_ns: u64, now_ns: u64) -> u32 {
         let window = now_ns >> WINDOW_BITS;
         if window != self.window {
             let full = WALKS_PER_WINDOW * CERTAIN as u64;
@@ -187,7 +189,7 @@ impl Pace {
             self.window = window;
             self.asked = 0;
         }
-        let since_ns = now_ns.saturating_sub(walked_ns);
+        let since_ns = now_ns.saturating_sub(paid_ns);
         let wanted = if since_ns >= WALK_EVERY_NS {
             CERTAIN as u64
         } else {
@@ -201,6 +203,16 @@ impl Pace {
             granted as u32
         }
     }
+}
+
+/// `ThreadSlot::paid_ns` after a walk. A thread that is walked less often than it is granted saves walks up, so that waits which
+/// follow each other closely do not spoil each other's odds; one that owes a walk (its odds were low) starts with none.
+#[inline(always)]
+#[must_use]
+pub const fn paid_after_walk(paid_ns: u64, now_ns: u64) -> u64 {
+    let oldest_ns = now_ns.saturating_sub(SAVED_WALKS * WALK_EVERY_NS);
+    let paid_ns = later(paid_ns, oldest_ns) + WALK_EVERY_NS;
+    if paid_ns > now_ns { now_ns } else { paid_ns }
 }
 
 /// Whether a draw with these odds is won; `random` is any number.
@@ -251,8 +263,8 @@ impl SpellTime {
 #[cfg(test)]
 mod tests {
     use super::{
-        CERTAIN, LONG_NS, LOWEST, Lasted, Pace, REPORT_NS, ThreadSlot, is_drawn, is_reported, thread_state,
-        weight_ns,
+        CERTAIN, LONG_NS, LOWEST, Lasted, Pace, REPORT_NS, SAVED_WALKS, ThreadSlot, is_drawn, is_reported,
+        paid_after_walk, thread_state, weight_ns,
     };
 
     const MS: u64 = 1_000_000;
@@ -339,6 +351,30 @@ mod tests {
         assert_eq!(pace.odds(990 * MS, 1_000 * MS), CERTAIN);
         assert_eq!(pace.odds(995 * MS, 1_000 * MS), CERTAIN / 2);
         assert_eq!(pace.odds(1_000 * MS, 1_000 * MS), LOWEST);
+    }
+
+    #[test]
+    fn a_thread_that_switches_rarely_is_walked_even_where_its_switches_come_in_pairs() {
+        let mut pace = Pace::default();
+        let mut paid_ns = 0;
+        for pair in 100..400 {
+            for now_ns in [pair * 25 * MS, pair * 25 * MS + MS / 10] {
+                assert_eq!(pace.odds(paid_ns, now_ns), CERTAIN);
+                paid_ns = paid_after_walk(paid_ns, now_ns);
+            }
+        }
+    }
+
+    #[test]
+    fn a_thread_saves_up_a_few_walks_and_no_more() {
+        let (mut pace, mut paid_ns, now_ns) = (Pace::default(), 0, 9_000 * MS);
+        for _ in 0..SAVED_WALKS {
+            assert_eq!(pace.odds(paid_ns, now_ns), CERTAIN);
+            paid_ns = paid_after_walk(paid_ns, now_ns);
+        }
+        assert_eq!(pace.odds(paid_ns, now_ns), LOWEST);
+        // What it was walked beyond that is not held against it.
+        assert_eq!(paid_after_walk(paid_ns, now_ns), now_ns);
     }
 
     #[test]

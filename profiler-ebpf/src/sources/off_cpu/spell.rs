@@ -6,7 +6,9 @@ use profiler_common::contract::process::{PROCESS_PYTHON, ProcessId};
 use profiler_common::contract::reasons::Outcome;
 use profiler_common::contract::records::{SpellRecord, record_kind};
 use profiler_common::contract::sources::Source;
-use profiler_common::contract::spell::{Lasted, SpellTime, ThreadSlot, is_drawn, is_reported, thread_state};
+use profiler_common::contract::spell::{
+    Lasted, SpellTime, ThreadSlot, is_drawn, is_reported, paid_after_walk, thread_state,
+};
 
 use crate::accounts;
 use crate::chains::{Chain as _, RawTracepointChain};
@@ -33,10 +35,10 @@ pub(super) fn begin(slot: &mut ThreadSlot, was_preempted: bool, now_ns: u64) -> 
     slot.spell = slot.spell.wrapping_add(1);
     slot.out_ns = now_ns;
     slot.woken_ns = 0;
-    let odds = odds(slot.walked_ns, now_ns);
+    let odds = odds(slot.paid_ns, now_ns);
     if is_drawn(odds, random()) {
         slot.odds = odds;
-        slot.walked_ns = now_ns;
+        slot.paid_ns = paid_after_walk(slot.paid_ns, now_ns);
         return true;
     }
     slot.odds = 0;
