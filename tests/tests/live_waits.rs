@@ -161,7 +161,8 @@ fn a_thread_that_is_blocked_throughout_is_counted_with_all_of_its_time() {
                 .any(|stack| stack.leaf() == "<waiting for a lock>")
         };
         ensure!(
-            has("wait_all_the_time") && recorded.stacks.count(|stack| stack.contains("<stack not taken>")) == 0,
+            has("wait_all_the_time")
+                && recorded.stacks.count(|stack| stack.contains("<stack not taken>")) == 0,
             "read from outside: {:?}",
             recorded.stacks.stacks
         );

@@ -24,8 +24,8 @@ pub const LONG_NS: u64 = 500_000_000;
 pub const CERTAIN: u32 = 1 << 16;
 /// The odds are never lower than that: a spell that is walked counts sixteen times at most.
 const LOWEST: u32 = CERTAIN / 16;
-/// One walk of a thread in so long a time is always granted, if this CPU has time for it: a hundred a second.
-const WALK_EVERY_NS: u64 = 10_000_000;
+/// One walk of a thread in so long a time is always granted, if this CPU has time for it: five hundred a second.
+const WALK_EVERY_NS: u64 = 2_000_000;
 /// Walks that a thread can save up for later.
 const SAVED_WALKS: u64 = 16;
 /// Log2 of the nanoseconds in which one CPU's walks are counted: an eighth of a second.
@@ -348,8 +348,8 @@ mod tests {
     fn a_thread_that_switches_rarely_is_always_walked() {
         let mut pace = Pace::default();
         assert_eq!(pace.odds(0, 1_000 * MS), CERTAIN);
-        assert_eq!(pace.odds(990 * MS, 1_000 * MS), CERTAIN);
-        assert_eq!(pace.odds(995 * MS, 1_000 * MS), CERTAIN / 2);
+        assert_eq!(pace.odds(998 * MS, 1_000 * MS), CERTAIN);
+        assert_eq!(pace.odds(999 * MS, 1_000 * MS), CERTAIN / 2);
         assert_eq!(pace.odds(1_000 * MS, 1_000 * MS), LOWEST);
     }
 
@@ -358,7 +358,7 @@ mod tests {
         let mut pace = Pace::default();
         let mut paid_ns = 0;
         for pair in 100..400 {
-            for now_ns in [pair * 25 * MS, pair * 25 * MS + MS / 10] {
+            for now_ns in [pair * 5 * MS, pair * 5 * MS + MS / 10] {
                 assert_eq!(pace.odds(paid_ns, now_ns), CERTAIN);
                 paid_ns = paid_after_walk(paid_ns, now_ns);
             }

@@ -7,6 +7,7 @@ mod failure;
 mod filters;
 mod launch;
 mod manual;
+mod mode;
 mod outputs;
 mod parts;
 mod permission;

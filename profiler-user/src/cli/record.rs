@@ -9,6 +9,7 @@ use profiler_common::contract::sources::Source;
 use super::failure::{Failure, exit_code};
 use super::filters::FilterArgs;
 use super::launch::{EndedBy, Launched};
+use super::mode::Mode;
 use super::outputs::{self, Planned};
 use super::parts::Parts;
 use super::preflight::{self, Lacking};
@@ -152,12 +153,8 @@ impl Args {
 
     /// What is sampled.
     fn sources(&self) -> Vec<Source> {
-        match self.mode.or(self.idle.then_some(Mode::Wall)) {
-            Some(Mode::Wall) => vec![Source::OnCpu, Source::OffCpu],
-            Some(Mode::OffCpu) => vec![Source::OffCpu],
-            Some(Mode::Cpu) => vec![Source::OnCpu],
-            None => vec![self.event],
-        }
+        let mode = self.mode.or(self.idle.then_some(Mode::Wall));
+        mode.map_or_else(|| vec![self.event], Mode::sources)
     }
 
     /// How the recording is drawn.
@@ -187,17 +184,6 @@ impl Args {
         }
         roots
     }
-}
-
-/// Value of `--mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Mode {
-    /// Time on the CPU
-    Cpu,
-    /// All time
-    Wall,
-    /// Time off the CPU
-    OffCpu,
 }
 
 /// Value of `--duration`.

@@ -64,13 +64,21 @@ impl Kernel {
     #[must_use]
     pub fn skipped_runs(&self, source: Source) -> u64 {
         let of_source = SOURCE_TRACEPOINTS.iter().filter(|(of, _)| *of == source);
-        self.skipped(|name| of_source.clone().any(|(_, tracepoint)| name == tracepoint.program))
+        self.skipped(|name| {
+            of_source
+                .clone()
+                .any(|(_, tracepoint)| name == tracepoint.program)
+        })
     }
 
     /// The same for the raw-tracepoint programs that belong to no source.
     #[must_use]
     pub fn skipped_tracepoint_runs(&self) -> u64 {
-        self.skipped(|name| SOURCE_TRACEPOINTS.iter().all(|(_, tracepoint)| name != tracepoint.program))
+        self.skipped(|name| {
+            SOURCE_TRACEPOINTS
+                .iter()
+                .all(|(_, tracepoint)| name != tracepoint.program)
+        })
     }
 
     fn skipped(&self, is_meant: impl Fn(&str) -> bool) -> u64 {

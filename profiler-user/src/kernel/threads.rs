@@ -4,8 +4,8 @@
 use std::io;
 
 use aya::maps::MapError;
-use aya::programs::raw_trace_point::RawTracePointLink;
 use aya::programs::links::LinkError;
+use aya::programs::raw_trace_point::RawTracePointLink;
 use aya::programs::{Iter, ProgramError, RawTracePoint};
 use profiler_common::contract::programs::{FIND_THREADS, SWITCH, Tracepoint, WAKE};
 use profiler_common::contract::spell::{SpellTime, ThreadSlot, thread_state};
