@@ -3,6 +3,7 @@
 //! Due are the samples that fall into the function by the child's own CPU clock, at the rate that was achieved.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 
 use anyhow::ensure;
 use tests::live::{alone, judge};
@@ -106,4 +107,32 @@ fn forked_children_of_20_ms_are_named() {
 #[test]
 fn executed_children_of_20_ms_are_named() {
     on_every_python("exec");
+}
+
+#[test]
+fn what_a_recorded_shell_starts_at_once_keeps_its_names() {
+    let _alone = alone();
+    let check = || -> anyhow::Result<String> {
+        let burn = "def burn():\n  while time.process_time() < 0.3: pass\nimport time\nburn()";
+        let (mut named, mut nameless) = (0, 0);
+        // The child executes Python while pyebpf enters the shell: which of them it sees first is up to chance.
+        for _ in 0..6 {
+            let mut arguments: Vec<OsString> = ["-r", "499", "-s", "--", "sh", "-c", r#""$@"; true"#, "sh"]
+                .map(OsString::from)
+                .to_vec();
+            arguments.extend(python::newest().words().iter().map(OsString::from));
+            arguments.extend(["-c", burn].map(OsString::from));
+            let recorded = Recording::start(arguments)?.wait()?;
+            named += recorded.stacks.count(|stack| stack.leaf() == "burn");
+            nameless += recorded
+                .stacks
+                .count(|stack| stack.leaf() == "<function not captured>");
+        }
+        ensure!(
+            named >= 400 && nameless == 0,
+            "{named} samples with a name, {nameless} without"
+        );
+        Ok(format!("{named} samples"))
+    };
+    judge(vec![("sh".to_owned(), check())]);
 }

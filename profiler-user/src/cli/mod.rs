@@ -1,5 +1,6 @@
 //! The command line: one file per verb. Arguments are parsed here and nowhere else; text for people is written here.
 
+mod blocking;
 mod completions;
 mod data;
 mod doctor;

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::ValueEnum as _;
 
 use super::failure::Failure;
-use super::preflight;
+use super::{blocking, preflight};
 use crate::limits;
 use crate::output::{Encoding, FileError, Format, OutputFile, UnknownExtension};
 use crate::session::Signals;
@@ -141,9 +140,8 @@ pub(super) async fn prepare(
         preflight::check_output(&path)?;
         let opened = {
             let path = path.clone();
-            let work = tokio::task::spawn_blocking(move || OutputFile::prepare(&path));
             tokio::select! {
-                opened = work => opened.context("preparing the output")?,
+                opened = blocking::run(move || OutputFile::prepare(&path)) => opened?,
                 _ = signals.stop() => return Ok(None),
             }
         };

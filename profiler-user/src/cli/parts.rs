@@ -31,6 +31,8 @@ pub(super) struct Parts {
 pub(super) struct Written {
     /// Parts given up, with the last reason.
     pub(super) lost: Vec<(PathBuf, String)>,
+    /// Where the contents of some of them are instead.
+    pub(super) rescued: Vec<PathBuf>,
 }
 
 impl Parts {
@@ -118,8 +120,8 @@ impl Writer {
             self.write_kept();
         }
         self.write_kept();
-        for part in std::mem::take(&mut self.kept) {
-            self.give_up(&part);
+        for mut part in std::mem::take(&mut self.kept) {
+            self.give_up(&mut part);
         }
         std::mem::take(&mut self.written)
     }
@@ -164,18 +166,32 @@ impl Writer {
         kept.retain(|part| !part.missing.is_empty());
         self.kept = kept;
         while self.kept.len() > MAX_KEPT {
-            if let Some(part) = self.kept.pop_front() {
-                self.give_up(&part);
+            if let Some(mut part) = self.kept.pop_front() {
+                self.give_up(&mut part);
             }
         }
     }
 
-    fn give_up(&mut self, part: &Part) {
-        for output in &part.missing {
-            let path = self.path(*output, part.number);
+    fn give_up(&mut self, part: &mut Part) {
+        for output in std::mem::take(&mut part.missing) {
+            let (path, encoding) = (self.path(output, part.number), self.outputs[output].1);
+            self.written
+                .rescued
+                .extend(rescue(&path, encoding, &self.options, &mut part.recording));
             self.written.lost.push((path, self.last_error.clone()));
         }
     }
+}
+
+/// Writes a file that cannot be written where it was to be to the folder for temporary files; where it is then.
+pub(super) fn rescue(
+    path: &Path,
+    encoding: Encoding,
+    options: &RenderOptions,
+    recording: &mut Recording,
+) -> Option<PathBuf> {
+    let elsewhere = std::env::temp_dir().join(path.file_name()?);
+    (elsewhere != path && write(&elsewhere, encoding, options, recording).is_ok()).then_some(elsewhere)
 }
 
 /// Writes one file, which appears whole or not at all.

@@ -211,7 +211,7 @@ pub(super) fn explain(error: SessionError) -> Failure {
 }
 
 /// This command line, quoted for a shell where needed.
-fn command_line() -> String {
+pub(super) fn command_line() -> String {
     let words = std::env::args_os().map(|argument| shell::word(&argument.to_string_lossy()).into_owned());
     words.collect::<Vec<_>>().join(" ")
 }

@@ -91,6 +91,10 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         return Err(Failure::new(format_args!("no Python interpreter fits {filter}"))
             .hint("sudo pyebpf ps   (lists all, with users and containers)"));
     }
+    if rows.is_empty() && !denied.is_empty() && !rustix::process::geteuid().is_root() {
+        return Err(Failure::new("only root may look at the processes of others")
+            .hint(format_args!("sudo {}", preflight::command_line())));
+    }
     if rows.is_empty() {
         return Err(Failure::new("no Python interpreter found")
             .hint("sudo pyebpf doctor -p PID   (says what it finds in one process)"));

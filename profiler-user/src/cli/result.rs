@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-
 use super::failure::Failure;
 use super::outputs::Prepared;
 use super::parts::{self, Parts};
-use super::{preflight, report, terminal};
+use super::{blocking, preflight, report, terminal};
 use crate::escape;
 use crate::output::{Encoding, FileError, OutputFile, RenderOptions};
 use crate::processes::filter::Filter;
@@ -103,17 +101,34 @@ async fn write_last_part(last: Recording, mut parts: Parts) -> Result<(), Failur
 /// Waits for the files of earlier intervals.
 async fn finish_parts(parts: Parts) -> Result<(), Failure> {
     let written = interruptible(None, move || parts.finish()).await?;
-    match written.lost.as_slice() {
-        [] => Ok(()),
-        [(path, reason), others @ ..] => Err(Failure::new(format_args!(
-            "'{}' is missing: {reason}{}",
-            path.display(),
-            match others.len() {
-                0 => String::new(),
-                count => format!("; so are {count} others"),
-            }
-        ))),
-    }
+    let [(path, reason), others @ ..] = written.lost.as_slice() else {
+        return Ok(());
+    };
+    let failure = Failure::new(format_args!(
+        "'{}' is missing: {reason}{}",
+        path.display(),
+        match others.len() {
+            0 => String::new(),
+            1 => "; so is another file".to_owned(),
+            count => format!("; so are {count} other files"),
+        }
+    ));
+    let rescued: Vec<_> = written
+        .rescued
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    Err(match rescued.as_slice() {
+        [] => failure,
+        rescued if rescued.len() == written.lost.len() => failure.hint(format_args!(
+            "they were written elsewhere: {}",
+            rescued.join(", ")
+        )),
+        rescued => failure.hint(format_args!(
+            "some were written elsewhere: {}",
+            rescued.join(", ")
+        )),
+    })
 }
 
 /// Writes all files of a recording. One that fails does not keep the others from being written.
@@ -178,7 +193,6 @@ async fn interruptible<T: Send + 'static>(
     patience: Option<Duration>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
-    let work = tokio::task::spawn_blocking(work);
     let given_up = async {
         match patience {
             Some(patience) => tokio::time::sleep(patience).await,
@@ -186,7 +200,7 @@ async fn interruptible<T: Send + 'static>(
         }
     };
     tokio::select! {
-        done = work => Ok(done.context("writing")?),
+        done = blocking::run(work) => done,
         () = crate::session::stop_signal() => Err(Failure::new("stopped while writing: the output is not complete")),
         () = given_up => Err(Failure::new("nobody reads the output: it is not complete")),
     }
@@ -213,12 +227,8 @@ fn write_or_rescue(
         Err(error) => error,
     };
     let failure = Failure::new(format_args!("writing {name}: {error}"));
-    let file_name = path.file_name().filter(|_| is_file);
-    let elsewhere = file_name.map(|name| std::env::temp_dir().join(name));
-    let rescued = elsewhere.filter(|elsewhere| {
-        *elsewhere != path && parts::write(elsewhere, encoding, options, recording).is_ok()
-    });
-    Err(match rescued {
+    let rescued = is_file.then(|| parts::rescue(&path, encoding, options, recording));
+    Err(match rescued.flatten() {
         Some(path) => failure.hint(format_args!("the recording is in {}", path.display())),
         None => failure,
     })

@@ -284,7 +284,8 @@ impl Answer {
             | Self::Space(Err(Failure::Other(text))) => is_short(text),
             Self::Space(Ok(Some(space))) => space.is_sound(),
             Self::Look(Err(_)) | Self::About(_) | Self::Space(_) | Self::Done | Self::Opened(_) => true,
-            Self::Definition(_) | Self::ShortPath(_) | Self::Stack(_) => true,
+            Self::Definition(definition) => definition.as_ref().is_none_or(|known| known.is_sound()),
+            Self::ShortPath(_) | Self::Stack(_) => true,
             Self::ThreadName(name) => name.as_ref().is_none_or(is_short),
         }
     }

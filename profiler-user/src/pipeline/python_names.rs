@@ -122,8 +122,8 @@ impl PythonNames {
     ) -> bool {
         let counted = self.unnamed.clone();
         named.clear();
-        for frame in &sample.frames {
-            let frame = match self.resolve(sample, frame, may_wait) {
+        for resolved in self.resolve(sample, may_wait) {
+            let frame = match resolved {
                 Ok(id) => {
                     self.unnamed.named += 1;
                     self.frame(sample.process, root, id, may_wait, interval).map(Some)
@@ -148,10 +148,8 @@ impl PythonNames {
     /// Asks now about everything that is missing for a sample which has to wait: one question after the other would take
     /// longer than a sample waits.
     pub(super) fn ask(&mut self, sample: &Sample, root: Option<RootId>, interval: &mut Interval) {
-        for frame in &sample.frames {
-            if let Ok(id) = self.resolve(sample, frame, true) {
-                self.frame(sample.process, root, id, true, interval);
-            }
+        for id in self.resolve(sample, true).into_iter().flatten() {
+            self.frame(sample.process, root, id, true, interval);
         }
     }
 
@@ -171,28 +169,27 @@ impl PythonNames {
         &self.unnamed
     }
 
-    fn resolve(
-        &mut self,
-        sample: &Sample,
-        frame: &RawFrame,
-        may_wait: bool,
-    ) -> Result<ResolvedId, Unresolved> {
+    /// The functions and lines of a sample's frames.
+    fn resolve(&mut self, sample: &Sample, may_wait: bool) -> Vec<Result<ResolvedId, Unresolved>> {
         let process = sample.process;
-        if may_wait && self.awaited.contains(&(process, frame.code, frame.check)) {
-            return Err(Unresolved::NotCaptured);
-        }
-        let approximate = sample.compiled && frame.instr_offset == 0;
-        let instr_offset = if approximate {
-            NO_INSTRUCTION
-        } else {
-            frame.instr_offset
+        let mut definitions = self.store.of(process);
+        let resolve = |frame: &RawFrame| {
+            if may_wait && self.awaited.contains(&(process, frame.code, frame.check)) {
+                return Err(Unresolved::NotCaptured);
+            }
+            let approximate = sample.compiled && frame.instr_offset == 0;
+            let instr_offset = if approximate {
+                NO_INSTRUCTION
+            } else {
+                frame.instr_offset
+            };
+            let id = definitions.resolve(RawFrame {
+                instr_offset,
+                ..*frame
+            })?;
+            Ok(ResolvedId { approximate, ..id })
         };
-        let frame = RawFrame {
-            instr_offset,
-            ..*frame
-        };
-        let id = self.store.resolve_id(process, frame)?;
-        Ok(ResolvedId { approximate, ..id })
+        sample.frames.iter().map(resolve).collect()
     }
 
     /// `None` when something about it has been asked and may be waited for.

@@ -340,9 +340,8 @@ pub fn is_alive(pid: u32) -> bool {
 
 /// A thread that has not begun to exit.
 fn running_thread(pid: u32) -> Option<u32> {
-    let ids = threads(pid).unwrap_or_default();
-    ids.into_iter()
-        .find(|id| stat(*id).is_ok_and(|stat| !stat.is_exiting))
+    let mut ids = threads(pid).unwrap_or_default().into_iter();
+    ids.find(|id| stat(*id).is_ok_and(|stat| !stat.is_exiting))
 }
 
 /// Whether a process has this thread.

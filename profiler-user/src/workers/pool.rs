@@ -35,7 +35,7 @@ const ATTEMPTS: u32 = 2;
 const AT_ONCE: usize = 16;
 /// Workers without work that are kept.
 const MAX_IDLE: usize = 1;
-/// After so many workers in a row that end without an answer ...
+/// After so many workers in a row that end by themselves without an answer ...
 const MAX_FAILURES: u32 = 8;
 /// ... none is started for this long.
 const REST: Duration = Duration::from_secs(5);
@@ -218,6 +218,7 @@ impl Pool {
             }
         }
         for index in failed.into_iter().rev() {
+            self.note_end(index);
             self.lose(index);
         }
         if is_due {
@@ -333,17 +334,22 @@ impl Pool {
         });
     }
 
+    /// A worker has ended by itself. When that happens to one after the other, none can work here, and none is started for a
+    /// while. One that hangs says nothing about the others: whoever makes many hang must not cost everybody their answers.
+    fn note_end(&mut self, index: usize) {
+        if self.workers.get(index).is_some_and(|worker| !worker.has_answered) {
+            self.failures += 1;
+            if self.failures >= MAX_FAILURES {
+                self.rest_until = Some(Instant::now() + REST);
+            }
+        }
+    }
+
     /// Gives a worker up.
     fn lose(&mut self, index: usize) {
         let mut worker = self.workers.remove(index);
         for ticket in worker.relieve().into_iter().rev() {
             self.waiting.push_front(ticket);
-        }
-        if !worker.has_answered {
-            self.failures += 1;
-            if self.failures >= MAX_FAILURES {
-                self.rest_until = Some(Instant::now() + REST);
-            }
         }
         let Some(ticket) = worker.unanswered.pop_front() else {
             return;

@@ -165,6 +165,23 @@ fn ten_hung_processes_of_one_user_refuse_nobody_else() {
 }
 
 #[test]
+fn hung_processes_of_many_users_refuse_nobody_else() {
+    let culprit = |pid| Culprit {
+        user: Some(pid / 2),
+        container: None,
+    };
+    let mut pool = Pool::new(start_forker(), OBEDIENT.name, Box::new(culprit));
+    let hung: Vec<Ticket> = (0..40).map(|pid| ask(&mut pool, pid, "hang")).collect();
+    let innocent = ask(&mut pool, 1000, "innocent");
+    assert_eq!(outcome(&mut pool, innocent).as_deref(), Ok("done innocent"));
+    for ticket in hung {
+        assert_eq!(outcome(&mut pool, ticket), Err(Unanswered::Lost));
+        let innocent = ask(&mut pool, 1000, "innocent");
+        assert_eq!(outcome(&mut pool, innocent).as_deref(), Ok("done innocent"));
+    }
+}
+
+#[test]
 fn a_worker_that_computes_without_end_dies_or_talks_nonsense_is_replaced() {
     for order in ["burn", "die", "nonsense"] {
         let mut pool = pool();

@@ -119,7 +119,8 @@ fuzz_target!(|input: Input<'_>| {
                     incarnation: view.incarnation,
                 };
                 for frame in view.frames {
-                    let _ = store.resolve_id(process, frame).map(|id| store.describe(id));
+                    let resolved = store.of(process).resolve(frame);
+                    let _ = resolved.map(|id| store.describe(id));
                 }
             }
             Ok(Event::Native(view)) => assert!(view.frames.count() <= bytes.len() / 16),
@@ -152,11 +153,8 @@ fn define(store: &mut Store, view: &CodeView<'_>, layout: &Layout) {
             instr_offset,
             check: view.check,
         };
-        if let Some(frame) = store
-            .resolve_id(process, frame)
-            .ok()
-            .and_then(|id| store.describe(id))
-        {
+        let resolved = store.of(process).resolve(frame);
+        if let Some(frame) = resolved.ok().and_then(|id| store.describe(id)) {
             assert!(frame.line.is_none_or(|line| line > 0));
         }
     }

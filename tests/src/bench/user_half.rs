@@ -22,11 +22,13 @@ pub(super) fn run(window: Duration) -> anyhow::Result<()> {
         let spin = Spin::start(python, 30)?;
         let cost = measure(&spin, rate, window * 3)?;
         let base = *first.get_or_insert(cost);
+        let more = cost.samples - base.samples;
+        let further = (more > 0.0).then(|| format!("{:.1}", (cost.cpu_s - base.cpu_s) * 1e6 / more));
         println!(
-            "| {rate} | {} | {:.1} | {:.1} | {:.2} % | {:.1} |",
+            "| {rate} | {} | {:.1} | {} | {:.2} % | {:.1} |",
             cost.samples,
             cost.cpu_s * 1e6 / cost.samples.max(1.0),
-            (cost.cpu_s - base.cpu_s) * 1e6 / (cost.samples - base.samples),
+            further.unwrap_or_default(),
             cost.cpu_s / (window * 3).as_secs_f64() * 100.0,
             cost.peak_mib
         );

@@ -153,6 +153,9 @@ impl Launched {
             let ended = self.status.wait_for(Option::is_some);
             let _ = tokio::time::timeout(STATUS_WITHIN, ended).await;
         } else if !keep {
+            if by == EndedBy::Time && !self.has_ended() {
+                terminal::status("Ended the command, since the time of -d is up (--keep lets it go on)");
+            }
             self.end(signals).await;
         }
         let status = *self.status.borrow();

@@ -79,6 +79,16 @@ impl Text {
         (self.extent != Extent::Missing).then_some(&*self.value)
     }
 
+    /// Whether this could have been decoded from some bytes: false for what only a broken message can hold.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        match self.extent {
+            Extent::Whole => true,
+            Extent::Cut => self.value.ends_with(CUT_MARK),
+            Extent::Missing => self.value.is_empty(),
+        }
+    }
+
     /// How much is known.
     #[must_use]
     pub fn extent(&self) -> Extent {

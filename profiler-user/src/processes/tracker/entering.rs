@@ -16,7 +16,7 @@ use crate::language::python::Interpreter;
 use crate::proc::{self, is_alive};
 use crate::processes::command_line;
 use crate::processes::identity::Identity;
-use crate::workers::Ticket;
+use crate::workers::{Ticket, Unanswered};
 
 /// The refusal when the kernel half has no room for another layout.
 const TOO_MANY_LAYOUTS: &str = "there is no room for another layout of interpreter memory";
@@ -139,7 +139,12 @@ impl Tracker {
                 if let InspectFailure::Unanswered(reason) = failure
                     && self.is_wanted_unseen(pid)
                 {
-                    self.refusals.add_each(pid, reason.to_string());
+                    let text = reason.to_string();
+                    match reason {
+                        // Of the host, not of this process.
+                        Unanswered::NoWorker => self.refusals.add(pid, text),
+                        Unanswered::Lost | Unanswered::Refused(_) => self.refusals.add_each(pid, text),
+                    }
                 }
                 return;
             }

@@ -294,11 +294,12 @@ impl Tracker {
         self.looks.arrange(key.tgid, 0);
     }
 
-    /// Whether this very process was entered before its event was read: by a look for another reason, which came after
-    /// the event itself. To end and enter it again would lose the names that the kernel half has sent of it, and it sends
-    /// them once.
+    /// Whether what an event tells of is over: this very process, or what it executed after that, was entered before the
+    /// event was read, by a look for another reason. To end and enter it again would lose the names that the kernel half has
+    /// sent of it, and it sends them once.
     fn is_entered(&self, key: ProcessKey) -> bool {
-        self.current.get(&key.tgid) == Some(&key)
+        let current = self.current.get(&key.tgid);
+        current.is_some_and(|current| current.incarnation >= key.incarnation)
     }
 
     fn end(&mut self, tgid: u32) {

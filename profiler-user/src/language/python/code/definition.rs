@@ -189,6 +189,12 @@ impl Definition {
         })
     }
 
+    /// Whether this could have been read from some memory: false for what only a broken message can hold.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.name.is_sound() && self.filename.is_sound() && self.line_table.is_sound()
+    }
+
     /// Whether what is known here says nothing else than `other` does.
     #[must_use]
     pub fn is_part_of(&self, other: &Self) -> bool {

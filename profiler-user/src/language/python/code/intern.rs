@@ -12,6 +12,13 @@ pub struct DefinitionId {
     generation: u32,
 }
 
+impl DefinitionId {
+    /// Another number for each.
+    pub(super) fn number(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+}
+
 /// Bookkeeping of one definition: its entry, its place in the index, and the two allocations.
 const OVERHEAD_BYTES: usize = size_of::<Definition>() + size_of::<Entry>() + 64;
 

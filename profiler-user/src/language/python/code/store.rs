@@ -86,6 +86,55 @@ struct Slot {
     last_use: u64,
 }
 
+/// The definitions of one process.
+#[derive(Debug)]
+pub struct OfProcess<'a> {
+    process: Option<&'a mut Process>,
+    pool: &'a Pool,
+    clock: u64,
+}
+
+impl OfProcess<'_> {
+    /// The function and line of a frame.
+    ///
+    /// # Errors
+    /// The reason why there is none, to be shown in its place.
+    pub fn resolve(&mut self, frame: RawFrame) -> Result<ResolvedId, Unresolved> {
+        if frame.code == 0 {
+            return Err(Unresolved::EntryFrame);
+        }
+        if frame.check == 0 {
+            return Err(Unresolved::NotReadable);
+        }
+        let process = self.process.as_mut().ok_or(Unresolved::NotCaptured)?;
+        let key = CodeKey {
+            code: frame.code,
+            check: frame.check,
+        };
+        let missing = if process.evicted {
+            Unresolved::Evicted
+        } else {
+            Unresolved::NotCaptured
+        };
+        let slot = process.codes.get_mut(&key).ok_or(missing)?;
+        slot.last_use = self.clock;
+        let definition = self.pool.get(slot.definition).ok_or(missing)?;
+        if definition.name.get().is_none() && definition.filename.get().is_none() {
+            return Err(Unresolved::NotReadable);
+        }
+        // The first instruction of a module is on line 0 (3.11+), which no file has.
+        let line = definition
+            .line_table
+            .line(frame.instr_offset)
+            .filter(|line| *line > 0);
+        Ok(ResolvedId {
+            definition: slot.definition,
+            line,
+            approximate: false,
+        })
+    }
+}
+
 impl Store {
     /// An empty store that keeps to `limit_bytes` of memory.
     #[must_use]
@@ -146,43 +195,13 @@ impl Store {
         self.make_room();
     }
 
-    /// The function and line of a frame.
-    ///
-    /// # Errors
-    /// The reason why there is none, to be shown in its place.
-    pub fn resolve_id(&mut self, process: ProcessKey, frame: RawFrame) -> Result<ResolvedId, Unresolved> {
-        if frame.code == 0 {
-            return Err(Unresolved::EntryFrame);
+    /// The definitions of a process, to resolve frames of it.
+    pub fn of(&mut self, process: ProcessKey) -> OfProcess<'_> {
+        OfProcess {
+            process: self.processes.get_mut(&process),
+            pool: &self.pool,
+            clock: self.clock,
         }
-        if frame.check == 0 {
-            return Err(Unresolved::NotReadable);
-        }
-        let process = self.processes.get_mut(&process).ok_or(Unresolved::NotCaptured)?;
-        let key = CodeKey {
-            code: frame.code,
-            check: frame.check,
-        };
-        let missing = if process.evicted {
-            Unresolved::Evicted
-        } else {
-            Unresolved::NotCaptured
-        };
-        let slot = process.codes.get_mut(&key).ok_or(missing)?;
-        slot.last_use = self.clock;
-        let definition = self.pool.get(slot.definition).ok_or(missing)?;
-        if definition.name.get().is_none() && definition.filename.get().is_none() {
-            return Err(Unresolved::NotReadable);
-        }
-        // The first instruction of a module is on line 0 (3.11+), which no file has.
-        let line = definition
-            .line_table
-            .line(frame.instr_offset)
-            .filter(|line| *line > 0);
-        Ok(ResolvedId {
-            definition: slot.definition,
-            line,
-            approximate: false,
-        })
     }
 
     /// The names behind an id; `None` when the definition has been dropped since.

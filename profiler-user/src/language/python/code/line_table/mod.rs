@@ -133,6 +133,16 @@ impl LineTable {
         size_of_val(&*self.runs)
     }
 
+    /// Whether this could have been decoded from some table: false for what only a broken message can hold.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let is_sorted = self
+            .runs
+            .windows(2)
+            .all(|pair| pair[0].start < pair[1].start && pair[0].line != pair[1].line);
+        is_sorted && self.runs.last().is_none_or(|last| last.start < self.end)
+    }
+
     /// Whether this may be the beginning of `other`.
     #[must_use]
     pub fn is_prefix_of(&self, other: &Self) -> bool {

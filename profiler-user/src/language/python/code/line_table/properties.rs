@@ -17,6 +17,7 @@ proptest! {
     ) {
         let table = LineTable::decode(format, first_line, &bytes);
         prop_assert!(table.heap_bytes() <= 8 * (bytes.len() + 1));
+        prop_assert!(table.is_sound());
         for offset in offsets.into_iter().chain([u32::MAX - 1, u32::MAX]) {
             prop_assert_eq!(table.line(offset), locate(format, first_line, &bytes, offset).line);
         }
@@ -31,7 +32,7 @@ proptest! {
     ) {
         let whole = LineTable::decode(format, first_line, &bytes);
         let part = LineTable::decode_prefix(format, first_line, &bytes[..cut.min(bytes.len())]);
-        prop_assert!(part.is_prefix_of(&whole));
+        prop_assert!(part.is_sound() && part.is_prefix_of(&whole));
         for offset in (0..4000).filter(|offset| part.covers(*offset)) {
             prop_assert_eq!(part.line(offset), whole.line(offset));
         }

@@ -20,7 +20,7 @@ fn process(tgid: u32) -> ProcessKey {
 
 /// A frame with its names.
 fn resolve(store: &mut Store, process: ProcessKey, frame: RawFrame) -> Result<ResolvedFrame<'_>, Unresolved> {
-    let id = store.resolve_id(process, frame)?;
+    let id = store.of(process).resolve(frame)?;
     store.describe(id).ok_or(Unresolved::Evicted)
 }
 
@@ -180,7 +180,8 @@ fn equal_functions_of_all_processes_share_one_definition_and_one_id() {
     let ids: Vec<_> = (0..1000)
         .map(|tgid| {
             store
-                .resolve_id(process(tgid), frame(0x1000 * u64::from(tgid + 3), 2))
+                .of(process(tgid))
+                .resolve(frame(0x1000 * u64::from(tgid + 3), 2))
                 .expect("known")
         })
         .collect();
@@ -192,9 +193,9 @@ fn equal_functions_of_all_processes_share_one_definition_and_one_id() {
 fn other_content_for_the_same_code_object_replaces_the_older_from_then_on() {
     let mut store = Store::new(ROOM);
     insert(&mut store, process(1), 0x1000, &function("before"));
-    let before = store.resolve_id(process(1), frame(0x1000, 0)).expect("known");
+    let before = store.of(process(1)).resolve(frame(0x1000, 0)).expect("known");
     insert(&mut store, process(1), 0x1000, &function("after"));
-    let after = store.resolve_id(process(1), frame(0x1000, 0)).expect("known");
+    let after = store.of(process(1)).resolve(frame(0x1000, 0)).expect("known");
     assert_ne!(before, after);
     assert_eq!(
         store.describe(after).map(|frame| frame.name),
@@ -212,12 +213,12 @@ fn other_content_for_the_same_code_object_replaces_the_older_from_then_on() {
 fn an_id_outlives_its_definition_without_meaning_another() {
     let mut store = Store::new(ROOM);
     insert(&mut store, process(1), 0x1000, &function("before"));
-    let before = store.resolve_id(process(1), frame(0x1000, 0)).expect("known");
+    let before = store.of(process(1)).resolve(frame(0x1000, 0)).expect("known");
     store.process_gone(process(1));
     store.collect(|_| false);
     store.collect(|_| false);
     insert(&mut store, process(2), 0x1000, &function("after"));
-    let after = store.resolve_id(process(2), frame(0x1000, 0)).expect("known");
+    let after = store.of(process(2)).resolve(frame(0x1000, 0)).expect("known");
     assert_ne!(before, after);
     assert_eq!(store.describe(before), None);
 }
@@ -226,13 +227,13 @@ fn an_id_outlives_its_definition_without_meaning_another() {
 fn a_refreshed_definition_changes_nothing() {
     let mut store = Store::new(ROOM);
     insert(&mut store, process(1), 0x1000, &function("main"));
-    let id = store.resolve_id(process(1), frame(0x1000, 0));
+    let id = store.of(process(1)).resolve(frame(0x1000, 0));
     let bytes = store.bytes();
     for _ in 0..100 {
         insert(&mut store, process(1), 0x1000, &function("main"));
     }
     assert_eq!(
-        (store.resolve_id(process(1), frame(0x1000, 0)), store.bytes()),
+        (store.of(process(1)).resolve(frame(0x1000, 0)), store.bytes()),
         (id, bytes)
     );
     assert_eq!((store.counts().replaced, store.counts().received), (0, 101));
@@ -242,14 +243,14 @@ fn a_refreshed_definition_changes_nothing() {
 fn a_less_complete_definition_does_not_replace_a_whole_one() {
     let mut store = Store::new(ROOM);
     insert(&mut store, process(1), 0x1000, &function("main"));
-    let id = store.resolve_id(process(1), frame(0x1000, 0));
+    let id = store.of(process(1)).resolve(frame(0x1000, 0));
     let unread = CodeDefinition {
         filename: encode::NO_CODE.filename,
         line_table_length: 100,
         ..function("main")
     };
     insert(&mut store, process(1), 0x1000, &unread);
-    assert_eq!(store.resolve_id(process(1), frame(0x1000, 0)), id);
+    assert_eq!(store.of(process(1)).resolve(frame(0x1000, 0)), id);
     assert!(store.next_incomplete().is_none());
 }
 
@@ -405,7 +406,7 @@ proptest! {
                 }
                 Step::Gone { tgid } => store.process_gone(process(tgid)),
                 Step::Resolve { tgid, code } => {
-                    let id = store.resolve_id(process(tgid), frame(code, 0));
+                    let id = store.of(process(tgid)).resolve(frame(code, 0));
                     prop_assert!(id.is_err() || id.is_ok_and(|id| store.describe(id).is_some()));
                 }
                 Step::Collect => store.collect(|_| false),
