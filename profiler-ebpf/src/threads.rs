@@ -85,13 +85,13 @@ pub(crate) fn watched_since_ns() -> u64 {
     SPELLS_SINCE.get(0).copied().unwrap_or(0)
 }
 
-/// The odds with which a thread is walked on this CPU whose `ThreadSlot::paid_ns` this is.
+/// The odds with which a thread is walked on this CPU that asks for this: see [`ThreadSlot::take_walks`].
 #[inline(always)]
-pub(crate) fn odds(paid_ns: u64, now_ns: u64) -> u32 {
+pub(crate) fn odds(asked: u32, now_ns: u64) -> u32 {
     let Some(pace) = PACE.get_ptr_mut(0) else {
         return 0;
     };
     // SAFETY: the kernel returned a live value of this type; no other program uses it, and this one runs with interrupts off.
     let pace = unsafe { &mut *pace };
-    pace.odds(paid_ns, now_ns)
+    pace.odds(asked, now_ns)
 }

@@ -11,7 +11,7 @@
 //!   Then it counts as if it had lasted `REPORT_NS`. So a thread cannot cause more than one report in `REPORT_NS`.
 //!
 //! A spell of [`LONG_NS`] is always reported and counts once, whether or not it was walked: those are few, and one of them
-//! that counted sixteen times, or not at all, would spoil the sums.
+//! that counted thirty-two times, or not at all, would spoil the sums.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -22,16 +22,18 @@ pub const LONG_NS: u64 = 500_000_000;
 
 /// The odds of what is certain.
 pub const CERTAIN: u32 = 1 << 16;
-/// The odds are never lower than that: a spell that is walked counts sixteen times at most.
-const LOWEST: u32 = CERTAIN / 16;
-/// One walk of a thread in so long a time is always granted, if this CPU has time for it: five hundred a second.
-const WALK_EVERY_NS: u64 = 2_000_000;
+/// The odds are never lower than that: a spell that is walked counts thirty-two times at most.
+const LOWEST: u32 = CERTAIN / 32;
+/// Log2 of [`WALK_EVERY_NS`]: no division in a switch.
+const WALK_EVERY_BITS: u32 = 21;
+/// A thread may ask for one walk in so long a time: about five hundred a second.
+const WALK_EVERY_NS: u64 = 1 << WALK_EVERY_BITS;
 /// Walks that a thread can save up for later.
 const SAVED_WALKS: u64 = 16;
 /// Log2 of the nanoseconds in which one CPU's walks are counted: an eighth of a second.
 const WINDOW_BITS: u32 = 27;
-/// Walks of one CPU in such a time, about 5,000 a second.
-const WALKS_PER_WINDOW: u64 = 670;
+/// Walks of one CPU in such a time, about 3,000 a second.
+const WALKS_PER_WINDOW: u64 = 400;
 
 /// `ThreadSlot::state`.
 pub mod thread_state {
@@ -56,7 +58,7 @@ pub struct ThreadSlot {
     pub out_ns: u64,
     /// When it was woken after that; 0 while it was not.
     pub woken_ns: u64,
-    /// Up to when the walks that it is granted have been used up: see [`paid_after_walk`]. 0 before the first one.
+    /// Up to when the walks that it may ask for have been asked for: see [`Self::take_walks`]. 0 before the first one.
     pub paid_ns: u64,
     /// How long it has been blocked in all, spells that have ended only.
     pub blocked_ns: u64,
@@ -93,6 +95,30 @@ impl ThreadSlot {
             state: thread_state::ENTERED,
             odds: 0,
         }
+    }
+
+    /// What it asks for when it leaves its CPU, in parts of a walk ([`CERTAIN`] is a whole one), and takes from what it may
+    /// ask for. To be called once for each spell, before that is noted.
+    ///
+    /// A thread that switches less often than it may be walked is walked every time, and saves walks up, so that spells which
+    /// follow each other closely are all walked. One that switches more often asks for the part of a walk that the time since
+    /// its last spell stands for: together never more than it may.
+    #[inline(always)]
+    #[must_use]
+    pub const fn take_walks(&mut self, now_ns: u64) -> u32 {
+        let oldest_ns = now_ns.saturating_sub(SAVED_WALKS << WALK_EVERY_BITS);
+        let paid_ns = later(self.paid_ns, oldest_ns);
+        let saved_ns = now_ns.saturating_sub(paid_ns);
+        let since_ns = now_ns.saturating_sub(self.out_ns);
+        let taken_ns = if saved_ns >= WALK_EVERY_NS {
+            WALK_EVERY_NS
+        } else if since_ns < saved_ns {
+            since_ns
+        } else {
+            saved_ns
+        };
+        self.paid_ns = paid_ns + taken_ns;
+        ((taken_ns * CERTAIN as u64) >> WALK_EVERY_BITS) as u32
     }
 
     /// Whether its spell is counted when it has lasted `total_ns`; else those that were walked stand for it.
@@ -173,46 +199,30 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The odds with which a thread is walked whose `ThreadSlot::paid_ns` this is.
+    /// The odds with which a thread is walked that asks for this: see [`ThreadSlot::take_walks`].
     #[inline(always)]
     #[must_use]
-    pub const fn odds(&mut self, paid_ns: u64, now_ns: u64) -> u32 {
+    pub const fn odds(&mut self, asked: u32, now_ns: u64) -> u32 {
         let window = now_ns >> WINDOW_BITS;
         if window != self.window {
             let full = WALKS_PER_WINDOW * CERTAIN as u64;
-            let asked = if window == self.window + 1 { self.asked } else { 0 };
-            self.share = if asked <= full {
+            let before = if window == self.window + 1 { self.asked } else { 0 };
+            self.share = if before <= full {
                 CERTAIN as u64
             } else {
-                full * CERTAIN as u64 / asked
+                full * CERTAIN as u64 / before
             };
             self.window = window;
             self.asked = 0;
         }
-        let since_ns = now_ns.saturating_sub(paid_ns);
-        let wanted = if since_ns >= WALK_EVERY_NS {
-            CERTAIN as u64
-        } else {
-            since_ns * CERTAIN as u64 / WALK_EVERY_NS
-        };
-        self.asked += wanted;
-        let granted = (wanted * self.share) >> 16;
+        self.asked += asked as u64;
+        let granted = (asked as u64 * self.share) >> 16;
         if granted < LOWEST as u64 {
             LOWEST
         } else {
             granted as u32
         }
     }
-}
-
-/// `ThreadSlot::paid_ns` after a walk. A thread that is walked less often than it is granted saves walks up, so that waits which
-/// follow each other closely do not spoil each other's odds; one that owes a walk (its odds were low) starts with none.
-#[inline(always)]
-#[must_use]
-pub const fn paid_after_walk(paid_ns: u64, now_ns: u64) -> u64 {
-    let oldest_ns = now_ns.saturating_sub(SAVED_WALKS * WALK_EVERY_NS);
-    let paid_ns = later(paid_ns, oldest_ns) + WALK_EVERY_NS;
-    if paid_ns > now_ns { now_ns } else { paid_ns }
 }
 
 /// Whether a draw with these odds is won; `random` is any number.
@@ -226,7 +236,8 @@ pub const fn is_drawn(odds: u32, random: u32) -> bool {
 #[inline(always)]
 #[must_use]
 pub const fn is_reported(total_ns: u64, random: u32) -> bool {
-    total_ns >= REPORT_NS || is_drawn((total_ns * CERTAIN as u64 / REPORT_NS) as u32, random)
+    // A product on either side: no division in a switch.
+    total_ns >= REPORT_NS || (random & (CERTAIN - 1)) as u64 * REPORT_NS < total_ns * CERTAIN as u64
 }
 
 /// What a part of a spell stands for that was walked with these odds (0: it was not) and lasted `total_ns`.
@@ -262,9 +273,13 @@ impl SpellTime {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
     use super::{
-        CERTAIN, LONG_NS, LOWEST, Lasted, Pace, REPORT_NS, SAVED_WALKS, ThreadSlot, is_drawn, is_reported,
-        paid_after_walk, thread_state, weight_ns,
+        CERTAIN, LONG_NS, LOWEST, Lasted, Pace, REPORT_NS, SAVED_WALKS, ThreadSlot, WALK_EVERY_NS, is_drawn,
+        is_reported, thread_state, weight_ns,
     };
 
     const MS: u64 = 1_000_000;
@@ -344,37 +359,47 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_thread_that_switches_rarely_is_always_walked() {
-        let mut pace = Pace::default();
-        assert_eq!(pace.odds(0, 1_000 * MS), CERTAIN);
-        assert_eq!(pace.odds(998 * MS, 1_000 * MS), CERTAIN);
-        assert_eq!(pace.odds(999 * MS, 1_000 * MS), CERTAIN / 2);
-        assert_eq!(pace.odds(1_000 * MS, 1_000 * MS), LOWEST);
+    /// What a thread asks for that leaves its CPU at these times.
+    fn asked(times_ns: impl IntoIterator<Item = u64>) -> Vec<u32> {
+        let mut slot = ThreadSlot::entered(7, 1, 0);
+        let mut leave = |now_ns| {
+            let asked = slot.take_walks(now_ns);
+            slot.out_ns = now_ns;
+            asked
+        };
+        times_ns.into_iter().map(&mut leave).collect()
     }
 
     #[test]
-    fn a_thread_that_switches_rarely_is_walked_even_where_its_switches_come_in_pairs() {
-        let mut pace = Pace::default();
-        let mut paid_ns = 0;
-        for pair in 100..400 {
-            for now_ns in [pair * 5 * MS, pair * 5 * MS + MS / 10] {
-                assert_eq!(pace.odds(paid_ns, now_ns), CERTAIN);
-                paid_ns = paid_after_walk(paid_ns, now_ns);
-            }
-        }
+    fn a_thread_that_switches_rarely_asks_for_a_walk_each_time() {
+        assert_eq!(asked((1_000..2_000).map(|n| n * WALK_EVERY_NS)), [CERTAIN; 1_000]);
+    }
+
+    #[test]
+    fn it_does_so_even_where_its_switches_come_in_pairs() {
+        let pairs = (100..400).flat_map(|n| [n * 5 * MS, n * 5 * MS + MS / 10]);
+        assert_eq!(asked(pairs), [CERTAIN; 600]);
     }
 
     #[test]
     fn a_thread_saves_up_a_few_walks_and_no_more() {
-        let (mut pace, mut paid_ns, now_ns) = (Pace::default(), 0, 9_000 * MS);
-        for _ in 0..SAVED_WALKS {
-            assert_eq!(pace.odds(paid_ns, now_ns), CERTAIN);
-            paid_ns = paid_after_walk(paid_ns, now_ns);
+        let many = usize::try_from(SAVED_WALKS).expect("small");
+        let asked = asked((0..100).map(|n| 9_000 * MS + n));
+        assert_eq!(asked[..many], [CERTAIN; 16]);
+        assert!(asked[many..].iter().all(|odds| *odds == 0), "{asked:?}");
+    }
+
+    #[test]
+    fn a_thread_that_switches_often_asks_for_no_more_than_it_may() {
+        for every_ns in [5_000, 50_000, 500_000, WALK_EVERY_NS - 1] {
+            let asked = asked((1_000 * MS..2_000 * MS).step_by(every_ns.try_into().expect("small")));
+            let walks = asked.iter().map(|odds| u64::from(*odds)).sum::<u64>() / u64::from(CERTAIN);
+            let may = 1_000 * MS / WALK_EVERY_NS;
+            assert!(
+                (may - may / 50..=may + SAVED_WALKS).contains(&walks),
+                "{walks} of {may}"
+            );
         }
-        assert_eq!(pace.odds(paid_ns, now_ns), LOWEST);
-        // What it was walked beyond that is not held against it.
-        assert_eq!(paid_after_walk(paid_ns, now_ns), now_ns);
     }
 
     #[test]
@@ -382,17 +407,18 @@ mod tests {
         let mut pace = Pace::default();
         let window = 1 << super::WINDOW_BITS;
         for _ in 0..4 * super::WALKS_PER_WINDOW {
-            assert_eq!(pace.odds(0, 8 * window), CERTAIN);
+            assert_eq!(pace.odds(CERTAIN, 8 * window), CERTAIN);
         }
-        assert_eq!(pace.odds(0, 9 * window), CERTAIN / 4);
+        assert_eq!(pace.odds(CERTAIN, 9 * window), CERTAIN / 4);
         // Once it was asked for little.
-        assert_eq!(pace.odds(0, 10 * window), CERTAIN);
+        assert_eq!(pace.odds(CERTAIN, 10 * window), CERTAIN);
+        assert_eq!(pace.odds(0, 10 * window), LOWEST);
         for _ in 0..100 * super::WALKS_PER_WINDOW {
-            pace.odds(0, 10 * window);
+            pace.odds(CERTAIN, 10 * window);
         }
-        assert_eq!(pace.odds(0, 11 * window), LOWEST);
+        assert_eq!(pace.odds(CERTAIN, 11 * window), LOWEST);
         // What was long ago does not matter.
-        assert_eq!(pace.odds(0, 20 * window), CERTAIN);
+        assert_eq!(pace.odds(CERTAIN, 20 * window), CERTAIN);
     }
 
     #[test]

@@ -16,34 +16,35 @@ use profiler_common::contract::sources::Source;
 
 use crate::chains::RawTracepointChain;
 use crate::globals::{TASK_PID, TASK_TGID};
-use crate::kernel::{current_ids, now_ns};
+use crate::kernel::{current_ids, now_ns, random};
 use crate::memory::kernel_field;
 use crate::registers::system_call;
 use crate::sources::{Departure, Occurrence, sample};
-use crate::threads::thread;
+use crate::threads::{Thread, thread};
 
 /// `sched_switch(preempt, previous, next, ...)`.
 #[raw_tracepoint(tracepoint = "sched_switch")]
 pub(crate) fn sample_off_cpu(context: RawTracePointContext) -> i32 {
     let next: u64 = context.arg(2);
-    let tid = kernel_field(next, TASK_PID.load(), 0u32);
-    // Idle tasks have the id 0.
-    if tid != 0
-        && let Some(mut thread) = thread(tid)
-    {
-        let tgid = kernel_field(next, TASK_TGID.load(), 0u32);
-        if thread.slot().tgid == tgid {
-            spell::end(thread.slot(), tid, next);
-        }
-    }
+    let next_tid = kernel_field(next, TASK_PID.load(), 0u32);
     let (tgid, tid) = current_ids();
-    if tid != 0
-        && let Some(mut thread) = thread(tid)
+    let (coming, leaving) = (found(next_tid), found(tid));
+    // Threads that are not profiled cost no more than that.
+    if coming.is_none() && leaving.is_none() {
+        return 0;
+    }
+    let (time_ns, random) = (now_ns(), random());
+    if let Some(mut thread) = coming
+        && thread.slot().tgid == kernel_field(next, TASK_TGID.load(), 0u32)
+    {
+        spell::end(thread.slot(), next_tid, next, time_ns, random);
+    }
+    if let Some(mut thread) = leaving
         && thread.slot().tgid == tgid
     {
         let was_preempted = context.arg::<u64>(0) != 0;
-        let time_ns = now_ns();
-        if spell::begin(thread.slot(), was_preempted, time_ns) {
+        // Each draw has half of the number.
+        if spell::begin(thread.slot(), was_preempted, time_ns, random >> 16) {
             let occurrence = Occurrence {
                 source: Source::OffCpu,
                 time_ns,
@@ -57,6 +58,12 @@ pub(crate) fn sample_off_cpu(context: RawTracePointContext) -> i32 {
         }
     }
     0
+}
+
+/// The slot of a thread that has one. The idle tasks have the id 0.
+#[inline(always)]
+fn found(tid: u32) -> Option<Thread> {
+    if tid == 0 { None } else { thread(tid) }
 }
 
 /// `sched_wakeup(task)`: it is in line for a CPU. By whoever wakes it, with the lock of its run queue.

@@ -6,39 +6,37 @@ use profiler_common::contract::process::{PROCESS_PYTHON, ProcessId};
 use profiler_common::contract::reasons::Outcome;
 use profiler_common::contract::records::{SpellRecord, record_kind};
 use profiler_common::contract::sources::Source;
-use profiler_common::contract::spell::{
-    Lasted, SpellTime, ThreadSlot, is_drawn, is_reported, paid_after_walk, thread_state,
-};
+use profiler_common::contract::spell::{Lasted, SpellTime, ThreadSlot, is_drawn, is_reported, thread_state};
 
 use crate::accounts;
 use crate::chains::{Chain as _, RawTracepointChain};
 use crate::globals::{TASK_COMM, TASK_STATE, TASK_THREAD_POINTER};
-use crate::kernel::{cpu, current_task, now_ns, random};
+use crate::kernel::{cpu, current_task, now_ns};
 use crate::maps::{SAMPLES, SPELL_TIME, add, output};
 use crate::memory::{kernel_field, read_kernel};
 use crate::processes::process;
 use crate::threads::{odds, watched_since_ns};
 
-/// The current thread leaves its CPU; `true` when its stack is to be walked.
+/// The current thread leaves its CPU; `true` when its stack is to be walked. `random` is any number.
 #[inline(always)]
-pub(super) fn begin(slot: &mut ThreadSlot, was_preempted: bool, now_ns: u64) -> bool {
+pub(super) fn begin(slot: &mut ThreadSlot, was_preempted: bool, now_ns: u64, random: u32) -> bool {
+    let task = current_task();
     // As the thread itself has set it. Who wakes it meanwhile may change it, but not to 0 before the switch is over.
-    let state = kernel_field(current_task(), TASK_STATE.load(), 0u32);
+    let state = kernel_field(task, TASK_STATE.load(), 0u32);
     slot.state = if state != 0 && !was_preempted {
         thread_state::BLOCKED
     } else {
         thread_state::READY
     };
     if slot.thread_pointer == 0 {
-        slot.thread_pointer = kernel_field(current_task(), TASK_THREAD_POINTER.load(), 0u64);
+        slot.thread_pointer = kernel_field(task, TASK_THREAD_POINTER.load(), 0u64);
     }
     slot.spell = slot.spell.wrapping_add(1);
+    let odds = odds(slot.take_walks(now_ns), now_ns);
     slot.out_ns = now_ns;
     slot.woken_ns = 0;
-    let odds = odds(slot.paid_ns, now_ns);
-    if is_drawn(odds, random()) {
+    if is_drawn(odds, random) {
         slot.odds = odds;
-        slot.paid_ns = paid_after_walk(slot.paid_ns, now_ns);
         return true;
     }
     slot.odds = 0;
@@ -55,15 +53,15 @@ pub(super) fn wake(slot: &mut ThreadSlot) {
     }
 }
 
-/// The thread `task` gets a CPU.
+/// The thread `task` gets a CPU. `random` is any number.
 #[inline(always)]
-pub(super) fn end(slot: &mut ThreadSlot, tid: u32, task: u64) {
+pub(super) fn end(slot: &mut ThreadSlot, tid: u32, task: u64, now_ns: u64, random: u32) {
     let since_ns = if slot.state == thread_state::ENTERED {
         watched_since_ns()
     } else {
         0
     };
-    let Some(lasted) = slot.lasted(since_ns, now_ns()) else {
+    let Some(lasted) = slot.lasted(since_ns, now_ns) else {
         return;
     };
     let total_ns = lasted.total_ns();
@@ -73,7 +71,7 @@ pub(super) fn end(slot: &mut ThreadSlot, tid: u32, task: u64) {
     slot.waiting_ns = slot.waiting_ns.wrapping_add(lasted.waiting_ns);
     add(&SPELL_TIME, SpellTime::Blocked as u32, lasted.blocked_ns);
     add(&SPELL_TIME, SpellTime::Waiting as u32, lasted.waiting_ns);
-    if is_counted && is_reported(total_ns, random()) {
+    if is_counted && is_reported(total_ns, random) {
         report(slot, tid, task, &lasted);
     }
 }
