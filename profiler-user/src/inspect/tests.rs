@@ -105,6 +105,7 @@ fn answers() -> Vec<Answer> {
         Answer::Space(Err(Failure::Denied)),
         Answer::Done,
         Answer::Opened(true),
+        Answer::Stack(b"\x02\0\0\0ab".to_vec()),
         Answer::ThreadName(Some("worker \u{1b}[1m".to_owned())),
     ]
 }
@@ -131,7 +132,22 @@ fn a_definition_that_nothing_can_have_been_read_as_is_no_answer() {
     // No name, no class, a file name of one zero, line 15,356 and a table of line 65, one run and the end before it.
     let with = |file_extent, table_end| {
         let bytes = [
-            2, 1, 0, 0, 0, 1, 0, file_extent, 0xfc, 0x77, 65, 1, 0, 0, table_end, 1,
+            2,
+            1,
+            0,
+            0,
+            0,
+            1,
+            0,
+            file_extent,
+            0xfc,
+            0x77,
+            65,
+            1,
+            0,
+            0,
+            table_end,
+            1,
         ];
         Answer::decode(&bytes)
     };

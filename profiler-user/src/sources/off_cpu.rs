@@ -1,6 +1,8 @@
 //! Time off the CPU: every thread that leaves its CPU and comes back. Nothing is drawn here and no CPU has an event of its
 //! own: two programs watch all switches and all wake-ups of the host.
 
+use std::time::{Duration, Instant};
+
 use profiler_common::contract::sources::Source;
 
 use super::cpu_events::CpuSet;
@@ -15,14 +17,22 @@ pub(super) const OFF_CPU: EventSource = EventSource {
     start,
 };
 
+/// How much longer than going through all threads of the host takes the time between is, at least.
+const SHARE: u32 = 50;
+
 #[derive(Debug)]
 struct OffCpu {
     _watch: Watch,
+    /// Until when threads are not gone through again.
+    rest_until: Instant,
 }
 
 fn start(_source: Source, kernel: &mut Kernel, _rate: Rate) -> Result<Box<dyn Sampling>, LoadError> {
+    let started = Instant::now();
+    let watch = kernel.watch_threads()?;
     Ok(Box::new(OffCpu {
-        _watch: kernel.watch_threads()?,
+        _watch: watch,
+        rest_until: after_rest(started.elapsed()),
     }))
 }
 
@@ -32,6 +42,14 @@ impl Sampling for OffCpu {
     }
 
     fn wake(&mut self, kernel: &mut Kernel, _sampled: &CpuSet, _wake: Wake) {
-        kernel.find_entered_threads();
+        let started = Instant::now();
+        if started >= self.rest_until {
+            kernel.find_entered_threads();
+            self.rest_until = after_rest(started.elapsed());
+        }
     }
+}
+
+fn after_rest(took: Duration) -> Instant {
+    Instant::now() + took * SHARE
 }
