@@ -12,6 +12,7 @@ use profiler_common::contract::losses::LOSS_ACCOUNTS;
 use profiler_common::contract::period::CpuPeriod;
 use profiler_common::contract::records::ProcessRecord;
 use profiler_common::contract::sources::{ACCOUNTS, Source};
+use profiler_common::contract::spell::SpellTime;
 use profiler_common::contract::unwind::{Block, Mapping, ROWS_PER_PAGE};
 
 /// Layout index -> layout. Written by user space only, before an entry that uses the index.
@@ -41,6 +42,11 @@ pub(crate) static INTERRUPTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(S
 /// `losses::loss_account` -> records other than samples that were lost on this CPU.
 #[map]
 pub(crate) static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LOSS_ACCOUNTS, 0);
+
+/// `SpellTime` -> nanoseconds that profiled threads spent so, added up by the CPU that they came to.
+#[map]
+pub(crate) static SPELL_TIME: PerCpuArray<u64> =
+    PerCpuArray::with_max_entries(SpellTime::ALL.len() as u32, 0);
 
 /// CPU -> the periods that are possible on it. Written by user space only, which sets the size: possible CPUs.
 #[map]

@@ -247,8 +247,6 @@ fn what_the_fingers_know_is_answered_with_the_command_that_works() {
             "record -s python3 svc.py --port 80",
         ),
         ("record python3\u{a0}svc.py", 127, "record python3 svc.py"),
-        ("record --idle -p 1", 2, "record -p 1"),
-        ("record -ip 1", 2, "record -p 1"),
         ("record -a --subproceses", 2, "record -a --subprocesses"),
         ("record -a --frob", 2, "record --help"),
         ("record -a -f html", 2, "record -a -f flamegraph"),

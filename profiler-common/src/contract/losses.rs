@@ -13,6 +13,10 @@ table! {
         Process = 2, "children that found no room in the process map";
         /// The ring was full.
         Native = 3, "records of native frames lost";
+        /// The ring was full.
+        Spell = 4, "times off the CPU lost";
+        /// The map was full.
+        Thread = 5, "threads that found no room: their time off the CPU is not recorded";
     }
 }
 

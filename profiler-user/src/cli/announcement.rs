@@ -15,10 +15,10 @@ pub(super) const DEFAULT_RATE_HZ: u32 = 99;
 const MAX_CHARACTERS: usize = 80;
 
 /// How often samples are taken.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct HowOften {
     /// What is sampled.
-    pub(super) event: Source,
+    pub(super) sources: Vec<Source>,
     /// For sources of time.
     pub(super) rate_hz: u32,
     /// For sources that count.
@@ -39,13 +39,13 @@ pub(super) struct Who<'a> {
 }
 
 /// Says it of processes.
-pub(super) fn say(who: &Who<'_>, how: HowOften, duration: Option<Duration>) {
+pub(super) fn say(who: &Who<'_>, how: &HowOften, duration: Option<Duration>) {
     let (who, how, time) = (who.text(), how.text(who.is_one()), length(duration));
     terminal::status(&format!("Sampling {who} {how}{time}. Press Control-C to exit."));
 }
 
 /// Says it of a command that has been started.
-pub(super) fn say_of_command(name: &str, pid: u32, how: HowOften, duration: Option<Duration>) {
+pub(super) fn say_of_command(name: &str, pid: u32, how: &HowOften, duration: Option<Duration>) {
     let (how, time) = (how.text(true), length(duration));
     terminal::status(&format!(
         "Sampling process {pid} ({name}) {how}{time}, until it ends."
@@ -91,15 +91,21 @@ impl Who<'_> {
 }
 
 impl HowOften {
-    fn text(self, is_one: bool) -> String {
+    fn text(&self, is_one: bool) -> String {
+        let of = |source: &Source| self.text_of(*source, is_one);
+        self.sources.iter().map(of).collect::<Vec<_>>().join(" and ")
+    }
+
+    fn text_of(&self, source: Source, is_one: bool) -> String {
         let whose = if is_one { "its" } else { "their" };
-        match (self.event.unit(), self.period) {
-            (Unit::Nanoseconds, _) => match self.rate_hz {
+        match (source, self.period) {
+            (Source::OffCpu, _) => format!("whenever {} off the CPU", if is_one { "it is" } else { "they are" }),
+            (time, _) if time.unit() == Unit::Nanoseconds => match self.rate_hz {
                 1 => "once a second".to_owned(),
                 rate_hz => format!("{rate_hz} times a second"),
             },
-            (_, 1) => format!("at each of {whose} {}", events(self.event)),
-            (_, period) => format!("at every {} of {whose} {}", ordinal(period), events(self.event)),
+            (event, 1) => format!("at each of {whose} {}", events(event)),
+            (event, period) => format!("at every {} of {whose} {}", ordinal(period), events(event)),
         }
     }
 }
@@ -149,9 +155,9 @@ mod tests {
         who.text()
     }
 
-    fn how(event: Source, rate_hz: u32, period: u64) -> String {
+    fn how(sources: &[Source], rate_hz: u32, period: u64) -> String {
         let how = HowOften {
-            event,
+            sources: sources.to_vec(),
             rate_hz,
             period,
         };
@@ -168,12 +174,16 @@ mod tests {
 
     #[test]
     fn it_says_how_often_in_words() {
-        assert_eq!(how(Source::OnCpu, 99, 1), "99 times a second");
-        assert_eq!(how(Source::OnCpu, 1, 1), "once a second");
-        assert_eq!(how(Source::PageFaults, 99, 1), "at each of their page faults");
+        assert_eq!(how(&[Source::OnCpu], 99, 1), "99 times a second");
+        assert_eq!(how(&[Source::OnCpu], 1, 1), "once a second");
+        assert_eq!(how(&[Source::PageFaults], 99, 1), "at each of their page faults");
         assert_eq!(
-            how(Source::ContextSwitches, 99, 100),
+            how(&[Source::ContextSwitches], 99, 100),
             "at every 100th of its context switches"
+        );
+        assert_eq!(
+            how(&[Source::OnCpu, Source::OffCpu], 99, 1),
+            "99 times a second and whenever they are off the CPU"
         );
     }
 

@@ -156,6 +156,7 @@ fn load_check() -> Check {
         sample_ring_bytes: 4 << 20,
         max_processes: 1024,
         max_interpreters: 1024,
+        max_threads: 1024,
         measure_self: false,
         native: Native::User(Capacity {
             mappings: 1,

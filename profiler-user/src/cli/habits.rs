@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
 use super::failure::Failure;
 use super::invocation;
-use super::words::{with_instead, without_flag};
+use super::words::with_instead;
 
 /// What py-spy has and pyebpf has not, and with which options `record` comes close to it.
 const NOT_YET: &[(&str, &[&str])] = &[
@@ -118,11 +118,6 @@ fn argument(error: &Error, cli: &Command, words: &[OsString]) -> Option<Failure>
     let mended = |message: String, words: Vec<OsString>| {
         Some(Failure::usage_lines(message).hint(invocation::with_words(words)))
     };
-    if verb.get_name() == "record" && (name == "-i" || name == "--idle") {
-        let message =
-            format!("there is no {name} yet: threads that wait are not recorded, only those that run");
-        return mended(message, without_flag(words, 'i', "--idle"));
-    }
     let is_digit = name
         .trim_start_matches('-')
         .starts_with(|c: char| c.is_ascii_digit());

@@ -9,17 +9,17 @@ use super::words::without_option;
 use crate::output::Measure;
 
 /// Fails when `--period` was given for time, or `--unit` for events.
-pub(super) fn check(event: Source, period: Option<u64>, unit: Option<Measure>) -> Result<(), Failure> {
-    let is_time = event.unit() == Unit::Nanoseconds;
-    let (what, option) = match (is_time, period, unit) {
-        (true, Some(_), _) => (
+pub(super) fn check(sources: &[Source], period: Option<u64>, unit: Option<Measure>) -> Result<(), Failure> {
+    let mut counted = sources.iter().filter(|source| source.unit() != Unit::Nanoseconds);
+    let (what, option) = match (counted.next(), period, unit) {
+        (None, Some(_), _) => (
             "--period counts events, and CPU time has a rate: -r".to_owned(),
             "--period",
         ),
-        (false, _, Some(_)) => (
+        (Some(event), _, Some(_)) => (
             format!(
-                "--unit is for CPU time; {} are counted, in samples and in sums",
-                events(event)
+                "--unit is for time; {} are counted, in samples and in sums",
+                events(*event)
             ),
             "--unit",
         ),
@@ -41,11 +41,13 @@ mod tests {
         for (event, period, unit, is_fine) in [
             (Source::OnCpu, None, Some(Measure::Time), true),
             (Source::OnCpu, Some(100), None, false),
+            (Source::OffCpu, Some(100), None, false),
+            (Source::OffCpu, None, Some(Measure::Time), true),
             (Source::PageFaults, Some(100), None, true),
             (Source::PageFaults, None, Some(Measure::Time), false),
             (Source::PageFaults, None, Some(Measure::Samples), false),
         ] {
-            let checked = check(event, period, unit);
+            let checked = check(&[event], period, unit);
             assert_eq!(checked.is_ok(), is_fine, "{event:?}");
         }
     }

@@ -14,6 +14,7 @@ mod launch;
 mod left_behind;
 mod manual;
 mod measures;
+mod mode;
 mod no_samples;
 mod outputs;
 mod parts;

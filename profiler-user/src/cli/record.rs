@@ -10,6 +10,7 @@ use super::announcement::{self, DEFAULT_RATE_HZ, HowOften, Who, events};
 use super::failure::{Failure, exit_code};
 use super::filters::FilterArgs;
 use super::launch::{EndedBy, Launched};
+use super::mode::Mode;
 use super::outputs::{self, Planned};
 use super::parts::Parts;
 use super::preflight::{self, Lacking};
@@ -42,6 +43,7 @@ use crate::sources;
         sudo pyebpf record --all -d 5 -f raw -o - | sort -k2 -n\n  \
         sudo pyebpf record --all -d 30 -o cpu.svg -o cpu.json.gz  two files, one compressed\n  \
         sudo pyebpf record --all -d 30 -o cpu.pb.gz && go tool pprof -http : cpu.pb.gz\n  \
+        sudo pyebpf record --mode wall -p 1234 -d 30           where it waits, too\n  \
         sudo pyebpf record --event page-faults -p 1234 -d 30   which lines touch memory first\n  \
         sudo pyebpf record --all --every 60s -o web.svg        web-1.svg, web-2.svg, ... until Ctrl-C\n\n\
         Each filter may be given several times. A process is recorded, even if it starts later, if it fits one value\n\
@@ -76,6 +78,12 @@ pub(super) struct Args {
     /// Samples of CPU time per second on each CPU [default: 99]
     #[arg(short, long, value_name = "HZ", allow_negative_numbers = true, value_parser = RangedU64ValueParser::<u32>::new().range(1..=20_000))]
     rate: Option<u32>,
+    /// What time is recorded: on the CPU (`cpu`), off it (`off-cpu`: waiting for something, or for a CPU), or both (`wall`)
+    #[arg(long, value_enum, conflicts_with = "event")]
+    mode: Option<Mode>,
+    /// Record threads that wait, too: the same as --mode wall
+    #[arg(short, long, conflicts_with_all = ["event", "mode"])]
+    idle: bool,
     /// What to sample: CPU time, or events, each of which (see --period) is a sample of the line that caused it
     #[arg(long, value_name = "EVENT", default_value = sources::ALL[0].source.name(), value_parser = event())]
     event: Source,
@@ -148,10 +156,16 @@ impl Args {
         self.all || (self.pid.is_empty() && self.command.is_empty())
     }
 
+    /// What is sampled.
+    fn sources(&self) -> Vec<Source> {
+        let mode = self.mode.or(self.idle.then_some(Mode::Wall));
+        mode.map_or_else(|| vec![self.event], Mode::sources)
+    }
+
     /// How often samples are taken.
     fn how_often(&self) -> HowOften {
         HowOften {
-            event: self.event,
+            sources: self.sources(),
             rate_hz: self.rate.unwrap_or(DEFAULT_RATE_HZ),
             period: self.period.unwrap_or(1),
         }
@@ -231,7 +245,7 @@ pub(super) fn run(args: &Args, files: FileLimit) -> Result<u8, Failure> {
         command: &args.command,
     };
     subject::check(&subject, &invocation::arguments())?;
-    measures::check(args.event, args.period, args.unit)?;
+    measures::check(&args.sources(), args.period, args.unit)?;
     if !args.all && args.pid.is_empty() && args.command.is_empty() && filter.is_empty() {
         return Err(
             Failure::usage("nothing to record: give --all, --pid, a filter or a command")
@@ -241,8 +255,12 @@ pub(super) fn run(args: &Args, files: FileLimit) -> Result<u8, Failure> {
     if args.nonblocking {
         terminal::status("--nonblocking has no effect: pyebpf never stops the programs it records.");
     }
-    if args.rate.is_some() && args.event.unit() != Unit::Nanoseconds {
-        terminal::status(&format!("-r has no effect: {} are counted.", events(args.event)));
+    if args.rate.is_some() && !args.sources().contains(&Source::OnCpu) {
+        let why = match args.sources().first() {
+            Some(event) if event.unit() != Unit::Nanoseconds => format!("{} are counted", events(*event)),
+            _ => "time off the CPU is measured, not sampled".to_owned(),
+        };
+        terminal::status(&format!("-r has no effect: {why}."));
     }
     let planned = outputs::plan(&args.output, &args.format, &name(args))?;
     preflight::check_files()?;
@@ -291,7 +309,7 @@ async fn record(
     let settings = Settings {
         target,
         filter: filter.clone(),
-        sources: vec![args.event],
+        sources: args.sources(),
         rate_hz: args.how_often().rate_hz,
         period: args.how_often().period,
         duration: args.duration.0,
@@ -326,7 +344,7 @@ async fn record(
         // Last, so that its first samples are not missed while the kernel half is being loaded.
         let child = Launched::start(&args.command, files, &mut signals).await?;
         session.add(child.pid());
-        announcement::say_of_command(&name, child.pid(), args.how_often(), args.duration.0);
+        announcement::say_of_command(&name, child.pid(), &args.how_often(), args.duration.0);
         launched = Some(child);
     }
     let recorded = session.run(&mut signals, &mut sink).await;
@@ -416,7 +434,7 @@ fn announce(args: &Args, filter: &Filter, session: &Session, lacking: &Lacking) 
         filter,
         now,
     };
-    announcement::say(&who, args.how_often(), args.duration.0);
+    announcement::say(&who, &args.how_often(), args.duration.0);
     Ok(())
 }
 

@@ -79,6 +79,9 @@ pub(super) fn children(count: u64) -> String {
 
 /// `kept + left out + idle + not profiled + dropped = interrupts`.
 fn accounting(source: &SourceSummary) -> String {
+    if source.source == Source::OffCpu {
+        return accounting_off_cpu(source);
+    }
     let event = match source.source {
         Source::OnCpu => String::new(),
         counted => format!("{}: ", counted.name()),
@@ -94,6 +97,22 @@ fn accounting(source: &SourceSummary) -> String {
         source.of(Outcome::NotProfiled),
         source.of(Outcome::Idle),
         source.dropped()
+    )
+}
+
+/// `delivered + thinned + not profiled + dropped = times that a thread left its CPU`.
+fn accounting_off_cpu(source: &SourceSummary) -> String {
+    format!(
+        "{}: {} times off the CPU = {} samples + {} left out (others stand for them) + {} other processes + {} dropped; \
+         {:.3} s blocked, {:.3} s waiting for a CPU",
+        source.source.name(),
+        source.interrupts,
+        source.of(Outcome::Delivered),
+        source.of(Outcome::Thinned),
+        source.of(Outcome::NotProfiled),
+        source.dropped(),
+        source.blocked.as_secs_f64(),
+        source.waiting.as_secs_f64()
     )
 }
 
@@ -151,7 +170,10 @@ fn merged(native: &NativeSummary, tables: &Statistics) -> String {
 fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
     let mut lines: Vec<(String, u64)> = Vec::new();
     for (outcome, count) in summary.sources.iter().flat_map(|source| &source.outcomes) {
-        if !matches!(outcome, Outcome::Delivered | Outcome::Idle | Outcome::NotProfiled) {
+        if !matches!(
+            outcome,
+            Outcome::Delivered | Outcome::Idle | Outcome::NotProfiled | Outcome::Thinned
+        ) {
             lines.push((format!("samples dropped: {}", outcome.text()), *count));
         }
     }

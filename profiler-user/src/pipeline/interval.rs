@@ -4,6 +4,7 @@ use ahash::HashMap;
 use profiler_common::contract::reasons::StackStatus;
 
 use super::native_stack::Step;
+use super::wait_class::text;
 use crate::ids::{FrameId, ProcessKey};
 use crate::language::python::code::store::ResolvedId;
 use crate::native::names::{AddressId, NativeNames};
@@ -97,6 +98,7 @@ impl Interval {
         if stack.is_empty() {
             self.stack_python(sample, python, &mut stack);
         }
+        stack.extend(text(sample.wait).map(|text| self.marker(text)));
         let named = NamedSample {
             source: sample.source,
             weight: sample.weight,
@@ -190,5 +192,6 @@ fn outermost_marker(status: StackStatus) -> Option<&'static str> {
         StackStatus::StateFault => Some("<unreadable interpreter state>"),
         StackStatus::ForeignThreadState => Some("<foreign thread state>"),
         StackStatus::TooManyThreads => Some("<thread state not found>"),
+        StackStatus::NotTaken => Some("<stack not taken>"),
     }
 }

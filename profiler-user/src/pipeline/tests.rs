@@ -17,7 +17,7 @@ use crate::proc::root::RootId;
 use crate::profile::timeline::Timeline;
 use crate::profile::{Process, Recording};
 use crate::wire::assembly::Sample;
-use crate::wire::decode::{CodeView, TextView};
+use crate::wire::decode::{CodeView, Spell, TextView};
 
 /// Processes without a root directory that is known: paths are shortened by their looks.
 #[derive(Default)]
@@ -122,6 +122,19 @@ fn by_stack(recordings: &[Recording]) -> BTreeMap<String, u64> {
             let frames = recording.stack(count.stack).iter();
             let names: Vec<&str> = frames.map(|frame| &*recording.frame(*frame).name).collect();
             *stacks.entry(names.join(";")).or_default() += count.samples;
+        }
+    }
+    stacks
+}
+
+/// The same, but what they stand for.
+fn weights(recordings: &[Recording]) -> BTreeMap<String, u64> {
+    let mut stacks = BTreeMap::new();
+    for recording in recordings {
+        for count in recording.profiles.iter().flat_map(|profile| &profile.counts) {
+            let frames = recording.stack(count.stack).iter();
+            let names: Vec<&str> = frames.map(|frame| &*recording.frame(*frame).name).collect();
+            *stacks.entry(names.join(";")).or_default() += count.weight;
         }
     }
     stacks
@@ -511,4 +524,89 @@ fn a_process_that_does_not_answer_holds_few_questions() {
     }
     let asked = std::iter::from_fn(|| pipeline.next_question()).count();
     assert_eq!(asked, 64);
+}
+
+/// A sample of a thread that leaves its CPU.
+fn leaves(process: ProcessKey, time_ns: u64, code: u64) -> Sample {
+    Sample {
+        source: Source::OffCpu,
+        weight: 0,
+        spell: 3,
+        ..sample(process, time_ns, code)
+    }
+}
+
+/// Its spell, which is never so short that others are counted with it.
+fn spell(process: ProcessKey, out_ns: u64, blocked_ns: u64, waiting_ns: u64) -> Spell {
+    Spell {
+        process,
+        tid: process.tgid,
+        number: 3,
+        out_ns,
+        blocked_ns,
+        waiting_ns,
+        odds: 1 << 16,
+        cpu: 0,
+        comm: [0; 16],
+    }
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+#[test]
+fn time_off_the_cpu_is_counted_when_the_thread_is_back_and_split_at_its_wake_up() {
+    let mut pipeline = Pipeline::new(0, None, None);
+    let mut around = Nowhere::default();
+    define(&mut pipeline, process(7), 0xa, "recv");
+    pipeline.add(&leaves(process(7), SECOND, 0xa), &mut around);
+    assert!(pipeline.snapshot(1).is_empty());
+    pipeline.end_spell(&spell(process(7), SECOND, 2 * SECOND, 5), &mut around);
+    // The next one was not walked, or its stack was lost.
+    pipeline.end_spell(&spell(process(7), 4 * SECOND, SECOND, 0), &mut around);
+    let recordings = finish(&mut pipeline);
+    assert!(
+        recordings[0]
+            .profiles
+            .iter()
+            .all(|profile| profile.source == Source::OffCpu)
+    );
+    assert_eq!(
+        weights(&recordings),
+        names(&[
+            ("<stack not taken>", SECOND),
+            ("recv", 2 * SECOND),
+            ("recv;<waiting for a CPU>", 5)
+        ])
+    );
+}
+
+#[test]
+fn time_off_the_cpu_that_goes_on_at_a_cut_is_shared_by_both_intervals() {
+    let mut pipeline = Pipeline::new(0, None, None);
+    let mut around = Nowhere::default();
+    define(&mut pipeline, process(7), 0xa, "recv");
+    pipeline.add(&leaves(process(7), SECOND, 0xa), &mut around);
+    pipeline.count_spell(&spell(process(7), SECOND, SECOND, 0), &mut around);
+    pipeline.cut(2 * SECOND + 1, None);
+    let first = pipeline.take_finished(false).expect("nothing waits");
+    pipeline.end_spell(&spell(process(7), SECOND, 4 * SECOND, 7), &mut around);
+    assert_eq!(weights(&[first]), names(&[("recv", SECOND)]));
+    assert_eq!(
+        weights(&finish(&mut pipeline)),
+        names(&[("recv", 3 * SECOND), ("recv;<waiting for a CPU>", 7)])
+    );
+}
+
+#[test]
+fn nothing_is_kept_of_threads_that_are_gone() {
+    let mut pipeline = Pipeline::new(0, None, None);
+    let mut around = Nowhere::default();
+    for tgid in [7, 8] {
+        pipeline.add(&leaves(process(tgid), SECOND, 0xa), &mut around);
+    }
+    pipeline.keep_spells(|tid, number| (tid, number) == (8, 3));
+    let has_stack = |pipeline: &Pipeline, tgid| pipeline.has_stack(&spell(process(tgid), 0, 0, 0));
+    assert!(!has_stack(&pipeline, 7) && has_stack(&pipeline, 8));
+    pipeline.forget(process(8));
+    assert!(!has_stack(&pipeline, 8));
 }

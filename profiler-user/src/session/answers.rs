@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::frozen::Frozen;
 use crate::inspect::{Answer as Found, Inspectors, Question as Ask};
 use crate::kernel::Kernel;
 use crate::language::python::code::source_path::shorten_by_name;
@@ -39,6 +40,8 @@ pub(super) struct Asks<'a> {
 pub(super) struct Answers {
     inspectors: Inspectors,
     pending: Vec<(Ticket, Asked)>,
+    /// Where time off the CPU is recorded.
+    frozen: Option<Frozen>,
 }
 
 /// What somebody waits for.
@@ -49,8 +52,10 @@ enum Asked {
 }
 
 impl Answers {
-    pub(super) fn new(inspectors: Inspectors) -> Self {
+    /// With `reads_stacks`, the stacks of threads that stay off their CPU are read, too.
+    pub(super) fn new(inspectors: Inspectors, reads_stacks: bool) -> Self {
         Self {
+            frozen: reads_stacks.then(|| Frozen::new(inspectors.clone())),
             inspectors,
             pending: Vec::new(),
         }
@@ -58,6 +63,9 @@ impl Answers {
 
     /// Asks what there is time for, and passes on what has been answered. With `is_last`, waits for the answers.
     pub(super) fn answer(&mut self, asks: &mut Asks<'_>, is_last: bool) {
+        if let Some(frozen) = self.frozen.as_mut().filter(|_| !is_last) {
+            frozen.wake(asks.kernel, asks.pipeline, asks.threads.as_deref_mut());
+        }
         let started = Instant::now();
         let budget = if is_last { LAST_BUDGET } else { BUDGET };
         let mut moved = started;

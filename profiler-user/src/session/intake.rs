@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use profiler_common::contract::sources::Source;
 
 use super::native::NativeTables;
+use super::open_spells::{log_totals, open_spells};
 use crate::host::users::Users;
 use crate::ids::ProcessKey;
 use crate::kernel::{Kernel, Ring, Rings};
@@ -19,7 +20,7 @@ use crate::processes::tracker::Tracker;
 use crate::profile::Process;
 use crate::sources::CpuSet;
 use crate::wire::assembly::{Assembly, Sample};
-use crate::wire::decode::{Event, decode};
+use crate::wire::decode::{Event, Spell, decode};
 
 /// Records read at a time, and for how long.
 const AT_ONCE: usize = 1_024;
@@ -45,6 +46,18 @@ pub(super) struct Meets<'a> {
     pub(super) tables: &'a mut Option<NativeTables>,
     pub(super) threads: &'a mut Option<ThreadNames>,
     pub(super) pipeline: &'a mut Pipeline,
+}
+
+impl Meets<'_> {
+    /// The pipeline, and what it asks of a sample's process.
+    fn around<'a>(&'a mut self, users: &'a Users) -> (&'a mut Pipeline, Around<'a>) {
+        let around = Around {
+            tracker: &mut *self.tracker,
+            tables: self.tables.as_ref(),
+            users,
+        };
+        (&mut *self.pipeline, around)
+    }
 }
 
 impl Intake {
@@ -97,19 +110,35 @@ impl Intake {
         let mut has_more = true;
         while has_more && Instant::now() < deadline {
             has_more = samples.drain(AT_ONCE, |bytes| {
-                let Some(sample) = assemble(bytes, assembly, meets, undecodable) else {
+                let Some(whole) = assemble(bytes, assembly, meets, undecodable) else {
                     return;
                 };
-                sampled.insert(sample.cpu);
-                if *gil_only && !sample.holds_gil() {
-                    *without_gil.entry(sample.source).or_default() += 1;
+                let (process, holds_gil) = match whole {
+                    Whole::Sample(sample) => {
+                        sampled.insert(sample.cpu);
+                        let holds_gil = sample.holds_gil();
+                        if *gil_only && !holds_gil {
+                            *without_gil.entry(sample.source).or_default() += 1;
+                        }
+                        (sample.process, holds_gil)
+                    }
+                    // Its stack is there if it did.
+                    Whole::Spell(spell) => (spell.process, meets.pipeline.has_stack(&spell)),
+                };
+                if *gil_only && !holds_gil {
                     return;
                 }
                 // A child's first sample may be read before its fork: the event is in the other ring by then.
-                if meets.tracker.get(sample.process).is_none() {
+                if meets.tracker.get(process).is_none() {
                     drain_events(events, meets, undecodable);
                 }
-                add(sample, meets, users);
+                match whole {
+                    Whole::Sample(sample) => add(sample, meets, users),
+                    Whole::Spell(spell) => {
+                        let (pipeline, mut around) = meets.around(users);
+                        pipeline.end_spell(&spell, &mut around);
+                    }
+                }
             });
         }
         has_more
@@ -120,7 +149,27 @@ impl Intake {
         drain_events(&mut self.rings.events, meets, &mut self.undecodable);
     }
 
-    /// Adds the samples whose native frames never came: nothing comes any more.
+    /// Counts what has passed of spells that are not over.
+    pub(super) fn count_open_spells(&mut self, meets: &mut Meets<'_>) {
+        for spell in open_spells(meets.kernel) {
+            if !self.gil_only || meets.pipeline.has_stack(&spell) {
+                let (pipeline, mut around) = meets.around(&self.users);
+                pipeline.count_spell(&spell, &mut around);
+            }
+        }
+    }
+
+    /// Forgets threads of which nothing comes any more, although no event said so.
+    pub(super) fn forget_ended_threads(&mut self, meets: &mut Meets<'_>) {
+        meets.kernel.sweep_threads();
+        let slots = meets.kernel.slots();
+        let numbers: HashMap<u32, u32> = slots.map(|(tid, slot)| (tid, slot.spell)).collect();
+        meets
+            .pipeline
+            .keep_spells(|tid, number| numbers.get(&tid) == Some(&number));
+    }
+
+    /// Adds what is not complete: nothing comes any more.
     pub(super) fn finish(&mut self, meets: &mut Meets<'_>) {
         for sample in self.assembly.finish() {
             if self.gil_only && !sample.holds_gil() {
@@ -129,16 +178,24 @@ impl Intake {
                 add(&sample, meets, &self.users);
             }
         }
+        self.count_open_spells(meets);
+        log_totals(meets.kernel);
     }
 }
 
-/// Puts a record where it belongs; returns the sample that it completes.
+/// What is complete.
+enum Whole<'a> {
+    Sample(&'a Sample),
+    Spell(Spell),
+}
+
+/// Puts a record where it belongs; returns what it completes.
 fn assemble<'s>(
     bytes: &[u8],
     assembly: &'s mut Assembly,
     meets: &mut Meets<'_>,
     undecodable: &mut u64,
-) -> Option<&'s Sample> {
+) -> Option<Whole<'s>> {
     match decode(bytes) {
         Ok(Event::Code(view)) => {
             match meets.kernel.layout(view.layout) {
@@ -147,8 +204,9 @@ fn assemble<'s>(
             }
             None
         }
-        Ok(Event::Sample(view)) => assembly.add(&view),
-        Ok(Event::Native(view)) => assembly.add_native(&view),
+        Ok(Event::Sample(view)) => assembly.add(&view).map(Whole::Sample),
+        Ok(Event::Native(view)) => assembly.add_native(&view).map(Whole::Sample),
+        Ok(Event::Spell(spell)) => Some(Whole::Spell(spell)),
         Ok(Event::Kernel(view)) => {
             assembly.add_kernel(&view);
             None
@@ -172,12 +230,8 @@ fn add(sample: &Sample, meets: &mut Meets<'_>, users: &Users) {
     if let Some(threads) = meets.threads.as_mut() {
         threads.note(sample.process, sample.tid, sample.thread_state, sample.status);
     }
-    let mut around = Around {
-        tracker: &mut *meets.tracker,
-        tables: meets.tables.as_ref(),
-        users,
-    };
-    meets.pipeline.add(sample, &mut around);
+    let (pipeline, mut around) = meets.around(users);
+    pipeline.add(sample, &mut around);
     if let Some(tables) = meets.tables.as_mut() {
         tables.touch(sample);
     }

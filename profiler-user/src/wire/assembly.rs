@@ -6,7 +6,7 @@ use profiler_common::contract::records::{NativeFrame, RawFrame};
 use profiler_common::contract::sources::Source;
 
 use crate::ids::ProcessKey;
-use crate::wire::decode::{KernelView, NativeView, SampleView};
+use crate::wire::decode::{KernelView, NativeView, SampleView, Wait};
 
 /// A whole sample. Re-used from one to the next.
 #[derive(Clone, Debug)]
@@ -43,6 +43,10 @@ pub struct Sample {
     pub ends_invocation: Vec<bool>,
     /// Native and kernel frames, where they are taken.
     pub native: NativeStack,
+    /// Of time off the CPU: which of the thread's spells.
+    pub spell: u32,
+    /// Of time off the CPU: what the thread waited for.
+    pub wait: Wait,
 }
 
 /// The native and kernel frames of a sample.
@@ -239,6 +243,8 @@ impl Sample {
         self.collecting = view.collecting;
         self.compiled = view.compiled;
         self.withheld = false;
+        self.spell = view.spell;
+        self.wait = view.wait;
         self.comm = [0; 16];
         for (to, from) in self.comm.iter_mut().zip(view.comm) {
             *to = *from;
@@ -269,6 +275,8 @@ impl Default for Sample {
             frames: Vec::new(),
             ends_invocation: Vec::new(),
             native: NativeStack::default(),
+            spell: 0,
+            wait: Wait::Unknown,
         }
     }
 }

@@ -97,7 +97,7 @@ fn write_head(
     let first = recording.profiles.first().map_or(Source::OnCpu, |of| of.source);
     let [samples, weight] = value_types(first, strings);
     let shown = match (first.unit(), options.measure) {
-        (Unit::Nanoseconds, Measure::Samples) => samples,
+        (Unit::Nanoseconds, Measure::Samples) if first.is_even() => samples,
         _ => weight,
     };
     let period = match first.unit() {

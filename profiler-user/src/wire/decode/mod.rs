@@ -6,6 +6,7 @@
 mod error;
 mod native;
 mod parts;
+mod spell;
 
 use core::mem::offset_of;
 
@@ -24,6 +25,7 @@ use self::parts::{part, record, tail};
 
 pub use error::DecodeError;
 pub use native::{BlockFrames, KernelView, NativeView};
+pub use spell::{Spell, Wait};
 
 /// One record.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub enum Event<'a> {
     Native(NativeView<'a>),
     /// The kernel frames of the sample before it, on the same CPU.
     Kernel(KernelView<'a>),
+    /// A thread came back to a CPU.
+    Spell(Spell),
 }
 
 /// A [`SampleBlock`], checked.
@@ -79,6 +83,10 @@ pub struct SampleView<'a> {
     pub native_follows: bool,
     /// Bit `n`: frame `n` is the outermost one of its invocation of the evaluation loop (3.11).
     pub entries: u64,
+    /// Of time off the CPU: which of the thread's spells, see [`Spell`].
+    pub spell: u32,
+    /// Of time off the CPU: what the thread waits for.
+    pub wait: Wait,
     /// Newest first.
     pub frames: Frames<'a>,
 }
@@ -202,6 +210,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
         record_kind::CODE => code(bytes).map(Event::Code),
         record_kind::NATIVE => native::native(bytes).map(Event::Native),
         record_kind::KERNEL => native::kernel(bytes).map(Event::Kernel),
+        record_kind::SPELL => spell::spell(bytes).map(Event::Spell),
         record_kind::EXEC => process(bytes, ProcessChange::Exec).map(Event::Process),
         record_kind::FORK => process(bytes, ProcessChange::Fork).map(Event::Process),
         record_kind::EXIT => process(bytes, ProcessChange::Exit).map(Event::Process),
@@ -252,6 +261,8 @@ fn sample(bytes: &[u8]) -> Result<SampleView<'_>, DecodeError> {
             .ok()
             .and_then(|void| record.entries.checked_shr(void))
             .unwrap_or(0),
+        spell: record.spell,
+        wait: spell::wait(&record),
         frames: Frames {
             chunks: frames
                 .get(void * size_of::<RawFrame>()..)

@@ -129,7 +129,8 @@ fn has_state(status: StackStatus) -> bool {
         | StackStatus::NoThreadState
         | StackStatus::StateFault
         | StackStatus::ForeignThreadState
-        | StackStatus::TooManyThreads => false,
+        | StackStatus::TooManyThreads
+        | StackStatus::NotTaken => false,
     }
 }
 
