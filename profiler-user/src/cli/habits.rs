@@ -193,3 +193,59 @@ fn help_command(cli: &Command, words: &[OsString]) -> String {
         None => invocation::plain("--help"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::explain;
+    use crate::cli::Cli;
+
+    /// The hint for a wrong command line, without the program.
+    fn meant(line: &str) -> String {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let all = ["pyebpf".into()].into_iter().chain(words.iter().cloned());
+        let error = Cli::try_parse_from(all).expect_err("it is wrong");
+        let failure = explain(&error, &Cli::command(), &words);
+        assert_eq!(failure.code, 2, "{line}");
+        let hint = failure.hint.expect("a next command");
+        let mut words = hint.split(' ').skip_while(|word| *word == "sudo");
+        words.next();
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_answered_with_the_one_that_was_meant() {
+        for (line, expected) in [
+            ("top", "record -d 10 -a"),
+            ("t -s --pid=7", "record -d 10 -p 7"),
+            ("dump -p 0x7", "record -d 1 -f raw -o - -p 0x7"),
+            ("record --idle -p 7", "record -p 7"),
+            ("rec -ip 7", "rec -p 7"),
+            ("record -F99 -a", "record -r99 -a"),
+            ("record -a --ouput x.svg", "record -a --output x.svg"),
+            ("record -a -f perfetto", "record -a -f chrometrace"),
+            ("recrod -a", "record -a"),
+            ("-p 7", "record -p 7"),
+            ("7", "record -p 7"),
+            ("ps 7", "ps -p7"),
+        ] {
+            assert_eq!(meant(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_have_meant_is_answered_with_the_help() {
+        for (line, expected) in [
+            ("record -a --frob", "record --help"),
+            ("record -a -f jpeg", "record --help"),
+            ("record -r 0 -a", "record --help"),
+            ("frobnicate", "--help"),
+            ("--frobnicate", "--help"),
+        ] {
+            assert_eq!(meant(line), expected, "{line}");
+        }
+    }
+}

@@ -144,7 +144,8 @@ fn cost(summary: &Summary) -> String {
         .any(|source| source.source == Source::OnCpu);
     let sampling = match summary.achieved_rate_hz() {
         Some(rate_hz) => format!("{rate_hz:.1} samples/s on each of {cpus} CPUs for {seconds:.1} s"),
-        None if is_time => format!("{cpus} CPUs, idle nearly all of {seconds:.1} s"),
+        // In less time nobody can tell: the kernel counts busy time in steps.
+        None if is_time && seconds >= 1.0 => format!("{cpus} CPUs, idle nearly all of {seconds:.1} s"),
         None => format!("{cpus} CPUs for {seconds:.1} s"),
     };
     format!(
