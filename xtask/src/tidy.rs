@@ -17,9 +17,6 @@ const LONGEST_BPF: usize = 200;
 /// Files that may be longer, and why.
 const LONG_FILES: &[(&str, &str)] = &[];
 
-/// Not ours: git's own, what was built, what the fuzzer found.
-const SKIPPED: &[&str] = &[".git", "target", "corpus", "artifacts"];
-
 /// Package registries and mirrors: a machine's own configuration names them, this repository does not.
 /// In two halves, so that this file does not either.
 const REGISTRY_HOSTS: &[(&str, &str)] = &[
@@ -45,7 +42,7 @@ pub(crate) struct Args {}
 pub(crate) fn run(_args: &Args) -> anyhow::Result<()> {
     let root = workspace::root();
     let mut breaches = Vec::new();
-    let files = files(&root)?;
+    let files = workspace::files()?;
     for name in &files {
         let bytes = fs::read(root.join(name)).with_context(|| format!("cannot read {name}"))?;
         if let Ok(text) = String::from_utf8(bytes) {
@@ -69,28 +66,6 @@ pub(crate) fn run(_args: &Args) -> anyhow::Result<()> {
     }
     println!("tidy: {} files follow the rules", files.len());
     Ok(())
-}
-
-/// Every file of the checkout but what was built or found by a tool; paths relative to `root`.
-fn files(root: &Path) -> anyhow::Result<Vec<String>> {
-    let mut names = Vec::new();
-    let mut dirs = vec![root.to_path_buf()];
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
-            let entry = entry?;
-            let skipped = SKIPPED.iter().any(|name| entry.file_name() == *name);
-            match entry.file_type()? {
-                kind if kind.is_dir() && !skipped => dirs.push(entry.path()),
-                kind if kind.is_file() && !skipped => {
-                    let path = entry.path();
-                    names.push(path.strip_prefix(root)?.to_string_lossy().into_owned());
-                }
-                _ => {}
-            }
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 fn check(name: &str, text: &str) -> Vec<String> {

@@ -3,9 +3,13 @@
 //! Paths only; nothing here creates or installs.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+
+/// Not ours: git's own, what was built, what the fuzzer found.
+const SKIPPED: &[&str] = &[".git", "target", "corpus", "artifacts"];
 
 /// The checkout this xtask was compiled from.
 pub(crate) fn root() -> PathBuf {
@@ -32,4 +36,27 @@ pub(crate) fn cache_dir() -> anyhow::Result<PathBuf> {
     Ok(base
         .context("neither XDG_CACHE_HOME nor HOME names a directory")?
         .join("pyebpf"))
+}
+
+/// Every file of the checkout but what was built or found by a tool; paths relative to [`root`].
+pub(crate) fn files() -> anyhow::Result<Vec<String>> {
+    let root = root();
+    let mut names = Vec::new();
+    let mut dirs = vec![root.clone()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
+            let entry = entry?;
+            let skipped = SKIPPED.iter().any(|name| entry.file_name() == *name);
+            match entry.file_type()? {
+                kind if kind.is_dir() && !skipped => dirs.push(entry.path()),
+                kind if kind.is_file() && !skipped => {
+                    let path = entry.path();
+                    names.push(path.strip_prefix(&root)?.to_string_lossy().into_owned());
+                }
+                _ => {}
+            }
+        }
+    }
+    names.sort();
+    Ok(names)
 }

@@ -100,8 +100,6 @@ pub struct Host {
     pub kernel_version: Option<(u32, u32)>,
     /// Whether the kernel describes its structures.
     pub btf: bool,
-    /// Whether this process runs as root.
-    pub root: bool,
     /// Those of [`CAPABILITIES`] that this process lacks.
     pub missing_capabilities: Vec<&'static Capability>,
     /// `kernel.perf_event_paranoid`.
@@ -128,7 +126,6 @@ impl Host {
             kernel_version: version(&kernel_release),
             kernel_release,
             btf: Path::new(KERNEL_BTF).exists(),
-            root: rustix::process::geteuid().is_root(),
             missing_capabilities: CAPABILITIES
                 .iter()
                 .filter(|capability| lacks(capability))

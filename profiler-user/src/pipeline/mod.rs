@@ -17,9 +17,10 @@ mod spells;
 mod surroundings;
 #[cfg(test)]
 mod tests;
+mod thread_names;
 mod wait_class;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use profiler_common::contract::layout::Layout;
@@ -30,6 +31,7 @@ use self::native_stack::{NativeStacks, Step};
 use self::python_names::PythonNames;
 use self::questions::{Answer, Question};
 use self::spells::{Spells, Weighed};
+use self::thread_names::ThreadNames;
 use crate::ids::{FrameId, ProcessKey};
 use crate::native::names::{AddressId, NativeNames};
 use crate::native::symbol::NativeUnresolved;
@@ -51,8 +53,6 @@ const PATIENCE: u64 = 2;
 const PATIENCE_NS: u64 = 500_000_000;
 /// Samples that wait, at most.
 const MAX_WAITING: usize = 8192;
-/// Names of threads remembered.
-const MAX_THREAD_NAMES: usize = 1 << 20;
 
 /// Samples on their way to recordings.
 #[derive(Debug)]
@@ -222,7 +222,7 @@ impl Pipeline {
 
     /// Takes note of the name that a thread has in Python; a later one replaces it.
     pub fn name_thread(&mut self, process: ProcessKey, tid: u32, name: String) {
-        self.thread_names.insert(process, tid, name);
+        self.thread_names.insert(process, tid, name, self.newest_ns);
     }
 
     /// To be called when answers have come while the rings still hold more: names those that need not wait any longer.
@@ -320,9 +320,13 @@ impl Pipeline {
         let interval = self.intervals.pop_front()?;
         add_overflow(&mut self.overflow, interval.aggregator.overflow());
         let start_ns = interval.start_ns;
+        for (process, tid) in interval.aggregator.threads() {
+            self.thread_names.note_use(process, tid, end_ns);
+        }
         let mut recording = interval.aggregator.finish(&self.late_names());
         recording.duration = Duration::from_nanos(end_ns.saturating_sub(start_ns));
         self.give_back(number);
+        self.thread_names.expire(end_ns);
         Some(recording)
     }
 
@@ -424,32 +428,6 @@ impl Pipeline {
     }
 }
 
-/// Names that threads have in Python.
-#[derive(Debug, Default)]
-struct ThreadNames {
-    processes: HashMap<ProcessKey, HashMap<u32, String>>,
-    /// Names in all of them.
-    len: usize,
-}
-
-impl ThreadNames {
-    fn insert(&mut self, process: ProcessKey, tid: u32, name: String) {
-        let has_room = self.len < MAX_THREAD_NAMES;
-        let names = match self.processes.get_mut(&process) {
-            Some(names) => names,
-            None if has_room => self.processes.entry(process).or_default(),
-            None => return,
-        };
-        if (has_room || names.contains_key(&tid)) && names.insert(tid, name).is_none() {
-            self.len += 1;
-        }
-    }
-
-    fn forget(&mut self, process: ProcessKey) {
-        self.len -= self.processes.remove(&process).map_or(0, |names| names.len());
-    }
-}
-
 fn add_overflow(all: &mut Overflow, of_interval: Overflow) {
     all.stacks += of_interval.stacks;
     all.threads += of_interval.threads;
@@ -477,6 +455,6 @@ impl LateNames for Late<'_> {
     }
 
     fn thread(&self, process: ProcessKey, tid: u32) -> Option<String> {
-        self.threads.processes.get(&process)?.get(&tid).cloned()
+        self.threads.get(process, tid).map(str::to_owned)
     }
 }

@@ -310,7 +310,38 @@ fn names_of_threads_hold_in_every_interval() {
     pipeline.forget(process(7));
     pipeline.cut(35, None);
     assert_eq!(name(pipeline.take_finished(false).expect("done")), "MainThread");
-    assert!(pipeline.thread_names.processes.is_empty());
+    assert_eq!(pipeline.thread_names.len(), 0);
+}
+
+#[test]
+fn a_name_outlives_a_minute_in_which_its_thread_is_not_sampled_and_not_more() {
+    const SECOND_NS: u64 = 1_000_000_000;
+    let mut pipeline = Pipeline::new(0, None, None);
+    let mut around = Nowhere::default();
+    define(&mut pipeline, process(7), 0xa, "work");
+    let mut names_after = |seconds: u64, sampled: bool, told: Option<&str>| {
+        let start_ns = pipeline.newest_ns;
+        if sampled {
+            pipeline.add(&sample(process(7), start_ns + 1, 0xa), &mut around);
+        }
+        if let Some(name) = told {
+            pipeline.name_thread(process(7), 7, name.to_owned());
+        }
+        pipeline.newest_ns = start_ns + seconds * SECOND_NS;
+        pipeline.cut(pipeline.newest_ns, None);
+        let part = pipeline.take_finished(false).expect("nothing waits");
+        let shown = part.threads.first().map(|thread| thread.name.clone());
+        (pipeline.thread_names.len(), shown)
+    };
+    assert_eq!(names_after(10, true, Some("worker")), (1, Some("worker".to_owned())));
+    // Sampled all the time, and told no more.
+    for _ in 0..20 {
+        assert_eq!(names_after(10, true, None), (1, Some("worker".to_owned())));
+    }
+    for _ in 0..6 {
+        assert_eq!(names_after(10, false, None), (1, None));
+    }
+    assert_eq!(names_after(10, false, None), (0, None));
 }
 
 /// A process whose root directory is known: its paths are asked about.

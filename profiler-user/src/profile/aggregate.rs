@@ -174,6 +174,14 @@ impl Aggregator {
         self.counts.is_empty()
     }
 
+    /// The threads that it has samples of, each by its process and id.
+    pub fn threads(&self) -> impl Iterator<Item = (ProcessKey, u32)> {
+        self.threads.keys().filter_map(|(process, tid)| {
+            let (key, _) = self.processes.get_index(process.0 as usize)?;
+            Some((*key, *tid))
+        })
+    }
+
     /// What is there now, without the time line.
     #[must_use]
     pub fn snapshot(&self, late: &impl LateNames) -> Recording {

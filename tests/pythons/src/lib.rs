@@ -247,6 +247,13 @@ fn find(selection: Selection) -> anyhow::Result<(Vec<Python>, Vec<String>)> {
         });
     }
     pythons.sort_by_key(|python| python.version);
+    // Some tests need one that every user may run.
+    let (system, others): (Vec<_>, Vec<_>) = pythons
+        .into_iter()
+        .partition(|python: &Python| matches!(python.row.from, From::System));
+    let mut pythons = selection.few_of(others);
+    pythons.extend(system);
+    pythons.sort_by_key(|python| python.version);
     Ok((pythons, missing))
 }
 

@@ -4,10 +4,13 @@ use anyhow::bail;
 
 use crate::matrix::Row;
 
+/// Of pyenv's interpreters, those that the quick tests run on: there may be a dozen, and each costs a quarter of a minute.
+const MAX_OWN: usize = 3;
+
 /// As many rows as a tier of the tests wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// Those of this machine: nothing is obtained, and what is not here is not missed.
+    /// Some of those of this machine: nothing is obtained, and what is not here is not missed.
     Own,
     /// The representative ones: `ci = true`.
     Ci,
@@ -63,6 +66,20 @@ impl Selection {
         }
     }
 
+    /// Of these interpreters as many as a run has time for: of [`Self::Own`] at most [`MAX_OWN`], from the first to the
+    /// last in equal steps.
+    #[must_use]
+    pub fn few_of<T>(self, pythons: Vec<T>) -> Vec<T> {
+        let len = pythons.len();
+        if self != Self::Own || len <= MAX_OWN {
+            return pythons;
+        }
+        let chosen: Vec<usize> = (0..MAX_OWN).map(|step| step * (len - 1) / (MAX_OWN - 1)).collect();
+        let all = pythons.into_iter().enumerate();
+        all.filter_map(|(index, python)| chosen.contains(&index).then_some(python))
+            .collect()
+    }
+
     /// Whether a run lacks something when this row is not here.
     #[must_use]
     pub fn promises(self, row: &Row) -> bool {
@@ -83,6 +100,16 @@ mod tests {
             );
         }
         assert!(Selection::named("1").is_err());
+    }
+
+    #[test]
+    fn a_run_on_this_machine_has_few_interpreters_from_the_oldest_to_the_newest() {
+        let few = |count: usize| Selection::Own.few_of((1..=count).collect());
+        assert_eq!(few(0), []);
+        assert_eq!(few(3), [1, 2, 3]);
+        assert_eq!(few(4), [1, 2, 4]);
+        assert_eq!(few(9), [1, 5, 9]);
+        assert_eq!(Selection::Ci.few_of((1..=10).collect()).len(), 10);
     }
 
     #[test]

@@ -21,6 +21,19 @@ const QUICK: &[&str] = &[
 /// Of the tests that need no root, the file that [`Tier::Quick`] leaves out: it compiles the headers of every CPython here.
 const NOT_QUICK: &str = "layouts";
 
+/// Unit tests that [`Tier::Quick`] leaves out: each runs thousands of random steps or damaged files for longer than ten
+/// seconds, and what it proves changes with few commits.
+const SLOW_UNITS: &[&str] = &[
+    "a_fork_storm_leaves_memory_flat",
+    "a_table_that_lies_harms_nobody",
+    "call_frame_information_is_found_with_and_without_its_header_and_in_debug_sections",
+    "damaged_files_never_panic",
+    "every_damaged_file_is_compiled_or_refused",
+    "every_row_of_every_library_here_is_what_its_call_frame_information_says",
+    "rules_from_code_are_those_of_the_compiler",
+    "the_maps_of_all_processes_have_one_budget",
+];
+
 /// After the build.
 const QUICK_BUDGET: Duration = Duration::from_secs(180);
 
@@ -55,7 +68,7 @@ impl Tier {
     /// For people, and in the file of times.
     pub(super) fn pythons(self) -> &'static str {
         match self {
-            Self::Quick => "the Pythons of this machine",
+            Self::Quick => "up to four Pythons of this machine",
             Self::Usual => "representative Pythons",
             Self::Full => "every Python",
         }
@@ -68,6 +81,12 @@ impl Tier {
             Self::Quick => file != NOT_QUICK,
             Self::Usual | Self::Full => true,
         }
+    }
+
+    /// Arguments of the test runner that leave out what is too slow for it.
+    pub(super) fn skips(self) -> Vec<String> {
+        let slow = if self == Self::Quick { SLOW_UNITS } else { &[] };
+        slow.iter().map(|name| format!("--skip={name}")).collect()
     }
 
     /// Whether it runs all tests of which the README's table is made.
@@ -102,5 +121,18 @@ mod tests {
         for name in QUICK.iter().chain([&NOT_QUICK]) {
             assert!(folder.join(name).with_extension("rs").is_file(), "{name}");
         }
+    }
+
+    #[test]
+    fn the_slow_unit_tests_that_quick_leaves_out_exist() -> anyhow::Result<()> {
+        let mut missing: Vec<String> = SLOW_UNITS.iter().map(|name| format!("fn {name}()")).collect();
+        for file in crate::workspace::files()? {
+            if file.ends_with(".rs") {
+                let text = std::fs::read_to_string(crate::workspace::root().join(file))?;
+                missing.retain(|wanted| !text.contains(wanted));
+            }
+        }
+        assert!(missing.is_empty(), "{missing:?}");
+        Ok(())
     }
 }
