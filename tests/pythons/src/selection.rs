@@ -74,7 +74,9 @@ impl Selection {
         if self != Self::Own || len <= MAX_OWN {
             return pythons;
         }
-        let chosen: Vec<usize> = (0..MAX_OWN).map(|step| step * (len - 1) / (MAX_OWN - 1)).collect();
+        let chosen: Vec<usize> = (0..MAX_OWN)
+            .map(|step| step * (len - 1) / (MAX_OWN - 1))
+            .collect();
         let all = pythons.into_iter().enumerate();
         all.filter_map(|(index, python)| chosen.contains(&index).then_some(python))
             .collect()
