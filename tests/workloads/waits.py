@@ -2,6 +2,11 @@
 
 What a thread was blocked is the time that passed less the time that it ran and the time that it waited for a CPU: both are
 the kernel's own counts of it.
+
+The kernel stops counting that a thread runs when it begins to look for another one, and the thread leaves its CPU only when
+that is found: at least 1.8 us later on average (Linux 6.18; from `rq->clock` to `sched_switch`, in 33,482 switches of a
+thread that waits for a disk). It is woken 0.6 us after the clock that the kernel takes for it. So this truth is 1 to 2 us
+too long for each wait, and says little of waits that are not much longer than that: here they last 0.15 ms or more.
 """
 import os
 import select
@@ -26,6 +31,7 @@ now = getattr(time, "monotonic", time.time)
 SECONDS = float(sys.argv[1])
 #: How often the bell rings.
 RING = 0.012
+BLOCK = b"x" * (256 << 10)
 
 facts = {}
 locked = threading.Lock()
@@ -104,9 +110,10 @@ def wait_for_child(end):
 
 
 def write_to_disk(end):
+    """As much as makes a wait long enough for the truth (see above): one for a page lasts 0.04 ms."""
     with tempfile.TemporaryFile(dir=".") as file:
         while now() < end:
-            file.write(b"x" * 4096)
+            file.write(BLOCK)
             file.flush()
             os.fsync(file.fileno())
             file.seek(0)

@@ -337,7 +337,10 @@ fn a_name_outlives_a_minute_in_which_its_thread_is_not_sampled_and_not_more() {
         let shown = part.threads.first().map(|thread| thread.name.clone());
         (pipeline.thread_names.len(), shown)
     };
-    assert_eq!(names_after(10, true, Some("worker")), (1, Some("worker".to_owned())));
+    assert_eq!(
+        names_after(10, true, Some("worker")),
+        (1, Some("worker".to_owned()))
+    );
     // Sampled all the time, and told no more.
     for _ in 0..20 {
         assert_eq!(names_after(10, true, None), (1, Some("worker".to_owned())));
