@@ -17,6 +17,7 @@ pub mod native;
 pub mod output;
 pub mod path;
 pub mod pipeline;
+mod pprof_messages;
 pub mod priority;
 pub mod privileges;
 pub mod proc;

@@ -1,5 +1,6 @@
 //! The command line: one file per verb. Arguments are parsed here and nowhere else; text for people is written here.
 
+mod accounts;
 mod blocking;
 mod completions;
 mod data;
@@ -15,7 +16,6 @@ mod pid;
 mod preflight;
 mod ps;
 mod record;
-mod report;
 mod result;
 mod terminal;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::thread::CapabilitySet;
 
 use super::failure::Failure;
-use super::{report, terminal};
+use super::{accounts, terminal};
 use crate::host::{Capability, Host, OLDEST_KERNEL};
 use crate::kernel::LoadError;
 use crate::kernel::btf::BtfError;
@@ -171,7 +171,7 @@ pub(super) fn check_interpreters(pids: &[u32], session: &Session, lacking: &Lack
         return Err(Failure::new(format_args!(
             "no Python interpreter found in process {}, but {}",
             texts.join(", "),
-            report::children(children)
+            accounts::children(children)
         ))
         .hint(with_subprocesses()));
     }

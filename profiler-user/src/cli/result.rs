@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::failure::Failure;
 use super::outputs::Prepared;
 use super::parts::{self, Parts};
-use super::{blocking, preflight, report, terminal};
+use super::{accounts, blocking, preflight, terminal};
 use crate::escape;
 use crate::output::{Encoding, FileError, OutputFile, RenderOptions};
 use crate::processes::filter::Filter;
@@ -58,7 +58,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
     };
     let had_parts = parts.any();
     if !had_parts && !in_parts {
-        last.accounts = report::lines(&summary);
+        last.accounts = accounts::lines(&summary);
     }
     let written = if in_parts {
         write_last_part(last, parts).await
@@ -68,7 +68,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         let nothing = no_samples(filter, &summary);
         match reason {
             StopReason::Failed(error) => {
-                report::print(&summary);
+                accounts::print(&summary);
                 return Err(preflight::explain(error));
             }
             _ if of_command => {
@@ -77,7 +77,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
                 Ok(())
             }
             _ => {
-                report::print(&summary);
+                accounts::print(&summary);
                 return Err(nothing);
             }
         }
@@ -85,7 +85,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         let written = write_files(options, outputs, last, (&summary, patience)).await;
         finish_parts(parts).await.and(written)
     };
-    report::print(&summary);
+    accounts::print(&summary);
     written?;
     match reason {
         StopReason::Failed(error) => Err(preflight::explain(error)),
@@ -250,7 +250,7 @@ fn no_samples(filter: &Filter, summary: &Summary) -> Failure {
     if summary.unrecorded_children > 0 {
         return Failure::new(format_args!(
             "no samples: no process that is recorded {nothing} meanwhile, but {}",
-            report::children(summary.unrecorded_children)
+            accounts::children(summary.unrecorded_children)
         ))
         .hint(preflight::with_subprocesses());
     }

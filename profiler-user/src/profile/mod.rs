@@ -12,10 +12,12 @@ use crate::proc::script::Script;
 use crate::profile::timeline::Timeline;
 
 pub use self::frames::{Frame, FrameId, FrameKind, FrameTable};
+pub use self::owner::Owner;
 pub use crate::ids::{ProcessId, StackId, ThreadId};
 
 pub mod aggregate;
 pub mod frames;
+mod owner;
 pub mod timeline;
 
 /// A process that was sampled.

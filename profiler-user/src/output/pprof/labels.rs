@@ -1,6 +1,6 @@
 //! The labels of samples: whose they are, the same for all samples of a thread.
 
-use super::proto::Label;
+use crate::pprof_messages::Label;
 use super::tables::Strings;
 use crate::profile::{Process, Recording, Thread};
 

@@ -5,7 +5,6 @@
 //! is that of the tables, also with the time of each sample (`--timestamps`).
 
 mod labels;
-mod proto;
 mod tables;
 
 use std::io::Write;
@@ -16,7 +15,7 @@ use prost::Message;
 use prost::encoding::{int64, message, string};
 
 use self::labels::{end_timestamp, of_threads};
-use self::proto::{Label, Sample, ValueType, profile};
+use crate::pprof_messages::{Label, Sample, ValueType, profile};
 use self::tables::{Code, Strings};
 use crate::output::amounts::Measure;
 use crate::output::compression::Compression;

@@ -8,7 +8,7 @@ use profiler_common::contract::sources::Source;
 use prost::Message as _;
 
 use super::Pprof;
-use super::proto::{Function, Location, Mapping, Sample, ValueType};
+use crate::pprof_messages::{Function, Location, Mapping, Sample, ValueType};
 use crate::container::{Container, Pod};
 use crate::output::test_recording::{assert_golden, hand_made};
 use crate::output::{Measure, Output as _, RenderOptions};
