@@ -23,6 +23,7 @@ pub mod privileges;
 pub mod proc;
 pub mod processes;
 pub mod profile;
+pub mod recordings;
 pub mod roles;
 pub mod session;
 pub mod shell;

@@ -21,7 +21,7 @@ mod owner;
 pub mod timeline;
 
 /// A process that was sampled.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Process {
     /// As the initial pid namespace counts.
     pub pid: u32,
@@ -36,7 +36,7 @@ pub struct Process {
 }
 
 /// A thread that was sampled.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Thread {
     /// The process it belongs to.
     pub process: ProcessId,
