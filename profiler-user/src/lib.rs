@@ -30,5 +30,6 @@ pub mod shell;
 pub mod sources;
 pub mod table_maps;
 pub mod watched;
+pub mod views;
 pub mod wire;
 pub mod workers;
