@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use profiler_common::contract::sources::Source;
 
-use super::failure::{Failure, exit_code};
 use super::accounts::PRIORITY_REFUSED;
+use super::failure::{Failure, exit_code};
 use super::{data, permission};
 use crate::escape::{printable, printable_lines};
 use crate::host::{CAPABILITIES, CgroupMounts, Host, OLDEST_KERNEL};

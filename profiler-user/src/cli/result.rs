@@ -207,7 +207,7 @@ async fn interruptible<T: Send + 'static>(
 }
 
 /// Writes one file, or puts the recording elsewhere; how messages call the file.
-fn write_or_rescue(
+pub(super) fn write_or_rescue(
     encoding: Encoding,
     options: &RenderOptions,
     mut output: OutputFile,
