@@ -29,7 +29,7 @@ pub mod session;
 pub mod shell;
 pub mod sources;
 pub mod table_maps;
-pub mod watched;
 pub mod views;
+pub mod watched;
 pub mod wire;
 pub mod workers;

@@ -327,7 +327,10 @@ mod tests {
             assert_eq!(Script::of_text(&text).to_string(), text);
         }
         assert!(matches!(Script::of_text("-m x"), Script::Module(_)));
-        assert!(matches!(Script::of_text("app.py (spawn worker)"), Script::Worker { of: Some(_), .. }));
+        assert!(matches!(
+            Script::of_text("app.py (spawn worker)"),
+            Script::Worker { of: Some(_), .. }
+        ));
     }
 
     #[test]

@@ -15,13 +15,13 @@ use prost::Message;
 use prost::encoding::{int64, message, string};
 
 use self::labels::{end_timestamp, of_threads};
-use crate::pprof_messages::{Label, Sample, ValueType, profile};
 use self::tables::{Code, Strings};
 use crate::output::amounts::Measure;
 use crate::output::compression::Compression;
 use crate::output::error::OutputError;
 use crate::output::format::Output;
 use crate::output::style::RenderOptions;
+use crate::pprof_messages::{Label, Sample, ValueType, profile};
 use crate::profile::{FrameId, Recording, StackId, ThreadId};
 
 /// The format.
