@@ -144,7 +144,7 @@ fn what_go_writes_is_read_as_go_reads_it() -> anyhow::Result<()> {
         return Ok(());
     }
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/recordings");
-    for name in ["go-cpu.pb.gz", "go-heap.pb.gz"] {
+    for (name, unit) in [("go-cpu.pb.gz", "-unit=ns"), ("go-heap.pb.gz", "-unit=B")] {
         let file = seeds.join(name);
         let home = tempfile::tempdir()?;
         let mut go = Command::new("go");
@@ -154,7 +154,7 @@ fn what_go_writes_is_read_as_go_reads_it() -> anyhow::Result<()> {
             "-top",
             "-nodefraction=0",
             "-symbolize=none",
-            "-unit=base",
+            unit,
         ]);
         let top = reader::output(go.arg(&file).env("PPROF_TMPDIR", home.path()))?;
         let path = file.to_string_lossy();
