@@ -189,42 +189,38 @@ fn what_cannot_be_done_is_an_error_with_a_hint() -> anyhow::Result<()> {
     };
     let folded = file("a.txt", "process 7:\"a\";main (a.py:1);f\u{1b}[2J (a.py:2) 3\n")?;
     let page = file("a.svg", "<?xml version=\"1.0\"?><svg/>")?;
+    let (folded, page) = (&*folded, &*page);
     for (arguments, code, error, hint) in [
-        (&[&*page][..], 1, "this is a picture or a page", "record"),
+        (&[page][..], 1, "this is a picture or a page", "record"),
         (&["/nonexistent"], 1, "cannot read '/nonexistent'", ""),
-        (&[&folded, "--by", "task"], 1, "which task", "command, pid"),
+        (&[folded, "--by", "task"], 1, "which task", "command, pid"),
         (
-            &[&folded, "--label", "user=x"],
+            &[folded, "--label", "user=x"],
             1,
             "no sample has a label user",
             "command, pid",
         ),
+        (&[folded, "--label", "process=b"], 1, "no samples", "--by process"),
         (
-            &[&folded, "--label", "process=b"],
-            1,
-            "no samples",
-            "--by process",
-        ),
-        (
-            &[&folded, "--callers", "ma"],
+            &[folded, "--callers", "ma"],
             1,
             "no function is called ma",
             "main",
         ),
         (
-            &[&folded, "--sample-type", "cpu"],
+            &[folded, "--sample-type", "cpu"],
             2,
             "no values called cpu",
             "--sample-type samples",
         ),
         (
-            &[&folded, "-f", "speedscope"],
+            &[folded, "-f", "speedscope"],
             1,
             "speedscope shows time",
             "-f raw",
         ),
         (
-            &[&folded, "-o", "x.csv"],
+            &[folded, "-o", "x.csv"],
             2,
             "no format has the extension .csv",
             "",
@@ -243,7 +239,7 @@ fn what_cannot_be_done_is_an_error_with_a_hint() -> anyhow::Result<()> {
     }
     // Orders to the terminal do not reach it, in colour or without.
     for colour in ["0", "1"] {
-        let mut call = Pyebpf::new(["report", &folded, "--tree"])?;
+        let mut call = Pyebpf::new(["report", folded, "--tree"])?;
         call.command().env("CLICOLOR_FORCE", colour);
         let stdout = String::from_utf8(call.run()?.success()?.stdout)?;
         ensure!(stdout.contains("f\\x1b[2J"), "{stdout:?}");

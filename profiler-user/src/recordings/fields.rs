@@ -6,7 +6,7 @@ use super::error::ReadError;
 use super::room::MOST_FIELD_BYTES;
 
 /// What a field holds.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Value<'b> {
     /// A number.
     Number(u64),

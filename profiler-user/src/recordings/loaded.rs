@@ -129,7 +129,10 @@ impl Loaded {
     /// The frames of this stack, outermost first; none if the id is not one of this recording.
     #[must_use]
     pub fn stack(&self, id: StackId) -> &[FrameId] {
-        self.stacks.get(id.0 as usize).map_or(&[], |stack| stack)
+        self.stacks
+            .get(id.0 as usize)
+            .map(|stack| &**stack)
+            .unwrap_or_default()
     }
 
     /// The values of the row at `index`.

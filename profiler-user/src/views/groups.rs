@@ -1,5 +1,6 @@
 //! Sums by what samples or frames belong to: process, thread, container, any other label, package, owner.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use ahash::RandomState;
@@ -79,9 +80,9 @@ impl Grouping {
                         id.into_owned()
                     })
                 };
-                text("container_name").map(|name| name.into_owned()).or_else(id)
+                text("container_name").map(Cow::into_owned).or_else(id)
             }
-            Self::Label(label) => text(label).map(|text| text.into_owned()),
+            Self::Label(label) => text(label).map(Cow::into_owned),
             Self::Module | Self::Owner => None,
         }
     }
