@@ -3,7 +3,6 @@
 //! Reads the checkout, changes nothing, reports every breach at once.
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context as _, bail};
 

@@ -414,7 +414,7 @@ mod tests {
         assert_eq!(pace.odds(CERTAIN, 10 * window), CERTAIN);
         assert_eq!(pace.odds(0, 10 * window), LOWEST);
         for _ in 0..100 * super::WALKS_PER_WINDOW {
-            pace.odds(CERTAIN, 10 * window);
+            let _ = pace.odds(CERTAIN, 10 * window);
         }
         assert_eq!(pace.odds(CERTAIN, 11 * window), LOWEST);
         // What was long ago does not matter.

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use profiler_common::contract::sources::Source;
 
+use super::accounts::PRIORITY_REFUSED;
 use super::failure::{Failure, exit_code};
-use super::report::PRIORITY_REFUSED;
 use super::unanswered::UnansweredLooks;
 use super::{data, invocation, left_behind, permission};
 use crate::escape::{printable, printable_lines};

@@ -1,5 +1,6 @@
 //! The command line: one file per verb. Arguments are parsed here and nowhere else; text for people is written here.
 
+mod accounts;
 mod announcement;
 mod blocking;
 mod completions;
@@ -51,6 +52,7 @@ use crate::{host, workers};
     after_help = "Examples:\n  \
         sudo pyebpf record --all -d 30          every Python process, for 30 seconds, as a flame graph\n  \
         sudo pyebpf record -p 1234 -o out.json  one process until Ctrl-C, for speedscope\n  \
+        pyebpf report cpu.pb.gz --tree          what is in a recording, as a tree of calls\n  \
         sudo pyebpf ps                          every Python process: user, container, version, script\n  \
         sudo pyebpf doctor                      what this host has and lacks"
 )]
@@ -63,6 +65,8 @@ pub struct Cli {
 enum Verb {
     /// Record where CPU time goes and write it to a file
     Record(record::Args),
+    /// Show what is in a recording, or write it in another format
+    Report(report::Args),
     /// List every Python interpreter on this host
     Ps(ps::Args),
     /// Say what this host has and lacks, and which interpreters run on it
@@ -92,6 +96,10 @@ impl Cli {
     /// # Errors
     /// One [`Failure`], for `main` to print.
     pub fn run(self) -> Result<u8, Failure> {
+        if let Verb::Report(args) = &self.verb {
+            // It looks at files only: no worker, and no thread before it has given up its rights.
+            return report::run(args);
+        }
         // Before the workers are started, which look at cgroups as well.
         let seen = host::root::see_whole_cgroup_paths();
         if !matches!(self.verb, Verb::Completions(_) | Verb::Manual(_)) {
@@ -107,6 +115,7 @@ impl Cli {
         let files = FileLimit::raise();
         match self.verb {
             Verb::Record(args) => record::run(&args, files),
+            Verb::Report(args) => report::run(&args),
             Verb::Ps(args) => ps::run(&args),
             Verb::Doctor(args) => doctor::run(&args),
             Verb::Completions(args) => completions::run(&args, Cli::command()),

@@ -6,7 +6,7 @@ use profiler_common::contract::sources::Source;
 
 use super::failure::Failure;
 use super::words::{with_option, without_flag};
-use super::{invocation, preflight, report};
+use super::{accounts, invocation, preflight};
 use crate::processes::filter::Filter;
 use crate::processes::halt::Halt;
 use crate::session::Summary;
@@ -33,7 +33,7 @@ pub(super) fn explain(filter: &Filter, summary: &Summary, rate_hz: u32) -> Failu
     if summary.unrecorded_children > 0 {
         return Failure::new(format_args!(
             "no samples: no process that is recorded {nothing} meanwhile, but {}",
-            report::children(summary.unrecorded_children)
+            accounts::children(summary.unrecorded_children)
         ))
         .hint(preflight::with_subprocesses());
     }

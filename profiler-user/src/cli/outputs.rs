@@ -15,7 +15,7 @@ use crate::session::Signals;
 #[derive(Debug)]
 pub(super) struct Planned {
     path: PathBuf,
-    encoding: Encoding,
+    pub(super) encoding: Encoding,
     /// Nobody chose its name.
     is_default: bool,
 }
@@ -129,34 +129,45 @@ impl Prepared {
     }
 }
 
+/// Opens one file; of a named pipe only when somebody reads it.
+pub(super) fn open(planned: Planned) -> Result<Prepared, Failure> {
+    preflight::check_output(&planned.path)?;
+    let opened = OutputFile::prepare(&planned.path);
+    opened_as(planned, opened)
+}
+
 /// Opens all files. A named pipe may never find a reader, so a signal ends the wait: `Ok(None)`.
 pub(super) async fn prepare(
     planned: Vec<Planned>,
     signals: &mut Signals,
 ) -> Result<Option<Vec<Prepared>>, Failure> {
     let mut prepared = Vec::new();
-    for Planned {
-        path,
-        encoding,
-        is_default,
-    } in planned
-    {
-        preflight::check_output(&path)?;
+    for planned in planned {
+        preflight::check_output(&planned.path)?;
         let opened = {
-            let path = path.clone();
+            let path = planned.path.clone();
             tokio::select! {
                 opened = blocking::run(move || OutputFile::prepare(&path)) => opened?,
                 _ = signals.stop() => return Ok(None),
             }
         };
-        let file = opened.map_err(|error| cannot_write(&path, &error))?;
-        let file = if is_default { file.sparing_existing() } else { file };
-        prepared.push(Prepared { file, encoding });
+        prepared.push(opened_as(planned, opened)?);
     }
     if prepared.iter().filter(|output| output.file.is_stdout()).count() > 1 {
         return Err(twice("stdout"));
     }
     Ok(Some(prepared))
+}
+
+fn opened_as(planned: Planned, opened: Result<OutputFile, FileError>) -> Result<Prepared, Failure> {
+    let Planned {
+        path,
+        encoding,
+        is_default,
+    } = planned;
+    let file = opened.map_err(|error| cannot_write(&path, &error))?;
+    let file = if is_default { file.sparing_existing() } else { file };
+    Ok(Prepared { file, encoding })
 }
 
 fn cannot_write(path: &Path, error: &FileError) -> Failure {

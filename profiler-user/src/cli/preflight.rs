@@ -8,7 +8,7 @@ use rustix::thread::CapabilitySet;
 
 use super::failure::Failure;
 use super::words::with_instead;
-use super::{invocation, report, terminal};
+use super::{accounts, invocation, terminal};
 use crate::container::freezer::Frozen;
 use crate::host::{Capability, Host, OLDEST_KERNEL};
 use crate::kernel::LoadError;
@@ -219,7 +219,7 @@ pub(super) fn check_interpreters(pids: &[u32], session: &Session, lacking: &Lack
         return Err(Failure::new(format_args!(
             "no Python interpreter found in process {}, but {}",
             texts.join(", "),
-            report::children(children)
+            accounts::children(children)
         ))
         .hint(with_subprocesses()));
     }

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::finishing::{Gate, finish};
 use super::outputs::Prepared;
 use super::parts::{self, Parts};
-use super::{no_samples, preflight, report, terminal};
+use super::{accounts, no_samples, preflight, terminal};
 use crate::output::{Encoding, FileError, OutputFile, RenderOptions, quoted};
 use crate::processes::filter::Filter;
 use crate::profile::Recording;
@@ -64,7 +64,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
     };
     let had_parts = parts.any();
     if !had_parts && !in_parts {
-        last.accounts = report::lines(&summary);
+        last.accounts = accounts::lines(&summary);
     }
     let written = if in_parts {
         write_last_part(last, parts).await
@@ -74,7 +74,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         let nothing = no_samples::explain(filter, &summary, rate_hz);
         match reason {
             StopReason::Failed(error) => {
-                report::print(&summary);
+                accounts::print(&summary);
                 return Err(preflight::explain(error));
             }
             _ if of_command => {
@@ -83,7 +83,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
                 Ok(())
             }
             _ => {
-                report::print(&summary);
+                accounts::print(&summary);
                 return Err(nothing);
             }
         }
@@ -91,7 +91,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         let written = write_files(options, outputs, last, (&summary, patience)).await;
         finish_parts(parts).await.and(written)
     };
-    report::print(&summary);
+    accounts::print(&summary);
     written?;
     match reason {
         StopReason::Failed(error) => Err(preflight::explain(error)),
@@ -211,7 +211,7 @@ async fn given_up(patience: Option<Duration>) -> &'static str {
 }
 
 /// Writes one file, or puts the recording elsewhere; how messages call the file.
-fn write_or_rescue(
+pub(super) fn write_or_rescue(
     encoding: Encoding,
     options: &RenderOptions,
     (mut output, gate): (OutputFile, &Gate),

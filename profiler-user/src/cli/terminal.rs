@@ -7,12 +7,17 @@ use std::time::Duration;
 
 use crate::escape::{printable, printable_lines};
 
-/// Whether stderr takes colours: `NO_COLOR` and `CLICOLOR_FORCE` decide before the terminal does.
+/// Whether stderr takes colours.
 fn colours() -> bool {
+    takes_colours(stderr().is_terminal())
+}
+
+/// Whether a stream takes colours: `NO_COLOR` and `CLICOLOR_FORCE` decide before the terminal does.
+pub(super) fn takes_colours(is_terminal: bool) -> bool {
     if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
         return false;
     }
-    std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0") || stderr().is_terminal()
+    std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0") || is_terminal
 }
 
 /// `error: ...` and `hint: ...`.

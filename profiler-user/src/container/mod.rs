@@ -36,6 +36,13 @@ const RUNTIMES: &[&dyn Runtime] = &[
     &runc::Runc,
 ];
 
+/// The runtime of this name, as [`Container::runtime`] has it; `None` for one that is not known.
+#[must_use]
+pub fn known_runtime(name: &str) -> Option<&'static str> {
+    let names = RUNTIMES.iter().map(|runtime| runtime.name());
+    names.chain([systemd::NAME]).find(|known| *known == name)
+}
+
 /// Bytes of cgroup texts remembered; a host has a few hundred containers with a few hundred bytes each, and a container can
 /// make cgroups of its own with names as long as it likes.
 const MAX_KNOWN_BYTES: usize = 4 << 20;

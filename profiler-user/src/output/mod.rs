@@ -49,7 +49,7 @@ mod speedscope;
 mod style;
 mod subtitle;
 #[cfg(test)]
-mod test_recording;
+pub(crate) mod test_recording;
 mod tracks;
 
 /// What the table says of a format.

@@ -93,6 +93,39 @@ impl Script {
         })
     }
 
+    /// The way back from its text, as far as that tells: the path of a file is not known then.
+    #[must_use]
+    pub fn of_text(text: &str) -> Self {
+        let mut methods = StartMethod::ALL.into_iter();
+        if let Some(method) = methods.find(|method| text == format!("{} worker", method.name())) {
+            return Self::Worker { method, of: None };
+        }
+        for method in StartMethod::ALL {
+            let words = format!(" ({} worker)", method.name());
+            if let Some(of) = text.strip_suffix(&words) {
+                // One level: whoever writes more of them has written the file by hand.
+                let of = Some(Box::new(Self::plain_of_text(of)));
+                return Self::Worker { method, of };
+            }
+        }
+        Self::plain_of_text(text)
+    }
+
+    fn plain_of_text(text: &str) -> Self {
+        match text.split_once(' ') {
+            Some(("-m", module)) => Self::Module(module.to_owned()),
+            Some(("-c", code)) => Self::Code {
+                shown: code.to_owned(),
+                text: code.to_owned(),
+            },
+            _ if text == "-" => Self::Input,
+            _ => Self::File {
+                name: text.to_owned(),
+                path: None,
+            },
+        }
+    }
+
     /// Says of a worker what its parent runs.
     pub fn adopt(&mut self, parent: &Self) {
         if let Self::Worker { method, of } = self {
@@ -379,6 +412,22 @@ mod tests {
         let mut other = app.clone();
         other.adopt(&spawned);
         assert_eq!(other, app);
+    }
+
+    #[test]
+    fn a_text_is_read_back_as_what_has_this_text() {
+        let app = script(&["python3", "app.py"], "/srv").expect("a script");
+        let mut worker = script(SPAWNED, "/").expect("a worker");
+        let texts = ["-m http.server", "-c f(); g()", "-", "app.py", "spawn worker"].map(str::to_owned);
+        worker.adopt(&app);
+        for text in texts.into_iter().chain([worker.to_string()]) {
+            assert_eq!(Script::of_text(&text).to_string(), text);
+        }
+        assert!(matches!(Script::of_text("-m x"), Script::Module(_)));
+        assert!(matches!(
+            Script::of_text("app.py (spawn worker)"),
+            Script::Worker { of: Some(_), .. }
+        ));
     }
 
     #[test]

@@ -164,6 +164,18 @@ impl FrameTable {
         self.intern(Frame::marker(text))
     }
 
+    /// How many different frames there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
     /// How often a frame found no room.
     #[must_use]
     pub fn refused(&self) -> u64 {

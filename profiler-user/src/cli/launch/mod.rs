@@ -22,7 +22,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
 
-use self::caller::{Caller, Ids};
+pub(super) use self::caller::Caller;
+use self::caller::Ids;
 use self::family::{Relative, below};
 use self::report::Report;
 pub use self::runner::{RUNNER_VERB, run_command};
