@@ -222,7 +222,6 @@ mod tests {
             ("top", "record -d 10 -a"),
             ("t -s --pid=7", "record -d 10 -p 7"),
             ("dump -p 0x7", "record -d 1 -f raw -o - -p 0x7"),
-            ("rec -ip 7", "rec -p 7"),
             ("record -F99 -a", "record -r99 -a"),
             ("record -a --ouput x.svg", "record -a --output x.svg"),
             ("record -a -f perfetto", "record -a -f chrometrace"),
