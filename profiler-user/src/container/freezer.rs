@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::hierarchy;
+use crate::host::root::path_on_host;
 
 /// Bytes read of a file of a cgroup.
 const MAX_BYTES: usize = 4096;
@@ -12,7 +13,7 @@ const MAX_BYTES: usize = 4096;
 pub struct Frozen {
     /// Its path from the hierarchy's root: that of the process, or one above it.
     pub cgroup: String,
-    /// The file by which it is thawed.
+    /// The file by which it is thawed, as it is called on the host.
     pub file: PathBuf,
     /// What is written to it for that.
     pub thaw: &'static str,
@@ -75,7 +76,7 @@ fn in_hierarchy(mount: &Path, path: &str, version: &Version) -> Option<Frozen> {
     let (file, thaw) = version.thaw;
     Some(Frozen {
         cgroup: cgroup.to_owned(),
-        file: mount.join(cgroup.trim_start_matches('/')).join(file),
+        file: path_on_host(&mount.join(cgroup.trim_start_matches('/')).join(file)),
         thaw,
     })
 }

@@ -1,7 +1,7 @@
 //! A real interpreter that runs a known program, and the walker run on it from outside.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -58,12 +58,15 @@ impl Drop for Target {
 
 impl Target {
     pub(super) fn start(command: &mut Command) -> Self {
-        let child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it is installed");
-        Self { child }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        loop {
+            match command.spawn() {
+                Ok(child) => return Self { child },
+                // It was written just now, and a child that another test starts at this moment still has that file open.
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+                Err(error) => unreachable!("it is installed: {error}"),
+            }
+        }
     }
 
     pub(super) fn pid(&self) -> u32 {
