@@ -61,8 +61,7 @@ impl Report {
     /// # Errors
     /// The sum that does not add up.
     pub fn check(&self) -> anyhow::Result<()> {
-        let sum =
-            self.samples + self.without_gil + self.others + self.idle + self.left_out + self.dropped;
+        let sum = self.samples + self.without_gil + self.others + self.idle + self.left_out + self.dropped;
         anyhow::ensure!(
             sum == self.interrupts,
             "{sum} outcomes of {} interrupts: {self:?}",

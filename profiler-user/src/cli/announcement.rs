@@ -99,7 +99,10 @@ impl HowOften {
     fn text_of(&self, source: Source, is_one: bool) -> String {
         let whose = if is_one { "its" } else { "their" };
         match (source, self.period) {
-            (Source::OffCpu, _) => format!("whenever {} off the CPU", if is_one { "it is" } else { "they are" }),
+            (Source::OffCpu, _) => format!(
+                "whenever {} off the CPU",
+                if is_one { "it is" } else { "they are" }
+            ),
             (time, _) if time.unit() == Unit::Nanoseconds => match self.rate_hz {
                 1 => "once a second".to_owned(),
                 rate_hz => format!("{rate_hz} times a second"),
