@@ -34,6 +34,8 @@ impl Recorded {
         running.wait_until_sampling()?;
         workload.release()?;
         let facts = workload.finish()?.clone();
+        // The recording ends with it.
+        drop(workload);
         running.wait()?.success()?;
         Ok(Self { folder, facts })
     }
