@@ -1,12 +1,10 @@
 //! On a crowded host the event loop has priority over other work, if the system allows it: while it waits for a CPU, rings
 //! fill. What may come late has lower priority.
 
-use rustix::process::{Pid, getpriority_process, setpriority_process};
+use rustix::process::{getpriority_process, setpriority_process};
 
 /// The nice value of the event loop. Its own CPU time is small, so others do not feel it.
 const RAISED: i32 = -15;
-/// That of threads and processes whose work is all that the end of a recording waits for.
-const URGENT: i32 = -20;
 /// That of threads and processes whose work may come late.
 const LOWERED: i32 = 5;
 
@@ -27,18 +25,6 @@ pub fn raise() -> Priority {
         Ok(now) if now <= RAISED => Priority::Raised,
         Ok(_) if setpriority_process(None, RAISED).is_ok() => Priority::Raised,
         _ => Priority::Ordinary,
-    }
-}
-
-/// Raises other threads and processes of this program, by their ids: somebody waits for them now.
-pub fn raise_others(ids: impl IntoIterator<Item = u32>) {
-    for id in ids {
-        if let Some(id) = id.try_into().ok().and_then(Pid::from_raw)
-            && let Err(error) = setpriority_process(Some(id), URGENT)
-        {
-            // It may have ended.
-            log::debug!("raising the priority of {id:?}: {error}");
-        }
     }
 }
 

@@ -1,8 +1,6 @@
 //! Live: programs that make work for pyebpf without end, as anybody can. They cost nobody else anything, and the recording
 //! ends in time.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -13,9 +11,6 @@ use tests::workload::{Workload, script};
 
 /// How long the end of a recording may take beside such a program.
 const END_AT_MOST: Duration = Duration::from_secs(3);
-
-/// The same while hundreds of threads leave no CPU to anybody.
-const STARVED_END_AT_MOST: Duration = Duration::from_secs(10);
 
 /// One whose threads have no names for the kernel: those in Python have to be looked up.
 fn without_thread_names() -> anyhow::Result<&'static Python> {
@@ -28,67 +23,6 @@ fn without_thread_names() -> anyhow::Result<&'static Python> {
         .filter(older)
         .max_by_key(|python| python.version);
     newest.context("a Python from 3.8 to 3.13")
-}
-
-/// Thousands of threads that spin; `tests/programs/spinning_threads.c`.
-struct Spinning(Child);
-
-impl Spinning {
-    fn start(count: &str) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/programs/spinning_threads.c");
-        let program = folder.path().join("spinning_threads");
-        let compiled = Command::new("cc")
-            .args(["-O1", "-pthread", "-o"])
-            .args([program.as_os_str(), source.as_ref()])
-            .status()?;
-        ensure!(compiled.success(), "{source} does not compile");
-        let mut child = Command::new(program)
-            .arg(count)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let stdout = child.stdout.take().context("it is piped")?;
-        let spinning = Self(child);
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        ensure!(line == "there\n", "{line}");
-        Ok(spinning)
-    }
-}
-
-impl Drop for Spinning {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Records a program with native frames. When it has ended, threads spin that leave no CPU to what is not urgent.
-fn while_threads_spin() -> anyhow::Result<String> {
-    let mut innocent = Workload::start(python::newest(), &script("split"), &["1"])?;
-    let recording = Recording::start(["--all", "-n", "-r", "99"])?;
-    let spinning = Spinning::start("500")?;
-    innocent.release()?;
-    std::thread::sleep(Duration::from_secs(2));
-    let stopping = Instant::now();
-    let recorded = recording.stop()?;
-    let ending = stopping.elapsed();
-    drop(spinning);
-    ensure!(ending < STARVED_END_AT_MOST, "the end took {ending:?}");
-    ensure!(
-        !recorded.stderr.contains("native addresses:"),
-        "{}",
-        recorded.stderr
-    );
-    Ok(format!("the end took {ending:?}"))
-}
-
-#[test]
-fn names_are_found_in_time_while_threads_spin_that_leave_no_cpu() {
-    let _alone = alone();
-    judge(vec![("500 threads".to_owned(), while_threads_spin())]);
 }
 
 /// Records an innocent program and one with new functions in every stack.

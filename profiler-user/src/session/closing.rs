@@ -1,51 +1,16 @@
-//! The end of a session: its last names, and what a recording and the summary say beyond what was sampled.
+//! What a recording and the summary of a session say beyond what was sampled.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use super::Session;
-use super::listener::{Listener, Progress};
 use super::native::NativeTables;
 use super::sampled::Sampled;
-use super::signals::Signals;
 use super::summary::{NativeSummary, Summary};
-use crate::priority::{self, Priority};
-use crate::proc;
+use crate::priority::Priority;
 use crate::proc::script::tell_apart;
 use crate::profile::Recording;
-use crate::workers::start_forker;
-
-/// How long the end of a recording waits for symbols, and how often it looks: the largest debug information takes seconds.
-const NAMES_AT_MOST: Duration = Duration::from_secs(120);
-const NAMES_EVERY: Duration = Duration::from_millis(20);
-/// Time until what has been started meanwhile is raised, too.
-const RAISE_EVERY: Duration = Duration::from_millis(500);
 
 impl Session {
-    /// Waits for symbols that are still being read; Ctrl-C ends the wait.
-    pub(super) async fn wait_for_names(&mut self, signals: &mut Signals, listener: &mut impl Listener) {
-        let end = Instant::now() + NAMES_AT_MOST;
-        let mut raise_at = Instant::now();
-        loop {
-            self.pipeline.end_drain();
-            let addresses = self.pipeline.names_outstanding();
-            let now = Instant::now();
-            if addresses == 0 || now >= end {
-                return;
-            }
-            if now >= raise_at {
-                // It was not urgent before. On a crowded host it would take until that is less crowded.
-                raise_at = now + RAISE_EVERY;
-                let threads = proc::threads(std::process::id()).unwrap_or_default();
-                priority::raise_others(threads.into_iter().chain(start_forker().worker_ids()));
-            }
-            listener.progress(Progress::Naming { addresses });
-            tokio::select! {
-                _ = signals.stop() => return,
-                () = tokio::time::sleep(NAMES_EVERY) => {}
-            }
-        }
-    }
-
     /// Fills in what the pipeline does not know.
     pub(super) fn described(&mut self, mut recording: Recording) -> Recording {
         let started = self.parts.started.unwrap_or(SystemTime::UNIX_EPOCH);

@@ -137,16 +137,6 @@ impl Forker {
         connection.states.get(&serial).copied().unwrap_or_default()
     }
 
-    /// Process ids of the workers that run and are asked.
-    #[must_use]
-    pub fn worker_ids(&self) -> Vec<u32> {
-        let mut connection = self.lock();
-        connection.read();
-        let states = connection.states.values();
-        let running = states.filter(|state| state.ended.is_none() && !state.is_let_go);
-        running.filter_map(|state| state.pid).collect()
-    }
-
     /// CPU time so far of the forker and of every worker, also of those that have ended.
     pub fn cpu_time(&self) -> Duration {
         let mut connection = self.lock();
