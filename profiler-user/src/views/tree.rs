@@ -11,6 +11,8 @@ use super::selection::Selection;
 use super::tally::Tally;
 use crate::profile::Owner;
 
+/// Calls of a tree. A recording of millions of stacks that have nothing in common would take all memory.
+const MOST_CALLS: usize = 1 << 21;
 /// Names of packages that a node lists.
 const MOST_PACKAGES: usize = 4;
 
@@ -47,6 +49,8 @@ pub struct Tree {
     pub nodes: Vec<Node>,
     /// How many are too small.
     pub left_out: usize,
+    /// There were too many different calls: the inner parts of some stacks count as their callers' own.
+    pub is_cut: bool,
 }
 
 /// Makes the tree.
@@ -71,6 +75,7 @@ struct Growing {
     roots: Vec<usize>,
     /// By caller (none: outermost) and function.
     places: HashMap<(Option<usize>, FunctionId), usize, RandomState>,
+    is_cut: bool,
 }
 
 impl Growing {
@@ -95,7 +100,10 @@ impl Growing {
                         node.folded.insert(function);
                     }
                     _ => {
-                        let node = growing.child(at, function);
+                        let Some(node) = growing.child(at, function) else {
+                            growing.is_cut = true;
+                            break;
+                        };
                         growing.nodes[node].tally.add_total(value);
                         at = Some(node);
                     }
@@ -109,11 +117,16 @@ impl Growing {
         growing
     }
 
-    fn child(&mut self, of: Option<usize>, function: FunctionId) -> usize {
+    /// `None` if it is new and there is no room.
+    fn child(&mut self, of: Option<usize>, function: FunctionId) -> Option<usize> {
         if let Some(known) = self.places.get(&(of, function)) {
-            return *known;
+            return Some(*known);
         }
         let at = self.nodes.len();
+        // The outermost ones are few, and without them the sum would be wrong.
+        if at >= MOST_CALLS && of.is_some() {
+            return None;
+        }
         self.nodes.push(Grown {
             function,
             tally: Tally::default(),
@@ -125,7 +138,7 @@ impl Growing {
             Some(parent) => self.nodes[parent].children.push(at),
             None => self.roots.push(at),
         }
-        at
+        Some(at)
     }
 
     /// Without recursion: foreign stacks are as deep as they like.
@@ -139,7 +152,10 @@ impl Growing {
             });
             children
         };
-        let mut tree = Tree::default();
+        let mut tree = Tree {
+            is_cut: self.is_cut,
+            ..Tree::default()
+        };
         // Those that come next, the last of them first.
         let mut next: Vec<(usize, usize, bool)> = Vec::new();
         let push = |children: &[usize], depth: usize, next: &mut Vec<_>| -> usize {
@@ -182,7 +198,7 @@ mod tests {
         let loaded = loaded();
         let selection = Selection::new(&loaded, 0, &[]);
         let functions = Functions::of(&loaded.frames);
-        let Tree { nodes, left_out } = tree(&selection, &functions, options);
+        let Tree { nodes, left_out, .. } = tree(&selection, &functions, options);
         let line = |node: &super::Node| {
             let name = functions.get(node.function).name;
             let folded = match node.folded {

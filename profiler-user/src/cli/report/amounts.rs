@@ -14,7 +14,7 @@ pub(super) fn amount(value: i64, unit: &str) -> String {
     };
     let fits = |step: &&(f64, &str)| value.unsigned_abs() as f64 >= step.0;
     let Some((size, name)) = steps.iter().find(fits) else {
-        return format!("0 {}", steps[0].1);
+        return if unit == "bytes" { "0 B" } else { "0 s" }.to_owned();
     };
     let digits = if *size > 1.0 { 2 } else { 0 };
     format!("{:.digits$} {name}", value as f64 / size)
@@ -40,6 +40,7 @@ mod tests {
             (-20_000_000, "nanoseconds", "-20.00 ms"),
             (7, "nanoseconds", "7 ns"),
             (0, "nanoseconds", "0 s"),
+            (0, "bytes", "0 B"),
             (3 << 20, "bytes", "3.00 MiB"),
             (12, "count", "12"),
             (i64::MIN, "", "-9223372036854775808"),

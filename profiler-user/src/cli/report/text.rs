@@ -24,6 +24,7 @@ pub(super) fn of(sheet: &Sheet, colours: bool) -> String {
     }
     if sheet.left_out > 0 {
         let more = match (sheet.drawn.is_some(), sheet.left_out) {
+            (true, 1) => "(one call with a smaller share is left out: --min 0 shows it)".to_owned(),
             (true, count) => format!("({count} calls with a smaller share are left out: --min 0 shows them)"),
             (false, 1) => "(one more row: --top)".to_owned(),
             (false, count) => format!("({count} more rows: --top)"),

@@ -35,6 +35,12 @@ pub(super) fn of(args: &Args, selection: &Selection<'_>) -> Sheet {
     let tree = tree(selection, &functions, options);
     let mut sheet = sheet("tree", TREE, selection, selection.total());
     sheet.left_out = tree.left_out;
+    if tree.is_cut {
+        sheet.notes.push(
+            "there are too many different calls: the inner parts of some stacks count as their callers' own"
+                .to_owned(),
+        );
+    }
     let mut drawn = Vec::new();
     // Whether a line leads on to a later sibling, at each level.
     let mut lines: Vec<bool> = Vec::new();
