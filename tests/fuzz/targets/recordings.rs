@@ -32,9 +32,9 @@ fuzz_target!(|bytes: &[u8]| {
         {
             assert_eq!(own, sum);
         }
-        hot_lines(&selection, &functions);
+        let _ = hot_lines(&selection, &functions);
         for fold in [false, true] {
-            tree(
+            let _ = tree(
                 &selection,
                 &functions,
                 TreeOptions {
