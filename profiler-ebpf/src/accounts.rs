@@ -17,7 +17,9 @@ pub(crate) fn open(source: Source) {
 pub(crate) fn close(source: u16, outcome: Outcome, weight: u64) {
     let account = account(source, outcome);
     count(&OUTCOMES, account);
-    add(&WEIGHTS, account, weight);
+    if weight != 0 {
+        add(&WEIGHTS, account, weight);
+    }
 }
 
 /// The sample that is under way ended so.

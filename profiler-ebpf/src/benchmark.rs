@@ -16,7 +16,7 @@ use crate::kernel::{current_ids, current_task, now_ns};
 use crate::maps::{LAYOUTS, SELF_TIME, WALKS, count};
 use crate::memory::{CurrentTask, kernel_field};
 use crate::processes::{incarnation, process};
-use crate::sources::{Occurrence, sample};
+use crate::sources::{Departure, Occurrence, sample};
 use crate::working::{Run, Sample};
 
 /// The time now, or 0 when nothing is measured.
@@ -102,6 +102,7 @@ pub(crate) fn raw_sample(context: RawTracePointContext) -> i32 {
         source: Source::ContextSwitches,
         time_ns: now_ns(),
         weight: 1,
+        departure: Departure::NONE,
     };
     sample::<RawTracepointChain>(&context, &occurrence);
     0

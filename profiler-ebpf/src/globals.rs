@@ -24,6 +24,8 @@ field_offsets! {
     TASK_MM;
     /// `task_struct.stack`: the lower end of the kernel stack.
     TASK_STACK;
+    /// `task_struct.__state`, or `.state` before 5.14; its low half is enough.
+    TASK_STATE;
     /// `task_struct.signal`.
     TASK_SIGNAL;
     /// `signal_struct.live`: threads of the process that have not exited.
@@ -49,5 +51,6 @@ switches! {
     REPORT_ALL_PROCESSES = ReportAllProcesses;
     NATIVE = Native;
     RING_EIGHTH = RingEighth;
+    WATCH_THREADS = WatchThreads;
     MEASURE_SELF = MeasureSelf;
 }

@@ -1,10 +1,13 @@
 //! The kernel's helpers without arguments to get wrong, as safe functions.
 
+use core::ffi::c_void;
+
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::bpf_user_pt_regs_t;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_comm, bpf_get_current_task, bpf_get_smp_processor_id, bpf_get_stack, bpf_ktime_get_ns,
+    bpf_get_current_comm, bpf_get_current_task, bpf_get_prandom_u32, bpf_get_smp_processor_id, bpf_get_stack,
+    bpf_ktime_get_ns,
 };
 use aya_ebpf::maps::ProgramArray;
 use aya_ebpf::programs::PerfEventContext;
@@ -21,6 +24,20 @@ pub(crate) fn now_ns() -> u64 {
 pub(crate) fn cpu() -> u32 {
     // SAFETY: no arguments.
     unsafe { bpf_get_smp_processor_id() }
+}
+
+/// Any number.
+#[inline(always)]
+pub(crate) fn random() -> u32 {
+    // SAFETY: no arguments.
+    unsafe { bpf_get_prandom_u32() }
+}
+
+/// Address of the `task_struct` that an iterator of tasks has come to; 0 after the last one.
+#[inline(always)]
+pub(crate) fn iterated_task(context: *mut c_void) -> u64 {
+    // SAFETY: `struct bpf_iter__task` has two pointers, the second of which is the task.
+    unsafe { context.cast::<u64>().add(1).read() }
 }
 
 /// Address of the current `task_struct`.

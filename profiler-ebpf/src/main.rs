@@ -30,6 +30,7 @@ mod processes;
 mod registers;
 mod sources;
 mod stages;
+mod threads;
 mod working;
 
 /// The GPL-only helpers (`bpf_probe_read_*`, perf events) need a GPL-compatible object.

@@ -6,11 +6,13 @@ use aya_ebpf::helpers::generated::{bpf_ringbuf_output, bpf_ringbuf_query};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
 use profiler_common::contract::benchmark::{BUCKETS, Timed, Walks};
+use profiler_common::contract::definitions::{BUDGETS, DefinitionBudget};
 use profiler_common::contract::layout::Layout;
 use profiler_common::contract::losses::LOSS_ACCOUNTS;
 use profiler_common::contract::period::CpuPeriod;
 use profiler_common::contract::records::ProcessRecord;
 use profiler_common::contract::sources::{ACCOUNTS, Source};
+use profiler_common::contract::spell::SpellTime;
 use profiler_common::contract::unwind::{Block, Mapping, ROWS_PER_PAGE};
 
 /// Layout index -> layout. Written by user space only, before an entry that uses the index.
@@ -41,6 +43,11 @@ pub(crate) static INTERRUPTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(S
 #[map]
 pub(crate) static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LOSS_ACCOUNTS, 0);
 
+/// `SpellTime` -> nanoseconds that profiled threads spent so, added up by the CPU that they came to.
+#[map]
+pub(crate) static SPELL_TIME: PerCpuArray<u64> =
+    PerCpuArray::with_max_entries(SpellTime::ALL.len() as u32, 0);
+
 /// CPU -> the periods that are possible on it. Written by user space only, which sets the size: possible CPUs.
 #[map]
 pub(crate) static PERIODS: Array<CpuPeriod> = Array::with_max_entries(1, 0);
@@ -60,6 +67,11 @@ pub(crate) const SEEN_SLOTS: u32 = 16_384;
 /// needs no lock; a collision costs one more definition.
 #[map]
 pub(crate) static SEEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(SEEN_SLOTS, 0);
+
+/// What this CPU has sent of each process. Two programs that interrupt each other may both write a budget: then one of them
+/// sent for free.
+#[map]
+pub(crate) static BUDGET: PerCpuArray<DefinitionBudget> = PerCpuArray::with_max_entries(BUDGETS, 0);
 
 /// Slots of [`IDENTITIES`]; 64 KiB on each CPU.
 pub(crate) const IDENTITY_SLOTS: u32 = 4_096;

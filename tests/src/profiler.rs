@@ -278,6 +278,14 @@ impl Finished {
         Report::parse(&self.stderr)
     }
 
+    /// The command that the hint shows, for a shell, without what explains it; empty if there is no hint.
+    #[must_use]
+    pub fn hinted_command(&self) -> &str {
+        let hint = self.stderr.lines().find_map(|line| line.strip_prefix("hint: "));
+        let hint = hint.unwrap_or_default();
+        hint.split_once("   # ").map_or(hint, |(command, _)| command)
+    }
+
     /// The lines of stderr that start with `start`.
     #[must_use]
     pub fn lines(&self, start: &str) -> Vec<&str> {

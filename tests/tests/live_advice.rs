@@ -251,21 +251,160 @@ fn without_samples_it_says_what_no_process_did() {
         ("minor-faults", "minor page faults"),
         ("context-switches", "gave up the CPU"),
     ] {
-        let finished = run(&[
-            "-p",
-            &pid,
-            "-d",
-            "0.3",
-            "--event",
-            event,
-            "--period",
-            "1000000000",
-        ]);
+        let period: &[&str] = match event {
+            "cpu" => &[],
+            _ => &["--period", "1000000000"],
+        };
+        let finished = run(&[&["-p", &pid, "-d", "0.3", "--event", event], period].concat());
         let finished = finished.expect("it ends");
         let error = finished.lines("error:").join(" ");
         assert!(error.contains(says), "{event}: {}", finished.stderr);
         assert!(says.contains("CPU") || !error.contains("CPU"), "{event}: {error}");
     }
+}
+
+/// A short recording of one process is empty, and says this; the command that helps.
+fn expect_empty(pid: u32, says: &str) -> anyhow::Result<String> {
+    let pid = pid.to_string();
+    let finished = run(&["-p", &pid, "-d", "0.2"])?;
+    ensure!(finished.status.code() == Some(1), "{}", finished.stderr);
+    let error = finished.lines("error:").join(" ");
+    ensure!(
+        error.contains(says) && !error.contains("used the CPU"),
+        "{}",
+        finished.stderr
+    );
+    Ok(finished.hinted_command().to_owned())
+}
+
+#[test]
+fn a_process_that_cannot_run_is_not_said_to_be_idle() {
+    let _alone = alone();
+    let mut workload = Workload::start(python::newest(), &script("split"), &["100"]).expect("it starts");
+    workload.release().expect("it waits");
+    let pid = workload.pid();
+    let stopped = || -> anyhow::Result<String> {
+        let raw = i32::try_from(pid)?;
+        let id = rustix::process::Pid::from_raw(raw).context("not 0")?;
+        rustix::process::kill_process(id, Signal::STOP)?;
+        std::thread::sleep(Duration::from_millis(50));
+        let hint = expect_empty(pid, &format!("process {pid} is stopped"))?;
+        let doctor = Pyebpf::new(["doctor", "-p", &pid.to_string()])?.run()?;
+        let doctor = String::from_utf8(doctor.stdout)?;
+        ensure!(doctor.contains("but it is stopped"), "{doctor}");
+        ensure!(
+            Command::new("sh").args(["-c", &hint]).status()?.success(),
+            "{hint}"
+        );
+        let finished = run(&["-p", &pid.to_string(), "-d", "0.5"])?;
+        ensure!(
+            finished.report()?.samples > 50,
+            "after {hint}: {}",
+            finished.stderr
+        );
+        Ok(hint)
+    };
+    let frozen = || -> anyhow::Result<String> {
+        let cgroup = tests::cgroup::Cgroup::new("frozen")?;
+        cgroup.take_in(pid)?;
+        std::fs::write(cgroup.directory().join("cgroup.freeze"), "1")?;
+        std::thread::sleep(Duration::from_millis(100));
+        let says = format!(
+            "process {pid} is frozen, with all of its cgroup {}",
+            cgroup.path()
+        );
+        let hint = expect_empty(pid, &says);
+        let filter = run(&["--cgroup", cgroup.path(), "-d", "0.3"]);
+        let hint = hint.and_then(|hint| {
+            let thawed = Command::new("sh")
+                .args(["-c", &hint])
+                .stdout(Stdio::null())
+                .status()?;
+            ensure!(thawed.success(), "{hint}");
+            Ok(hint)
+        });
+        // Whatever happened: the next test is to find it running.
+        std::fs::write(cgroup.directory().join("cgroup.freeze"), "0")?;
+        let finished = run(&["-p", &pid.to_string(), "-d", "0.5"]);
+        std::fs::write(cgroup.directory().with_file_name("cgroup.procs"), pid.to_string())?;
+        let filter = filter?;
+        ensure!(filter.stderr.contains(&says), "{}", filter.stderr);
+        ensure!(finished?.report()?.samples > 50, "after {hint:?}");
+        hint
+    };
+    let zombie = || -> anyhow::Result<String> {
+        let mut child = Command::new("true").spawn()?;
+        std::thread::sleep(Duration::from_millis(200));
+        let zombie = child.id();
+        let parent = std::process::id();
+        let hint = expect_empty(zombie, &format!("zombie, which its parent, process {parent}"));
+        child.wait()?;
+        hint
+    };
+    judge(vec![
+        ("stopped".to_owned(), stopped()),
+        ("frozen".to_owned(), frozen()),
+        ("zombie".to_owned(), zombie()),
+    ]);
+}
+
+#[test]
+fn a_rate_that_is_too_low_is_not_taken_for_an_idle_program() {
+    let _alone = alone();
+    let mut workload = Workload::start(python::newest(), &script("split"), &["100"]).expect("it starts");
+    workload.release().expect("it waits");
+    std::thread::sleep(Duration::from_millis(200));
+    let pid = workload.pid().to_string();
+    // The first sample is due after 0.7 s at least.
+    let finished = Pyebpf::new([
+        "record",
+        "-f",
+        "raw",
+        "-o",
+        "/dev/null",
+        "-r",
+        "1",
+        "-d",
+        "0.4",
+        "-p",
+        &pid,
+    ])
+    .and_then(Pyebpf::run)
+    .expect("it ends");
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("of CPU time were used"),
+        "{}",
+        finished.stderr
+    );
+    let hint = finished.hinted_command().to_owned();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &hint]);
+    let finished = Pyebpf::of_command(shell).run().expect("it ends");
+    assert_eq!(finished.status.code(), Some(0), "{hint}: {}", finished.stderr);
+}
+
+#[test]
+fn samples_without_the_gil_are_in_the_accounts() {
+    let _alone = alone();
+    let check = || -> anyhow::Result<String> {
+        // Hashing releases the GIL.
+        let code = "import hashlib, time\ndata = bytes(10 << 20)\n\
+            while time.thread_time() < .5: hashlib.sha256(data)\n\
+            while time.thread_time() < 1: pass";
+        let finished = run(&["-g", "--", &python(), "-c", code])?.success()?;
+        let report = finished.report()?;
+        report.check()?;
+        ensure!(
+            report.samples > 150 && report.without_gil > 100,
+            "{}",
+            finished.stderr
+        );
+        let written = format!("Samples: {} ", report.samples);
+        ensure!(finished.stderr.contains(&written), "{}", finished.stderr);
+        Ok(format!("{report:?}"))
+    };
+    judge(vec![("half of the time".to_owned(), check())]);
 }
 
 #[test]

@@ -224,7 +224,7 @@ fn a_filter_that_fits_nothing_is_an_error_that_names_it() {
         assert_eq!(finished.status.code(), Some(1), "{verb:?}: {}", finished.stderr);
         let named = "fits --container 'no such container'";
         assert!(
-            finished.stderr.contains(named) && finished.stderr.contains("hint: sudo pyebpf ps"),
+            finished.stderr.contains(named) && finished.hinted_command().contains("pyebpf ps"),
             "{verb:?}: {}",
             finished.stderr
         );

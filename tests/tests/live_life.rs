@@ -186,7 +186,7 @@ fn a_zombie_is_no_interpreter() {
         let finished = Pyebpf::new(arguments).and_then(Pyebpf::run).expect("it runs");
         assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
         assert!(
-            finished.stderr.contains("no Python interpreter found"),
+            finished.stderr.contains("has ended: it is a zombie"),
             "{}",
             finished.stderr
         );

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use tests::live::alone;
-use tests::profiler::{Finished, Pyebpf};
+use tests::profiler::{Finished, Pyebpf, binary};
 use tests::python;
 use tests::workload::{Workload, script};
 
@@ -14,6 +14,11 @@ fn pyebpf(arguments: &[&str]) -> Finished {
         .expect("built")
         .run()
         .expect("ends in time")
+}
+
+/// How a hint spells a call: as this test has started it, and root needs no sudo.
+fn command_line(arguments: &str) -> String {
+    format!("{} {arguments}", binary().expect("built").display())
 }
 
 /// Records into a speedscope file and returns it.
@@ -141,7 +146,12 @@ fn short_verbs_hexadecimal_pids_and_flags_without_effect_are_accepted() {
         1
     );
     assert!(
-        finished.stderr.contains("Sampling process 99 times a second."),
+        finished
+            .stderr
+            .contains(&format!("Sampling process {} (", workload.pid()))
+            && finished
+                .stderr
+                .contains(") 99 times a second for 1 s. Press Control-C to exit."),
         "{}",
         finished.stderr
     );
@@ -177,12 +187,19 @@ fn processes_are_given_in_a_list_and_a_number_is_no_command() {
     }
     let finished = pyebpf(&["record", &list]);
     assert_eq!(finished.status.code(), Some(2), "{}", finished.stderr);
-    let hint = format!("hint: sudo pyebpf record -p {list}");
-    assert!(finished.stderr.contains(&hint), "{}", finished.stderr);
+    assert_eq!(
+        finished.hinted_command(),
+        command_line(&format!("record -p {list}"))
+    );
 }
 
 #[test]
 fn every_verb_has_a_page_for_man() {
+    let help = String::from_utf8(pyebpf(&["--help"]).stdout).expect("UTF-8");
+    assert!(
+        help.contains("\n  manual ") && help.contains("\n  completions "),
+        "{help}"
+    );
     for verb in [None, Some("record"), Some("ps"), Some("doctor")] {
         let arguments: Vec<&str> = ["manual"].into_iter().chain(verb).collect();
         let finished = pyebpf(&arguments);
@@ -207,4 +224,85 @@ fn completions_exist_for_the_shells_that_people_use() {
             "{shell}: {script}"
         );
     }
+}
+
+#[test]
+fn what_the_fingers_know_is_answered_with_the_command_that_works() {
+    let folder = tempfile::tempdir().expect("a writable temporary folder");
+    std::fs::write(folder.path().join("svc.py"), "pass").expect("room");
+    let pid = std::process::id();
+    let with_pid = format!("record -p {pid} -- sleep 5");
+    let expected_with_pid = format!("record -p {pid} -d 5");
+    for (call, status, expected) in [
+        ("record -F 99 -a", 2, "record -r 99 -a"),
+        ("record -F99 -a", 2, "record -r99 -a"),
+        ("record -a -- sleep 5", 2, "record -a -d 5"),
+        (with_pid.as_str(), 2, expected_with_pid.as_str()),
+        ("record -p 1 2", 2, "record -p 1,2"),
+        ("record -d 5 7178", 2, "record -d 5 -p 7178"),
+        ("record -a -p 1", 2, "record -p 1"),
+        (
+            "record -s svc.py --port 80",
+            127,
+            "record -s python3 svc.py --port 80",
+        ),
+        ("record python3\u{a0}svc.py", 127, "record python3 svc.py"),
+        ("record -a --subproceses", 2, "record -a --subprocesses"),
+        ("record -a --frob", 2, "record --help"),
+        ("record -a -f html", 2, "record -a -f flamegraph"),
+        ("record -a --period 100", 2, "record -a"),
+        (
+            "record -a --event page-faults --unit time",
+            2,
+            "record -a --event page-faults",
+        ),
+        ("recrod -a -d 5", 2, "record -a -d 5"),
+        ("-p 1 -d 5", 2, "record -p 1 -d 5"),
+        ("python3 svc.py", 2, "record python3 svc.py"),
+        ("1234", 2, "record -p 1234"),
+        ("doctor 1234", 2, "doctor -p1234"),
+        ("top", 2, "record -d 10 -a"),
+        ("t --pid 1234", 2, "record -d 10 -p 1234"),
+        ("dump -l -p 1234", 2, "record -d 1 -f raw -o - -p 1234"),
+        ("top -r 50 -- python3 svc.py", 2, "record -d 10 -- python3 svc.py"),
+    ] {
+        // A space that does not part words.
+        let words = call.split(' ').map(|word| word.replace('\u{a0}', " "));
+        let mut call = Pyebpf::new(words.collect::<Vec<_>>()).expect("built");
+        call.command().current_dir(folder.path());
+        let finished = call.run().expect("ends in time");
+        assert_eq!(finished.status.code(), Some(status), "{}", finished.stderr);
+        assert_eq!(finished.lines("error:").len(), 1, "{}", finished.stderr);
+        assert_eq!(
+            finished.hinted_command(),
+            command_line(expected),
+            "{}",
+            finished.stderr
+        );
+    }
+}
+
+#[test]
+fn a_hint_can_be_pasted_whatever_is_in_it() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a writable temporary folder");
+    let file = folder.path().join("it's\nhere.txt");
+    let path = file.to_str().expect("plain enough");
+    let python = python::newest().program().to_string_lossy();
+    let code = "import time\nwhile time.thread_time() < .3:\n\tpass";
+    let mistaken = pyebpf(&[
+        "record", "-f", "raw", "-o", path, "--period", "2", "--", &python, "-c", code,
+    ]);
+    assert_eq!(mistaken.status.code(), Some(2), "{}", mistaken.stderr);
+    let mut shell = std::process::Command::new("bash");
+    shell.args(["-c", mistaken.hinted_command()]);
+    let finished = Pyebpf::of_command(shell).run().expect("ends in time");
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+    assert!(
+        std::fs::read_to_string(&file)
+            .expect("written")
+            .contains("<module>"),
+        "{}",
+        finished.stderr
+    );
 }

@@ -7,7 +7,10 @@ use anyhow::{Context as _, ensure};
 
 use crate::plan::{Python, environment};
 
-const SCRIPT: &str = "/vm-test/workloads/known_stack.py";
+/// Spins.
+const SPINS: &str = "/vm-test/workloads/known_stack.py";
+/// Sleeps.
+const WAITS: &str = "/vm-test/workloads/known_wait.py";
 
 /// What every stack of the workload ends in.
 pub(crate) const KNOWN_STACK: &[&str] = &["<module>", "outer", "middle", "inner"];
@@ -18,11 +21,20 @@ pub(crate) struct Workload {
 }
 
 impl Workload {
-    /// Starts it and waits until its known stack is reached.
+    /// Starts one that spins, and waits until its known stack is reached.
     pub(crate) fn start(python: &Python) -> anyhow::Result<Self> {
+        Self::run(python, SPINS)
+    }
+
+    /// The same, but it sleeps there, and has another thread that waits all the time.
+    pub(crate) fn start_waiting(python: &Python) -> anyhow::Result<Self> {
+        Self::run(python, WAITS)
+    }
+
+    fn run(python: &Python, script: &str) -> anyhow::Result<Self> {
         let program = python.path.display();
         let child = Command::new(&python.path)
-            .arg(SCRIPT)
+            .arg(script)
             .env_clear()
             .envs(environment())
             .stdin(Stdio::null())
@@ -40,7 +52,7 @@ impl Workload {
         BufReader::new(stdout).read_line(&mut line)?;
         ensure!(
             line.trim() == "ready",
-            "{program} {SCRIPT} said {line:?} instead of `ready`"
+            "{program} {script} said {line:?} instead of `ready`"
         );
         Ok(workload)
     }

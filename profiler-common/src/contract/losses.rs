@@ -5,7 +5,7 @@ use super::table::table;
 table! {
     /// What was lost. Indexes the counters of one [`LossWriter`].
     Loss {
-        /// It is sent again with the next sample that shows the code.
+        /// The ring was three quarters full: the rest is for samples. It is sent again with the next sample that shows the code.
         Definition = 0, "code definitions lost";
         /// The ring was full.
         Event = 1, "process events lost";
@@ -13,6 +13,10 @@ table! {
         Process = 2, "children that found no room in the process map";
         /// The ring was full.
         Native = 3, "records of native frames lost";
+        /// The ring was full.
+        Spell = 4, "times off the CPU lost";
+        /// The map was full.
+        Thread = 5, "threads that found no room: their time off the CPU is not recorded";
     }
 }
 

@@ -26,6 +26,8 @@ switches! {
     /// Log2 of an eighth of the sample ring's bytes: user space is woken each time that another eighth beyond the half is
     /// full.
     RingEighth, "RING_EIGHTH";
+    /// 1: the threads of known processes have a [`super::spell::ThreadSlot`].
+    WatchThreads, "WATCH_THREADS";
     /// 1: measure the time each program spends, into the `SELF_TIME` map (benchmarks only).
     MeasureSelf, "MEASURE_SELF";
 }

@@ -104,6 +104,19 @@ pub const RENAME: Tracepoint = Tracepoint {
     name: "task_rename",
     program: "task_rename",
 };
+/// A thread leaves a CPU and another one gets it. Not of process life: the source of time off the CPU.
+pub const SWITCH: Tracepoint = Tracepoint {
+    name: "sched_switch",
+    program: "sample_off_cpu",
+};
+/// A thread was woken: it is in line for a CPU.
+pub const WAKE: Tracepoint = Tracepoint {
+    name: "sched_wakeup",
+    program: "thread_woken",
+};
+
+/// Goes through the threads of the host, whether or not they run (`bpf_iter__task`).
+pub const FIND_THREADS: &str = "find_thread";
 
 /// The yardstick of benchmarks, started by perf events.
 pub const FLOOR: &str = "walk_floor";

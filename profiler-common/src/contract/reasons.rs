@@ -23,6 +23,8 @@ table! {
         NoLayout = 6, "the interpreter layout was missing";
         /// Lost; user space removed the process, and its map element went to another one at this moment.
         EntryReused = 7, "the entry of the process was given to another one meanwhile";
+        /// Not walked, to bound the cost; those that were walked stand for it. Time off the CPU only.
+        Thinned = 8, "others stand for it";
     }
 }
 
@@ -47,6 +49,8 @@ table! {
         ForeignThreadState = 7, "the thread state belongs to another thread";
         /// 2.7 only, where the list of all thread states is searched.
         TooManyThreads = 8, "the interpreter has more threads than are searched";
+        /// Time off the CPU that began before anybody looked, or whose stack was lost or left out. Set by user space.
+        NotTaken = 9, "the stack was not taken";
     }
 }
 

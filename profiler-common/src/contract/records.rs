@@ -23,6 +23,8 @@ pub mod record_kind {
     pub const NATIVE: u16 = 8;
     /// [`super::KernelStack`]: a sample's kernel frames.
     pub const KERNEL: u16 = 9;
+    /// [`super::SpellRecord`]: a thread is on a CPU again.
+    pub const SPELL: u16 = 10;
 }
 
 /// Frames in one [`SampleBlock`]; a deeper stack takes several blocks.
@@ -89,6 +91,9 @@ pub const BLOCK_COMPILED: u8 = 1 << 2;
 
 /// `SampleBlock::flags`, with [`BLOCK_LAST`]: the native stack follows in [`NativeBlock`] records.
 pub const BLOCK_NATIVE: u8 = 1 << 3;
+/// `SampleBlock::flags`: definitions of frames of this sample, up to here, were not sent because the process had used up what
+/// it may send (see [`super::definitions`]). Nothing is to be waited for.
+pub const BLOCK_WITHHELD: u8 = 1 << 4;
 
 /// Part of one sample: newest frame first. Sent with only the first `frame_count` frames.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -128,9 +133,21 @@ pub struct SampleBlock {
     pub comm: [u8; 16],
     /// Bit `n`: the frame at `n` is the outermost one of its invocation of the evaluation loop (3.11's `is_entry`).
     pub entries: u64,
+    /// Of time off the CPU: `ThreadSlot::spell`, by which its [`SpellRecord`] is found.
+    pub spell: u32,
+    /// Of time off the CPU: the system call that the thread was in, [`NO_SYSTEM_CALL`] or
+    /// [`UNKNOWN_SYSTEM_CALL`].
+    pub system_call: u32,
+    /// The first argument of that call.
+    pub argument: u64,
     /// The frames.
     pub frames: [RawFrame; FRAMES_PER_BLOCK],
 }
+
+/// `SampleBlock::system_call` of a thread that was in none: it waits for a page of its memory.
+pub const NO_SYSTEM_CALL: u32 = u32::MAX;
+/// `SampleBlock::system_call` of one of which that is not known.
+pub const UNKNOWN_SYSTEM_CALL: u32 = u32::MAX - 1;
 
 /// Bytes of a [`SampleBlock`] before its frames.
 pub const SAMPLE_HEADER_BYTES: usize = size_of::<SampleBlock>() - FRAMES_PER_BLOCK * size_of::<RawFrame>();
@@ -204,6 +221,37 @@ pub struct KernelStack {
 
 /// Bytes of a [`KernelStack`] before its frames.
 pub const KERNEL_HEADER_BYTES: usize = size_of::<KernelStack>() - KERNEL_FRAMES * 8;
+
+/// A thread was off its CPU, and is back. What it was doing meanwhile is in the [`SampleBlock`] with the same thread and
+/// spell, which was sent before, if it was walked.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SpellRecord {
+    /// [`record_kind::SPELL`].
+    pub kind: u16,
+    /// Explicit padding.
+    pub pad: u16,
+    /// Process id in the initial pid namespace.
+    pub tgid: u32,
+    /// Thread id in the initial pid namespace.
+    pub tid: u32,
+    /// `ThreadSlot::spell`.
+    pub spell: u32,
+    /// `ProcessEntry::incarnation`.
+    pub incarnation: u64,
+    /// When it left its CPU, `CLOCK_MONOTONIC`, nanoseconds.
+    pub out_ns: u64,
+    /// How long it was blocked from then on.
+    pub blocked_ns: u64,
+    /// How long it waited for a CPU after that.
+    pub waiting_ns: u64,
+    /// `ThreadSlot::odds`.
+    pub odds: u32,
+    /// The CPU that it is on now.
+    pub cpu: u32,
+    /// The kernel's thread name, NUL-padded.
+    pub comm: [u8; 16],
+}
 
 /// Bytes kept of a qualified name; longer ones are completed from user space.
 pub const NAME_BYTES: usize = 256;

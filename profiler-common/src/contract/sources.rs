@@ -1,5 +1,6 @@
 //! What a sample can be taken of: the event sources, and the accounts that the kernel half keeps of each.
 
+use super::programs::ProgramType;
 use super::reasons::Outcome;
 
 /// What the weights of a source are counted in.
@@ -27,7 +28,7 @@ impl Unit {
 
 macro_rules! sources {
     ($($(#[$doc:meta])* $variant:ident = $code:literal {
-        name: $name:literal, unit: $unit:ident, program: $program:literal, period: $period:expr
+        name: $name:literal, unit: $unit:ident, program: $program:literal on $type:ident, period: $period:expr
     })*) => {
         /// An event source. Its code travels in records and indexes the accounts; codes are never re-used.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +63,12 @@ macro_rules! sources {
                 match self { $(Self::$variant => $program,)* }
             }
 
+            /// What starts that program.
+            #[must_use]
+            pub const fn program_type(self) -> ProgramType {
+                match self { $(Self::$variant => ProgramType::$type,)* }
+            }
+
             /// The global of the kernel half that says how many events one interrupt stands for; `None` where time is
             /// measured.
             #[must_use]
@@ -74,23 +81,25 @@ macro_rules! sources {
 
 sources! {
     /// The thread is on a CPU.
-    OnCpu = 0 { name: "cpu", unit: Nanoseconds, program: "sample_on_cpu", period: None }
+    OnCpu = 0 { name: "cpu", unit: Nanoseconds, program: "sample_on_cpu" on PerfEvent, period: None }
     /// A page of memory was touched that was not mapped yet, whether or not it had to be read from disk.
     PageFaults = 1 {
-        name: "page-faults", unit: Faults, program: "sample_page_faults", period: Some("PAGE_FAULTS_PERIOD")
+        name: "page-faults", unit: Faults, program: "sample_page_faults" on PerfEvent, period: Some("PAGE_FAULTS_PERIOD")
     }
     /// A fault that needed no input.
     MinorFaults = 2 {
-        name: "minor-faults", unit: Faults, program: "sample_minor_faults", period: Some("MINOR_FAULTS_PERIOD")
+        name: "minor-faults", unit: Faults, program: "sample_minor_faults" on PerfEvent, period: Some("MINOR_FAULTS_PERIOD")
     }
     /// A fault that waited for input.
     MajorFaults = 3 {
-        name: "major-faults", unit: Faults, program: "sample_major_faults", period: Some("MAJOR_FAULTS_PERIOD")
+        name: "major-faults", unit: Faults, program: "sample_major_faults" on PerfEvent, period: Some("MAJOR_FAULTS_PERIOD")
     }
     /// The thread was taken off its CPU, whether or not it wanted to wait.
     ContextSwitches = 4 {
-        name: "context-switches", unit: Switches, program: "sample_switches", period: Some("SWITCHES_PERIOD")
+        name: "context-switches", unit: Switches, program: "sample_switches" on PerfEvent, period: Some("SWITCHES_PERIOD")
     }
+    /// The thread is off its CPU: it is blocked, or waits for a CPU. See [`super::spell`].
+    OffCpu = 5 { name: "off-cpu", unit: Nanoseconds, program: "sample_off_cpu" on RawTracepoint, period: None }
 }
 
 impl Source {
@@ -99,6 +108,12 @@ impl Source {
     #[must_use]
     pub const fn code(self) -> u16 {
         self as u16
+    }
+
+    /// Whether all of its samples stand for about as much, so that to count them says where it went.
+    #[must_use]
+    pub const fn is_even(self) -> bool {
+        !matches!(self, Self::OffCpu)
     }
 
     /// The source with this name.

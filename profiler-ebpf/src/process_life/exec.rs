@@ -12,6 +12,7 @@ use crate::kernel::{current_comm, now_ns};
 use crate::memory::{CurrentTask, kernel_field};
 use crate::process_life::{count_loss, current, emit};
 use crate::processes::{forget_incarnation, forget_process, set_incarnation};
+use crate::threads;
 use crate::working::{ProcessLife, Run};
 
 /// `sched_process_exec(task, old_pid, bprm)`.
@@ -20,6 +21,9 @@ pub(crate) fn process_exec(context: RawTracePointContext) -> i32 {
     let mut run = Run::<ProcessLife>::begin();
     let task: u64 = context.arg(0);
     let tgid = kernel_field(task, TASK_TGID.load(), 0u32);
+    // Of its threads one is left, which has the id of the first one now, and had this one before.
+    threads::forget(context.arg(1));
+    threads::forget(tgid);
     let now = now_ns();
     let before = current(tgid);
     let flags = match before {

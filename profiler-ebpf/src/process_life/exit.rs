@@ -6,16 +6,19 @@ use profiler_common::contract::process::ProcessId;
 use profiler_common::contract::records::record_kind;
 
 use crate::globals::{SIGNAL_LIVE, TASK_SIGNAL, TASK_TGID};
-use crate::kernel::{current_task, now_ns};
+use crate::kernel::{current_ids, current_task, now_ns};
 use crate::memory::kernel_field;
 use crate::process_life::{current, emit, is_known};
 use crate::processes::{forget_incarnation, forget_process};
+use crate::threads;
 use crate::working::{ProcessLife, Run};
 
 /// `sched_process_exit(task)`: for each thread.
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub(crate) fn process_exit(_context: RawTracePointContext) -> i32 {
     let mut run = Run::<ProcessLife>::begin();
+    let (_, tid) = current_ids();
+    threads::forget(tid);
     let task = current_task();
     let signal = kernel_field(task, TASK_SIGNAL.load(), 0u64);
     if kernel_field(signal, SIGNAL_LIVE.load(), 1u32) != 0 {

@@ -8,11 +8,12 @@ use profiler_common::contract::process::{
 };
 use profiler_common::contract::records::record_kind;
 
-use crate::globals::{REPORT_ALL_PROCESSES, TASK_COMM, TASK_TGID};
+use crate::globals::{REPORT_ALL_PROCESSES, TASK_COMM, TASK_PID, TASK_TGID, WATCH_THREADS};
 use crate::kernel::now_ns;
 use crate::memory::{kernel_field, read_kernel};
-use crate::process_life::{KNOWN, count_loss, current, emit};
+use crate::process_life::{KNOWN, count_loss, current, emit, is_known};
 use crate::processes::{process, set_incarnation, set_process};
+use crate::threads;
 use crate::working::{ProcessLife, Run};
 
 /// `sched_process_fork(parent, child)`.
@@ -23,7 +24,14 @@ pub(crate) fn process_fork(context: RawTracePointContext) -> i32 {
     let child: u64 = context.arg(1);
     let parent_tgid = kernel_field(parent, TASK_TGID.load(), 0u32);
     let tgid = kernel_field(child, TASK_TGID.load(), 0u32);
+    let tid = kernel_field(child, TASK_PID.load(), 0u32);
     if tgid == parent_tgid {
+        if WATCH_THREADS.load() != 0
+            && let Some(found) = current(tgid)
+            && is_known(&found)
+        {
+            threads::enter(tid, tgid, found.incarnation);
+        }
         return 0;
     }
     let now = now_ns();
@@ -43,6 +51,9 @@ pub(crate) fn process_fork(context: RawTracePointContext) -> i32 {
     }
     // A host forks all the time; only a followed process's children matter whatever they are (`sh -c python`).
     let is_profiled = is_followed && inherit(&parent_now, &born);
+    if is_profiled {
+        threads::enter(tid, tgid, now);
+    }
     if !is_profiled && REPORT_ALL_PROCESSES.load() != 0 {
         return 0;
     }

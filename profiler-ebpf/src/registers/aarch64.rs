@@ -4,6 +4,8 @@
 use aya_ebpf::bindings::user_pt_regs;
 use profiler_common::walker::native::{Aarch64, Registers};
 
+use super::SystemCall;
+
 pub(crate) type Host = Aarch64;
 
 /// `THREAD_SIZE` with pages of 4 KiB.
@@ -33,4 +35,10 @@ pub(super) fn user(registers: &user_pt_regs) -> Option<Registers> {
 pub(super) fn from_saved(words: &[u64; SAVED_WORDS]) -> Option<Registers> {
     let [fp, lr, sp, pc, state] = *words;
     (state & MODE == 0 && pc != 0 && pc >> 48 == 0).then_some(Registers { pc, sp, fp, lr })
+}
+
+/// Not known: where it is differs between kernels.
+#[inline(always)]
+pub(super) fn system_call(_words: &[u64; SAVED_WORDS]) -> Option<SystemCall> {
+    None
 }

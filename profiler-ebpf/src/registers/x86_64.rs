@@ -1,7 +1,10 @@
 //! `struct pt_regs` of `arch/x86/include/asm/ptrace.h` (Linux 5.10 to 7.3).
 
 use aya_ebpf::bindings::pt_regs;
+use profiler_common::contract::records::NO_SYSTEM_CALL;
 use profiler_common::walker::native::{Registers, X86_64};
+
+use super::SystemCall;
 
 pub(crate) type Host = X86_64;
 
@@ -33,4 +36,14 @@ pub(super) fn user(registers: &pt_regs) -> Option<Registers> {
 pub(super) fn from_saved(words: &[u64; SAVED_WORDS]) -> Option<Registers> {
     let [fp, .., pc, cs, _flags, sp, ss] = *words;
     (cs & 0xffff == USER_CS && ss & 0xffff == USER_SS).then_some(Registers { pc, sp, fp, lr: 0 })
+}
+
+/// The system call, if that is what these words are: `orig_rax` is negative after an interrupt or a fault.
+#[inline(always)]
+pub(super) fn system_call(words: &[u64; SAVED_WORDS]) -> Option<SystemCall> {
+    from_saved(words)?;
+    // `rdi` and `orig_rax`, words 14 and 15 of the structure.
+    let (argument, number) = (words[10], words[11] as i64);
+    let number = if number < 0 { NO_SYSTEM_CALL } else { number as u32 };
+    Some(SystemCall { number, argument })
 }

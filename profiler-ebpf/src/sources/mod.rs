@@ -1,6 +1,7 @@
 //! Where samples come from: one program per event source, in files of what differs; here is what does not. Runs on the
 //! sampled thread's CPU, in its context, and starts the walk.
 
+mod off_cpu;
 mod on_cpu;
 mod software;
 
@@ -22,6 +23,7 @@ use crate::maps::LAYOUTS;
 use crate::memory::{CurrentTask, kernel_field};
 use crate::process_life::unknown::report_unknown;
 use crate::processes::{incarnation, process};
+use crate::registers::SystemCall;
 use crate::stages::{continue_native, emit_block};
 use crate::working::Run;
 use crate::{accounts, benchmark, log};
@@ -34,6 +36,24 @@ pub(crate) struct Occurrence {
     pub(crate) time_ns: u64,
     /// What it stands for, in the unit of the source.
     pub(crate) weight: u64,
+    /// Of time off the CPU.
+    pub(crate) departure: Departure,
+}
+
+/// How a thread leaves its CPU.
+pub(crate) struct Departure {
+    /// Number of its spell.
+    pub(crate) spell: u32,
+    /// What it is in.
+    pub(crate) call: SystemCall,
+}
+
+impl Departure {
+    /// It does not.
+    pub(crate) const NONE: Self = Self {
+        spell: 0,
+        call: SystemCall::UNKNOWN,
+    };
 }
 
 /// Takes a sample of the current thread, if its process is profiled.
@@ -133,6 +153,9 @@ fn fill(block: &mut SampleBlock, scratch: &Scratch, id: ProcessId, tid: u32, occ
     block.thread_state = scratch.thread_state.0;
     block.source = occurrence.source.code();
     block.weight = occurrence.weight;
+    block.spell = occurrence.departure.spell;
+    block.system_call = occurrence.departure.call.number;
+    block.argument = occurrence.departure.call.argument;
     block.cpu = cpu();
     block.gil = scratch.gil as u8;
     current_comm(&mut block.comm);

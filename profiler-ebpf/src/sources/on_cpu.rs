@@ -10,7 +10,7 @@ use crate::accounts;
 use crate::chains::PerfEventChain;
 use crate::kernel::{cpu, now_ns};
 use crate::maps::{PERIODS, PREVIOUS, replace};
-use crate::sources::{Occurrence, sample};
+use crate::sources::{Departure, Occurrence, sample};
 
 /// One interrupt.
 #[perf_event]
@@ -22,6 +22,7 @@ pub(crate) fn sample_on_cpu(context: PerfEventContext) -> u32 {
         source: Source::OnCpu,
         time_ns,
         weight: weight_ns,
+        departure: Departure::NONE,
     };
     sample::<PerfEventChain>(&context, &occurrence);
     0

@@ -9,7 +9,7 @@ use profiler_common::contract::sources::Source;
 
 use crate::chains::PerfEventChain;
 use crate::kernel::now_ns;
-use crate::sources::{Occurrence, sample};
+use crate::sources::{Departure, Occurrence, sample};
 
 /// One event in `period`.
 #[inline(always)]
@@ -18,6 +18,7 @@ fn count(context: &PerfEventContext, source: Source, period: u64) {
         source,
         time_ns: now_ns(),
         weight: period,
+        departure: Departure::NONE,
     };
     sample::<PerfEventChain>(context, &occurrence);
 }

@@ -1,19 +1,20 @@
-//! Sends what a code object is called, at first sight: the process may be gone a moment later.
+//! Sends what a code object is called, at first sight: the process may be gone a moment later. A process that shows new
+//! ones without end is held back, see [`profiler_common::contract::definitions`].
 
-use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
 use profiler_common::contract::benchmark::Timed;
+use profiler_common::contract::definitions::{BUDGETS, DefinitionBudget};
 use profiler_common::contract::losses::Loss;
 use profiler_common::contract::reasons::Outcome;
 use profiler_common::contract::records::{
-    CODE_HEADER_BYTES, CodeDefinition, FRAMES_PER_BLOCK, LINE_TABLE_BYTES,
+    BLOCK_WITHHELD, CODE_HEADER_BYTES, CodeDefinition, FRAMES_PER_BLOCK, LINE_TABLE_BYTES,
 };
 use profiler_common::walker::python::{CodeSeen as _, capture, capture_class, identity};
 
 use crate::chains::Chain;
-use crate::maps::{LAYOUTS, SAMPLES, output};
+use crate::maps::{BUDGET, LAYOUTS, SAMPLES, output, read, replace, unread_bytes};
 use crate::memory::{CurrentTask, bounded};
-use crate::stages::finish_block;
 use crate::stages::seen::SeenCache;
+use crate::stages::{eighths, finish_block, wake_up};
 use crate::working::{Run, Sample};
 use crate::{accounts, benchmark};
 
@@ -65,6 +66,12 @@ pub(crate) fn frame<C: Chain>(run: &mut Run<C>, layout: u32, index: u32) -> u32 
         return 0;
     }
     scratch.unseen += 1;
+    let budget = budget(out);
+    if !budget.allows(block.time_ns) {
+        block.flags |= BLOCK_WITHHELD;
+        scratch.seen_salt = 0;
+        return 0;
+    }
     identity(
         &CurrentTask,
         layout,
@@ -89,7 +96,13 @@ pub(crate) fn frame<C: Chain>(run: &mut Run<C>, layout: u32, index: u32) -> u32 
         &mut scratch.state,
         out,
     );
-    if send(out) {
+    let bytes = bytes(out);
+    if send(out, bytes) {
+        let _ = replace(
+            &BUDGET,
+            out.tgid % BUDGETS,
+            budget.after(bytes as u32, block.time_ns),
+        );
         seen.mark(frame.code, frame.check);
     } else {
         // To be asked about again.
@@ -99,9 +112,22 @@ pub(crate) fn frame<C: Chain>(run: &mut Run<C>, layout: u32, index: u32) -> u32 
     1
 }
 
+/// What the process of this definition may still send.
 #[inline(always)]
-fn send(out: &mut CodeDefinition) -> bool {
+fn budget(out: &CodeDefinition) -> DefinitionBudget {
+    let budget = read(&BUDGET, out.tgid % BUDGETS).unwrap_or_default();
+    budget.of(out.incarnation)
+}
+
+/// Bytes to be sent of it.
+#[inline(always)]
+fn bytes(out: &CodeDefinition) -> u64 {
     let tail = bounded(u32::from(out.line_table_stored), LINE_TABLE_BYTES as u32);
-    let bytes = CODE_HEADER_BYTES as u64 + u64::from(tail);
-    output(&SAMPLES, out, bytes, BPF_RB_NO_WAKEUP)
+    CODE_HEADER_BYTES as u64 + u64::from(tail)
+}
+
+/// Leaves a quarter of the ring to samples: a definition can be sent later, a sample cannot.
+#[inline(always)]
+fn send(out: &mut CodeDefinition, bytes: u64) -> bool {
+    eighths(unread_bytes(&SAMPLES)) < 6 && output(&SAMPLES, out, bytes, wake_up(bytes))
 }

@@ -38,14 +38,19 @@ pub(crate) fn emit_block(block: &mut SampleBlock) -> Outcome {
 /// Whether a record of so many bytes wakes user space: when with it another eighth of the ring beyond the half is full.
 #[inline(always)]
 fn wake_up(bytes: u64) -> u32 {
-    let eighth = RING_EIGHTH.load() & 31;
     let before = unread_bytes(&SAMPLES);
-    let eighths = before.wrapping_add(bytes) >> eighth;
-    if eighths >= 4 && eighths != before >> eighth {
+    let eighths = eighths(before.wrapping_add(bytes));
+    if eighths >= 4 && eighths != self::eighths(before) {
         BPF_RB_FORCE_WAKEUP
     } else {
         BPF_RB_NO_WAKEUP
     }
+}
+
+/// How many eighths of the ring of samples so many bytes are.
+#[inline(always)]
+fn eighths(bytes: u64) -> u64 {
+    bytes >> (RING_EIGHTH.load() & 31)
 }
 
 /// Sends the block, and ends the sample or starts its next block. `None` when the next stage counts the outcome.

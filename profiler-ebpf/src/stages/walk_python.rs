@@ -3,7 +3,7 @@
 use profiler_common::contract::benchmark::Timed;
 use profiler_common::contract::programs::Stage;
 use profiler_common::contract::reasons::{Outcome, StackStatus};
-use profiler_common::contract::records::{BLOCK_LAST, FRAMES_PER_BLOCK, MAX_BLOCKS};
+use profiler_common::contract::records::{BLOCK_LAST, BLOCK_WITHHELD, FRAMES_PER_BLOCK, MAX_BLOCKS};
 use profiler_common::walker::python::{FRAMES_PER_STRETCH, begin_block, walk_stretch};
 
 use crate::chains::Chain;
@@ -71,10 +71,13 @@ fn walk<C: Chain>(run: &mut Run<C>, context: &C::Context) -> Option<Outcome> {
     }
     let started_ns = scratch.started_ns;
     if scratch.unseen != 0 {
-        // Definitions go first, so that user space can name the frames when they arrive.
-        C::tail_call(context, Stage::DefineCode);
-        log::tail_call(block.tgid, Stage::DefineCode.slot(), block.index.into());
-        // The chain is as long as the kernel allows: they are asked about again at the next sample.
+        if block.flags & BLOCK_WITHHELD == 0 {
+            // Definitions go first, so that user space can name the frames when they arrive.
+            C::tail_call(context, Stage::DefineCode);
+            log::tail_call(block.tgid, Stage::DefineCode.slot(), block.index.into());
+        }
+        // The chain is as long as the kernel allows, or the process may send no more: they are asked about again at the next
+        // sample.
         scratch.seen_salt = 0;
     }
     let outcome = finish_block(run, context);

@@ -4,15 +4,17 @@ use std::fmt::Write as _;
 
 use profiler_common::contract::sources::Source;
 
+use super::accounts::PRIORITY_REFUSED;
 use super::failure::{Failure, exit_code};
-use super::report::PRIORITY_REFUSED;
-use super::{data, permission};
+use super::unanswered::UnansweredLooks;
+use super::{data, invocation, left_behind, permission};
 use crate::escape::{printable, printable_lines};
 use crate::host::{CAPABILITIES, CgroupMounts, Host, OLDEST_KERNEL};
 use crate::inspect::{About, Found, InspectFailure, Inspectors};
 use crate::kernel::{Kernel, Native, Options, SampledSource};
 use crate::limits;
 use crate::priority::{self, Priority};
+use crate::processes::halt::{Halt, parent_of_zombie};
 use crate::processes::survey;
 use crate::table_maps::Capacity;
 
@@ -54,15 +56,22 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let pids = pids.join(",");
     let answer = match (works, found.recordable) {
         (false, _) => "Recording does not work here yet: see the hints above.".to_owned(),
-        (true, _) if args.pid.is_empty() => "Recording works here: sudo pyebpf record --all -d 10".to_owned(),
+        (true, _) if args.pid.is_empty() => {
+            format!(
+                "Recording works here: {}",
+                invocation::with_rights("record --all -d 10")
+            )
+        }
         (true, count) if count == args.pid.len() => {
-            format!("It can be recorded: sudo pyebpf record -p {pids} -d 10")
+            let command = invocation::with_rights(&format!("record -p {pids} -d 10"));
+            format!("It can be recorded: {command}")
         }
         (true, 0) => "It cannot be recorded: see above.".to_owned(),
         (true, count) => format!("{count} of {} can be recorded: see above.", args.pid.len()),
     };
     let _ = writeln!(text, "\n{answer}");
     data::print(&printable_lines(&text))?;
+    left_behind::mention();
     let is_yes = works && found.recordable >= args.pid.len();
     Ok(if is_yes { 0 } else { exit_code::FAILURE })
 }
@@ -101,7 +110,7 @@ fn checks(host: &Host) -> Vec<Check> {
             // Without the others recording still works, but not for everything.
             remedy: capability
                 .is_required
-                .then(|| "run as root: sudo pyebpf doctor".to_owned()),
+                .then(|| format!("run as root: {}", invocation::again())),
         });
     }
     checks.push(Check {
@@ -147,6 +156,7 @@ fn load_check() -> Check {
         sample_ring_bytes: 4 << 20,
         max_processes: 1024,
         max_interpreters: 1024,
+        max_threads: 1024,
         measure_self: false,
         native: Native::User(Capacity {
             mappings: 1,
@@ -176,7 +186,10 @@ fn load_check() -> Check {
         Err(error) => Check {
             good: false,
             what: format!("BPF programs load: {error}"),
-            remedy: Some("RUST_LOG=debug sudo -E pyebpf doctor   (prints the verifier's reason)".to_owned()),
+            remedy: Some(format!(
+                "{}   # prints the verifier's reason",
+                invocation::again_in_detail()
+            )),
         },
     }
 }
@@ -215,8 +228,16 @@ fn interpreters(pids: &[u32]) -> Interpreters {
         mut recordable,
     } = Interpreters::default();
     let mut denied = Vec::new();
+    let mut unanswered = UnansweredLooks::default();
     let inspectors = Inspectors::start();
     for (pid, look) in survey::looks(&inspectors, pids) {
+        if !everyone && let Some(parent) = parent_of_zombie(pid) {
+            let _ = writeln!(
+                text,
+                "  {pid:>7}  it has ended: a zombie, which its parent, process {parent}, has not waited for"
+            );
+            continue;
+        }
         let look = match look {
             Ok(look) => look,
             Err(InspectFailure::Denied) if everyone => {
@@ -231,8 +252,8 @@ fn interpreters(pids: &[u32]) -> Interpreters {
                 );
                 continue;
             }
-            Err(failure @ InspectFailure::Unanswered(_)) => {
-                let _ = writeln!(text, "  {pid:>7}  {}", printable(&failure.to_string()));
+            Err(InspectFailure::Unanswered(reason)) if everyone => {
+                unanswered.add(pid, &reason);
                 continue;
             }
             Err(_) if everyone => continue,
@@ -246,7 +267,8 @@ fn interpreters(pids: &[u32]) -> Interpreters {
             Found::Python(interpreter) => {
                 recordable += 1;
                 let what = printable(&interpreter.describe());
-                format!("{what}  {}", command(look.about))
+                let halt = Halt::of(pid).map_or(String::new(), |halt| format!(", but it {}", halt.text()));
+                format!("{what}{halt}  {}", command(look.about))
             }
             Found::Refused(refused) => {
                 let why = printable(&refused.text);
@@ -256,6 +278,12 @@ fn interpreters(pids: &[u32]) -> Interpreters {
             Found::NotPython { .. } => format!("no Python interpreter is mapped  {}", command(None)),
         };
         let _ = writeln!(text, "  {pid:>7}  {line}");
+    }
+    for (pid, reason) in unanswered.named() {
+        let _ = writeln!(text, "  {pid:>7}  {}", printable(reason));
+    }
+    if let Some(others) = unanswered.others() {
+        let _ = writeln!(text, "           {others}");
     }
     if text.is_empty() {
         text.push_str("  none found\n");

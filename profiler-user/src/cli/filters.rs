@@ -3,16 +3,14 @@
 use glob::Pattern;
 
 use super::failure::Failure;
+use super::invocation;
 use crate::container::hierarchy;
 use crate::host::users::Users;
 use crate::processes::filter::{Condition, Filter, Rule};
 use crate::shell;
 
-/// Which processes are wanted
+/// Which processes are wanted. Whoever takes them in says in a heading how they work together.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(
-    next_help_heading = "Filters (they also apply to what starts later; each may be given several times)"
-)]
 pub(super) struct FilterArgs {
     /// Only processes in this cgroup or below it: a path, or the number of a cgroup v2
     #[arg(long, value_name = "PATH|ID")]
@@ -132,11 +130,13 @@ impl FilterArgs {
 fn rules(option: &'static str, values: &[String], parse: Parse) -> Result<Vec<Rule>, Failure> {
     let rule = |value: &String| {
         if value.is_empty() {
-            return Err(Failure::usage(format_args!("--{option} is empty")).hint("sudo pyebpf ps"));
+            return Err(
+                Failure::usage(format_args!("--{option} is empty")).hint(invocation::with_rights("ps"))
+            );
         }
         Ok(Rule {
             option,
-            value: shell::word(value).into_owned(),
+            value: shell::word(value),
             condition: parse(value)?,
         })
     };
@@ -147,7 +147,7 @@ fn cgroup(value: &str) -> Result<Condition, Failure> {
     let path = match value.parse::<u64>() {
         Ok(id) => hierarchy::path_of(id).ok_or_else(|| {
             Failure::new(format_args!("there is no cgroup v2 with the number {id}"))
-                .hint("cat /proc/PID/cgroup   (a path works with --cgroup too)")
+                .hint("cat /proc/PID/cgroup   # a path works with --cgroup too")
         })?,
         Err(_) => hierarchy::below_mount(value),
     };

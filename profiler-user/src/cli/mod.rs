@@ -1,13 +1,22 @@
 //! The command line: one file per verb. Arguments are parsed here and nowhere else; text for people is written here.
 
+mod accounts;
+mod announcement;
 mod blocking;
 mod completions;
 mod data;
 mod doctor;
 mod failure;
 mod filters;
+mod finishing;
+mod habits;
+mod invocation;
 mod launch;
+mod left_behind;
 mod manual;
+mod measures;
+mod mode;
+mod no_samples;
 mod outputs;
 mod parts;
 mod permission;
@@ -17,7 +26,10 @@ mod ps;
 mod record;
 mod report;
 mod result;
+mod subject;
 mod terminal;
+mod unanswered;
+mod words;
 
 pub use failure::{Failure, exit_code};
 pub use launch::{RUNNER_VERB, run_command};
@@ -40,6 +52,7 @@ use crate::{host, workers};
     after_help = "Examples:\n  \
         sudo pyebpf record --all -d 30          every Python process, for 30 seconds, as a flame graph\n  \
         sudo pyebpf record -p 1234 -o out.json  one process until Ctrl-C, for speedscope\n  \
+        pyebpf report cpu.pb.gz --tree          what is in a recording, as a tree of calls\n  \
         sudo pyebpf ps                          every Python process: user, container, version, script\n  \
         sudo pyebpf doctor                      what this host has and lacks"
 )]
@@ -52,15 +65,15 @@ pub struct Cli {
 enum Verb {
     /// Record where CPU time goes and write it to a file
     Record(record::Args),
+    /// Show what is in a recording, or write it in another format
+    Report(report::Args),
     /// List every Python interpreter on this host
     Ps(ps::Args),
     /// Say what this host has and lacks, and which interpreters run on it
     Doctor(doctor::Args),
     /// Print a completion script for a shell
-    #[command(hide = true)]
     Completions(completions::Args),
     /// Print a page for `man`
-    #[command(hide = true)]
     Manual(manual::Args),
 }
 
@@ -74,7 +87,7 @@ impl Cli {
             if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
                 error.exit();
             }
-            Failure::usage_lines(message(&error)).hint(help_command())
+            habits::explain(&error, &Cli::command(), &invocation::arguments())
         })
     }
 
@@ -83,6 +96,10 @@ impl Cli {
     /// # Errors
     /// One [`Failure`], for `main` to print.
     pub fn run(self) -> Result<u8, Failure> {
+        if let Verb::Report(args) = &self.verb {
+            // It looks at files only: no worker, and no thread before it has given up its rights.
+            return report::run(args);
+        }
         // Before the workers are started, which look at cgroups as well.
         let seen = host::root::see_whole_cgroup_paths();
         if !matches!(self.verb, Verb::Completions(_) | Verb::Manual(_)) {
@@ -98,31 +115,11 @@ impl Cli {
         let files = FileLimit::raise();
         match self.verb {
             Verb::Record(args) => record::run(&args, files),
+            Verb::Report(args) => report::run(&args),
             Verb::Ps(args) => ps::run(&args),
             Verb::Doctor(args) => doctor::run(&args),
             Verb::Completions(args) => completions::run(&args, Cli::command()),
             Verb::Manual(args) => manual::run(&args, Cli::command()),
         }
-    }
-}
-
-/// What clap says is wrong, with its tip and the usage; its own last line is the hint's.
-fn message(error: &clap::Error) -> String {
-    let text = error.render().to_string();
-    let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let text = text.split("\n\nFor more information").next().unwrap_or(text);
-    // What has been mistyped is hardly ever meant to be a command.
-    let lines = text.lines().filter(|line| !line.contains("tip: to pass '"));
-    let mut lines: Vec<&str> = lines.collect();
-    lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
-    lines.join("\n").trim_end().to_owned()
-}
-
-/// The command that explains the verb that was meant.
-fn help_command() -> String {
-    let verb = std::env::args().nth(1).unwrap_or_default();
-    match Cli::command().find_subcommand(&verb) {
-        Some(command) => format!("pyebpf {} --help", command.get_name()),
-        None => "pyebpf --help".to_owned(),
     }
 }

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum as _;
 
 use super::failure::Failure;
+use super::parts::PartOutput;
 use super::{blocking, preflight};
 use crate::limits;
-use crate::output::{Encoding, FileError, Format, OutputFile, UnknownExtension};
+use crate::output::{Encoding, FileError, Format, OutputFile, UnknownExtension, quoted};
 use crate::session::Signals;
 
 /// A file to write and what will be in it.
 #[derive(Debug)]
 pub(super) struct Planned {
     path: PathBuf,
-    encoding: Encoding,
+    pub(super) encoding: Encoding,
     /// Nobody chose its name.
     is_default: bool,
 }
@@ -48,13 +49,13 @@ pub(super) fn plan(paths: &[PathBuf], formats: &[Format], subject: &str) -> Resu
                 times(formats.len()),
                 times(paths.len())
             ))
-            .hint("-o cpu.svg -o cpu.pb.gz   (without -f), or one -f for each -o: -f raw -o - -f flamegraph -o cpu.svg"));
+            .hint("-o cpu.svg -o cpu.pb.gz   # without -f; or one -f for each -o: -f raw -o - -f flamegraph -o cpu.svg"));
         }
     };
     let places: Vec<PathBuf> = planned.iter().map(|planned| place(&planned.path)).collect();
     for (index, Planned { path, .. }) in planned.iter().enumerate() {
         if places[..index].contains(&places[index]) {
-            return Err(twice(&path.display().to_string()));
+            return Err(twice(&quoted(path)));
         }
     }
     Ok(planned)
@@ -73,7 +74,7 @@ fn place(path: &Path) -> PathBuf {
 }
 
 fn twice(name: &str) -> Failure {
-    Failure::usage(format_args!("'{name}' is to be written twice"))
+    Failure::usage(format_args!("{name} is to be written twice"))
         .hint("give each file a name of its own: -o cpu.svg -o cpu.txt")
 }
 
@@ -94,7 +95,7 @@ fn named(path: &Path, format: Option<Format>) -> Result<Planned, Failure> {
                 "no format has the extension .{extension}; there are {}, each also with .gz or .zst",
                 known.join(", ")
             ))
-            .hint("-o profile.svg   (or name the format: -f raw)"))
+            .hint("-o profile.svg   # or name the format: -f raw"))
         }
     }
 }
@@ -116,13 +117,23 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// What parts of the recording are named after, and what is in them: a pipe takes only the last one.
-    pub(super) fn for_parts(&self, subject: &str) -> (PathBuf, Encoding) {
-        if self.file.is_file() {
-            (self.file.path().to_owned(), self.encoding)
-        } else {
-            Encoding::by_default(self.encoding.format, subject)
+    pub(super) fn for_parts(&self, subject: &str) -> PartOutput {
+        match self.file.folder() {
+            Some(folder) => PartOutput {
+                path: self.file.path().to_owned(),
+                encoding: self.encoding,
+                folder: Some(folder.clone()),
+            },
+            None => PartOutput::new(Encoding::by_default(self.encoding.format, subject)),
         }
     }
+}
+
+/// Opens one file; of a named pipe only when somebody reads it.
+pub(super) fn open(planned: Planned) -> Result<Prepared, Failure> {
+    preflight::check_output(&planned.path)?;
+    let opened = OutputFile::prepare(&planned.path);
+    opened_as(planned, opened)
 }
 
 /// Opens all files. A named pipe may never find a reader, so a signal ends the wait: `Ok(None)`.
@@ -131,23 +142,16 @@ pub(super) async fn prepare(
     signals: &mut Signals,
 ) -> Result<Option<Vec<Prepared>>, Failure> {
     let mut prepared = Vec::new();
-    for Planned {
-        path,
-        encoding,
-        is_default,
-    } in planned
-    {
-        preflight::check_output(&path)?;
+    for planned in planned {
+        preflight::check_output(&planned.path)?;
         let opened = {
-            let path = path.clone();
+            let path = planned.path.clone();
             tokio::select! {
                 opened = blocking::run(move || OutputFile::prepare(&path)) => opened?,
                 _ = signals.stop() => return Ok(None),
             }
         };
-        let file = opened.map_err(|error| cannot_write(&path, &error))?;
-        let file = if is_default { file.sparing_existing() } else { file };
-        prepared.push(Prepared { file, encoding });
+        prepared.push(opened_as(planned, opened)?);
     }
     if prepared.iter().filter(|output| output.file.is_stdout()).count() > 1 {
         return Err(twice("stdout"));
@@ -155,8 +159,19 @@ pub(super) async fn prepare(
     Ok(Some(prepared))
 }
 
+fn opened_as(planned: Planned, opened: Result<OutputFile, FileError>) -> Result<Prepared, Failure> {
+    let Planned {
+        path,
+        encoding,
+        is_default,
+    } = planned;
+    let file = opened.map_err(|error| cannot_write(&path, &error))?;
+    let file = if is_default { file.sparing_existing() } else { file };
+    Ok(Prepared { file, encoding })
+}
+
 fn cannot_write(path: &Path, error: &FileError) -> Failure {
-    let what = format!("cannot write '{}'", path.display());
+    let what = format!("cannot write {}", quoted(path));
     let failure = match error {
         FileError::NotWritable { error, .. } | FileError::Io { error, .. }
             if limits::is_file_limit(error) =>

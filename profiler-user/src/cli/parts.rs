@@ -2,6 +2,9 @@
 //!
 //! A thread writes them, so that sampling never waits for a disk. A part is one file for each output. As long as one of its
 //! files cannot be written, it is kept in memory and tried again with the next part; the other outputs go on.
+//!
+//! pyebpf is root, and the folder may be anyone's. It is opened once, before the first sample, and all parts are written into
+//! it: whoever exchanges it for a link leads none of them elsewhere.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -12,7 +15,7 @@ use anyhow::Context as _;
 
 use super::failure::Failure;
 use super::terminal;
-use crate::output::{Encoding, OutputFile, RenderOptions};
+use crate::output::{Encoding, FileError, Folder, OutputFile, RenderOptions};
 use crate::profile::Recording;
 
 /// Parts kept in memory that could not be written; then the oldest is given up.
@@ -26,6 +29,38 @@ pub(super) struct Parts {
     any: bool,
 }
 
+/// Where parts go, and what is in them.
+#[derive(Debug)]
+pub(super) struct PartOutput {
+    /// What they are named after.
+    pub(super) path: PathBuf,
+    pub(super) encoding: Encoding,
+    /// Where they are written. A folder that is not there yet is opened for the first part that finds it.
+    pub(super) folder: Option<Folder>,
+}
+
+impl PartOutput {
+    /// For files in a folder that nobody has opened yet.
+    pub(super) fn new((path, encoding): (PathBuf, Encoding)) -> Self {
+        Self {
+            folder: Folder::of(&path).ok(),
+            path,
+            encoding,
+        }
+    }
+
+    fn numbered(&self, number: u32) -> PathBuf {
+        self.encoding.numbered(&self.path, number)
+    }
+
+    fn folder(&mut self) -> Result<&Folder, FileError> {
+        match &mut self.folder {
+            Some(folder) => Ok(folder),
+            none => Ok(none.insert(Folder::of(&self.path)?)),
+        }
+    }
+}
+
 /// What became of all parts.
 #[derive(Debug, Default)]
 pub(super) struct Written {
@@ -37,7 +72,7 @@ pub(super) struct Written {
 
 impl Parts {
     /// Parts of these files: `web.svg` becomes `web-1.svg`, `web-2.svg`, ...
-    pub(super) fn new(outputs: Vec<(PathBuf, Encoding)>, options: RenderOptions) -> Result<Self, Failure> {
+    pub(super) fn new(outputs: Vec<PartOutput>, options: RenderOptions) -> Result<Self, Failure> {
         let (sender, receiver) = channel();
         let mut writer = Writer {
             outputs,
@@ -84,7 +119,7 @@ impl Parts {
 }
 
 struct Writer {
-    outputs: Vec<(PathBuf, Encoding)>,
+    outputs: Vec<PartOutput>,
     options: RenderOptions,
     number: u32,
     kept: VecDeque<Part>,
@@ -106,8 +141,8 @@ impl Writer {
         while let Ok(recording) = parts.recv() {
             self.number += 1;
             if recording.is_empty() {
-                for output in 0..self.outputs.len() {
-                    let path = self.path(output, self.number);
+                for output in &self.outputs {
+                    let path = output.numbered(self.number);
                     terminal::status(&format!("No samples for '{}'", path.display()));
                 }
                 continue;
@@ -126,11 +161,6 @@ impl Writer {
         std::mem::take(&mut self.written)
     }
 
-    fn path(&self, output: usize, number: u32) -> PathBuf {
-        let (path, encoding) = &self.outputs[output];
-        encoding.numbered(path, number)
-    }
-
     /// Writes what is kept, oldest first. An output that fails is left alone until the next time.
     fn write_kept(&mut self) {
         let count = self.kept.len();
@@ -139,12 +169,16 @@ impl Writer {
         for part in &mut kept {
             let samples = part.recording.samples();
             let mut missing = std::mem::take(&mut part.missing);
-            missing.retain(|output| {
-                if failed.contains(output) {
+            missing.retain(|index| {
+                if failed.contains(index) {
                     return true;
                 }
-                let (path, encoding) = (self.path(*output, part.number), self.outputs[*output].1);
-                match write(&path, encoding, &self.options, &mut part.recording) {
+                let output = &mut self.outputs[*index];
+                let (path, encoding) = (output.numbered(part.number), output.encoding);
+                let file = output
+                    .folder()
+                    .and_then(|folder| OutputFile::prepare_in(folder, &path));
+                match write(file, encoding, &self.options, &mut part.recording) {
                     Ok(()) => terminal::status(&format!(
                         "Wrote {} data to '{}'. Samples: {samples}",
                         encoding.format.name(),
@@ -155,11 +189,11 @@ impl Writer {
                             "Cannot write '{}' ({error:#}): kept in memory, {count} in all",
                             path.display(),
                         ));
-                        failed.push(*output);
+                        failed.push(*index);
                         self.last_error = format!("{error:#}");
                     }
                 }
-                failed.contains(output)
+                failed.contains(index)
             });
             part.missing = missing;
         }
@@ -173,8 +207,9 @@ impl Writer {
     }
 
     fn give_up(&mut self, part: &mut Part) {
-        for output in std::mem::take(&mut part.missing) {
-            let (path, encoding) = (self.path(output, part.number), self.outputs[output].1);
+        for index in std::mem::take(&mut part.missing) {
+            let output = &self.outputs[index];
+            let (path, encoding) = (output.numbered(part.number), output.encoding);
             self.written
                 .rescued
                 .extend(rescue(&path, encoding, &self.options, &mut part.recording));
@@ -191,21 +226,28 @@ pub(super) fn rescue(
     recording: &mut Recording,
 ) -> Option<PathBuf> {
     let elsewhere = std::env::temp_dir().join(path.file_name()?);
-    (elsewhere != path && write(&elsewhere, encoding, options, recording).is_ok()).then_some(elsewhere)
+    if elsewhere == path {
+        return None;
+    }
+    let file = OutputFile::prepare(&elsewhere);
+    write(file, encoding, options, recording)
+        .is_ok()
+        .then_some(elsewhere)
 }
 
-/// Writes one file, which appears whole or not at all.
-pub(super) fn write(
-    path: &Path,
+/// Writes one file, if it could be prepared. It appears whole or not at all.
+fn write(
+    file: Result<OutputFile, FileError>,
     encoding: Encoding,
     options: &RenderOptions,
     recording: &mut Recording,
 ) -> anyhow::Result<()> {
-    let mut file = OutputFile::prepare(path)?;
+    let mut file = file?;
+    let path = file.path().to_owned();
     encoding
         .write(recording, options, &mut file)
         .context("writing it")?;
-    file.commit(|number| encoding.numbered(path, number))?;
+    file.commit(|number| encoding.numbered(&path, number))?;
     Ok(())
 }
 
@@ -216,7 +258,7 @@ mod tests {
 
     use profiler_common::contract::sources::Source;
 
-    use super::Parts;
+    use super::{PartOutput, Parts};
     use crate::output::{Encoding, RenderOptions};
     use crate::profile::{
         Count, Frame, FrameId, Process, ProcessId, Profile, Recording, StackId, Thread, ThreadId,
@@ -254,11 +296,50 @@ mod tests {
         }
     }
 
-    fn output(path: &Path) -> (std::path::PathBuf, Encoding) {
-        (
-            path.to_owned(),
-            Encoding::of(path, None).expect("a known extension"),
-        )
+    fn output(path: &Path) -> PartOutput {
+        let encoding = Encoding::of(path, None).expect("a known extension");
+        PartOutput::new((path.to_owned(), encoding))
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).expect("readable");
+        let names = entries.map(|entry| entry.expect("readable").file_name());
+        let mut names: Vec<_> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_folder_that_is_exchanged_for_a_link_leads_no_part_elsewhere() {
+        let folder = tempfile::tempdir().expect("a writable temporary folder");
+        let (ours, moved) = (folder.path().join("ours"), folder.path().join("moved"));
+        let others = folder.path().join("others");
+        std::fs::create_dir(&ours).expect("a folder");
+        std::fs::create_dir(&others).expect("a folder");
+        let mut parts =
+            Parts::new(vec![output(&ours.join("a.txt"))], RenderOptions::default()).expect("a thread");
+        parts.write(recording());
+        std::fs::rename(&ours, &moved).expect("renamed");
+        std::os::unix::fs::symlink(&others, &ours).expect("a link");
+        parts.write(recording());
+        assert!(parts.finish().lost.is_empty());
+        assert_eq!(names(&others), [""; 0]);
+        assert_eq!(names(&moved), ["a-1.txt", "a-2.txt"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_there_only_later_is_kept_from_then_on() {
+        let folder = tempfile::tempdir().expect("a writable temporary folder");
+        let (late, moved) = (folder.path().join("late"), folder.path().join("moved"));
+        let mut output = output(&late.join("a.txt"));
+        assert!(output.folder().is_err());
+        std::fs::create_dir(&late).expect("a folder");
+        output.folder().expect("it is there");
+        std::fs::rename(&late, &moved).expect("renamed");
+        let mut parts = Parts::new(vec![output], RenderOptions::default()).expect("a thread");
+        parts.write(recording());
+        assert!(parts.finish().lost.is_empty());
+        assert_eq!(names(&moved), ["a-1.txt"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is said of processes that may not be looked at.
 
+use super::invocation;
 use crate::host::Host;
 
 /// Processes that are named, at most.
@@ -8,7 +9,7 @@ const MAX_NAMED: usize = 3;
 /// Why there is no permission, and what helps.
 pub(super) fn reason() -> String {
     if !rustix::process::geteuid().is_root() {
-        return "only root may (hint: sudo pyebpf ...)".to_owned();
+        return format!("only root may (hint: {})", invocation::again());
     }
     let host = Host::inspect();
     let missing = host.missing_capabilities.iter().map(|capability| capability.name);

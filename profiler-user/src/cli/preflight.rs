@@ -7,12 +7,15 @@ use std::path::Path;
 use rustix::thread::CapabilitySet;
 
 use super::failure::Failure;
-use super::{report, terminal};
+use super::words::with_instead;
+use super::{accounts, invocation, terminal};
+use crate::container::freezer::Frozen;
 use crate::host::{Capability, Host, OLDEST_KERNEL};
 use crate::kernel::LoadError;
 use crate::kernel::btf::BtfError;
 use crate::limits;
 use crate::proc;
+use crate::processes::halt::{Halt, parent_of_zombie};
 use crate::session::{Session, SessionError};
 use crate::shell;
 
@@ -36,7 +39,7 @@ pub(super) fn check_host(of_kernel: bool) -> Result<Lacking, Failure> {
             "no permission to sample: this process lacks {}",
             names.join(", ")
         ))
-        .hint(format_args!("sudo {}", command_line())));
+        .hint(invocation::again()));
     }
     for capability in missing
         .iter()
@@ -87,8 +90,18 @@ pub(super) fn check_files() -> Result<(), Failure> {
 pub(super) fn check_processes(pids: &[u32]) -> Result<(), Failure> {
     for pid in pids {
         if !proc::exists(*pid) {
-            return Err(Failure::new(format_args!("there is no process {pid}"))
-                .hint("sudo pyebpf doctor   (lists the interpreters that run here)"));
+            return Err(
+                Failure::new(format_args!("there is no process {pid}")).hint(format_args!(
+                    "{}   # lists the interpreters that run here",
+                    invocation::with_rights("doctor")
+                )),
+            );
+        }
+        if let Some(parent) = parent_of_zombie(*pid) {
+            return Err(Failure::new(format_args!(
+                "process {pid} has ended: it is a zombie, which its parent, process {parent}, has not waited for"
+            ))
+            .hint(format_args!("{}   # lists what runs", invocation::with_rights("ps"))));
         }
         if let Some(process) = proc::process_of_thread(*pid)
             && process != *pid
@@ -96,10 +109,40 @@ pub(super) fn check_processes(pids: &[u32]) -> Result<(), Failure> {
             return Err(Failure::new(format_args!(
                 "{pid} is a thread of process {process}, and processes are recorded"
             ))
-            .hint(format_args!("sudo pyebpf record -p {process}")));
+            .hint(invocation::with_words(with_instead(
+                &invocation::arguments(),
+                &pid.to_string(),
+                &process.to_string(),
+            ))));
         }
     }
     Ok(())
+}
+
+/// Says which of these processes somebody has stopped or frozen: they will not be sampled.
+pub(super) fn mention_halted(pids: &[u32]) {
+    for (pid, halt) in pids.iter().filter_map(|pid| Some((*pid, Halt::of(*pid)?))) {
+        let mut text = format!(
+            "process {pid} {}: it is not sampled until it goes on",
+            halt.text()
+        );
+        if let Some(remedy) = remedy(pid, &halt) {
+            text.push_str(&format!(" (hint: {remedy})"));
+        }
+        terminal::status(&text);
+    }
+}
+
+/// The command that lets a process go on.
+pub(super) fn remedy(pid: u32, halt: &Halt) -> Option<String> {
+    let sudo = invocation::sudo();
+    match halt {
+        Halt::Stopped => Some(format!("{sudo}kill -CONT {pid}")),
+        Halt::Frozen(Frozen { file, thaw, .. }) => {
+            Some(format!("echo {thaw} | {sudo}tee {}", shell::word(file)))
+        }
+        Halt::Traced => None,
+    }
 }
 
 /// Fails when the folder that a relative path starts from was removed, or the name is one that no file can have.
@@ -110,7 +153,7 @@ pub(super) fn check_output(path: &Path) -> Result<(), Failure> {
         return Err(Failure::new(format_args!(
             "the current directory was removed, so nothing can be written there: {error}"
         ))
-        .hint("cd /   (or name the whole path: -o /tmp/profile.svg)"));
+        .hint("cd /   # or name the whole path: -o /tmp/profile.svg"));
     }
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::InvalidFilename => {
@@ -126,10 +169,10 @@ pub(super) fn check_output(path: &Path) -> Result<(), Failure> {
 
 /// This command line with `-s`, which records child processes too.
 pub(super) fn with_subprocesses() -> String {
-    let mut words = std::env::args_os().map(|argument| shell::word(&argument.to_string_lossy()).into_owned());
-    let start: Vec<String> = words.by_ref().take(2).collect();
-    let rest: Vec<String> = words.collect();
-    format!("sudo {} -s {}", start.join(" "), rest.join(" "))
+    let mut words = invocation::arguments();
+    let verb = usize::from(!words.is_empty());
+    words.insert(verb, "-s".into());
+    invocation::with_words(words)
 }
 
 /// The failure of a process that may not open as many files as it must.
@@ -138,10 +181,7 @@ fn too_few_files(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(format_args!(
         "the limit of open files (ulimit -n) is too low, {limit}: {error}"
     ))
-    .hint(format_args!(
-        "sudo prlimit --nofile={ENOUGH_FILES} {}",
-        command_line()
-    ))
+    .hint(invocation::again_by(&format!("prlimit --nofile={ENOUGH_FILES}")))
 }
 
 /// What failed when something could not be opened.
@@ -160,27 +200,29 @@ pub(super) fn check_interpreters(pids: &[u32], session: &Session, lacking: &Lack
     }
     let texts: Vec<String> = pids.iter().map(ToString::to_string).collect();
     let doctor = format!(
-        "sudo pyebpf doctor -p {}   (says what it finds there)",
-        texts.join(",")
+        "{}   # says what it finds there",
+        invocation::with_rights(&format!("doctor -p {}", texts.join(",")))
     );
     let children = session.unrecorded_children();
-    if let Some(refusal) = session.refusals().next() {
-        return Err(Failure::new(format_args!("process {}: {}", refusal.pid, refusal.text)).hint(doctor));
-    }
-    if children > 0 {
-        return Err(Failure::new(format_args!(
-            "no Python interpreter found in process {}, but {}",
-            texts.join(", "),
-            report::children(children)
-        ))
-        .hint(with_subprocesses()));
-    }
     let Lacking(names) = lacking;
     let why = if names.is_empty() {
         String::new()
     } else {
         format!(", and this process lacks {}", names.join(", "))
     };
+    if let Some(refusal) = session.refusals().next() {
+        return Err(
+            Failure::new(format_args!("process {}: {}{why}", refusal.pid, refusal.text)).hint(doctor),
+        );
+    }
+    if children > 0 {
+        return Err(Failure::new(format_args!(
+            "no Python interpreter found in process {}, but {}",
+            texts.join(", "),
+            accounts::children(children)
+        ))
+        .hint(with_subprocesses()));
+    }
     Err(Failure::new(format_args!(
         "no Python interpreter found in process {}{why}",
         texts.join(", ")
@@ -202,16 +244,10 @@ pub(super) fn explain(error: SessionError) -> Failure {
             failure.hint("a kernel with CONFIG_DEBUG_INFO_BTF=y is needed (every distribution's since 2021)")
         }
         SessionError::Load(load) if load.is_permission() => failure.hint(format_args!(
-            "sudo {}   (and see `sudo pyebpf doctor`)",
-            command_line()
+            "{}   # says what this host lacks",
+            invocation::with_rights("doctor")
         )),
-        SessionError::Load(_) => failure.hint(format_args!("RUST_LOG=debug sudo -E {}", command_line())),
+        SessionError::Load(_) => failure.hint(invocation::again_in_detail()),
         SessionError::NoCpu(_) | SessionError::Io { .. } => failure,
     }
-}
-
-/// This command line, quoted for a shell where needed.
-pub(super) fn command_line() -> String {
-    let words = std::env::args_os().map(|argument| shell::word(&argument.to_string_lossy()).into_owned());
-    words.collect::<Vec<_>>().join(" ")
 }

@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::filters::FilterArgs;
 use super::permission::denied_text;
-use super::{data, preflight, terminal};
+use super::unanswered::UnansweredLooks;
+use super::{data, invocation, left_behind, preflight, terminal};
 use crate::container::Container;
 use crate::escape;
 use crate::host::users::Users;
@@ -29,7 +30,9 @@ const WIDEST: usize = 40;
 #[command(after_help = "Examples:\n  \
     sudo pyebpf ps                       every Python process\n  \
     sudo pyebpf ps --container web       what `record --container web` would record now\n  \
-    sudo pyebpf ps --format json | jq '.[] | select(.supported | not)'")]
+    sudo pyebpf ps --format json | jq '.[] | select(.supported | not)'\n\n\
+    Each filter may be given several times. A process is listed if it fits one value of each option that is given,\n\
+    and none that excludes.")]
 pub(super) struct Args {
     /// Only this process; several are separated by commas, or given one by one
     #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = super::pid::parse)]
@@ -37,7 +40,7 @@ pub(super) struct Args {
     /// How to write the list
     #[arg(short, long, value_enum, ignore_case = true, default_value_t = Format::Table)]
     format: Format,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Filters")]
     filters: FilterArgs,
 }
 
@@ -81,23 +84,29 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         denied,
         unanswered,
     } = rows(&args.pid, &filter);
-    for text in unanswered {
-        terminal::status(&text);
+    for (pid, reason) in unanswered.named() {
+        terminal::status(&format!("process {pid}: {reason}"));
     }
+    if let Some(others) = unanswered.others() {
+        terminal::status(&others);
+    }
+    left_behind::mention();
     if let Some(text) = denied_text(&denied) {
         terminal::status(&text);
     }
     if rows.is_empty() && !filter.is_empty() {
-        return Err(Failure::new(format_args!("no Python interpreter fits {filter}"))
-            .hint("sudo pyebpf ps   (lists all, with users and containers)"));
+        return Err(
+            Failure::new(format_args!("no Python interpreter fits {filter}")).hint(format_args!(
+                "{}   # lists all, with users and containers",
+                invocation::with_rights("ps")
+            )),
+        );
     }
     if rows.is_empty() && !denied.is_empty() && !rustix::process::geteuid().is_root() {
-        return Err(Failure::new("only root may look at the processes of others")
-            .hint(format_args!("sudo {}", preflight::command_line())));
+        return Err(Failure::new("only root may look at the processes of others").hint(invocation::again()));
     }
     if rows.is_empty() {
-        return Err(Failure::new("no Python interpreter found")
-            .hint("sudo pyebpf doctor -p PID   (says what it finds in one process)"));
+        return Err(none_found(&args.pid));
     }
     let text = match args.format {
         Format::Table => table(&rows),
@@ -110,6 +119,22 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
+fn none_found(pids: &[u32]) -> Failure {
+    let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+    let pids = pids.join(",");
+    if pids.is_empty() {
+        return Failure::new("no Python interpreter found, so none runs that this process can see").hint(
+            format_args!(
+                "{}   # says what this host has and lacks",
+                invocation::with_rights("doctor")
+            ),
+        );
+    }
+    let doctor = invocation::with_rights(&format!("doctor -p {pids}"));
+    Failure::new(format_args!("no Python interpreter found in process {pids}"))
+        .hint(format_args!("{doctor}   # says what it finds there"))
+}
+
 /// What was found.
 #[derive(Debug, Default)]
 struct Rows {
@@ -117,8 +142,8 @@ struct Rows {
     rows: Vec<Row>,
     /// Processes that pyebpf may not look at.
     denied: Vec<u32>,
-    /// Sentences about processes that may or may not be interpreters.
-    unanswered: Vec<String>,
+    /// Processes that may or may not be interpreters.
+    unanswered: UnansweredLooks,
 }
 
 fn rows(pids: &[u32], filter: &Filter) -> Rows {
@@ -134,7 +159,7 @@ fn rows(pids: &[u32], filter: &Filter) -> Rows {
                 continue;
             }
             Err(InspectFailure::Unanswered(reason)) => {
-                found.unanswered.push(format!("process {pid}: {reason}"));
+                found.unanswered.add(pid, &reason);
                 continue;
             }
             Err(failure) => {
@@ -290,12 +315,16 @@ fn place(container: &Container) -> String {
 }
 
 /// A text that somebody else chose, in one line of limited length. It keeps its end: that of a path says more than its
-/// start.
+/// start. Of a program's text the start says more.
 fn cell(text: &str) -> String {
     let text = escape::printable(text);
     let length = text.chars().count();
     if length <= WIDEST {
         return text;
+    }
+    if text.starts_with("-c ") {
+        let start: String = text.chars().take(WIDEST - 1).collect();
+        return format!("{start}\u{2026}");
     }
     let rest: String = text.chars().skip(length - (WIDEST - 1)).collect();
     format!("\u{2026}{rest}")
@@ -328,5 +357,7 @@ mod tests {
         assert_eq!(cell("a\n\u{1b}[2Jb"), "a\\n\\x1b[2Jb");
         let long = cell(&format!("{}/app.py", "x".repeat(500)));
         assert!(long.chars().count() == WIDEST && long.ends_with("/app.py"));
+        let program = cell(&format!("-c import shop; {}", "x".repeat(500)));
+        assert!(program.chars().count() == WIDEST && program.starts_with("-c import shop"));
     }
 }

@@ -4,16 +4,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser as _};
-use profiler_common::contract::sources::Source;
+use profiler_common::contract::sources::{Source, Unit};
 
+use super::announcement::{self, DEFAULT_RATE_HZ, HowOften, Who, events};
 use super::failure::{Failure, exit_code};
 use super::filters::FilterArgs;
 use super::launch::{EndedBy, Launched};
+use super::mode::Mode;
 use super::outputs::{self, Planned};
 use super::parts::Parts;
 use super::preflight::{self, Lacking};
 use super::result::{self, Destination};
+use super::subject::{self, Subject};
 use super::terminal::{self, ProgressBar};
+use super::{invocation, measures};
 use crate::limits::FileLimit;
 use crate::output::{Format, Group, LineStyle, Measure, RenderOptions, remove_unfinished};
 use crate::processes::filter::Filter;
@@ -39,8 +43,11 @@ use crate::sources;
         sudo pyebpf record --all -d 5 -f raw -o - | sort -k2 -n\n  \
         sudo pyebpf record --all -d 30 -o cpu.svg -o cpu.json.gz  two files, one compressed\n  \
         sudo pyebpf record --all -d 30 -o cpu.pb.gz && go tool pprof -http : cpu.pb.gz\n  \
+        sudo pyebpf record --mode wall -p 1234 -d 30           where it waits, too\n  \
         sudo pyebpf record --event page-faults -p 1234 -d 30   which lines touch memory first\n  \
         sudo pyebpf record --all --every 60s -o web.svg        web-1.svg, web-2.svg, ... until Ctrl-C\n\n\
+        Each filter may be given several times. A process is recorded, even if it starts later, if it fits one value\n\
+        of each option that is given, and none that excludes.\n\
         SIGUSR1 writes a numbered file of everything since the last one, and goes on.\n\
         A command is recorded until it ends. Ctrl-C goes to the command; a second Ctrl-C, a signal to pyebpf\n\
         alone, or the end of -d ends it (SIGTERM, and SIGKILL after 2 s), unless --keep is given.\n\
@@ -54,32 +61,38 @@ use crate::sources;
 )]
 pub(super) struct Args {
     /// Record every Python process, including those that start later
-    #[arg(short, long, conflicts_with_all = ["pid", "command"])]
+    #[arg(short, long)]
     all: bool,
     /// Record this process (decimal or 0x hexadecimal); several are separated by commas, or given one by one
-    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = super::pid::parse, conflicts_with = "command")]
+    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = super::pid::parse)]
     pid: Vec<u32>,
     /// With --pid or a command: record child processes too
     #[arg(short, long)]
     subprocesses: bool,
     /// Stop after this many seconds (or 90s, 5m, 1h), or `unlimited`
-    #[arg(short, long, value_name = "TIME", default_value = "unlimited", value_parser = parse_duration)]
+    #[arg(short, long, value_name = "TIME", default_value = "unlimited", value_parser = parse_duration, allow_negative_numbers = true)]
     duration: Length,
     /// Write a numbered file at this interval: seconds, or 90s, 5m, 1h
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     every: Option<Duration>,
-    /// Samples per second on each CPU
-    #[arg(short, long, value_name = "HZ", default_value_t = 99, value_parser = RangedU64ValueParser::<u32>::new().range(1..=20_000))]
-    rate: u32,
+    /// Samples of CPU time per second on each CPU [default: 99]
+    #[arg(short, long, value_name = "HZ", allow_negative_numbers = true, value_parser = RangedU64ValueParser::<u32>::new().range(1..=20_000))]
+    rate: Option<u32>,
+    /// What time is recorded: on the CPU (`cpu`), off it (`off-cpu`: waiting for something, or for a CPU), or both (`wall`)
+    #[arg(long, value_enum, conflicts_with = "event")]
+    mode: Option<Mode>,
+    /// Record threads that wait, too: the same as --mode wall
+    #[arg(short, long, conflicts_with_all = ["event", "mode"])]
+    idle: bool,
     /// What to sample: CPU time, or events, each of which (see --period) is a sample of the line that caused it
     #[arg(long, value_name = "EVENT", default_value = sources::ALL[0].source.name(), value_parser = event())]
     event: Source,
-    /// Events for each sample; not for CPU time
-    #[arg(long, value_name = "EVENTS", default_value_t = 1, value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
-    period: u64,
-    /// What the numbers in flame graphs and folded stacks are, for CPU time
-    #[arg(long, value_enum, default_value_t = Measure::Samples)]
-    unit: Measure,
+    /// Events for each sample; not for CPU time [default: 1]
+    #[arg(long, value_name = "EVENTS", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    period: Option<u64>,
+    /// What the numbers in flame graphs and folded stacks are; for CPU time only [default: samples]
+    #[arg(long, value_enum)]
+    unit: Option<Measure>,
     /// File to write; `-` is stdout; compressed if the name ends in .gz or .zst; may be given several times. By default the
     /// name says what is recorded and when
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
@@ -127,7 +140,7 @@ pub(super) struct Args {
     /// Processes that can be recorded at the same time; tests lower it
     #[arg(long, hide = true, default_value_t = 16_384, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
     max_interpreters: u32,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Filters")]
     filters: FilterArgs,
     /// With a command: let it go on running if the recording ends first
     #[arg(long, requires = "command")]
@@ -143,6 +156,21 @@ impl Args {
         self.all || (self.pid.is_empty() && self.command.is_empty())
     }
 
+    /// What is sampled.
+    fn sources(&self) -> Vec<Source> {
+        let mode = self.mode.or(self.idle.then_some(Mode::Wall));
+        mode.map_or_else(|| vec![self.event], Mode::sources)
+    }
+
+    /// How often samples are taken.
+    fn how_often(&self) -> HowOften {
+        HowOften {
+            sources: self.sources(),
+            rate_hz: self.rate.unwrap_or(DEFAULT_RATE_HZ),
+            period: self.period.unwrap_or(1),
+        }
+    }
+
     /// How the recording is drawn.
     fn options(&self) -> RenderOptions {
         RenderOptions {
@@ -153,7 +181,7 @@ impl Args {
             },
             full_filenames: self.full_filenames,
             roots: self.roots(),
-            measure: self.unit,
+            measure: self.unit.unwrap_or_default(),
             timestamps: self.timestamps,
         }
     }
@@ -210,17 +238,31 @@ fn event() -> impl clap::builder::TypedValueParser<Value = Source> {
 
 pub(super) fn run(args: &Args, files: FileLimit) -> Result<u8, Failure> {
     let filter = args.filters.filter()?;
+    let subject = Subject {
+        all: args.all,
+        pids: &args.pid,
+        is_filtered: !filter.is_empty(),
+        command: &args.command,
+    };
+    subject::check(&subject, &invocation::arguments())?;
+    measures::check(&args.sources(), args.period, args.unit)?;
     if !args.all && args.pid.is_empty() && args.command.is_empty() && filter.is_empty() {
         return Err(
             Failure::usage("nothing to record: give --all, --pid, a filter or a command")
-                .hint("sudo pyebpf record --all -d 10"),
+                .hint(invocation::with_rights("record --all -d 10")),
         );
     }
     if args.nonblocking {
         terminal::status("--nonblocking has no effect: pyebpf never stops the programs it records.");
     }
-    check_command(&args.command)?;
-    let planned = outputs::plan(&args.output, &args.format, &subject(args))?;
+    if args.rate.is_some() && !args.sources().contains(&Source::OnCpu) {
+        let why = match args.sources().first() {
+            Some(event) if event.unit() != Unit::Nanoseconds => format!("{} are counted", events(*event)),
+            _ => "time off the CPU is measured, not sampled".to_owned(),
+        };
+        terminal::status(&format!("-r has no effect: {why}."));
+    }
+    let planned = outputs::plan(&args.output, &args.format, &name(args))?;
     preflight::check_files()?;
     preflight::check_processes(&args.pid)?;
     let lacking = preflight::check_host(args.kernel || args.native || args.native_all)?;
@@ -233,20 +275,6 @@ pub(super) fn run(args: &Args, files: FileLimit) -> Result<u8, Failure> {
     runtime.shutdown_background();
     remove_unfinished();
     result
-}
-
-/// A number in the place of a command is most often a process.
-fn check_command(command: &[std::ffi::OsString]) -> Result<(), Failure> {
-    let [only] = command else {
-        return Ok(());
-    };
-    let text = only.to_string_lossy();
-    let is_list = text.split(',').all(|pid| super::pid::parse(pid).is_ok());
-    if is_list && !std::path::Path::new(only).exists() {
-        return Err(Failure::usage(format_args!("{text} is no command"))
-            .hint(format_args!("sudo pyebpf record -p {text}")));
-    }
-    Ok(())
 }
 
 async fn record(
@@ -281,9 +309,9 @@ async fn record(
     let settings = Settings {
         target,
         filter: filter.clone(),
-        sources: vec![args.event],
-        rate_hz: args.rate,
-        period: args.period,
+        sources: args.sources(),
+        rate_hz: args.how_often().rate_hz,
+        period: args.how_often().period,
         duration: args.duration.0,
         every: args.every,
         gil_only: args.gil,
@@ -303,8 +331,8 @@ async fn record(
     if signals.stopped().await.is_some() {
         return Err(stopped_early());
     }
-    let subject = subject(args);
-    let parts = outputs.iter().map(|output| output.for_parts(&subject)).collect();
+    let name = name(args);
+    let parts = outputs.iter().map(|output| output.for_parts(&name)).collect();
     let mut sink = Sink {
         bar: ProgressBar::new(args.duration.0, args.hideprogress),
         parts: Parts::new(parts, args.options())?,
@@ -316,7 +344,7 @@ async fn record(
         // Last, so that its first samples are not missed while the kernel half is being loaded.
         let child = Launched::start(&args.command, files, &mut signals).await?;
         session.add(child.pid());
-        announce_command(args, child.pid());
+        announcement::say_of_command(&name, child.pid(), &args.how_often(), args.duration.0);
         launched = Some(child);
     }
     let recorded = session.run(&mut signals, &mut sink).await;
@@ -341,6 +369,7 @@ async fn record(
                 parts: sink.parts,
                 in_parts: args.every.is_some(),
                 of_command: status.is_some(),
+                rate_hz: args.how_often().rate_hz,
             };
             result::write(destination, ended).await
         }
@@ -390,59 +419,27 @@ impl Listener for Sink {
 
 /// Says what is being recorded; fails when nothing of it can be.
 fn announce(args: &Args, filter: &Filter, session: &Session, lacking: &Lacking) -> Result<(), Failure> {
+    announcement::say_what_is_missing(&args.filters);
     let now = session.processes();
-    for path in args.filters.cgroups_not_there() {
-        terminal::status(&format!("there is no cgroup {path} now: waiting for it"));
+    let may_wait = args.everyone() || !filter.is_empty() || (now == 0 && args.subprocesses);
+    if !may_wait {
+        preflight::check_interpreters(&args.pid, session, lacking)?;
     }
-    let what = match (args.everyone(), args.pid.len()) {
-        _ if !filter.is_empty() && now == 0 => {
-            format!("nothing yet, waiting for a Python process that fits {filter},")
-        }
-        _ if !filter.is_empty() => format!("Python processes that fit {filter} ({now} now)"),
-        (true, _) if now == 0 => "no Python process yet, waiting for some,".to_owned(),
-        (true, _) => format!("all Python processes ({now} now)"),
-        (false, _) if now == 0 && args.subprocesses => {
-            "no Python process yet, waiting for a child that runs Python,".to_owned()
-        }
-        (false, count) => {
-            preflight::check_interpreters(&args.pid, session, lacking)?;
-            if count == 1 {
-                "process".to_owned()
-            } else {
-                format!("{count} processes")
-            }
-        }
+    preflight::mention_halted(&args.pid);
+    let command_line = args.pid.first().and_then(|pid| session.command_line(*pid));
+    let who = Who {
+        everyone: args.everyone(),
+        pids: &args.pid,
+        command_line: command_line.as_deref(),
+        filter,
+        now,
     };
-    let end = if args.duration.0.is_some() {
-        ""
-    } else {
-        " Press Control-C to exit."
-    };
-    terminal::status(&format!("Sampling {what} {}.{end}", how_often(args)));
+    announcement::say(&who, &args.how_often(), args.duration.0);
     Ok(())
 }
 
-/// Says that a command has been started.
-fn announce_command(args: &Args, pid: u32) {
-    let (how, subject) = (how_often(args), subject(args));
-    let end = if args.duration.0.is_none() {
-        ", until it ends"
-    } else {
-        ""
-    };
-    terminal::status(&format!("Sampling {subject} (process {pid}) {how}{end}."));
-}
-
-fn how_often(args: &Args) -> String {
-    match (args.event, args.period) {
-        (Source::OnCpu, _) => format!("{} times a second", args.rate),
-        (event, 1) => format!("at all of their {}", event.name()),
-        (event, period) => format!("at every {period}th of their {}", event.name()),
-    }
-}
-
 /// What the default file name starts with.
-fn subject(args: &Args) -> String {
+fn name(args: &Args) -> String {
     if let Some(program) = args.command.first() {
         let path = std::path::Path::new(program);
         return path.file_name().unwrap_or(program).to_string_lossy().into_owned();

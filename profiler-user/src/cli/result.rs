@@ -1,17 +1,17 @@
 //! What becomes of a recording that has ended: it is written, rescued if there is no room for it, and accounted for.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::failure::Failure;
+use super::finishing::{Gate, finish};
 use super::outputs::Prepared;
 use super::parts::{self, Parts};
-use super::{blocking, preflight, report, terminal};
-use crate::escape;
-use crate::output::{Encoding, FileError, OutputFile, RenderOptions};
+use super::{accounts, no_samples, preflight, terminal};
+use crate::output::{Encoding, FileError, OutputFile, RenderOptions, quoted};
 use crate::processes::filter::Filter;
 use crate::profile::Recording;
 use crate::session::{Ended, StopReason, StopSignal, Summary};
-use crate::sources::EventSource;
 
 /// Where a recording goes.
 pub(super) struct Destination<'a> {
@@ -24,10 +24,15 @@ pub(super) struct Destination<'a> {
     pub(super) in_parts: bool,
     /// Whether a command was recorded. Then it is not a failure that it used no CPU in Python.
     pub(super) of_command: bool,
+    /// Samples a second that were asked for.
+    pub(super) rate_hz: u32,
 }
 
 /// How long a pipe that nobody reads is written to after SIGTERM or SIGHUP. A second Ctrl-C ends it at once.
 const PIPE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is said of a file that a signal has cost.
+const STOPPED: &str = "stopped while writing: the output is not complete";
 
 /// Writes what there is, and says what became of it.
 pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<(), Failure> {
@@ -38,6 +43,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         parts,
         in_parts,
         of_command,
+        rate_hz,
     } = destination;
     let Ended {
         mut last,
@@ -58,17 +64,17 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
     };
     let had_parts = parts.any();
     if !had_parts && !in_parts {
-        last.accounts = report::lines(&summary);
+        last.accounts = accounts::lines(&summary);
     }
     let written = if in_parts {
         write_last_part(last, parts).await
     } else if last.is_empty() && had_parts {
         finish_parts(parts).await
     } else if last.is_empty() {
-        let nothing = no_samples(filter, &summary);
+        let nothing = no_samples::explain(filter, &summary, rate_hz);
         match reason {
             StopReason::Failed(error) => {
-                report::print(&summary);
+                accounts::print(&summary);
                 return Err(preflight::explain(error));
             }
             _ if of_command => {
@@ -77,7 +83,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
                 Ok(())
             }
             _ => {
-                report::print(&summary);
+                accounts::print(&summary);
                 return Err(nothing);
             }
         }
@@ -85,7 +91,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         let written = write_files(options, outputs, last, (&summary, patience)).await;
         finish_parts(parts).await.and(written)
     };
-    report::print(&summary);
+    accounts::print(&summary);
     written?;
     match reason {
         StopReason::Failed(error) => Err(preflight::explain(error)),
@@ -100,7 +106,7 @@ async fn write_last_part(last: Recording, mut parts: Parts) -> Result<(), Failur
 
 /// Waits for the files of earlier intervals.
 async fn finish_parts(parts: Parts) -> Result<(), Failure> {
-    let written = interruptible(None, move || parts.finish()).await?;
+    let written = finish(&Gate::default(), move || parts.finish(), given_up(None)).await?;
     let [(path, reason), others @ ..] = written.lost.as_slice() else {
         return Ok(());
     };
@@ -147,11 +153,13 @@ async fn write_files(
     for Prepared { file, encoding } in outputs {
         let patience = patience.filter(|_| !file.is_file());
         let options = options.clone();
+        let gate = Gate::default();
+        let for_work = gate.clone();
         let work = move || {
-            let written = write_or_rescue(encoding, &options, file, &mut recording);
+            let written = write_or_rescue(encoding, &options, (file, &for_work), &mut recording);
             (written, recording)
         };
-        let written = match interruptible(patience, work).await {
+        let written = match finish(&gate, work, given_up(patience)).await {
             Ok((written, back)) => {
                 recording = back;
                 written
@@ -164,7 +172,7 @@ async fn write_files(
         let format = encoding.format;
         match written {
             Ok(name) => terminal::status(&format!(
-                "Wrote {format} data to '{name}'. Samples: {samples} Errors: {errors}{unit}"
+                "Wrote {format} data to {name}. Samples: {samples} Errors: {errors}{unit}"
             )),
             Err(failure) => failures.push(failure),
         }
@@ -188,36 +196,32 @@ fn first_of(failures: Vec<Failure>) -> Result<(), Failure> {
     Err(first)
 }
 
-/// Runs what may wait for a disk or a pipe, and gives up at Ctrl-C, or after `patience`.
-async fn interruptible<T: Send + 'static>(
-    patience: Option<Duration>,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Failure> {
-    let given_up = async {
+/// When to wait no longer: at Ctrl-C, or after `patience`.
+async fn given_up(patience: Option<Duration>) -> &'static str {
+    let time_is_up = async {
         match patience {
             Some(patience) => tokio::time::sleep(patience).await,
             None => std::future::pending().await,
         }
     };
     tokio::select! {
-        done = blocking::run(work) => done,
-        () = crate::session::stop_signal() => Err(Failure::new("stopped while writing: the output is not complete")),
-        () = given_up => Err(Failure::new("nobody reads the output: it is not complete")),
+        () = crate::session::stop_signal() => STOPPED,
+        () = time_is_up => "nobody reads the output: it is not complete",
     }
 }
 
 /// Writes one file, or puts the recording elsewhere; how messages call the file.
-fn write_or_rescue(
+pub(super) fn write_or_rescue(
     encoding: Encoding,
     options: &RenderOptions,
-    mut output: OutputFile,
+    (mut output, gate): (OutputFile, &Gate),
     recording: &mut Recording,
 ) -> Result<String, Failure> {
     let (path, is_file, name) = (output.path().to_owned(), output.is_file(), output.display_name());
     let written = encoding.write(recording, options, &mut output);
     let error = match written.map_err(|error| error.to_string()) {
-        Ok(()) => match output.commit(|number| encoding.numbered(&path, number)) {
-            Ok(at) if is_file => return Ok(escape::printable(&at.display().to_string())),
+        Ok(()) => match commit(output, gate, |number| encoding.numbered(&path, number))? {
+            Ok(at) if is_file => return Ok(quoted(&at)),
             Ok(_) => return Ok(name),
             Err(error @ FileError::NotRenamed { .. }) => {
                 return Err(Failure::new(format_args!("writing {name}: {error}")).hint(error.hint()));
@@ -234,6 +238,19 @@ fn write_or_rescue(
     })
 }
 
+/// Makes a file appear, unless that was given up just now.
+fn commit(
+    output: OutputFile,
+    gate: &Gate,
+    numbered: impl Fn(u32) -> PathBuf,
+) -> Result<Result<PathBuf, FileError>, Failure> {
+    if !output.is_file() {
+        return Ok(output.commit(numbered));
+    }
+    let committed = gate.pass(|| output.commit(numbered));
+    committed.ok_or_else(|| Failure::new(STOPPED))
+}
+
 /// What a signal was, for people.
 fn cause(signal: StopSignal) -> &'static str {
     match signal {
@@ -241,29 +258,4 @@ fn cause(signal: StopSignal) -> &'static str {
         StopSignal::Terminate => "it was told to end (SIGTERM)",
         StopSignal::HangUp => "its terminal was closed (SIGHUP)",
     }
-}
-
-fn no_samples(filter: &Filter, summary: &Summary) -> Failure {
-    let source = summary.sources.first();
-    let row = source.and_then(|source| EventSource::of(source.source));
-    let nothing = row.map_or("was sampled", |row| row.missed);
-    if summary.unrecorded_children > 0 {
-        return Failure::new(format_args!(
-            "no samples: no process that is recorded {nothing} meanwhile, but {}",
-            report::children(summary.unrecorded_children)
-        ))
-        .hint(preflight::with_subprocesses());
-    }
-    if !filter.is_empty() {
-        return Failure::new(format_args!(
-            "no samples: no Python process that fits {filter} {nothing} meanwhile"
-        ))
-        .hint(format_args!(
-            "sudo pyebpf ps {filter}   (lists what it fits now; without it, everything)"
-        ));
-    }
-    Failure::new(format_args!(
-        "no samples: no Python process that is recorded {nothing} meanwhile"
-    ))
-    .hint("sudo pyebpf doctor   (lists the interpreters that run here, and which are supported)")
 }

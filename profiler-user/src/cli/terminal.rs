@@ -1,17 +1,23 @@
 //! Text for people, on stderr: errors, hints, status lines and progress. Coloured and animated on a terminal only. Whatever
 //! foreign text is in it is escaped here, so that nobody who writes a message has to think of it.
 
+use std::fmt;
 use std::io::{IsTerminal as _, Write as _, stderr};
 use std::time::Duration;
 
 use crate::escape::{printable, printable_lines};
 
-/// Whether stderr takes colours: `NO_COLOR` and `CLICOLOR_FORCE` decide before the terminal does.
+/// Whether stderr takes colours.
 fn colours() -> bool {
+    takes_colours(stderr().is_terminal())
+}
+
+/// Whether a stream takes colours: `NO_COLOR` and `CLICOLOR_FORCE` decide before the terminal does.
+pub(super) fn takes_colours(is_terminal: bool) -> bool {
     if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
         return false;
     }
-    std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0") || stderr().is_terminal()
+    std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0") || is_terminal
 }
 
 /// `error: ...` and `hint: ...`.
@@ -36,6 +42,16 @@ pub(super) fn status(message: &str) {
         ("", "")
     };
     let _ = writeln!(stderr(), "{green}pyebpf>{reset} {}", printable(message));
+}
+
+/// `1 process`, `2 processes`.
+pub(super) fn counted<N: Copy + fmt::Display + PartialEq + From<u8>>(
+    count: N,
+    one: &str,
+    several: &str,
+) -> String {
+    let what = if count == N::from(1) { one } else { several };
+    format!("{count} {what}")
 }
 
 /// One line that is written over and over, on a terminal only.
@@ -68,10 +84,9 @@ impl ProgressBar {
             }
             None => format!("{:.0}s", elapsed.as_secs_f64()),
         };
-        let _ = write!(
-            stderr(),
-            "\r\x1b[K{time}  {samples} samples  {processes} Python processes"
-        );
+        let samples = counted(samples, "sample", "samples");
+        let processes = counted(processes, "Python process", "Python processes");
+        let _ = write!(stderr(), "\r\x1b[K{time}  {samples}  {processes}");
         let _ = stderr().flush();
     }
 
@@ -80,7 +95,8 @@ impl ProgressBar {
         if self.enabled {
             let _ = write!(
                 stderr(),
-                "\r\x1b[KReading symbols: {addresses} addresses left (Control-C leaves them without names)"
+                "\r\x1b[KReading symbols: {} left (Control-C leaves them without names)",
+                counted(addresses, "address", "addresses")
             );
             let _ = stderr().flush();
         }

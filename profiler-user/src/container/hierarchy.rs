@@ -40,6 +40,13 @@ pub fn exists(path: &str) -> bool {
             .any(|root| root.join(path).is_dir())
 }
 
+/// Who has made a cgroup v2, or was given it: the user who owns its directory.
+#[must_use]
+pub fn owner(path: &str) -> Option<u32> {
+    let directory = unified().join(path.trim_start_matches('/'));
+    Some(directory.symlink_metadata().ok()?.uid())
+}
+
 /// The path of the cgroup v2 with this number (`bpf_get_current_cgroup_id`, the inode of its directory).
 #[must_use]
 pub fn path_of(id: u64) -> Option<String> {
@@ -69,7 +76,7 @@ pub fn path_of(id: u64) -> Option<String> {
 }
 
 /// Where version 2 is mounted.
-fn unified() -> PathBuf {
+pub(super) fn unified() -> PathBuf {
     let hybrid = mount().join("unified");
     if hybrid.join("cgroup.procs").exists() {
         hybrid
@@ -79,7 +86,7 @@ fn unified() -> PathBuf {
 }
 
 /// As the host sees it: a container may have some of the hierarchies, or parts of them.
-fn mount() -> PathBuf {
+pub(super) fn mount() -> PathBuf {
     host::root::root().join(MOUNT.trim_start_matches('/'))
 }
 

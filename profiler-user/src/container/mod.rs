@@ -8,6 +8,7 @@ pub mod cgroup;
 mod containerd;
 mod crio;
 mod docker;
+pub mod freezer;
 pub mod hierarchy;
 mod kubernetes;
 mod placement;
@@ -34,6 +35,13 @@ const RUNTIMES: &[&dyn Runtime] = &[
     &containerd::Containerd,
     &runc::Runc,
 ];
+
+/// The runtime of this name, as [`Container::runtime`] has it; `None` for one that is not known.
+#[must_use]
+pub fn known_runtime(name: &str) -> Option<&'static str> {
+    let names = RUNTIMES.iter().map(|runtime| runtime.name());
+    names.chain([systemd::NAME]).find(|known| *known == name)
+}
 
 /// Bytes of cgroup texts remembered; a host has a few hundred containers with a few hundred bytes each, and a container can
 /// make cgroups of its own with names as long as it likes.
@@ -76,6 +84,13 @@ impl Containers {
         placement
     }
 
+    /// The cgroup path of the outermost container around a process with this text in `/proc/PID/cgroup`.
+    #[must_use]
+    pub fn outermost(&self, text: &[u8]) -> Option<String> {
+        let cgroups = Cgroups::parse(text);
+        cgroups.paths().find_map(|path| outermost(path, &self.state))
+    }
+
     fn look_up(&self, text: &[u8]) -> Placement {
         let cgroups = Cgroups::parse(text);
         let container = innermost(&cgroups, &self.state).or_else(|| cgroups.paths().find_map(systemd::unit));
@@ -115,6 +130,19 @@ fn container(path: &str, state: &StateFiles) -> Option<(usize, Container)> {
         }),
     };
     Some((claims.len(), container))
+}
+
+/// The part of one path that leads to its outermost container.
+fn outermost(path: &str, state: &StateFiles) -> Option<String> {
+    let mut end = String::new();
+    for component in cgroup::components(path) {
+        end.push('/');
+        end.push_str(component.name);
+        if claimed(component, state).is_some() {
+            return Some(end);
+        }
+    }
+    None
 }
 
 fn claimed<'p>(component: Component<'p>, state: &StateFiles) -> Option<(&'static dyn Runtime, &'p str)> {

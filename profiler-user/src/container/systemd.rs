@@ -3,6 +3,9 @@
 use super::cgroup;
 use super::placement::Container;
 
+/// As [`Container::runtime`] has it.
+pub(super) const NAME: &str = "systemd";
+
 /// The innermost unit of a cgroup path.
 pub(super) fn unit(path: &str) -> Option<Container> {
     let components: Vec<_> = cgroup::components(path).collect();
@@ -13,7 +16,7 @@ pub(super) fn unit(path: &str) -> Option<Container> {
         .find(|name| name.ends_with(".service") || name.ends_with(".scope"))?;
     Some(Container {
         id: unit.to_owned(),
-        runtime: "systemd",
+        runtime: NAME,
         name: None,
         pod: None,
     })

@@ -3,6 +3,7 @@
 mod namespaces;
 pub mod root;
 pub mod stdout;
+pub mod subordinates;
 pub mod users;
 
 use std::fs;

@@ -33,6 +33,15 @@ pub fn root() -> &'static Path {
     found.as_ref().map_or(Path::new("/"), |(_, path)| path)
 }
 
+/// What a path beneath [`root`] is called on the host: for people, who have no descriptors of this process.
+#[must_use]
+pub fn path_on_host(path: &Path) -> PathBuf {
+    match path.strip_prefix(root()) {
+        Ok(rest) => Path::new("/").join(rest),
+        Err(_) => path.to_owned(),
+    }
+}
+
 /// This process and those above it.
 fn ancestors() -> Vec<u32> {
     let parent = |pid: &u32| proc::stat(*pid).ok().map(|stat| stat.parent);

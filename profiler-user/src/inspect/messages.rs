@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use profiler_common::contract::layout::Layout;
+use profiler_common::contract::process::ThreadLookup;
 use serde::{Deserialize, Serialize};
 
 use super::reach::{FileWanted, Reach};
@@ -86,6 +87,11 @@ pub enum Question {
         /// Nobody's in particular: the asker.
         pid: u32,
     },
+    /// The stack of a thread that is blocked.
+    Stack {
+        /// The thread.
+        thread: Box<BlockedThread>,
+    },
     /// The name of a thread.
     ThreadName {
         /// The thread.
@@ -93,6 +99,27 @@ pub enum Question {
         /// How its interpreter is read.
         fields: Box<ThreadFields>,
     },
+}
+
+/// A thread that stays where it is, and how its stack is found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BlockedThread {
+    /// Its process.
+    pub pid: u32,
+    /// Itself.
+    pub tid: u32,
+    /// `ProcessEntry::incarnation`.
+    pub incarnation: u64,
+    /// `ThreadSlot::thread_pointer`.
+    pub thread_pointer: u64,
+    /// What leads from it to the thread state.
+    #[serde(with = "crate::as_bytes::numbers")]
+    pub lookup: ThreadLookup,
+    /// `ProcessEntry::layout`.
+    pub layout_index: u32,
+    /// The layout with this index.
+    #[serde(with = "crate::as_bytes::numbers")]
+    pub layout: Layout,
 }
 
 /// What a worker answers; each to the question of the same name, where no other is named.
@@ -112,6 +139,8 @@ pub enum Answer {
     Done,
     /// Whether it is in the socket.
     Opened(bool),
+    /// Records as the kernel half sends them: see `stacks`. Empty when the process could not be read.
+    Stack(Vec<u8>),
     /// See [`Question::ThreadName`].
     ThreadName(Option<String>),
 }
@@ -200,6 +229,7 @@ impl Question {
             | Self::Release { pid } => *pid,
             Self::Hold { reach } => reach.pid,
             Self::Open { wanted } => wanted.pid(),
+            Self::Stack { thread } => thread.pid,
             Self::ThreadName { thread, .. } => thread.process.tgid,
         }
     }
@@ -255,7 +285,7 @@ impl Answer {
             Self::Space(Ok(Some(space))) => space.is_sound(),
             Self::Look(Err(_)) | Self::About(_) | Self::Space(_) | Self::Done | Self::Opened(_) => true,
             Self::Definition(definition) => definition.as_ref().is_none_or(|known| known.is_sound()),
-            Self::ShortPath(_) => true,
+            Self::ShortPath(_) | Self::Stack(_) => true,
             Self::ThreadName(name) => name.as_ref().is_none_or(is_short),
         }
     }

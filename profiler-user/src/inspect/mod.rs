@@ -11,6 +11,7 @@
 //! | `reach`, `held` | how a file is named to a worker; files that it keeps reachable |
 //! | `culprits` | who is answerable for a process that made a worker hang |
 //! | `packages` | short paths of source files, by the packages in a file system |
+//! | `stacks` | the stack of a thread that is blocked |
 
 pub mod code_maps;
 mod culprits;
@@ -23,14 +24,18 @@ mod packages;
 mod reach;
 mod serve;
 mod space;
+mod stacks;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::inspectors::{InspectFailure, Inspectors};
-pub use self::messages::{About, Answer, Found, Look, Question, RefusedInterpreter, is_answer};
+pub use self::messages::{
+    About, Answer, BlockedThread, Found, Look, Question, RefusedInterpreter, is_answer,
+};
 pub use self::opener::{NotOpened, Opener, Opening, SentFile};
 pub use self::openings::{Arrival, Openings};
 pub use self::reach::{FileWanted, Reach};
 pub use self::serve::ROLE;
 pub use self::space::{CodeMapping, FoundFile, MappedContent, Space};
+pub use self::stacks::each_record;

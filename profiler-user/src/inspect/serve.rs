@@ -10,6 +10,7 @@ use super::code_maps::CodeMaps;
 use super::held::HeldFiles;
 use super::messages::{About, Answer, Failure, Found, Look, Question, RefusedInterpreter, sentence};
 use super::packages::Packages;
+use super::stacks::records;
 use crate::language::python::threads::lookup::Registries;
 use crate::language::python::{Finding, InspectError, Inspector};
 use crate::priority;
@@ -99,6 +100,10 @@ impl Worker {
             Question::ShortPath { pid, root, path } => {
                 let short = self.packages.shorten(pid, root, &path);
                 Answer::ShortPath(u32::try_from(short.len()).unwrap_or(u32::MAX))
+            }
+            Question::Stack { thread } => {
+                let memory = ProcMemory::open(proc::visible_id(thread.pid));
+                Answer::Stack(memory.map_or_else(|_| Vec::new(), |memory| records(&memory, &thread)))
             }
             Question::ThreadName { thread, fields } => {
                 Answer::ThreadName(self.registries.name(thread, &fields))

@@ -105,6 +105,7 @@ fn answers() -> Vec<Answer> {
         Answer::Space(Err(Failure::Denied)),
         Answer::Done,
         Answer::Opened(true),
+        Answer::Stack(b"\x02\0\0\0ab".to_vec()),
         Answer::ThreadName(Some("worker \u{1b}[1m".to_owned())),
     ]
 }

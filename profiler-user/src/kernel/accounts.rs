@@ -6,10 +6,14 @@ use aya::maps::{MapData, PerCpuArray};
 use aya::programs::Program;
 use profiler_common::contract::benchmark::{BUCKETS, Timed, Walks};
 use profiler_common::contract::losses::{Loss, LossWriter, loss_account};
+use profiler_common::contract::programs::{SWITCH, Tracepoint, WAKE};
 use profiler_common::contract::reasons::Outcome;
 use profiler_common::contract::sources::{Source, account, gap_account};
 
 use super::load::Kernel;
+
+/// Tracepoints that are watched for a source.
+const SOURCE_TRACEPOINTS: &[(Source, Tracepoint)] = &[(Source::OffCpu, SWITCH), (Source::OffCpu, WAKE)];
 
 impl Kernel {
     /// Interrupts of a source taken so far: runs of its program.
@@ -44,19 +48,43 @@ impl Kernel {
             let writers = LossWriter::ALL.iter();
             writers
                 .map(|writer| sum(&self.accounts.losses, loss_account(*writer, loss)))
-                .sum()
+                .sum::<u64>()
+                + if loss == Loss::Thread {
+                    self.threads.refused
+                } else {
+                    0
+                }
         };
         Loss::ALL.iter().map(|loss| (*loss, of(*loss))).collect()
     }
 
-    /// Runs of raw-tracepoint programs that the kernel skipped, because the program was running already on that CPU. Linux
-    /// counts them since 5.12; 0 before. It does not count those of perf events: see [`Self::interrupts`] and
-    /// [`Self::gaps_ns`].
+    /// Runs of the programs of a source that the kernel skipped, because the program was running already on that CPU. Linux
+    /// counts them since 5.12, and only those of raw tracepoints; 0 otherwise. For those of perf events see
+    /// [`Self::interrupts`] and [`Self::gaps_ns`].
+    #[must_use]
+    pub fn skipped_runs(&self, source: Source) -> u64 {
+        let of_source = SOURCE_TRACEPOINTS.iter().filter(|(of, _)| *of == source);
+        self.skipped(|name| {
+            of_source
+                .clone()
+                .any(|(_, tracepoint)| name == tracepoint.program)
+        })
+    }
+
+    /// The same for the raw-tracepoint programs that belong to no source.
     #[must_use]
     pub fn skipped_tracepoint_runs(&self) -> u64 {
+        self.skipped(|name| {
+            SOURCE_TRACEPOINTS
+                .iter()
+                .all(|(_, tracepoint)| name != tracepoint.program)
+        })
+    }
+
+    fn skipped(&self, is_meant: impl Fn(&str) -> bool) -> u64 {
         let programs = self.ebpf.programs();
         programs
-            .filter(|(_, program)| matches!(program, Program::RawTracePoint(_)))
+            .filter(|(name, program)| matches!(program, Program::RawTracePoint(_)) && is_meant(name))
             .filter_map(|(_, program)| {
                 let fd = program.fd().ok()?.as_fd().as_raw_fd();
                 let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;

@@ -51,6 +51,11 @@ pub const ALL: &[KernelField] = &[
         paths: &["stack"],
     },
     KernelField {
+        global: "TASK_STATE",
+        structure: "task_struct",
+        paths: &["__state", "state"],
+    },
+    KernelField {
         global: "TASK_SIGNAL",
         structure: "task_struct",
         paths: &["signal"],

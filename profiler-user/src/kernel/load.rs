@@ -4,21 +4,21 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
 
 use aya::maps::{Array, MapData, ProgramArray};
-use aya::programs::{PerfEvent, Program, ProgramError, RawTracePoint};
+use aya::programs::{Iter, PerfEvent, Program, ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use profiler_common::contract::layout::Layout;
 use profiler_common::contract::modes::{Switch, native_mode};
 use profiler_common::contract::period::CpuPeriod;
 use profiler_common::contract::programs::{
-    CGROUP, EXEC, EXIT, FLOOR, FORK, ProgramType, RAW_SAMPLE, RENAME, Stage,
+    CGROUP, EXEC, EXIT, FIND_THREADS, FLOOR, FORK, ProgramType, RAW_SAMPLE, RENAME, Stage, WAKE,
 };
 use profiler_common::contract::sources::Source;
 
 use super::btf::Btf;
 use super::error::LoadError;
 use super::kernel_fields;
-use super::maps::{Accounts, Plain, ProcessMaps, take};
-use super::options::{NO_TABLES, Native, Options};
+use super::maps::{Accounts, Plain, ProcessMaps, ThreadMaps, take};
+use super::options::{NO_TABLES, Native, Options, SampledSource};
 use super::ring::{Ring, Rings};
 use super::unwind_maps::UnwindMaps;
 
@@ -33,6 +33,7 @@ pub struct Kernel {
     known_layouts: Vec<Layout>,
     pub(super) accounts: Accounts,
     periods: Array<MapData, Plain<CpuPeriod>>,
+    pub(super) threads: ThreadMaps,
     unwind_maps: UnwindMaps,
     _stages: Vec<ProgramArray<MapData>>,
 }
@@ -73,6 +74,9 @@ impl Kernel {
         }
         let all = u32::from(options.all_processes);
         let measure = u32::from(options.measure_self);
+        let has_off_cpu = options.has(Source::OffCpu);
+        let watch_threads = u32::from(has_off_cpu);
+        let max_threads = if has_off_cpu { options.max_threads } else { 1 };
         let ring_eighth = (options.sample_ring_bytes / 8).max(1).ilog2();
         let (native, room) = match options.native {
             Native::None => (native_mode::NONE, NO_TABLES),
@@ -87,6 +91,7 @@ impl Kernel {
         loader
             .override_global(Switch::ReportUnknown.global(), &all, true)
             .override_global(Switch::ReportAllProcesses.global(), &all, true)
+            .override_global(Switch::WatchThreads.global(), &watch_threads, true)
             .override_global(Switch::MeasureSelf.global(), &measure, true)
             .override_global(Switch::Native.global(), &native, true)
             .override_global(Switch::RingEighth.global(), &ring_eighth, true)
@@ -94,6 +99,7 @@ impl Kernel {
             .map_max_entries("BLOCKS", room.blocks)
             .map_max_entries("ROWS", room.row_pages)
             .map_max_entries("PERIODS", possible_cpus())
+            .map_max_entries("THREADS", max_threads)
             .map_max_entries("SAMPLES", options.sample_ring_bytes)
             .map_max_entries("INCARNATIONS", options.max_processes)
             .map_max_entries("PROCESSES", options.max_interpreters);
@@ -104,16 +110,25 @@ impl Kernel {
             native,
             PerfEvent::load,
         )?];
-        for sampled in &options.sources {
-            load_program(&mut ebpf, sampled.source.program(), PerfEvent::load)?;
-        }
-        if options.measure_self {
+        if options.measure_self || has_off_cpu {
             stages.push(load_stages::<RawTracePoint>(
                 &mut ebpf,
                 ProgramType::RawTracepoint,
                 native,
                 RawTracePoint::load,
             )?);
+        }
+        for SampledSource { source, .. } in &options.sources {
+            match source.program_type() {
+                ProgramType::PerfEvent => load_program(&mut ebpf, source.program(), PerfEvent::load)?,
+                ProgramType::RawTracepoint => load_program(&mut ebpf, source.program(), RawTracePoint::load)?,
+            }
+        }
+        if has_off_cpu {
+            load_program(&mut ebpf, WAKE.program, RawTracePoint::load)?;
+            load_iterator(&mut ebpf);
+        }
+        if options.measure_self {
             load_program(&mut ebpf, FLOOR, PerfEvent::load)?;
             load_program(&mut ebpf, RAW_SAMPLE, RawTracePoint::load)?;
         }
@@ -130,6 +145,7 @@ impl Kernel {
             known_layouts: Vec::new(),
             accounts: Accounts::take(&mut ebpf)?,
             periods: take(&mut ebpf, "PERIODS")?,
+            threads: ThreadMaps::take(&mut ebpf, has_off_cpu)?,
             unwind_maps: UnwindMaps::take(&mut ebpf)?,
             _stages: stages,
             ebpf,
@@ -277,7 +293,7 @@ where
 fn load_program<P>(
     ebpf: &mut Ebpf,
     name: &'static str,
-    load: fn(&mut P) -> Result<(), ProgramError>,
+    load: impl FnOnce(&mut P) -> Result<(), ProgramError>,
 ) -> Result<(), LoadError>
 where
     for<'a> &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
@@ -300,7 +316,23 @@ fn attach_tracepoints(ebpf: &mut Ebpf, options: &Options) -> Result<(), LoadErro
     Ok(())
 }
 
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>
+/// Loads what finds threads that do not run. A kernel that has no iterators does without: their time then has no stack.
+fn load_iterator(ebpf: &mut Ebpf) {
+    let types = aya::Btf::from_sys_fs().map_err(|error| LoadError::Program {
+        name: FIND_THREADS,
+        source: error.into(),
+    });
+    let loaded = types.and_then(|types| {
+        load_program(ebpf, FIND_THREADS, |program: &mut Iter| {
+            program.load("task", &types)
+        })
+    });
+    if let Err(error) = loaded {
+        log::warn!("threads that wait throughout are recorded without a stack: {error}");
+    }
+}
+
+pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>
 where
     &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
 {

@@ -2,8 +2,9 @@
 #![expect(unsafe_code, reason = "`aya::Pod` is vouched for by `zerocopy`")]
 
 use aya::Ebpf;
-use aya::maps::{HashMap, MapData, MapError, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 use profiler_common::contract::process::{Incarnation, ProcessEntry, ProcessId};
+use profiler_common::contract::spell::ThreadSlot;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::error::LoadError;
@@ -39,6 +40,35 @@ impl ProcessMaps {
         Ok(Self {
             incarnations: take(ebpf, "INCARNATIONS")?,
             processes: take(ebpf, "PROCESSES")?,
+        })
+    }
+}
+
+/// What is kept of threads.
+pub(super) struct ThreadMaps {
+    pub(super) threads: HashMap<MapData, u32, Plain<ThreadSlot>>,
+    pub(super) since: Array<MapData, u64>,
+    pub(super) times: PerCpuArray<MapData, u64>,
+    /// Whether anything is.
+    pub(super) are_watched: bool,
+    /// Threads for which there was no room.
+    pub(super) refused: u64,
+    /// Threads that were entered by user space.
+    pub(super) entered: u64,
+    /// How many of them there were when their stacks were looked for last.
+    pub(super) looked_for: u64,
+}
+
+impl ThreadMaps {
+    pub(super) fn take(ebpf: &mut Ebpf, are_watched: bool) -> Result<Self, LoadError> {
+        Ok(Self {
+            threads: take(ebpf, "THREADS")?,
+            since: take(ebpf, "SPELLS_SINCE")?,
+            times: take(ebpf, "SPELL_TIME")?,
+            are_watched,
+            refused: 0,
+            entered: 0,
+            looked_for: 0,
         })
     }
 }

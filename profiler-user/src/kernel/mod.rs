@@ -13,6 +13,7 @@ mod options;
 mod perf_event;
 mod processes;
 mod ring;
+mod threads;
 mod unwind_maps;
 
 pub use error::LoadError;
@@ -21,4 +22,5 @@ pub use mmap_events::MmapEvents;
 pub use options::{Native, Options, SampledSource};
 pub use perf_event::{PerfError, PerfEvent, SoftwareEvent, sampling_is_forbidden};
 pub use ring::{Ring, Rings};
+pub use threads::Watch;
 pub use unwind_maps::UnwindMaps;

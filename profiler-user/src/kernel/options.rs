@@ -21,10 +21,19 @@ pub struct Options {
     pub max_processes: u32,
     /// Processes that can be profiled at the same time.
     pub max_interpreters: u32,
+    /// Threads whose time off the CPU can be watched at the same time.
+    pub max_threads: u32,
     /// Whether programs time themselves (benchmarks).
     pub measure_self: bool,
     /// Frames besides those of Python.
     pub native: Native,
+}
+
+impl Options {
+    /// Whether samples are taken of a source.
+    pub(super) fn has(&self, source: Source) -> bool {
+        self.sources.iter().any(|sampled| sampled.source == source)
+    }
 }
 
 /// A source, and how often.

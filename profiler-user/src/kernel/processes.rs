@@ -61,7 +61,7 @@ impl Kernel {
         })
     }
 
-    /// Starts the profiling of a process. Without effect if it has executed another program, or ended, since it was
+    /// Starts the profiling of a process, and of its threads. Without effect if it has executed another program, or ended, since it was
     /// claimed.
     ///
     /// # Errors
@@ -74,7 +74,12 @@ impl Kernel {
         // The kernel half removes an entry whose time is over; one that comes later it does not know of.
         if self.current_process(entry.tgid).map(|key| key.incarnation) != Some(entry.incarnation) {
             self.remove_entry(entry.id());
+            return Ok(());
         }
+        self.enter_threads(ProcessKey {
+            tgid: entry.tgid,
+            incarnation: entry.incarnation,
+        });
         Ok(())
     }
 

@@ -44,6 +44,16 @@ impl AmountUnit {
         }
     }
 
+    /// For people, of one.
+    pub(super) fn text_of_one(self) -> &'static str {
+        match self {
+            Self::Samples => "sample",
+            Self::Nanoseconds => "nanosecond",
+            Self::Faults => "page fault",
+            Self::Switches => "context switch",
+        }
+    }
+
     /// The unit that one source's numbers have in a picture.
     pub(super) fn of(source: Source, measure: Measure) -> Self {
         match (source.unit(), measure) {
@@ -100,7 +110,9 @@ impl Amounts {
         let mut values = Vec::new();
         for profile in &recording.profiles {
             match unit {
-                AmountUnit::Samples if is_mixed => add_periods(profile, recording.rate_hz, &mut values),
+                AmountUnit::Samples if is_mixed || !profile.source.is_even() => {
+                    add_periods(profile, recording.rate_hz, &mut values);
+                }
                 AmountUnit::Samples => add(profile, |count| count.samples, &mut values),
                 _ => add(profile, |count| count.weight, &mut values),
             }
@@ -118,7 +130,8 @@ fn add(profile: &Profile, value: impl Fn(&crate::profile::Count) -> u64, values:
     }));
 }
 
-/// Samples of different sources of time are alike only as the time that they stand for, counted in periods of the rate.
+/// Samples of different sources of time, or of time off the CPU, are alike only as the time that they stand for, counted in
+/// periods of the rate.
 /// What rounding takes from one stack it gives to the next, so that sums hold.
 fn add_periods(profile: &Profile, rate_hz: u32, values: &mut Vec<Amount>) {
     let mut remainder = 0;
@@ -166,6 +179,21 @@ mod tests {
                 (AmountUnit::Faults, recording.profiles[0].weight())
             );
         }
+    }
+
+    #[test]
+    fn time_off_the_cpu_is_counted_as_if_it_had_been_sampled_at_the_rate() {
+        let mut recording = hand_made();
+        let mut profile = recording.profiles[0].clone();
+        profile.source = Source::OffCpu;
+        for count in &mut profile.counts {
+            (count.samples, count.weight) = (1, 2_000_000_000);
+        }
+        let due = 2 * u64::from(recording.rate_hz) * profile.counts.len() as u64;
+        recording.profiles = vec![profile];
+        let amounts = Amounts::of(&recording, Measure::Samples).expect("one source");
+        let sum = amounts.values.iter().map(|amount| amount.value).sum::<u64>();
+        assert_eq!((amounts.unit, sum), (AmountUnit::Samples, due));
     }
 
     #[test]

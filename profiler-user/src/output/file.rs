@@ -3,30 +3,29 @@
 //!
 //! pyebpf is root, and the folder may be anyone's: an existing link is replaced, never followed; what strangers have put
 //! into a shared folder is refused; and the file has no name before it is complete. Its folder stays open from the
-//! beginning, so nobody can put another one in its place.
+//! beginning, also for the files of later intervals, so nobody can put another one in its place.
 
 mod error;
 mod existing;
+mod folder;
 mod owner;
 mod unfinished;
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Stdout, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
-
 pub use self::error::FileError;
 use self::existing::{check_replaceable, existing_pipe};
+pub use self::folder::Folder;
 use self::owner::Owner;
 use self::unfinished::Unfinished;
 pub use self::unfinished::remove_unfinished;
 use crate::escape;
 use crate::host::stdout;
-use crate::path::{folder_of, name_in_folder};
+use crate::path::name_in_folder;
 
 /// Spellings of standard output. Opening the links again would start at the beginning of a file appended to (`>>`).
 const STDOUT: &[&str] = &["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
@@ -73,14 +72,35 @@ impl OutputFile {
             Place::Stdout(io::stdout())
         } else if let Some(file) = existing_pipe(path, owner)? {
             Place::Through(file)
+        } else if path.file_name().is_none() {
+            return Err(FileError::IsDirectory {
+                path: path.to_owned(),
+            });
         } else {
-            let file = unfinished_beside(path)?;
-            check_replaceable(file.folder(), name_in_folder(path), path, owner)?;
-            Place::Temporary { file, owner }
+            return Self::prepare_in_for(&Folder::of(path)?, path, owner);
         };
         Ok(Self {
             path: path.to_owned(),
             place,
+            spares_existing: false,
+        })
+    }
+
+    /// Opens a file of its own in `folder`, which was once the folder of `path`: nothing else of `path` but the name is used.
+    /// What exists there is replaced, whatever it is.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub fn prepare_in(folder: &Folder, path: &Path) -> Result<Self, FileError> {
+        Self::prepare_in_for(folder, path, Owner::from_sudo())
+    }
+
+    fn prepare_in_for(folder: &Folder, path: &Path, owner: Option<Owner>) -> Result<Self, FileError> {
+        let file = Unfinished::create(folder).map_err(|error| folder::unusable(path, error))?;
+        check_replaceable(folder, name_in_folder(path), path, owner)?;
+        Ok(Self {
+            path: path.to_owned(),
+            place: Place::Temporary { file, owner },
             spares_existing: false,
         })
     }
@@ -98,13 +118,13 @@ impl OutputFile {
         &self.path
     }
 
-    /// How messages call it.
+    /// How messages call it: `stdout`, or the path in quotes.
     #[must_use]
     pub fn display_name(&self) -> String {
         if self.is_stdout() {
             "stdout".to_owned()
         } else {
-            escape::printable(&self.path.display().to_string())
+            quoted(&self.path)
         }
     }
 
@@ -118,6 +138,15 @@ impl OutputFile {
     #[must_use]
     pub fn is_file(&self) -> bool {
         matches!(self.place, Place::Temporary { .. })
+    }
+
+    /// The folder that a file of its own will be in.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Folder> {
+        match &self.place {
+            Place::Temporary { file, .. } => Some(file.folder()),
+            Place::Stdout(_) | Place::Through(_) => None,
+        }
     }
 
     /// Makes the result appear, as readable as the umask says, owned by whoever called `sudo`. Returns where it is: at
@@ -199,24 +228,10 @@ impl Write for OutputFile {
     }
 }
 
-/// A new private file in the folder of `path`.
-fn unfinished_beside(path: &Path) -> Result<Unfinished, FileError> {
-    let directory = folder_of(path).to_owned();
-    if path.file_name().is_none() {
-        return Err(FileError::IsDirectory {
-            path: path.to_owned(),
-        });
-    }
-    let created = open_folder(&directory).and_then(Unfinished::create);
-    created.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileError::NoDirectory { directory },
-        _ => FileError::NotWritable { directory, error },
-    })
-}
-
-fn open_folder(directory: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(directory, flags, Mode::empty())?)
+/// A path as messages show it.
+#[must_use]
+pub fn quoted(path: &Path) -> String {
+    format!("'{}'", escape::printable(&path.display().to_string()))
 }
 
 /// Gives a finished file to `owner`, with the permissions that any program's new file has.

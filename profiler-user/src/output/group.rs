@@ -70,10 +70,11 @@ fn pod_text(container: Option<&Container>) -> String {
 
 fn script_text(script: Option<&Script>) -> String {
     match script {
-        Some(script @ (Script::File { .. } | Script::Worker { .. })) => format!("script {script}"),
+        Some(script @ (Script::File { .. } | Script::Code { .. } | Script::Worker { .. })) => {
+            format!("script {script}")
+        }
         Some(Script::Module(name)) => format!("module {name}"),
         Some(Script::Program(name)) => format!("program {name}"),
-        Some(Script::Code) => "script from the command line".to_owned(),
         Some(Script::Input) => "script from standard input".to_owned(),
         None => "unknown script".to_owned(),
     }

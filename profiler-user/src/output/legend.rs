@@ -6,8 +6,8 @@
 
 use std::io::{self, Write};
 
-use crate::output::palette::Owner;
-use crate::profile::Recording;
+use crate::output::palette::color_of;
+use crate::profile::{Owner, Recording};
 
 /// The second title as inferno is asked to write it.
 pub(super) const PLACEHOLDER: &str = "legend";
@@ -37,7 +37,7 @@ pub(super) fn header(recording: &Recording, subtitle: &str) -> String {
         if !recording.frames.iter().any(|frame| Owner::of(frame) == *owner) {
             continue;
         }
-        let color = owner.color();
+        let color = color_of(*owner);
         let (top, text) = (BASELINE - SAMPLE, x + SAMPLE + 4);
         svg.push_str(&format!(
             "<rect x=\"{x}\" y=\"{top}\" width=\"{SAMPLE}\" height=\"{SAMPLE}\" fill=\"rgb({},{},{})\"/>\

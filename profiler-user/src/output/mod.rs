@@ -16,7 +16,7 @@ use crate::profile::Recording;
 pub use self::amounts::{AmountUnit, Measure};
 pub use self::compression::Compression;
 pub use self::error::OutputError;
-pub use self::file::{FileError, OutputFile, remove_unfinished};
+pub use self::file::{FileError, Folder, OutputFile, quoted, remove_unfinished};
 pub use self::format::Output;
 pub use self::group::Group;
 pub use self::short_names::ShortNames;
@@ -49,7 +49,7 @@ mod speedscope;
 mod style;
 mod subtitle;
 #[cfg(test)]
-mod test_recording;
+pub(crate) mod test_recording;
 mod tracks;
 
 /// What the table says of a format.

@@ -6,7 +6,7 @@
 
 use inferno::flamegraph::color::Color;
 
-use crate::profile::{Frame, FrameKind};
+use crate::profile::{Frame, Owner};
 
 /// The fill of a root frame.
 pub(super) const ROOT: Color = grey(225);
@@ -16,8 +16,8 @@ const SHADES: u8 = 22;
 /// The fill of a frame. Same text, same colour, in every picture.
 pub(super) fn color(frame: &Frame, text: &str) -> Color {
     match Owner::of(frame) {
-        Owner::Nobody => Owner::Nobody.color(),
-        owner => shaded(owner.color(), shade(text)),
+        Owner::Nobody => color_of(Owner::Nobody),
+        owner => shaded(color_of(owner), shade(text)),
     }
 }
 
@@ -31,89 +31,18 @@ fn shaded(color: Color, shade: u32) -> Color {
     }
 }
 
-/// Whose code it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
-    Program,
-    Package,
-    StandardLibrary,
-    Native,
-    Interpreter,
-    Kernel,
-    Nobody,
-}
-
-impl Owner {
-    /// In the order of the legend.
-    pub(super) const ALL: &[Self] = &[
-        Self::Program,
-        Self::Package,
-        Self::StandardLibrary,
-        Self::Native,
-        Self::Interpreter,
-        Self::Kernel,
-        Self::Nobody,
-    ];
-
-    pub(super) fn of(frame: &Frame) -> Self {
-        match frame.kind {
-            FrameKind::Native => Self::Native,
-            FrameKind::Interpreter => Self::Interpreter,
-            FrameKind::Kernel => Self::Kernel,
-            FrameKind::Marker => Self::Nobody,
-            FrameKind::Python => owner_of_file(frame.file.as_deref().unwrap_or("")),
-        }
-    }
-
-    /// In the legend.
-    pub(super) fn label(self) -> &'static str {
-        match self {
-            Self::Program => "Python: program",
-            Self::Package => "Python: packages",
-            Self::StandardLibrary => "Python: standard library",
-            Self::Native => "native",
-            Self::Interpreter => "interpreter",
-            Self::Kernel => "kernel",
-            Self::Nobody => "no code",
-        }
-    }
-
-    pub(super) fn color(self) -> Color {
-        let (r, g, b) = match self {
-            Self::Program => (232, 117, 103),
-            Self::Package => (25, 150, 148),
-            Self::StandardLibrary => (236, 215, 30),
-            Self::Native => (116, 120, 214),
-            Self::Interpreter => (244, 164, 244),
-            Self::Kernel => (194, 133, 26),
-            Self::Nobody => (205, 205, 205),
-        };
-        Color { r, g, b }
-    }
-}
-
-/// By the folders CPython's `sysconfig` installs to, Debian's `dist-packages` included.
-fn owner_of_file(file: &str) -> Owner {
-    let mut folders = file.split('/');
-    if folders
-        .clone()
-        .any(|folder| matches!(folder, "site-packages" | "dist-packages"))
-    {
-        Owner::Package
-    } else if file.starts_with("<frozen ") || folders.any(is_standard_library) {
-        Owner::StandardLibrary
-    } else {
-        Owner::Program
-    }
-}
-
-/// `python3.11`, `python3.13t`, `python311.zip`.
-fn is_standard_library(folder: &str) -> bool {
-    folder.strip_prefix("python").is_some_and(|version| {
-        let version = version.strip_suffix(".zip").unwrap_or(version);
-        let version = version.strip_suffix('t').unwrap_or(version);
-        version.starts_with(['2', '3']) && version.chars().all(|c| c.is_ascii_digit() || c == '.')
-    })
+/// The colour of an owner's frames, before shading.
+pub(super) fn color_of(owner: Owner) -> Color {
+    let (r, g, b) = match owner {
+        Owner::Program => (232, 117, 103),
+        Owner::Package => (25, 150, 148),
+        Owner::StandardLibrary => (236, 215, 30),
+        Owner::Native => (116, 120, 214),
+        Owner::Interpreter => (244, 164, 244),
+        Owner::Kernel => (194, 133, 26),
+        Owner::Nobody => (205, 205, 205),
+    };
+    Color { r, g, b }
 }
 
 /// 0..256, from the text alone (FNV-1a, folded to its best-mixed byte).
@@ -136,7 +65,8 @@ const fn grey(level: u8) -> Color {
 mod tests {
     use inferno::flamegraph::color::Color;
 
-    use super::{Owner, owner_of_file, shaded};
+    use super::{color_of, shaded};
+    use crate::profile::Owner;
 
     /// How people see linear red, green and blue: as most do, and without one of the three cones
     /// (Machado, Oliveira and Fernandes 2009, severity 1).
@@ -194,7 +124,7 @@ mod tests {
         for (index, one) in Owner::ALL.iter().enumerate() {
             for other in &Owner::ALL[index + 1..] {
                 for eyes in &EYES {
-                    let (a, b) = (lab(one.color(), eyes), lab(other.color(), eyes));
+                    let (a, b) = (lab(color_of(*one), eyes), lab(color_of(*other), eyes));
                     let difference = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
                     assert!(
                         difference > SEEN_AT_A_GLANCE,
@@ -209,34 +139,9 @@ mod tests {
     fn black_text_is_readable_on_every_color() {
         for owner in Owner::ALL {
             // WCAG 2.2, success criterion 1.4.3: 4.5 to 1.
-            let [r, g, b] = linear(shaded(owner.color(), 0));
+            let [r, g, b] = linear(shaded(color_of(*owner), 0));
             let luminance = 0.2126 * r + 0.7152 * g + 0.0722 * b;
             assert!((luminance + 0.05) / 0.05 > 4.5, "{owner:?}");
-        }
-    }
-
-    #[test]
-    fn the_folder_tells_whose_code_it_is() {
-        for (file, expected) in [
-            ("/home/me/app.py", Owner::Program),
-            ("/home/me/python/app.py", Owner::Program),
-            ("app.py", Owner::Program),
-            ("<string>", Owner::Program),
-            ("", Owner::Program),
-            (
-                "/usr/lib/python3.11/asyncio/base_events.py",
-                Owner::StandardLibrary,
-            ),
-            ("/opt/lib/python3.13t/json/decoder.py", Owner::StandardLibrary),
-            ("/usr/lib/python311.zip/json/decoder.py", Owner::StandardLibrary),
-            ("<frozen importlib._bootstrap>", Owner::StandardLibrary),
-            (
-                "/usr/lib/python3.11/site-packages/numpy/core/x.py",
-                Owner::Package,
-            ),
-            ("/usr/lib/python3/dist-packages/yaml/reader.py", Owner::Package),
-        ] {
-            assert_eq!(owner_of_file(file), expected, "{file}");
         }
     }
 }

@@ -17,6 +17,8 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use profiler_common::contract::sources::Source;
+
 use crate::output::amounts::{AmountUnit, Measure};
 use crate::output::json_text::{json, separate};
 use crate::output::lanes::Lanes;
@@ -227,18 +229,18 @@ impl<'p> Document<'p> {
         Ok(end)
     }
 
-    /// As py-spy names it; what counts events says which.
+    /// As py-spy names it; what is not CPU time says so.
     fn name(&self, track: &Track<'p>) -> String {
         let thread = self.recording.thread(track.thread);
         let mut name = format!("Thread {} \"{}\"", thread.tid, thread.name);
         if self.several_processes {
             name = format!("Process {} {name}", self.recording.process(thread.process).pid);
         }
-        if !track.is_time() {
-            let unit = AmountUnit::of(track.profile.source, Measure::Samples);
-            name = format!("{name} ({})", unit.text());
+        match track.profile.source {
+            Source::OnCpu => name,
+            source if track.is_time() => format!("{name} ({})", source.name()),
+            source => format!("{name} ({})", AmountUnit::of(source, Measure::Samples).text()),
         }
-        name
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use jiff::Timestamp;
+use profiler_common::contract::sources::Source;
 
 use crate::escape;
 use crate::output::amounts::AmountUnit;
@@ -11,7 +12,8 @@ use crate::profile::Recording;
 /// `497 samples in 5.0 s on 2 CPUs of web-7, 2026-11-21 04:47:25 UTC`; `total` is what the picture adds up to.
 pub(super) fn subtitle(recording: &Recording, total: u64, unit: AmountUnit) -> String {
     let amount = match unit {
-        AmountUnit::Nanoseconds => format!("{:.2} s of CPU time", total as f64 / 1e9),
+        AmountUnit::Nanoseconds => format!("{:.2} s of {}", total as f64 / 1e9, which_time(recording)),
+        unit if total == 1 => format!("1 {}", unit.text_of_one()),
         unit => format!("{total} {}", unit.text()),
     };
     let cpus = match recording.cpus {
@@ -30,6 +32,18 @@ pub(super) fn subtitle(recording: &Recording, total: u64, unit: AmountUnit) -> S
     )
 }
 
+/// What the time was spent on, as far as one word says it.
+fn which_time(recording: &Recording) -> &'static str {
+    let all = |source| recording.profiles.iter().all(|profile| profile.source == source);
+    if all(Source::OnCpu) {
+        "CPU time"
+    } else if all(Source::OffCpu) {
+        "time off the CPU"
+    } else {
+        "time"
+    }
+}
+
 /// In UTC: the file is looked at elsewhere.
 fn when(time: SystemTime) -> String {
     Timestamp::try_from(time).map_or_else(
@@ -41,6 +55,8 @@ fn when(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime};
+
+    use profiler_common::contract::sources::Source;
 
     use super::subtitle;
     use crate::output::amounts::AmountUnit;
@@ -54,11 +70,17 @@ mod tests {
             subtitle(&recording, 15, AmountUnit::Samples),
             "15 samples in 2.0 s on 2 CPUs of web-7, 2026-11-21 04:47:25 UTC"
         );
+        let one = subtitle(&recording, 1, AmountUnit::Switches);
+        assert!(one.starts_with("1 context switch in 2.0 s"), "{one}");
         recording.cpus = 1;
         recording.host = String::new();
         assert_eq!(
             subtitle(&recording, 1_234_567_890, AmountUnit::Nanoseconds),
             "1.23 s of CPU time in 2.0 s on 1 CPU, 2026-11-21 04:47:25 UTC"
+        );
+        recording.profiles[0].source = Source::OffCpu;
+        assert!(
+            subtitle(&recording, 7, AmountUnit::Nanoseconds).starts_with("0.00 s of time off the CPU in")
         );
     }
 }

@@ -99,7 +99,7 @@ pub(super) fn recording(
 
 /// Three processes, five threads (one never sampled), names in other scripts and with what separates things in other
 /// formats, frames of every kind, recursion, and frames that differ only in what some styles hide.
-pub(super) fn hand_made() -> Recording {
+pub(crate) fn hand_made() -> Recording {
     let process = |pid, command_line: &str| Process {
         pid,
         command_line: command_line.to_owned(),
@@ -191,10 +191,17 @@ pub(super) fn hand_made() -> Recording {
     recording(processes, threads, frames, stacks, &samples)
 }
 
-/// Compares with `testdata/{name}`. With `PYEBPF_BLESS` set, writes that file instead; look at what changed then.
+/// Compares with `output/testdata/{name}`. With `PYEBPF_BLESS` set, writes that file instead; look at what changed then.
 pub(super) fn assert_golden(name: &str, actual: &str) {
+    assert_golden_in("output", name, actual);
+}
+
+/// Compares with `testdata/{name}` of this folder of the sources, as [`assert_golden`] does.
+pub(crate) fn assert_golden_in(folder: &str, name: &str, actual: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("src/output/testdata")
+        .join("src")
+        .join(folder)
+        .join("testdata")
         .join(name);
     if std::env::var_os("PYEBPF_BLESS").is_some() {
         std::fs::write(&path, actual).expect("testdata is writable");

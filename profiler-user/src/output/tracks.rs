@@ -50,6 +50,11 @@ impl Track<'_> {
     pub(super) fn is_time(&self) -> bool {
         self.profile.source.unit() == Unit::Nanoseconds
     }
+
+    /// Whether they stand for times that differ, each of which ends when the sample was taken.
+    fn is_uneven_time(&self) -> bool {
+        self.is_time() && !self.profile.source.is_even()
+    }
 }
 
 /// Source by source the threads that it saw, by process and thread id.
@@ -95,6 +100,7 @@ pub(super) fn entries<'s>(
 ) -> Box<dyn Iterator<Item = io::Result<Entry>> + 's> {
     let period_ns = period_ns(recording);
     match lanes {
+        Some(lanes) if track.is_uneven_time() => Box::new(Spans::new(lanes.moments(track.lane))),
         Some(lanes) if track.is_time() => Box::new(Chart::new(lanes.moments(track.lane), period_ns)),
         Some(lanes) => {
             let moments = lanes.moments(track.lane);
@@ -104,7 +110,7 @@ pub(super) fn entries<'s>(
             let of_thread = |count: &&Count| count.thread == track.thread;
             let counts = track.profile.counts.iter().filter(of_thread);
             let width = move |count: &Count| {
-                if track.is_time() {
+                if track.is_time() && !track.is_uneven_time() {
                     count.samples.saturating_mul(period_ns)
                 } else {
                     count.weight
@@ -193,6 +199,55 @@ impl<I: Iterator<Item = io::Result<Moment>>> Iterator for Chart<I> {
     }
 }
 
+/// Lays samples that stand for times along the time of the recording: each ends at its time and is as long as what it stands
+/// for, as far as there is room after the one before.
+struct Spans<I> {
+    moments: I,
+    /// Up to where there are entries.
+    drawn_ns: u64,
+    /// What comes after the pause just returned.
+    after_pause: Option<Entry>,
+}
+
+impl<I: Iterator<Item = io::Result<Moment>>> Spans<I> {
+    fn new(moments: I) -> Self {
+        Self {
+            moments,
+            drawn_ns: 0,
+            after_pause: None,
+        }
+    }
+}
+
+impl<I: Iterator<Item = io::Result<Moment>>> Iterator for Spans<I> {
+    type Item = io::Result<Entry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(entry) = self.after_pause.take() {
+            return Some(Ok(entry));
+        }
+        loop {
+            let moment = match self.moments.next()? {
+                Ok(moment) => moment,
+                Err(error) => return Some(Err(error)),
+            };
+            let starts_ns = moment.time_ns.saturating_sub(moment.weight).max(self.drawn_ns);
+            let width_ns = moment.time_ns.saturating_sub(starts_ns);
+            if width_ns == 0 {
+                continue;
+            }
+            let pause_ns = starts_ns - self.drawn_ns;
+            self.drawn_ns = moment.time_ns;
+            let entry = Entry::Sample(moment.stack, width_ns);
+            if pause_ns == 0 {
+                return Some(Ok(entry));
+            }
+            self.after_pause = Some(entry);
+            return Some(Ok(Entry::Pause(pause_ns)));
+        }
+    }
+}
+
 /// The samples of a track of events, each at its time and with its weight; all at the start where there is no order of time.
 pub(super) fn moments<'s>(
     lanes: Option<&'s Lanes>,
@@ -211,5 +266,46 @@ pub(super) fn moments<'s>(
                 })
             }))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Entry, Spans};
+    use crate::output::lanes::Moment;
+    use crate::profile::StackId;
+
+    #[test]
+    fn times_off_the_cpu_end_when_the_thread_is_back() {
+        let moment = |time_ns, stack, weight| {
+            Ok(Moment {
+                time_ns,
+                stack: StackId(stack),
+                weight,
+            })
+        };
+        let moments = [
+            moment(100, 0, 40),
+            moment(120, 1, 20),
+            // It stands for more than there is room for, and one of no length at all.
+            moment(150, 2, 1_000),
+            moment(150, 3, 10),
+            moment(200, 4, 10),
+        ];
+        let entries: Vec<Entry> = Spans::new(moments.into_iter())
+            .map(|entry| entry.expect("in memory"))
+            .collect();
+        let sample = |stack, ns| Entry::Sample(StackId(stack), ns);
+        assert_eq!(
+            entries,
+            [
+                Entry::Pause(60),
+                sample(0, 40),
+                sample(1, 20),
+                sample(2, 30),
+                Entry::Pause(40),
+                sample(4, 10),
+            ]
+        );
     }
 }

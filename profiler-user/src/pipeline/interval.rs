@@ -4,7 +4,8 @@ use ahash::HashMap;
 use profiler_common::contract::reasons::StackStatus;
 
 use super::native_stack::Step;
-use crate::ids::FrameId;
+use super::wait_class::text;
+use crate::ids::{FrameId, ProcessKey};
 use crate::language::python::code::store::ResolvedId;
 use crate::native::names::{AddressId, NativeNames};
 use crate::profile::Process;
@@ -29,6 +30,8 @@ pub(super) struct Interval {
     pub(super) generation: u64,
     pub(super) aggregator: Aggregator,
     known: HashMap<ResolvedId, FrameId>,
+    /// Frames of the table that each process was the first to show.
+    brought: HashMap<ProcessKey, usize>,
     native: HashMap<AddressId, Box<[FrameId]>>,
     /// Addresses in stacks whose names had not arrived.
     pending: Vec<AddressId>,
@@ -44,6 +47,7 @@ impl Interval {
             generation,
             aggregator: Aggregator::new(start_ns, timeline),
             known: HashMap::default(),
+            brought: HashMap::default(),
             native: HashMap::default(),
             pending: Vec::new(),
             stack: Vec::new(),
@@ -61,9 +65,10 @@ impl Interval {
         self.known.get(&id).copied()
     }
 
-    /// Takes in the frame of a function at a line.
-    pub(super) fn learn(&mut self, id: ResolvedId, frame: Frame) -> FrameId {
-        let frame = self.aggregator.frames().intern(frame);
+    /// Takes in the frame of a function at a line, which this process shows.
+    pub(super) fn learn(&mut self, process: ProcessKey, id: ResolvedId, frame: Frame) -> FrameId {
+        let brought = self.brought.entry(process).or_default();
+        let frame = self.aggregator.frames().intern_of(frame, brought);
         if self.known.len() < MAX_KNOWN {
             self.known.insert(id, frame);
         }
@@ -93,6 +98,7 @@ impl Interval {
         if stack.is_empty() {
             self.stack_python(sample, python, &mut stack);
         }
+        stack.extend(text(sample.wait).map(|text| self.marker(text)));
         let named = NamedSample {
             source: sample.source,
             weight: sample.weight,
@@ -186,5 +192,6 @@ fn outermost_marker(status: StackStatus) -> Option<&'static str> {
         StackStatus::StateFault => Some("<unreadable interpreter state>"),
         StackStatus::ForeignThreadState => Some("<foreign thread state>"),
         StackStatus::TooManyThreads => Some("<thread state not found>"),
+        StackStatus::NotTaken => Some("<stack not taken>"),
     }
 }

@@ -12,21 +12,26 @@
 mod interval;
 mod native_stack;
 mod python_names;
+mod question_queue;
 pub mod questions;
+mod spells;
 mod surroundings;
 #[cfg(test)]
 mod tests;
 mod thread_names;
+mod wait_class;
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use profiler_common::contract::layout::Layout;
+use profiler_common::contract::sources::Source;
 
 use self::interval::Interval;
 use self::native_stack::{NativeStacks, Step};
 use self::python_names::PythonNames;
 use self::questions::{Answer, Question};
+use self::spells::{Spells, Weighed};
 use self::thread_names::ThreadNames;
 use crate::ids::{FrameId, ProcessKey};
 use crate::native::names::{AddressId, NativeNames};
@@ -37,10 +42,10 @@ use crate::profile::frames::Frame;
 use crate::profile::timeline::Timeline;
 use crate::profile::{Process, Recording};
 use crate::wire::assembly::Sample;
-use crate::wire::decode::CodeView;
+use crate::wire::decode::{CodeView, Spell, Wait};
 
 pub use self::native_stack::NativeCounts;
-pub use self::python_names::UnnamedFrames;
+pub use self::python_names::{NotAsked, UnnamedFrames};
 pub use self::surroundings::Surroundings;
 
 /// How many drains of the rings a sample waits for what it needs, at least. They may come close together.
@@ -62,6 +67,7 @@ pub struct Pipeline {
     drains: u64,
     /// When the newest sample was taken (`CLOCK_MONOTONIC`).
     newest_ns: u64,
+    spells: Spells,
     thread_names: ThreadNames,
     /// Processes that are gone, with the interval that may still show their threads.
     gone: VecDeque<(u64, ProcessKey)>,
@@ -92,6 +98,7 @@ impl Pipeline {
             waiting: VecDeque::new(),
             drains: 0,
             newest_ns: 0,
+            spells: Spells::default(),
             thread_names: ThreadNames::default(),
             gone: VecDeque::new(),
             overflow: Overflow::default(),
@@ -105,14 +112,77 @@ impl Pipeline {
         self.python.define(captured, layout);
     }
 
-    /// Takes a sample in. When one waits, all later ones wait too: the recording keeps their order.
+    /// Takes a sample in. One of time off the CPU is held until that time is known.
     pub fn add(&mut self, sample: &Sample, around: &mut impl Surroundings) {
-        self.newest_ns = self.newest_ns.max(sample.time_ns);
-        // Done now, while the process is there and says where its native frames are.
+        if sample.source == Source::OffCpu {
+            self.hold_stack(sample);
+            return;
+        }
+        self.merge(sample, around);
+        self.add_merged(sample, around);
+    }
+
+    /// Takes in what a thread is doing that is off its CPU; also of one that was not walked when it left.
+    pub fn hold_stack(&mut self, sample: &Sample) {
+        self.spells.hold(sample);
+    }
+
+    /// A thread is back on a CPU.
+    pub fn end_spell(&mut self, spell: &Spell, around: &mut impl Surroundings) {
+        let weighed = self.spells.end(spell);
+        self.add_weighed(weighed, around);
+    }
+
+    /// Counts what has passed of a spell that is not over: an interval ends, or the recording. To be called before
+    /// [`Self::cut`].
+    pub fn count_spell(&mut self, spell: &Spell, around: &mut impl Surroundings) {
+        let weighed = self.spells.count(spell);
+        self.add_weighed(weighed, around);
+    }
+
+    /// Whether the stack of a spell is there.
+    #[must_use]
+    pub fn has_stack(&self, spell: &Spell) -> bool {
+        self.spells.has_stack(spell)
+    }
+
+    /// Forgets the spells of threads that have ended: all but those that `is_open` knows by thread and number.
+    pub fn keep_spells(&mut self, is_open: impl Fn(u32, u32) -> bool) {
+        self.spells.keep(is_open);
+    }
+
+    /// Both parts of a spell.
+    fn add_weighed(&mut self, weighed: Weighed, around: &mut impl Surroundings) {
+        let Weighed {
+            mut sample,
+            woken_ns,
+            blocked_ns,
+            waiting_ns,
+        } = weighed;
+        self.merge(&sample, around);
+        let end_ns = sample.time_ns;
+        let blocked = sample.wait;
+        for (wait, time_ns, weight) in [(blocked, woken_ns, blocked_ns), (Wait::Cpu, end_ns, waiting_ns)] {
+            if weight > 0 {
+                (sample.wait, sample.time_ns, sample.weight) = (wait, time_ns, weight);
+                self.add_merged(&sample, around);
+            }
+        }
+    }
+
+    /// Puts the frames of a sample in order. Done now, while the process is there and says where its native frames are.
+    fn merge(&mut self, sample: &Sample, around: &impl Surroundings) {
         self.steps.clear();
-        if let Some(native) = &mut self.native {
+        let has_native = sample.native.status.is_some();
+        if let Some(native) = self.native.as_mut().filter(|_| has_native) {
             native.merge(sample, around, &mut self.steps);
         }
+    }
+
+    /// When one waits, all later ones wait too: the recording keeps their order.
+    fn add_merged(&mut self, sample: &Sample, around: &mut impl Surroundings) {
+        self.newest_ns = self.newest_ns.max(sample.time_ns);
+        self.python.set_time(self.newest_ns);
         let root = around.root(sample.process);
         let interval = self.interval_at(sample.time_ns);
         if let Some(interval) = self.intervals.get_mut(interval)
@@ -185,6 +255,7 @@ impl Pipeline {
 
     /// A process is gone, and its samples have been added.
     pub fn forget(&mut self, process: ProcessKey) {
+        self.spells.forget(process);
         self.python.forget(process);
         let number = self.intervals.back().map_or(0, |interval| interval.number);
         self.gone.push_back((number, process));
@@ -291,6 +362,12 @@ impl Pipeline {
     #[must_use]
     pub fn unnamed(&self) -> &UnnamedFrames {
         self.python.unnamed()
+    }
+
+    /// What was not asked about, because the process had asked too much already.
+    #[must_use]
+    pub fn not_asked(&self) -> NotAsked {
+        self.python.not_asked()
     }
 
     /// How native stacks fared, where they are recorded.

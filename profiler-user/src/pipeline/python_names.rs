@@ -1,12 +1,11 @@
 //! Raw Python frames to named ones, by the definitions of code objects that have arrived.
 
-use std::collections::VecDeque;
-
 use ahash::{HashMap, HashSet};
 use profiler_common::contract::layout::Layout;
 use profiler_common::contract::records::{NO_INSTRUCTION, RawFrame};
 
 use super::interval::Interval;
+use super::question_queue::QuestionQueue;
 use super::questions::{Answer, PathKey, Question};
 use crate::ids::{FrameId, ProcessKey};
 use crate::language::python::code::source_path::shorten_by_name;
@@ -18,8 +17,15 @@ use crate::wire::decode::CodeView;
 
 /// Short paths remembered; a container has a few thousand source files.
 const MAX_PATHS: usize = 1 << 16;
-/// Questions that wait to be asked.
-const MAX_QUESTIONS: usize = 1 << 14;
+
+/// What was not asked about, because the process had asked too much already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NotAsked {
+    /// Functions that are shown as they were captured.
+    pub definitions: u64,
+    /// Frames whose file is shortened by its name alone.
+    pub paths: u64,
+}
 
 /// Frames that have no name, by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,7 +63,8 @@ pub(super) struct PythonNames {
     store: Store,
     /// Short paths; `None` while they are asked about.
     paths: HashMap<(RootId, Box<str>), Option<Box<str>>>,
-    questions: VecDeque<Question>,
+    questions: QuestionQueue,
+    not_asked: NotAsked,
     /// Definitions that were asked about, and whose answer is still to come.
     awaited: HashSet<(ProcessKey, u64, u32)>,
     unnamed: UnnamedFrames,
@@ -68,7 +75,8 @@ impl Default for PythonNames {
         Self {
             store: Store::new(DEFAULT_LIMIT_BYTES),
             paths: HashMap::default(),
-            questions: VecDeque::new(),
+            questions: QuestionQueue::default(),
+            not_asked: NotAsked::default(),
             awaited: HashSet::default(),
             unnamed: UnnamedFrames::default(),
         }
@@ -79,29 +87,45 @@ impl PythonNames {
     /// Takes in a captured code object.
     pub(super) fn define(&mut self, captured: &CodeView<'_>, layout: &Layout) {
         self.store.insert(captured, layout);
-        while self.questions.len() < MAX_QUESTIONS
-            && let Some((of, known)) = self.store.next_incomplete()
-        {
-            self.awaited.insert((of.process, of.code.code, of.code.check));
-            self.questions.push_back(Question::Definition { of, known });
+        while let Some((of, known)) = self.store.next_incomplete() {
+            if self
+                .questions
+                .push(of.process, Question::Definition { of, known })
+            {
+                self.awaited.insert((of.process, of.code.code, of.code.check));
+            } else {
+                self.not_asked.definitions += 1;
+            }
         }
+    }
+
+    /// Takes note of the time of the newest sample, `CLOCK_MONOTONIC`.
+    pub(super) fn set_time(&mut self, now_ns: u64) {
+        self.questions.set_time(now_ns);
     }
 
     /// The next thing to find out.
     pub(super) fn next_question(&mut self) -> Option<Question> {
-        self.questions.pop_front()
+        self.questions.next()
+    }
+
+    /// What was not asked about so far.
+    pub(super) fn not_asked(&self) -> NotAsked {
+        self.not_asked
     }
 
     /// Takes in what was found out.
     pub(super) fn answer(&mut self, answer: Answer) {
         match answer {
             Answer::Definition { of, completed } => {
+                self.questions.answered(of.process);
                 self.awaited.remove(&(of.process, of.code.code, of.code.check));
                 if let Some(definition) = completed {
                     self.store.complete(&of, definition);
                 }
             }
             Answer::ShortPath { of, short } => {
+                self.questions.answered(of.process);
                 self.paths.insert((of.root, of.path), Some(short));
             }
         }
@@ -129,7 +153,11 @@ impl PythonNames {
                     self.frame(sample.process, root, id, may_wait, interval).map(Some)
                 }
                 Err(Unresolved::EntryFrame) => Some(None),
-                Err(Unresolved::NotCaptured) if may_wait => None,
+                Err(Unresolved::NotCaptured) if may_wait && !sample.withheld => None,
+                Err(Unresolved::NotCaptured) if sample.withheld => {
+                    self.unnamed.count(Unresolved::Withheld);
+                    Some(Some(interval.marker(Unresolved::Withheld.text())))
+                }
                 Err(reason) => {
                     self.unnamed.count(reason);
                     Some(Some(interval.marker(reason.text())))
@@ -174,7 +202,7 @@ impl PythonNames {
         let process = sample.process;
         let mut definitions = self.store.of(process);
         let resolve = |frame: &RawFrame| {
-            if may_wait && self.awaited.contains(&(process, frame.code, frame.check)) {
+            if may_wait && !sample.withheld && self.awaited.contains(&(process, frame.code, frame.check)) {
                 return Err(Unresolved::NotCaptured);
             }
             let approximate = sample.compiled && frame.instr_offset == 0;
@@ -223,7 +251,7 @@ impl PythonNames {
             approximate: id.approximate,
             first_line,
         };
-        Some(interval.learn(id, frame))
+        Some(interval.learn(process, id, frame))
     }
 
     fn short_path(
@@ -241,7 +269,11 @@ impl PythonNames {
         match self.paths.get(&key) {
             Some(Some(short)) => return Some(short.to_string()),
             Some(None) if may_wait => return None,
-            None if may_wait && self.questions.len() < MAX_QUESTIONS => {}
+            None if may_wait && self.questions.has_room(process) => {}
+            None if may_wait => {
+                self.not_asked.paths += 1;
+                return Some(by_name());
+            }
             _ => return Some(by_name()),
         }
         if self.paths.len() >= MAX_PATHS {
@@ -249,8 +281,8 @@ impl PythonNames {
             self.paths.retain(|_, short| short.is_none());
         }
         let (root, path) = key.clone();
-        self.questions
-            .push_back(Question::ShortPath(PathKey { root, process, path }));
+        let of = PathKey { root, process, path };
+        self.questions.push(process, Question::ShortPath(of));
         self.paths.insert(key, None);
         None
     }

@@ -11,12 +11,13 @@ use super::questions::{Answer, Question};
 use super::{Pipeline, Surroundings};
 use crate::ids::ProcessKey;
 use crate::language::python::Interpreter;
+use crate::language::python::code::store::Unresolved;
 use crate::native::unwind::Located;
 use crate::proc::root::RootId;
 use crate::profile::timeline::Timeline;
 use crate::profile::{Process, Recording};
 use crate::wire::assembly::Sample;
-use crate::wire::decode::{CodeView, TextView};
+use crate::wire::decode::{CodeView, Spell, TextView};
 
 /// Processes without a root directory that is known: paths are shortened by their looks.
 #[derive(Default)]
@@ -73,6 +74,10 @@ fn sample(process: ProcessKey, time_ns: u64, code: u64) -> Sample {
 
 /// Defines a function without a line table.
 fn define(pipeline: &mut Pipeline, process: ProcessKey, code: u64, name: &str) {
+    define_with(pipeline, process, code, name, "app.py");
+}
+
+fn define_with(pipeline: &mut Pipeline, process: ProcessKey, code: u64, name: &str, file: &str) {
     let view = |data: &'_ str| TextHeader {
         object: 0x1000,
         length: u32::try_from(data.len()).expect("short"),
@@ -80,7 +85,6 @@ fn define(pipeline: &mut Pipeline, process: ProcessKey, code: u64, name: &str) {
         kind: 1,
         pad: 0,
     };
-    let file = "app.py";
     let captured = CodeView {
         tgid: process.tgid,
         incarnation: process.incarnation,
@@ -118,6 +122,19 @@ fn by_stack(recordings: &[Recording]) -> BTreeMap<String, u64> {
             let frames = recording.stack(count.stack).iter();
             let names: Vec<&str> = frames.map(|frame| &*recording.frame(*frame).name).collect();
             *stacks.entry(names.join(";")).or_default() += count.samples;
+        }
+    }
+    stacks
+}
+
+/// The same, but what they stand for.
+fn weights(recordings: &[Recording]) -> BTreeMap<String, u64> {
+    let mut stacks = BTreeMap::new();
+    for recording in recordings {
+        for count in recording.profiles.iter().flat_map(|profile| &profile.counts) {
+            let frames = recording.stack(count.stack).iter();
+            let names: Vec<&str> = frames.map(|frame| &*recording.frame(*frame).name).collect();
+            *stacks.entry(names.join(";")).or_default() += count.weight;
         }
     }
     stacks
@@ -394,4 +411,205 @@ fn a_path_that_nobody_answers_for_is_shortened_by_its_looks() {
         }
     }
     assert_eq!(by_stack(&[pipeline.snapshot(2)]), names(&[("work", 2)]));
+}
+
+#[test]
+fn a_function_that_was_not_sent_is_not_waited_for_and_makes_nobody_wait() {
+    let mut pipeline = Pipeline::new(0, None, None);
+    define(&mut pipeline, process(7), 0xa, "known");
+    define(&mut pipeline, process(8), 0xa, "innocent");
+    let mut withheld = sample(process(7), 1, 0xa);
+    withheld.withheld = true;
+    withheld.frames.push(RawFrame {
+        code: 0xb,
+        instr_offset: 0,
+        check: 1,
+    });
+    pipeline.add(&withheld, &mut Nowhere::default());
+    pipeline.add(&sample(process(8), 2, 0xa), &mut Nowhere::default());
+    assert_eq!(
+        by_stack(&[pipeline.snapshot(3)]),
+        names(&[("<too many new functions>;known", 1), ("innocent", 1)])
+    );
+    let reasons: Vec<_> = pipeline.unnamed().iter().collect();
+    assert_eq!(reasons, [(Unresolved::Withheld, 1)]);
+}
+
+/// Answers what is asked, up to so many questions; who asked.
+fn answer(pipeline: &mut Pipeline, count: usize) -> Vec<u32> {
+    let mut of = Vec::new();
+    while of.len() < count
+        && let Some(question) = pipeline.next_question()
+    {
+        let Question::ShortPath(path) = question else {
+            unreachable!("all definitions are whole")
+        };
+        of.push(path.process.tgid);
+        let short = format!("short/{}", path.path).into();
+        pipeline.answer(Answer::ShortPath { of: path, short });
+    }
+    of
+}
+
+#[test]
+fn a_process_with_files_without_end_keeps_no_question_of_another_waiting() {
+    let root = crate::proc::root::Root::own().expect("this process has one").id();
+    let mut pipeline = Pipeline::new(0, None, None);
+    let mut around = Somewhere(root);
+    for code in 1..=2_000 {
+        define_with(
+            &mut pipeline,
+            process(7),
+            code,
+            "made",
+            &format!("made_{code}.py"),
+        );
+        pipeline.add(&sample(process(7), code, code), &mut around);
+    }
+    define_with(&mut pipeline, process(8), 1, "made", "app.py");
+    pipeline.add(&sample(process(8), 2_001, 1), &mut around);
+    assert_eq!(answer(&mut pipeline, 2), [7, 8]);
+    let rest = answer(&mut pipeline, usize::MAX);
+    assert_eq!(rest.len(), 1_023, "what one process may have waiting");
+    pipeline.end_drain();
+    let recording = pipeline.snapshot(3_000);
+    assert_eq!(recording.samples(), 2_001);
+    let short = |file: &str| {
+        let frames = recording.frames.iter();
+        let mut of_file = frames.filter(|frame| frame.file.as_deref() == Some(file));
+        of_file.next().and_then(|frame| frame.short_file.clone())
+    };
+    assert_eq!(short("app.py").as_deref(), Some("short/app.py"));
+    assert_eq!(short("made_1.py").as_deref(), Some("short/made_1.py"));
+    assert_eq!(short("made_2000.py").as_deref(), Some("made_2000.py"));
+    assert_eq!(pipeline.not_asked().paths, 976);
+}
+
+#[test]
+fn a_process_asks_so_many_questions_a_minute_and_no_more() {
+    let root = crate::proc::root::Root::own().expect("this process has one").id();
+    let mut pipeline = Pipeline::new(0, None, None);
+    let mut asked = 0;
+    let mut code = 0;
+    for minute in [0, 1] {
+        for time_ns in 0..10_000 {
+            code += 1;
+            define_with(
+                &mut pipeline,
+                process(7),
+                code,
+                "made",
+                &format!("made_{code}.py"),
+            );
+            let time_ns = minute * 70_000_000_000 + time_ns;
+            pipeline.add(&sample(process(7), time_ns, code), &mut Somewhere(root));
+            asked += answer(&mut pipeline, usize::MAX).len();
+            pipeline.end_drain();
+        }
+    }
+    assert_eq!(asked, 2 * 8_192);
+    assert_eq!(pipeline.not_asked().paths, 2 * (10_000 - 8_192));
+}
+
+#[test]
+fn a_process_that_does_not_answer_holds_few_questions() {
+    let root = crate::proc::root::Root::own().expect("this process has one").id();
+    let mut pipeline = Pipeline::new(0, None, None);
+    for code in 1..=500 {
+        define_with(
+            &mut pipeline,
+            process(7),
+            code,
+            "made",
+            &format!("made_{code}.py"),
+        );
+        pipeline.add(&sample(process(7), code, code), &mut Somewhere(root));
+    }
+    let asked = std::iter::from_fn(|| pipeline.next_question()).count();
+    assert_eq!(asked, 64);
+}
+
+/// A sample of a thread that leaves its CPU.
+fn leaves(process: ProcessKey, time_ns: u64, code: u64) -> Sample {
+    Sample {
+        source: Source::OffCpu,
+        weight: 0,
+        spell: 3,
+        ..sample(process, time_ns, code)
+    }
+}
+
+/// Its spell, which is never so short that others are counted with it.
+fn spell(process: ProcessKey, out_ns: u64, blocked_ns: u64, waiting_ns: u64) -> Spell {
+    Spell {
+        process,
+        tid: process.tgid,
+        number: 3,
+        out_ns,
+        blocked_ns,
+        waiting_ns,
+        odds: 1 << 16,
+        cpu: 0,
+        comm: [0; 16],
+    }
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+#[test]
+fn time_off_the_cpu_is_counted_when_the_thread_is_back_and_split_at_its_wake_up() {
+    let mut pipeline = Pipeline::new(0, None, None);
+    let mut around = Nowhere::default();
+    define(&mut pipeline, process(7), 0xa, "recv");
+    pipeline.add(&leaves(process(7), SECOND, 0xa), &mut around);
+    assert!(pipeline.snapshot(1).is_empty());
+    pipeline.end_spell(&spell(process(7), SECOND, 2 * SECOND, 5), &mut around);
+    // The next one was not walked, or its stack was lost.
+    pipeline.end_spell(&spell(process(7), 4 * SECOND, SECOND, 0), &mut around);
+    let recordings = finish(&mut pipeline);
+    assert!(
+        recordings[0]
+            .profiles
+            .iter()
+            .all(|profile| profile.source == Source::OffCpu)
+    );
+    assert_eq!(
+        weights(&recordings),
+        names(&[
+            ("<stack not taken>", SECOND),
+            ("recv", 2 * SECOND),
+            ("recv;<waiting for a CPU>", 5)
+        ])
+    );
+}
+
+#[test]
+fn time_off_the_cpu_that_goes_on_at_a_cut_is_shared_by_both_intervals() {
+    let mut pipeline = Pipeline::new(0, None, None);
+    let mut around = Nowhere::default();
+    define(&mut pipeline, process(7), 0xa, "recv");
+    pipeline.add(&leaves(process(7), SECOND, 0xa), &mut around);
+    pipeline.count_spell(&spell(process(7), SECOND, SECOND, 0), &mut around);
+    pipeline.cut(2 * SECOND + 1, None);
+    let first = pipeline.take_finished(false).expect("nothing waits");
+    pipeline.end_spell(&spell(process(7), SECOND, 4 * SECOND, 7), &mut around);
+    assert_eq!(weights(&[first]), names(&[("recv", SECOND)]));
+    assert_eq!(
+        weights(&finish(&mut pipeline)),
+        names(&[("recv", 3 * SECOND), ("recv;<waiting for a CPU>", 7)])
+    );
+}
+
+#[test]
+fn nothing_is_kept_of_threads_that_are_gone() {
+    let mut pipeline = Pipeline::new(0, None, None);
+    let mut around = Nowhere::default();
+    for tgid in [7, 8] {
+        pipeline.add(&leaves(process(tgid), SECOND, 0xa), &mut around);
+    }
+    pipeline.keep_spells(|tid, number| (tid, number) == (8, 3));
+    let has_stack = |pipeline: &Pipeline, tgid| pipeline.has_stack(&spell(process(tgid), 0, 0, 0));
+    assert!(!has_stack(&pipeline, 7) && has_stack(&pipeline, 8));
+    pipeline.forget(process(8));
+    assert!(!has_stack(&pipeline, 8));
 }

@@ -9,6 +9,7 @@ pub mod maps;
 pub mod memory;
 pub mod root;
 pub mod script;
+pub mod status;
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -344,6 +345,12 @@ fn running_thread(pid: u32) -> Option<u32> {
     ids.find(|id| stat(*id).is_ok_and(|stat| !stat.is_exiting))
 }
 
+/// Whether a process has this thread.
+#[must_use]
+pub fn has_thread(pid: u32, tid: u32) -> bool {
+    rustix::fs::access(format!("/proc/{pid}/task/{tid}"), rustix::fs::Access::EXISTS).is_ok()
+}
+
 /// The process that this thread belongs to; `None` when there is no such thread. `/proc/TID` answers for every thread.
 #[must_use]
 pub fn process_of_thread(tid: u32) -> Option<u32> {
@@ -352,6 +359,25 @@ pub fn process_of_thread(tid: u32) -> Option<u32> {
         .split(|&byte| byte == b'\n')
         .find_map(|line| line.strip_prefix(b"Tgid:"))?;
     std::str::from_utf8(line).ok()?.trim().parse().ok()
+}
+
+/// The system call that a thread is blocked in, and its first argument; `Some(None)` when it is blocked in none, `None` when
+/// that is not known.
+#[must_use]
+pub fn system_call(pid: u32, tid: u32) -> Option<Option<(u32, u64)>> {
+    let text = read_bounded(pid, &format!("task/{tid}/syscall"), STATUS_BYTES).ok()?;
+    parse_system_call(std::str::from_utf8(&text).ok()?)
+}
+
+/// `NUMBER 0xARGUMENT ... 0xSP 0xPC`, `-1 0xSP 0xPC` or `running` (`proc_pid_syscall`, `fs/proc/base.c`).
+fn parse_system_call(text: &str) -> Option<Option<(u32, u64)>> {
+    let mut words = text.split_ascii_whitespace();
+    let number: i64 = words.next()?.parse().ok()?;
+    let Ok(number) = u32::try_from(number) else {
+        return Some(None);
+    };
+    let argument = words.next()?.strip_prefix("0x")?;
+    Some(Some((number, u64::from_str_radix(argument, 16).ok()?)))
 }
 
 /// Whether there is such a process (zombies included).

@@ -1,11 +1,16 @@
 //! What a Python process was told to run, from its arguments: the part of `python -X dev -m http.server` that people
 //! mean. By CPython's own rules for its command line (`Python/getopt.c`, `Doc/using/cmdline.rst`, 2.7 to 3.15).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::ops::Bound;
 use std::path::{Component, Path, PathBuf};
 
 use crate::path::base_name;
+
+/// Characters that are shown of the text after `-c`, unless it takes more to tell it from another one; and how many more.
+const CODE_CHARACTERS: usize = 80;
+const MORE_CHARACTERS: usize = 20;
 
 /// Options that take the next argument when nothing follows in their own: `-W error`, `-Werror`.
 const WITH_VALUE: &[char] = &['W', 'X', 'Q'];
@@ -23,7 +28,12 @@ pub enum Script {
     /// `python -m MODULE`.
     Module(String),
     /// `python -c ...`.
-    Code,
+    Code {
+        /// What is shown of it: its beginning, as much of it as tells it from others.
+        shown: String,
+        /// All that is known of it.
+        text: String,
+    },
     /// Standard input: a terminal or a pipe.
     Input,
     /// A process that `multiprocessing` started, other than by a fork alone.
@@ -83,6 +93,39 @@ impl Script {
         })
     }
 
+    /// The way back from its text, as far as that tells: the path of a file is not known then.
+    #[must_use]
+    pub fn of_text(text: &str) -> Self {
+        let mut methods = StartMethod::ALL.into_iter();
+        if let Some(method) = methods.find(|method| text == format!("{} worker", method.name())) {
+            return Self::Worker { method, of: None };
+        }
+        for method in StartMethod::ALL {
+            let words = format!(" ({} worker)", method.name());
+            if let Some(of) = text.strip_suffix(&words) {
+                // One level: whoever writes more of them has written the file by hand.
+                let of = Some(Box::new(Self::plain_of_text(of)));
+                return Self::Worker { method, of };
+            }
+        }
+        Self::plain_of_text(text)
+    }
+
+    fn plain_of_text(text: &str) -> Self {
+        match text.split_once(' ') {
+            Some(("-m", module)) => Self::Module(module.to_owned()),
+            Some(("-c", code)) => Self::Code {
+                shown: code.to_owned(),
+                text: code.to_owned(),
+            },
+            _ if text == "-" => Self::Input,
+            _ => Self::File {
+                name: text.to_owned(),
+                path: None,
+            },
+        }
+    }
+
     /// Says of a worker what its parent runs.
     pub fn adopt(&mut self, parent: &Self) {
         if let Self::Worker { method, of } = self {
@@ -98,13 +141,66 @@ impl Script {
         match self {
             Self::File { name, path } => Some((name, path.as_deref()?)),
             Self::Worker { of, .. } => of.as_mut()?.file(),
-            Self::Module(_) | Self::Code | Self::Input | Self::Program(_) => None,
+            Self::Module(_) | Self::Code { .. } | Self::Input | Self::Program(_) => None,
+        }
+    }
+
+    /// The text after `-c`, also that of whom a worker works for: what is shown, and all of it.
+    fn code(&mut self) -> Option<(&mut String, &str)> {
+        match self {
+            Self::Code { shown, text } => Some((shown, text)),
+            Self::Worker { of, .. } => of.as_mut()?.code(),
+            Self::File { .. } | Self::Module(_) | Self::Input | Self::Program(_) => None,
         }
     }
 }
 
-/// Calls different files of the same name by their paths.
+/// Calls different files of the same name by their paths, and shows more of different texts that begin alike.
 pub fn tell_apart(scripts: &mut [&mut Script]) {
+    tell_files_apart(scripts);
+    tell_texts_apart(scripts);
+}
+
+fn tell_texts_apart(scripts: &mut [&mut Script]) {
+    let mut by_shown: HashMap<String, BTreeSet<String>> = HashMap::new();
+    for (shown, text) in scripts.iter_mut().filter_map(|script| script.code()) {
+        by_shown.entry(shown.clone()).or_default().insert(text.to_owned());
+    }
+    for (shown, text) in scripts.iter_mut().filter_map(|script| script.code()) {
+        let Some(texts) = by_shown.get(shown.as_str()) else {
+            continue;
+        };
+        // In their order, those that have most in common stand side by side.
+        let before = texts
+            .range::<str, _>((Bound::Unbounded, Bound::Excluded(text)))
+            .next_back();
+        let after = texts
+            .range::<str, _>((Bound::Excluded(text), Bound::Unbounded))
+            .next();
+        let alike = [before, after]
+            .into_iter()
+            .flatten()
+            .map(|other| alike(text, other));
+        if let Some(alike) = alike.max() {
+            *shown = beginning(text, (alike + MORE_CHARACTERS).max(CODE_CHARACTERS));
+        }
+    }
+}
+
+/// How many characters at their beginnings are the same.
+fn alike(a: &str, b: &str) -> usize {
+    a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count()
+}
+
+/// As many characters, and a mark if there are more.
+fn beginning(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
+        None => text.to_owned(),
+    }
+}
+
+fn tell_files_apart(scripts: &mut [&mut Script]) {
     let mut by_name: HashMap<String, Vec<PathBuf>> = HashMap::new();
     for (name, path) in scripts.iter_mut().filter_map(|script| script.file()) {
         let paths = by_name.entry(name.clone()).or_default();
@@ -132,7 +228,7 @@ fn absolute(directory: &Path, name: &str) -> Option<PathBuf> {
     path.is_absolute().then_some(path)
 }
 
-/// `app.py`, `-m http.server`, `-c`, `-`, `app.py (spawn worker)`.
+/// `app.py`, `-m http.server`, `-c import shop; shop.run()`, `-`, `app.py (spawn worker)`.
 impl fmt::Display for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -142,7 +238,7 @@ impl fmt::Display for Script {
                 None => write!(f, "{} worker", method.name()),
             },
             Self::Module(name) => write!(f, "-m {name}"),
-            Self::Code => f.write_str("-c"),
+            Self::Code { shown, .. } => write!(f, "-c {shown}"),
             Self::Input => f.write_str("-"),
         }
     }
@@ -214,7 +310,10 @@ fn of_code(code: &str) -> Script {
         .find(|method| code.starts_with(method.code()));
     match method {
         Some(method) => Script::Worker { method, of: None },
-        None => Script::Code,
+        None => Script::Code {
+            shown: beginning(code, CODE_CHARACTERS),
+            text: code.to_owned(),
+        },
     }
 }
 
@@ -270,6 +369,34 @@ mod tests {
     }
 
     #[test]
+    fn different_texts_are_shown_as_far_as_it_takes_to_tell_them_apart() {
+        let same = "x = 1; ".repeat(20);
+        let texts = [
+            "import a".to_owned(),
+            "import b".to_owned(),
+            format!("{same}first()"),
+            format!("{same}second(){same}"),
+            same.clone(),
+        ];
+        let mut scripts = texts
+            .clone()
+            .map(|text| script(&["python3", "-c", &text], "/").expect("a script"));
+        assert_eq!(scripts[2].to_string(), scripts[3].to_string());
+        tell_apart(&mut scripts.iter_mut().collect::<Vec<_>>());
+        let shown = scripts.map(|script| script.to_string());
+        assert_eq!(
+            shown,
+            [
+                "-c import a".to_owned(),
+                "-c import b".to_owned(),
+                format!("-c {same}first()"),
+                format!("-c {same}second(){}…", &same[..12]),
+                format!("-c {same}"),
+            ]
+        );
+    }
+
+    #[test]
     fn a_worker_is_called_after_whom_it_works_for() {
         let mut spawned = script(SPAWNED, "/").expect("a worker");
         assert_eq!(spawned.to_string(), "spawn worker");
@@ -288,6 +415,22 @@ mod tests {
     }
 
     #[test]
+    fn a_text_is_read_back_as_what_has_this_text() {
+        let app = script(&["python3", "app.py"], "/srv").expect("a script");
+        let mut worker = script(SPAWNED, "/").expect("a worker");
+        let texts = ["-m http.server", "-c f(); g()", "-", "app.py", "spawn worker"].map(str::to_owned);
+        worker.adopt(&app);
+        for text in texts.into_iter().chain([worker.to_string()]) {
+            assert_eq!(Script::of_text(&text).to_string(), text);
+        }
+        assert!(matches!(Script::of_text("-m x"), Script::Module(_)));
+        assert!(matches!(
+            Script::of_text("app.py (spawn worker)"),
+            Script::Worker { of: Some(_), .. }
+        ));
+    }
+
+    #[test]
     fn the_script_or_module_is_what_the_interpreter_takes_it_for() {
         for (arguments, expected) in [
             (&["/usr/bin/python3.13t", "-u", "app.py", "-m", "x"][..], "app.py"),
@@ -299,7 +442,8 @@ mod tests {
             (&["python3", "-mtimeit"], "-m timeit"),
             (&["python2.7", "-Q", "new", "-W", "error", "x.py"], "x.py"),
             (&["python3", "--check-hash-based-pycs", "always", "x.py"], "x.py"),
-            (&["python3", "-c", "print(1)", "x.py"], "-c"),
+            (&["python3", "-c", "print(1)", "x.py"], "-c print(1)"),
+            (&["python3", "-cprint(1)"], "-c print(1)"),
             (&["python3", "-"], "-"),
             (&["-python3"], "-"),
             (&["uwsgi", "--ini", "x"], "uwsgi"),

@@ -2,6 +2,7 @@
 
 mod command_line;
 pub mod filter;
+pub mod halt;
 pub mod identity;
 pub mod survey;
 pub mod tracker;

@@ -133,21 +133,47 @@ pub struct FrameTable {
 
 impl FrameTable {
     /// The number of `frame`.
-    pub fn intern(&mut self, mut frame: Frame) -> FrameId {
+    pub fn intern(&mut self, frame: Frame) -> FrameId {
+        let has_room = self.frames.len() < MAX_FRAMES;
+        self.put(frame, has_room).0
+    }
+
+    /// The number of a frame of one process, which has been the first to show `brought` frames so far: never more than there
+    /// is room for others. So one process has at most half of the table, and many that want all of it leave some.
+    pub fn intern_of(&mut self, frame: Frame, brought: &mut usize) -> FrameId {
+        let has_room = *brought < MAX_FRAMES.saturating_sub(self.frames.len());
+        let (number, is_new) = self.put(frame, has_room);
+        *brought += usize::from(is_new);
+        number
+    }
+
+    /// The number of `frame`, and whether it is new.
+    fn put(&mut self, mut frame: Frame, has_room: bool) -> (FrameId, bool) {
         let is_cut = frame.cut();
-        if self.frames.len() >= MAX_FRAMES && frame.kind != FrameKind::Marker && !self.frames.contains(&frame)
-        {
+        if !has_room && frame.kind != FrameKind::Marker && !self.frames.contains(&frame) {
             self.refused += 1;
-            return self.marker(TOO_MANY_FRAMES);
+            return (self.marker(TOO_MANY_FRAMES), false);
         }
         let (position, is_new) = self.frames.insert_full(frame);
         self.cut += u64::from(is_cut && is_new);
-        FrameId(u32::try_from(position).unwrap_or(u32::MAX))
+        (FrameId(u32::try_from(position).unwrap_or(u32::MAX)), is_new)
     }
 
     /// The number of a text that is not code.
     pub fn marker(&mut self, text: &str) -> FrameId {
         self.intern(Frame::marker(text))
+    }
+
+    /// How many different frames there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
     }
 
     /// How often a frame found no room.
@@ -171,7 +197,7 @@ impl FrameTable {
 
 #[cfg(test)]
 mod tests {
-    use super::{Frame, FrameTable, MAX_TEXT_BYTES};
+    use super::{Frame, FrameKind, FrameTable, MAX_FRAMES, MAX_TEXT_BYTES};
 
     fn frame(name: &str, file: &str) -> Frame {
         Frame {
@@ -194,6 +220,26 @@ mod tests {
         assert!(frames.iter().all(|frame| frame.name.len() <= MAX_TEXT_BYTES));
         assert!(frames[0].name.starts_with("éé") && frames[0].name.ends_with('…'));
         assert_eq!(frames[2].name, exact);
+    }
+
+    #[test]
+    fn a_process_with_frames_without_end_leaves_half_of_the_table_to_others() {
+        let frame = |name: &str, file: &str| Frame {
+            kind: FrameKind::Python,
+            ..frame(name, file)
+        };
+        let mut table = FrameTable::default();
+        let (mut storm, mut quiet) = (0, 0);
+        for number in 0..MAX_FRAMES {
+            table.intern_of(frame(&number.to_string(), "made.py"), &mut storm);
+        }
+        assert_eq!((storm, table.refused()), (MAX_FRAMES / 2, MAX_FRAMES as u64 / 2));
+        // What is there already costs nothing.
+        table.intern_of(frame("7", "made.py"), &mut storm);
+        for number in 0..1_000 {
+            table.intern_of(frame(&number.to_string(), "app.py"), &mut quiet);
+        }
+        assert_eq!((quiet, table.refused()), (1_000, MAX_FRAMES as u64 / 2));
     }
 
     #[test]

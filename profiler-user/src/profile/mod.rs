@@ -12,14 +12,16 @@ use crate::proc::script::Script;
 use crate::profile::timeline::Timeline;
 
 pub use self::frames::{Frame, FrameId, FrameKind, FrameTable};
+pub use self::owner::Owner;
 pub use crate::ids::{ProcessId, StackId, ThreadId};
 
 pub mod aggregate;
 pub mod frames;
+mod owner;
 pub mod timeline;
 
 /// A process that was sampled.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Process {
     /// As the initial pid namespace counts.
     pub pid: u32,
@@ -34,7 +36,7 @@ pub struct Process {
 }
 
 /// A thread that was sampled.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Thread {
     /// The process it belongs to.
     pub process: ProcessId,

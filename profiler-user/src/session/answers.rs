@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::frozen::Frozen;
 use crate::inspect::{Answer as Found, Inspectors, Question as Ask};
 use crate::kernel::Kernel;
 use crate::language::python::code::source_path::shorten_by_name;
@@ -17,6 +18,8 @@ use crate::workers::{Ticket, Unanswered};
 const BUDGET: Duration = Duration::from_millis(20);
 /// Time spent on questions after the last sample.
 const LAST_BUDGET: Duration = Duration::from_secs(5);
+/// Time spent after the last sample on waiting for nothing but workers that hang.
+const LAST_LATE: Duration = Duration::from_millis(500);
 /// Time spent on names of threads after the last sample.
 const LAST_THREADS: Duration = Duration::from_millis(250);
 /// Questions that are asked before their answers are waited for.
@@ -37,6 +40,8 @@ pub(super) struct Asks<'a> {
 pub(super) struct Answers {
     inspectors: Inspectors,
     pending: Vec<(Ticket, Asked)>,
+    /// Where time off the CPU is recorded.
+    frozen: Option<Frozen>,
 }
 
 /// What somebody waits for.
@@ -47,8 +52,10 @@ enum Asked {
 }
 
 impl Answers {
-    pub(super) fn new(inspectors: Inspectors) -> Self {
+    /// With `reads_stacks`, the stacks of threads that stay off their CPU are read, too.
+    pub(super) fn new(inspectors: Inspectors, reads_stacks: bool) -> Self {
         Self {
+            frozen: reads_stacks.then(|| Frozen::new(inspectors.clone())),
             inspectors,
             pending: Vec::new(),
         }
@@ -56,27 +63,31 @@ impl Answers {
 
     /// Asks what there is time for, and passes on what has been answered. With `is_last`, waits for the answers.
     pub(super) fn answer(&mut self, asks: &mut Asks<'_>, is_last: bool) {
+        if let Some(frozen) = self.frozen.as_mut().filter(|_| !is_last) {
+            frozen.wake(asks.kernel, asks.pipeline, asks.threads.as_deref_mut());
+        }
         let started = Instant::now();
         let budget = if is_last { LAST_BUDGET } else { BUDGET };
+        let mut moved = started;
         loop {
             self.inspectors.pump();
             self.pass_on(asks);
             let wants_threads = !is_last || started.elapsed() < LAST_THREADS;
             let before = self.pending.len();
-            let most = MAX_PENDING.min(before + AT_ONCE);
-            while self.pending.len() < most
-                && let Some(question) = asks.pipeline.next_question()
-            {
-                self.ask(asks, question);
-            }
-            while wants_threads
-                && self.pending.len() < most
-                && let Some(thread) = asks.threads.as_mut().and_then(|threads| threads.next_thread())
-            {
-                self.ask_thread(asks, thread);
-            }
+            // Neither is kept waiting by any number of the other.
+            self.ask_some(asks, AT_ONCE / 2, true, false);
+            self.ask_some(asks, AT_ONCE / 2, false, wants_threads);
+            self.ask_some(
+                asks,
+                AT_ONCE.saturating_sub(self.pending.len() - before),
+                true,
+                false,
+            );
             let has_asked = self.pending.len() > before;
-            let is_over = started.elapsed() >= budget;
+            if has_asked || !self.inspectors.has_only_late() {
+                moved = Instant::now();
+            }
+            let is_over = started.elapsed() >= budget || is_last && moved.elapsed() >= LAST_LATE;
             if is_over || !has_asked && (!is_last || self.pending.is_empty()) {
                 return;
             }
@@ -87,6 +98,23 @@ impl Answers {
                 None => {}
             }
             self.pass_on(asks);
+        }
+    }
+
+    /// Asks up to so many questions: of the pipeline, or about threads.
+    fn ask_some(&mut self, asks: &mut Asks<'_>, count: usize, of_pipeline: bool, of_threads: bool) {
+        let most = MAX_PENDING.min(self.pending.len() + count);
+        while of_pipeline
+            && self.pending.len() < most
+            && let Some(question) = asks.pipeline.next_question()
+        {
+            self.ask(asks, question);
+        }
+        while of_threads
+            && self.pending.len() < most
+            && let Some(thread) = asks.threads.as_mut().and_then(|threads| threads.next_thread())
+        {
+            self.ask_thread(asks, thread);
         }
     }
 

@@ -32,13 +32,19 @@ impl Session {
 
     pub(super) fn summary(&self, sampled: Sampled) -> Summary {
         let assembly = &self.intake.assembly;
+        let mut sources = sampled.accounts(&self.kernel);
+        for source in &mut sources {
+            source.without_gil = self.intake.without_gil(source.source);
+        }
+        let is_empty = self.intake.kept_samples() == 0;
         Summary {
             samples: assembly.samples(),
             by_status: assembly.by_status(),
-            sources: sampled.accounts(&self.kernel),
+            sources,
             losses: self.kernel.losses(),
             undecodable: self.intake.undecodable,
             unnamed: self.pipeline.unnamed().clone(),
+            not_asked: self.pipeline.not_asked(),
             overflow: self.pipeline.overflow(),
             duration: Duration::ZERO,
             busy: Duration::ZERO,
@@ -47,6 +53,17 @@ impl Session {
             skipped_events: self.kernel.skipped_tracepoint_runs(),
             refusals: self.tracker.refusals().collect(),
             unrecorded_children: self.tracker.unrecorded_children(),
+            processes: self.tracker.alive(),
+            halted: if is_empty {
+                self.tracker.halted()
+            } else {
+                Vec::new()
+            },
+            unsampled_cpu: if is_empty {
+                self.tracker.cpu_used()
+            } else {
+                Duration::ZERO
+            },
             native: self.pipeline.native_counts().map(|counts| NativeSummary {
                 counts: counts.clone(),
                 tables: self.tables.as_ref().map(NativeTables::statistics),

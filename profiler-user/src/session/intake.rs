@@ -1,9 +1,13 @@
 //! From the rings to the pipeline: first which processes there are, then what they did. Bounded, so that signals and
 //! deadlines are seen however fast the kernel half writes.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use profiler_common::contract::sources::Source;
+
 use super::native::NativeTables;
+use super::open_spells::{log_totals, open_spells};
 use crate::host::users::Users;
 use crate::ids::ProcessKey;
 use crate::kernel::{Kernel, Ring, Rings};
@@ -16,7 +20,7 @@ use crate::processes::tracker::Tracker;
 use crate::profile::Process;
 use crate::sources::CpuSet;
 use crate::wire::assembly::{Assembly, Sample};
-use crate::wire::decode::{Event, decode};
+use crate::wire::decode::{Event, Spell, decode};
 
 /// Records read at a time, and for how long.
 const AT_ONCE: usize = 1_024;
@@ -28,6 +32,8 @@ pub(super) struct Intake {
     pub(super) assembly: Assembly,
     pub(super) undecodable: u64,
     gil_only: bool,
+    /// Samples left out because their thread did not hold the GIL.
+    without_gil: HashMap<Source, u64>,
     /// CPUs on which a profiled process was sampled since they were last asked for.
     sampled: CpuSet,
     users: Users,
@@ -42,6 +48,18 @@ pub(super) struct Meets<'a> {
     pub(super) pipeline: &'a mut Pipeline,
 }
 
+impl Meets<'_> {
+    /// The pipeline, and what it asks of a sample's process.
+    fn around<'a>(&'a mut self, users: &'a Users) -> (&'a mut Pipeline, Around<'a>) {
+        let around = Around {
+            tracker: &mut *self.tracker,
+            tables: self.tables.as_ref(),
+            users,
+        };
+        (&mut *self.pipeline, around)
+    }
+}
+
 impl Intake {
     pub(super) fn new(rings: Rings, gil_only: bool) -> Self {
         Self {
@@ -49,6 +67,7 @@ impl Intake {
             assembly: Assembly::default(),
             undecodable: 0,
             gil_only,
+            without_gil: HashMap::new(),
             sampled: CpuSet::default(),
             users: Users::of_host(),
         }
@@ -56,6 +75,17 @@ impl Intake {
 
     pub(super) fn rings(&self) -> &Rings {
         &self.rings
+    }
+
+    /// Samples of a source that were left out because their thread did not hold the GIL.
+    pub(super) fn without_gil(&self, source: Source) -> u64 {
+        self.without_gil.get(&source).copied().unwrap_or(0)
+    }
+
+    /// Samples that were not left out.
+    pub(super) fn kept_samples(&self) -> u64 {
+        let left_out: u64 = self.without_gil.values().sum();
+        self.assembly.samples().saturating_sub(left_out)
     }
 
     /// CPUs on which a profiled process was sampled since this was asked last.
@@ -72,6 +102,7 @@ impl Intake {
             assembly,
             undecodable,
             gil_only,
+            without_gil,
             sampled,
             users,
         } = self;
@@ -79,18 +110,35 @@ impl Intake {
         let mut has_more = true;
         while has_more && Instant::now() < deadline {
             has_more = samples.drain(AT_ONCE, |bytes| {
-                let Some(sample) = assemble(bytes, assembly, meets, undecodable) else {
+                let Some(whole) = assemble(bytes, assembly, meets, undecodable) else {
                     return;
                 };
-                sampled.insert(sample.cpu);
-                if *gil_only && !sample.holds_gil() {
+                let (process, holds_gil) = match whole {
+                    Whole::Sample(sample) => {
+                        sampled.insert(sample.cpu);
+                        let holds_gil = sample.holds_gil();
+                        if *gil_only && !holds_gil {
+                            *without_gil.entry(sample.source).or_default() += 1;
+                        }
+                        (sample.process, holds_gil)
+                    }
+                    // Its stack is there if it did.
+                    Whole::Spell(spell) => (spell.process, meets.pipeline.has_stack(&spell)),
+                };
+                if *gil_only && !holds_gil {
                     return;
                 }
                 // A child's first sample may be read before its fork: the event is in the other ring by then.
-                if meets.tracker.get(sample.process).is_none() {
+                if meets.tracker.get(process).is_none() {
                     drain_events(events, meets, undecodable);
                 }
-                add(sample, meets, users);
+                match whole {
+                    Whole::Sample(sample) => add(sample, meets, users),
+                    Whole::Spell(spell) => {
+                        let (pipeline, mut around) = meets.around(users);
+                        pipeline.end_spell(&spell, &mut around);
+                    }
+                }
             });
         }
         has_more
@@ -101,23 +149,53 @@ impl Intake {
         drain_events(&mut self.rings.events, meets, &mut self.undecodable);
     }
 
-    /// Adds the samples whose native frames never came: nothing comes any more.
-    pub(super) fn finish(&mut self, meets: &mut Meets<'_>) {
-        for sample in self.assembly.finish() {
-            if !self.gil_only || sample.holds_gil() {
-                add(&sample, meets, &self.users);
+    /// Counts what has passed of spells that are not over.
+    pub(super) fn count_open_spells(&mut self, meets: &mut Meets<'_>) {
+        for spell in open_spells(meets.kernel) {
+            if !self.gil_only || meets.pipeline.has_stack(&spell) {
+                let (pipeline, mut around) = meets.around(&self.users);
+                pipeline.count_spell(&spell, &mut around);
             }
         }
     }
+
+    /// Forgets threads of which nothing comes any more, although no event said so.
+    pub(super) fn forget_ended_threads(&mut self, meets: &mut Meets<'_>) {
+        meets.kernel.sweep_threads();
+        let slots = meets.kernel.slots();
+        let numbers: HashMap<u32, u32> = slots.map(|(tid, slot)| (tid, slot.spell)).collect();
+        meets
+            .pipeline
+            .keep_spells(|tid, number| numbers.get(&tid) == Some(&number));
+    }
+
+    /// Adds what is not complete: nothing comes any more.
+    pub(super) fn finish(&mut self, meets: &mut Meets<'_>) {
+        for sample in self.assembly.finish() {
+            if self.gil_only && !sample.holds_gil() {
+                *self.without_gil.entry(sample.source).or_default() += 1;
+            } else {
+                add(&sample, meets, &self.users);
+            }
+        }
+        self.count_open_spells(meets);
+        log_totals(meets.kernel);
+    }
 }
 
-/// Puts a record where it belongs; returns the sample that it completes.
+/// What is complete.
+enum Whole<'a> {
+    Sample(&'a Sample),
+    Spell(Spell),
+}
+
+/// Puts a record where it belongs; returns what it completes.
 fn assemble<'s>(
     bytes: &[u8],
     assembly: &'s mut Assembly,
     meets: &mut Meets<'_>,
     undecodable: &mut u64,
-) -> Option<&'s Sample> {
+) -> Option<Whole<'s>> {
     match decode(bytes) {
         Ok(Event::Code(view)) => {
             match meets.kernel.layout(view.layout) {
@@ -126,8 +204,9 @@ fn assemble<'s>(
             }
             None
         }
-        Ok(Event::Sample(view)) => assembly.add(&view),
-        Ok(Event::Native(view)) => assembly.add_native(&view),
+        Ok(Event::Sample(view)) => assembly.add(&view).map(Whole::Sample),
+        Ok(Event::Native(view)) => assembly.add_native(&view).map(Whole::Sample),
+        Ok(Event::Spell(spell)) => Some(Whole::Spell(spell)),
         Ok(Event::Kernel(view)) => {
             assembly.add_kernel(&view);
             None
@@ -151,12 +230,8 @@ fn add(sample: &Sample, meets: &mut Meets<'_>, users: &Users) {
     if let Some(threads) = meets.threads.as_mut() {
         threads.note(sample.process, sample.tid, sample.thread_state, sample.status);
     }
-    let mut around = Around {
-        tracker: &mut *meets.tracker,
-        tables: meets.tables.as_ref(),
-        users,
-    };
-    meets.pipeline.add(sample, &mut around);
+    let (pipeline, mut around) = meets.around(users);
+    pipeline.add(sample, &mut around);
     if let Some(tables) = meets.tables.as_mut() {
         tables.touch(sample);
     }

@@ -9,10 +9,13 @@ mod alarm;
 mod answers;
 mod closing;
 mod error;
+mod frozen;
 mod intake;
+mod known;
 mod listener;
 mod looks;
 mod native;
+mod open_spells;
 mod rights;
 mod ring_size;
 mod sampled;
@@ -37,7 +40,7 @@ use crate::kernel::{self, Kernel, Options, SampledSource};
 use crate::language::python::threads::ThreadNames;
 use crate::pipeline::Pipeline;
 use crate::priority;
-use crate::processes::tracker::{RefusedProcess, Target, Tracker};
+use crate::processes::tracker::{Target, Tracker};
 use crate::profile::Recording;
 use crate::profile::timeline::Timeline;
 use crate::sources::{EventSource, Rate, Sampling};
@@ -65,6 +68,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 const UNFINISHED_AT_MOST: u32 = 100;
 /// Processes that can be known to the kernel half at the same time.
 const MAX_PROCESSES: u32 = 65_536;
+/// Threads whose time off the CPU can be watched at the same time; 8 MiB in the kernel.
+const MAX_THREADS: u32 = 65_536;
 
 /// A session that is ready to run.
 pub struct Session {
@@ -108,6 +113,7 @@ impl Session {
             sample_ring_bytes: ring_bytes(settings.rate_hz, settings.native.is_some()),
             max_processes: MAX_PROCESSES,
             max_interpreters: settings.max_interpreters,
+            max_threads: MAX_THREADS,
             measure_self: false,
             sources: settings
                 .sources
@@ -128,7 +134,8 @@ impl Session {
         tracker.scan(&mut kernel);
         // Before there are threads, which get what is left.
         rights::give_up(settings.native);
-        let answers = Answers::new(tracker.inspectors());
+        let reads_stacks = settings.reads_stacks();
+        let answers = Answers::new(tracker.inspectors(), reads_stacks);
         let timeline = timeline(settings.timeline).map_err(SessionError::io("temporary file for samples"))?;
         let native = Native::start(settings.native)?;
         let mut session = Self {
@@ -161,23 +168,6 @@ impl Session {
         self.follow();
     }
 
-    /// Processes profiled now.
-    #[must_use]
-    pub fn processes(&self) -> usize {
-        self.tracker.alive()
-    }
-
-    /// Interpreters found but not profiled.
-    pub fn refusals(&self) -> impl Iterator<Item = RefusedProcess> {
-        self.tracker.refusals()
-    }
-
-    /// Children of recorded processes that ran Python and are not recorded, because nobody asked for children.
-    #[must_use]
-    pub fn unrecorded_children(&self) -> u64 {
-        self.tracker.unrecorded_children()
-    }
-
     /// Records until the time is up, a signal comes or everything asked for has ended.
     ///
     /// # Errors
@@ -199,7 +189,7 @@ impl Session {
         for source in EventSource::of_all(&self.settings.sources) {
             self.sampling.push(source.start(&mut self.kernel, rate)?);
         }
-        let cpus = self.sampling.iter().map(|sampling| sampling.events().cpus());
+        let cpus = self.sampling.iter().map(|sampling| sampling.cpus());
         self.parts.cpus = cpus.max().and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(0);
         let priority = priority::raise();
         let reason = self
@@ -297,7 +287,7 @@ impl Session {
                     self.give_out_parts(listener);
                     listener.progress(Progress::Recording {
                         elapsed: started.elapsed(),
-                        samples: self.intake.assembly.samples(),
+                        samples: self.intake.kept_samples(),
                         processes: self.tracker.alive(),
                     });
                     if self.tracker.is_finished() {
@@ -310,6 +300,7 @@ impl Session {
                     if now >= sweep {
                         sweep = now + SWEEP_EVERY;
                         self.tracker.sweep(&mut self.kernel);
+                        self.with_meets(Intake::forget_ended_threads);
                     }
                 }
                 () = ready_if(has_more) => has_more = self.drain(),
@@ -325,8 +316,9 @@ impl Session {
         }
         for sampling in &mut self.sampling {
             sampling.follow_hotplug(&mut self.kernel);
-            if sampling.events().cpus() == 0
-                && let Some(error) = sampling.events_mut().take_refusal()
+            if let Some(events) = sampling.events_mut()
+                && events.cpus() == 0
+                && let Some(error) = events.take_refusal()
             {
                 return Err(SessionError::NoCpu(error));
             }
@@ -416,6 +408,7 @@ impl Session {
     /// Ends an interval. It is handed out once it has all its names.
     fn cut(&mut self) {
         self.drain();
+        self.with_meets(Intake::count_open_spells);
         let timeline = timeline(self.settings.timeline).unwrap_or_else(|error| {
             log::warn!("no order of time for the next part: temporary file: {error}");
             None

@@ -51,6 +51,13 @@ pub struct Settings {
     pub title: String,
 }
 
+impl Settings {
+    /// Whether stacks of blocked threads are read from outside. They say nothing of whoever holds the GIL.
+    pub(super) fn reads_stacks(&self) -> bool {
+        self.sources.contains(&Source::OffCpu) && !self.gil_only
+    }
+}
+
 /// Why a recording ended.
 #[derive(Debug)]
 pub enum StopReason {

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use profiler_common::contract::losses::Loss;
 use profiler_common::contract::reasons::{Outcome, StackStatus};
-use profiler_common::contract::sources::{Source, Unit};
+use profiler_common::contract::sources::Source;
 
 use crate::native::symbol::NativeUnresolved;
 use crate::native::unwind::Statistics;
-use crate::pipeline::{NativeCounts, UnnamedFrames};
+use crate::pipeline::{NativeCounts, NotAsked, UnnamedFrames};
 use crate::priority::Priority;
+use crate::processes::halt::Halt;
 use crate::processes::tracker::RefusedProcess;
 use crate::profile::aggregate::Overflow;
 
@@ -28,6 +29,8 @@ pub struct Summary {
     pub undecodable: u64,
     /// Frames without a name.
     pub unnamed: UnnamedFrames,
+    /// What was not asked about, because its process had asked too much already.
+    pub not_asked: NotAsked,
     /// Samples that are counted, but not under their own name.
     pub overflow: Overflow,
     /// Time during which samples were taken.
@@ -44,6 +47,12 @@ pub struct Summary {
     pub refusals: Vec<RefusedProcess>,
     /// Children that ran Python and were not recorded, because nobody asked for children.
     pub unrecorded_children: u64,
+    /// Processes that were there at the end.
+    pub processes: usize,
+    /// Those of them that could not run, if nothing was sampled.
+    pub halted: Vec<(u32, Halt)>,
+    /// CPU time that the processes still there at the end used meanwhile, if nothing was sampled.
+    pub unsampled_cpu: Duration,
     /// Native frames, where they were recorded.
     pub native: Option<NativeSummary>,
 }
@@ -63,8 +72,15 @@ pub struct SourceSummary {
     /// interrupts on many machines), the machine slept, or the hypervisor had taken the CPU away. Nanoseconds; 0 for
     /// sources that count.
     pub gap_ns: u64,
-    /// Interrupts that the kernel skipped, because another program was running on the CPU; known for sources that count.
+    /// Delivered samples that are not in the recording, because only threads that hold the GIL were wanted.
+    pub without_gil: u64,
+    /// Interrupts that the kernel skipped, because another program was running on the CPU; known for sources that count, and
+    /// for time off the CPU.
     pub skipped: u64,
+    /// Of time off the CPU: how long threads were blocked in all, exactly, in the spells that ended. Zero for others.
+    pub blocked: Duration,
+    /// The same: how long they waited for a CPU.
+    pub waiting: Duration,
     /// CPUs sampled at the end.
     pub cpus: usize,
     /// CPUs that took no event, and why.
@@ -96,16 +112,30 @@ impl SourceSummary {
         count(&self.outcomes, |of| of == outcome)
     }
 
+    /// Delivered samples that are in the recording.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.of(Outcome::Delivered).saturating_sub(self.without_gil)
+    }
+
     /// Interrupts that would have been samples but were lost.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         count(&self.outcomes, |outcome| {
-            !matches!(outcome, Outcome::Delivered | Outcome::Idle | Outcome::NotProfiled)
+            !matches!(
+                outcome,
+                Outcome::Delivered | Outcome::Idle | Outcome::NotProfiled | Outcome::Thinned
+            )
         })
     }
 }
 
 impl Summary {
+    /// The accounts of a source, if it was recorded.
+    fn of_source(&self, source: Source) -> Option<&SourceSummary> {
+        self.sources.iter().find(|accounts| accounts.source == source)
+    }
+
     /// Samples of all sources that were lost.
     #[must_use]
     pub fn dropped(&self) -> u64 {
@@ -128,8 +158,7 @@ impl Summary {
     /// when that is less than the kernel's accounts of idle time can tell (ten steps of 10 ms for each CPU).
     #[must_use]
     pub fn not_sampled(&self) -> Option<Duration> {
-        let of_time = |source: &&SourceSummary| source.source.unit() == Unit::Nanoseconds;
-        let source = self.sources.iter().find(of_time)?;
+        let source = self.of_source(Source::OnCpu)?;
         let cpus = u32::try_from(source.cpus).unwrap_or(u32::MAX);
         let idle = (self.duration * cpus).saturating_sub(self.busy);
         let seen_idle = Duration::from_nanos(count(&source.weights, |outcome| outcome == Outcome::Idle));
@@ -163,8 +192,7 @@ impl Summary {
     /// when the CPUs were idle nearly all the time: the kernel counts busy time in steps of 10 ms.
     #[must_use]
     pub fn achieved_rate_hz(&self) -> Option<f64> {
-        let of_time = |source: &&SourceSummary| source.source.unit() == Unit::Nanoseconds;
-        let source = self.sources.iter().find(of_time)?;
+        let source = self.of_source(Source::OnCpu)?;
         let busy = source.interrupts.saturating_sub(source.of(Outcome::Idle));
         (self.busy >= MEASURABLE).then(|| busy as f64 / self.busy.as_secs_f64())
     }

@@ -11,7 +11,7 @@ pub(super) const PAGE_FAULTS: EventSource = EventSource {
     source: Source::PageFaults,
     about: "First use of a page of memory, whether or not it was read from disk",
     missed: "caused enough page faults",
-    start,
+    start: |source, kernel, rate| start(SoftwareEvent::PageFaults, source, kernel, rate),
 };
 
 /// First use of a page that was in memory.
@@ -19,7 +19,7 @@ pub(super) const MINOR_FAULTS: EventSource = EventSource {
     source: Source::MinorFaults,
     about: "First use of a page of memory that needed no disk",
     missed: "caused enough minor page faults",
-    start,
+    start: |source, kernel, rate| start(SoftwareEvent::MinorFaults, source, kernel, rate),
 };
 
 /// First use of a page that had to be read.
@@ -27,7 +27,7 @@ pub(super) const MAJOR_FAULTS: EventSource = EventSource {
     source: Source::MajorFaults,
     about: "First use of a page of memory that was read from disk",
     missed: "caused enough major page faults",
-    start,
+    start: |source, kernel, rate| start(SoftwareEvent::MajorFaults, source, kernel, rate),
 };
 
 /// A thread leaves its CPU.
@@ -35,7 +35,7 @@ pub(super) const CONTEXT_SWITCHES: EventSource = EventSource {
     source: Source::ContextSwitches,
     about: "A thread leaves its CPU: it waits, or another one's turn has come",
     missed: "gave up the CPU often enough",
-    start,
+    start: |source, kernel, rate| start(SoftwareEvent::ContextSwitches, source, kernel, rate),
 };
 
 #[derive(Debug)]
@@ -45,14 +45,12 @@ struct Counted {
     events: CpuEvents,
 }
 
-fn start(source: Source, kernel: &mut Kernel, rate: Rate) -> Result<Box<dyn Sampling>, LoadError> {
-    let event = match source {
-        Source::OnCpu => SoftwareEvent::CpuClock,
-        Source::PageFaults => SoftwareEvent::PageFaults,
-        Source::MinorFaults => SoftwareEvent::MinorFaults,
-        Source::MajorFaults => SoftwareEvent::MajorFaults,
-        Source::ContextSwitches => SoftwareEvent::ContextSwitches,
-    };
+fn start(
+    event: SoftwareEvent,
+    source: Source,
+    kernel: &mut Kernel,
+    rate: Rate,
+) -> Result<Box<dyn Sampling>, LoadError> {
     let mut events = CpuEvents::new(event, kernel.program_fd(source)?)?;
     events.follow_hotplug(|_| rate.period);
     events.any()?;
@@ -68,12 +66,12 @@ impl Sampling for Counted {
         self.source
     }
 
-    fn events(&self) -> &CpuEvents {
-        &self.events
+    fn events(&self) -> Option<&CpuEvents> {
+        Some(&self.events)
     }
 
-    fn events_mut(&mut self) -> &mut CpuEvents {
-        &mut self.events
+    fn events_mut(&mut self) -> Option<&mut CpuEvents> {
+        Some(&mut self.events)
     }
 
     fn follow_hotplug(&mut self, _kernel: &mut Kernel) {

@@ -44,6 +44,11 @@ impl CpuSet {
     }
 }
 
+/// CPUs that are online; 0 when that is not known.
+pub(super) fn online() -> usize {
+    aya::util::online_cpus().map_or(0, |cpus| cpus.len())
+}
+
 /// One event on each online CPU, all of which start the same program.
 #[derive(Debug)]
 pub struct CpuEvents {

@@ -5,6 +5,7 @@
 
 mod counted;
 mod cpu_events;
+mod off_cpu;
 mod on_cpu;
 mod sampling;
 
@@ -22,6 +23,7 @@ pub const ALL: &[EventSource] = &[
     counted::MINOR_FAULTS,
     counted::MAJOR_FAULTS,
     counted::CONTEXT_SWITCHES,
+    off_cpu::OFF_CPU,
 ];
 
 impl EventSource {

@@ -55,12 +55,12 @@ impl Sampling for OnCpu {
         Source::OnCpu
     }
 
-    fn events(&self) -> &CpuEvents {
-        &self.events
+    fn events(&self) -> Option<&CpuEvents> {
+        Some(&self.events)
     }
 
-    fn events_mut(&mut self) -> &mut CpuEvents {
-        &mut self.events
+    fn events_mut(&mut self) -> Option<&mut CpuEvents> {
+        Some(&mut self.events)
     }
 
     fn follow_hotplug(&mut self, kernel: &mut Kernel) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use profiler_common::contract::sources::Source;
 
-use super::cpu_events::{CpuEvents, CpuSet};
+use super::cpu_events::{CpuEvents, CpuSet, online};
 use crate::kernel::{Kernel, LoadError};
 
 /// Starts a source.
@@ -46,14 +46,23 @@ pub trait Sampling: std::fmt::Debug + Send {
     /// What it samples.
     fn source(&self) -> Source;
 
-    /// Its events.
-    fn events(&self) -> &CpuEvents;
+    /// Its events, where every CPU has one of its own.
+    fn events(&self) -> Option<&CpuEvents> {
+        None
+    }
 
     /// The same.
-    fn events_mut(&mut self) -> &mut CpuEvents;
+    fn events_mut(&mut self) -> Option<&mut CpuEvents> {
+        None
+    }
+
+    /// CPUs that are sampled.
+    fn cpus(&self) -> usize {
+        self.events().map_or_else(online, CpuEvents::cpus)
+    }
 
     /// Opens events on CPUs that came online and closes those of CPUs that went.
-    fn follow_hotplug(&mut self, kernel: &mut Kernel);
+    fn follow_hotplug(&mut self, _kernel: &mut Kernel) {}
 
     /// To be called at every wake-up: `sampled` are the CPUs on which a profiled process was sampled since the last one,
     /// `wake` says when and how. Sources whose period is fixed do nothing.

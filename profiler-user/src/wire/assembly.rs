@@ -6,7 +6,7 @@ use profiler_common::contract::records::{NativeFrame, RawFrame};
 use profiler_common::contract::sources::Source;
 
 use crate::ids::ProcessKey;
-use crate::wire::decode::{KernelView, NativeView, SampleView};
+use crate::wire::decode::{KernelView, NativeView, SampleView, Wait};
 
 /// A whole sample. Re-used from one to the next.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct Sample {
     pub collecting: bool,
     /// Whether it was running just-in-time compiled code, in which an instruction offset of 0 says nothing.
     pub compiled: bool,
+    /// Whether definitions of its frames were not sent because the process may send no more for now.
+    pub withheld: bool,
     /// The kernel's thread name.
     pub comm: [u8; 16],
     /// Newest first, entry frames of the C stack (code 0) included.
@@ -41,6 +43,10 @@ pub struct Sample {
     pub ends_invocation: Vec<bool>,
     /// Native and kernel frames, where they are taken.
     pub native: NativeStack,
+    /// Of time off the CPU: which of the thread's spells.
+    pub spell: u32,
+    /// Of time off the CPU: what the thread waited for.
+    pub wait: Wait,
 }
 
 /// The native and kernel frames of a sample.
@@ -134,6 +140,7 @@ impl Assembly {
             return None;
         }
         let sample = &mut partial.sample;
+        sample.withheld |= view.withheld;
         if view.restarts {
             sample.frames.clear();
             sample.ends_invocation.clear();
@@ -235,6 +242,9 @@ impl Sample {
         self.gil = view.gil;
         self.collecting = view.collecting;
         self.compiled = view.compiled;
+        self.withheld = false;
+        self.spell = view.spell;
+        self.wait = view.wait;
         self.comm = [0; 16];
         for (to, from) in self.comm.iter_mut().zip(view.comm) {
             *to = *from;
@@ -260,10 +270,13 @@ impl Default for Sample {
             gil: GilState::Unknown,
             collecting: false,
             compiled: false,
+            withheld: false,
             comm: [0; 16],
             frames: Vec::new(),
             ends_invocation: Vec::new(),
             native: NativeStack::default(),
+            spell: 0,
+            wait: Wait::Unknown,
         }
     }
 }
@@ -272,7 +285,7 @@ impl Default for Sample {
 mod tests {
     use profiler_common::contract::reasons::NativeStatus;
     use profiler_common::contract::records::{
-        BLOCK_LAST, BLOCK_NATIVE, NATIVE_LAST, NativeBlock, SampleBlock,
+        BLOCK_LAST, BLOCK_NATIVE, BLOCK_WITHHELD, NATIVE_LAST, NativeBlock, SampleBlock,
     };
 
     use super::Assembly;
@@ -316,6 +329,28 @@ mod tests {
     }
 
     const FOLLOWED: u8 = BLOCK_LAST | BLOCK_NATIVE;
+
+    #[test]
+    fn definitions_that_any_block_says_were_withheld_are_not_to_be_waited_for() {
+        let mut assembly = Assembly::default();
+        for (time_ns, blocks, withheld) in [
+            (1, [0, 0], false),
+            (2, [BLOCK_WITHHELD, 0], true),
+            (3, [0, 0], false),
+        ] {
+            for (index, flags) in blocks.into_iter().enumerate() {
+                let is_last = index + 1 == blocks.len();
+                let bytes = encode::sample(&SampleBlock {
+                    time_ns,
+                    index: u8::try_from(index).expect("two"),
+                    flags: flags | if is_last { BLOCK_LAST } else { 0 },
+                    ..encode::NO_SAMPLE
+                });
+                let sample = assembly.add(&encode::sample_view(&bytes));
+                assert_eq!(sample.map(|sample| sample.withheld), is_last.then_some(withheld));
+            }
+        }
+    }
 
     #[test]
     fn a_sample_waits_for_its_native_frames() {

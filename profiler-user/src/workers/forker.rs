@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::role::Role;
 use super::spent::cpu_time;
 use super::stream::{Incoming, receive, send};
-use crate::proc;
+use crate::proc::{self, status};
 
 /// The argument before the name of a role.
 pub const VERB: &str = "worker";
@@ -27,6 +27,8 @@ pub const FORKER: Role = Role {
     name: "forker",
     serve,
 };
+/// The link to this program in `/proc/self`, and so the kernel's name of every worker.
+const EXECUTED_AS: &str = "exe";
 /// Bytes of a message to or from the forker.
 const MAX_BYTES: usize = 256;
 
@@ -37,6 +39,8 @@ enum Request<'a> {
     Start { serial: u64, role: &'a str },
     /// This one is to end, if it has not already.
     End { serial: u64 },
+    /// Say which ones have ended.
+    Look,
 }
 
 /// What the forker says.
@@ -69,6 +73,8 @@ pub(crate) struct State {
     pub(crate) pid: Option<u32>,
     /// Whether it is gone, and by which signal.
     pub(crate) ended: Option<Option<i32>>,
+    /// Nobody will ask about it any more.
+    is_let_go: bool,
 }
 
 /// The handle of the forker. Never waits for it.
@@ -82,6 +88,8 @@ struct Connection {
     incoming: Incoming,
     states: HashMap<u64, State>,
     last: u64,
+    /// Workers of earlier processes that hung when somebody asked first.
+    earlier: Option<usize>,
 }
 
 /// The forker of this process, which is started at the first call: before there are threads. Later calls, by those who need
@@ -137,14 +145,30 @@ impl Forker {
             return Duration::ZERO;
         };
         let ended = proc::stat(forker.id()).map_or(Duration::ZERO, |stat| stat.reaped_cpu_time());
-        let running = connection.states.values().filter(|state| state.ended.is_none());
+        let running = connection.states.values();
+        let running = running.filter(|state| state.ended.is_none() && !state.is_let_go);
         let pids = running.filter_map(|state| state.pid).chain([forker.id()]);
         ended + pids.filter_map(cpu_time).sum::<Duration>()
     }
 
-    /// Nobody will ask about this one any more.
-    pub(crate) fn forget(&self, serial: u64) {
-        self.lock().states.remove(&serial);
+    /// Ends a worker about which nobody will ask any more. It may hang in the kernel and stay.
+    pub(crate) fn let_go(&self, serial: u64) {
+        self.end(serial);
+        let mut connection = self.lock();
+        connection.update(serial, |state| state.is_let_go = true);
+        connection.drop_ended();
+    }
+
+    /// Workers that have been let go and are still there: of this process, and at first also those of earlier ones that hang.
+    /// One that has just been let go may be among them.
+    #[must_use]
+    pub fn left_behind(&self) -> usize {
+        let mut connection = self.lock();
+        let _ = connection.send(&Request::Look, None);
+        connection.read();
+        connection.drop_ended();
+        let own = connection.states.values().filter(|state| state.is_let_go).count();
+        own + *connection.earlier.get_or_insert_with(hanging_already)
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
@@ -197,6 +221,12 @@ impl Connection {
         }
     }
 
+    /// Forgets those that are gone and that nobody will ask about.
+    fn drop_ended(&mut self) {
+        self.states
+            .retain(|_, state| !(state.is_let_go && state.ended.is_some()));
+    }
+
     fn update(&mut self, serial: u64, change: impl FnOnce(&mut State)) {
         if let Some(state) = self.states.get_mut(&serial) {
             change(state);
@@ -215,9 +245,21 @@ impl Connection {
     }
 }
 
+/// Workers of other processes of pyebpf that have been killed and hang in the kernel. They are root's, have the name of the
+/// link that they were executed by, and nobody is left who waits for them.
+fn hanging_already() -> usize {
+    let pids = proc::pids().unwrap_or_default().into_iter();
+    let hanging = pids.filter(|pid| {
+        proc::stat(*pid).is_ok_and(|stat| stat.name == EXECUTED_AS)
+            && proc::user(*pid).is_ok_and(|user| user == 0)
+            && status::waits_to_die(*pid)
+    });
+    hanging.count()
+}
+
 /// This program again, with another role.
 fn command(role: &str) -> Command {
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = Command::new(format!("/proc/self/{EXECUTED_AS}"));
     command
         .arg0("pyebpf")
         .args(arguments())
@@ -271,6 +313,7 @@ fn serve(stream: &UnixStream) -> io::Result<()> {
                     ending.push((serial, child));
                 }
             }
+            Request::Look => {}
         }
         let mut gone = Vec::new();
         ending.retain_mut(|(serial, child)| match child.try_wait() {

@@ -10,12 +10,13 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::budget::{Allowed, Budget, Culprit};
+use super::budget::{Allowed, Budget, Stuck};
+use super::culprit::{Culprit, Tenant};
 use super::forker::Forker;
 use super::ticket::Ticket;
+use super::unanswered::{Outcome, Unanswered};
 use super::worker::Worker;
 
 /// How long the main process waits for an answer before it goes on without.
@@ -40,34 +41,6 @@ const MAX_FAILURES: u32 = 8;
 /// ... none is started for this long.
 const REST: Duration = Duration::from_secs(5);
 
-/// Why there is no answer and will not be one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unanswered {
-    /// It did not come in time, and not at a second try either.
-    Lost,
-    /// It was not asked: too many workers have been lost over other processes of this one.
-    Refused(Culprit),
-    /// No worker can be started.
-    NoWorker,
-}
-
-/// For people, after `process 1234: `.
-impl fmt::Display for Unanswered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lost => f.write_str("its memory or its files do not answer"),
-            Self::Refused(culprit) => write!(
-                f,
-                "not looked at, because the memory or files of other processes of {culprit} do not answer"
-            ),
-            Self::NoWorker => f.write_str("not looked at, because no worker process can be started"),
-        }
-    }
-}
-
-/// What became of a question.
-pub type Outcome = Result<Bytes, Unanswered>;
-
 /// Says who is answerable for a process.
 pub(crate) type CulpritOf = Box<dyn FnMut(u32) -> Culprit>;
 
@@ -82,6 +55,10 @@ pub struct Pool {
     waiting: VecDeque<Ticket>,
     done: HashMap<Ticket, Outcome>,
     budget: Budget,
+    /// Questions that have cost a worker and are asked once more, with the tenant of their process.
+    suspects: HashMap<Ticket, Tenant>,
+    /// Workers that were given up and are still there, when that was last asked.
+    left_behind: usize,
     last: u64,
     next_look: Instant,
     failures: u32,
@@ -118,6 +95,8 @@ impl Pool {
             waiting: VecDeque::new(),
             done: HashMap::new(),
             budget: Budget::default(),
+            suspects: HashMap::new(),
+            left_behind: 0,
             last: 0,
             next_look: Instant::now(),
             failures: 0,
@@ -207,6 +186,7 @@ impl Pool {
         for (index, worker) in self.workers.iter_mut().enumerate() {
             let exchanged = worker.exchange(|ticket, answer| {
                 let question = self.questions.remove(&ticket);
+                self.suspects.remove(&ticket);
                 if question.is_some_and(|question| !question.is_forgotten) {
                     self.done.insert(ticket, Ok(answer));
                 }
@@ -223,6 +203,9 @@ impl Pool {
         }
         if is_due {
             self.judge_late();
+            if !self.budget.is_untouched() {
+                self.left_behind = self.forker.left_behind();
+            }
             self.next_look = Instant::now() + LOOK_EVERY;
         }
         self.hand_out();
@@ -368,6 +351,7 @@ impl Pool {
         let culprit = culprit.unwrap_or_else(|| (self.culprit_of)(pid));
         log::debug!("a worker was lost over process {pid} of {culprit}");
         if question.attempts < ATTEMPTS && !question.is_given {
+            self.suspects.insert(ticket, culprit.tenant);
             self.waiting.push_front(ticket);
         } else {
             self.budget.charge(culprit);
@@ -377,6 +361,7 @@ impl Pool {
     }
 
     fn settle(&mut self, ticket: Ticket, unanswered: Unanswered) {
+        self.suspects.remove(&ticket);
         if self
             .questions
             .remove(&ticket)
@@ -451,12 +436,24 @@ impl Pool {
         let is_new = question.is_new && question.attempts == 0;
         let pid = question.pid;
         let culprit = question.culprit.get_or_insert_with(|| (self.culprit_of)(pid));
-        let stuck = self.workers.iter();
-        let stuck = stuck.filter(|worker| worker.stuck_over.as_ref() == Some(culprit));
-        match self.budget.judge(culprit, is_new, stuck.count()) {
+        let suspects = self.suspects.values().filter(|tenant| **tenant == culprit.tenant);
+        let mut stuck = Stuck {
+            of_culprit: 0,
+            of_tenant: suspects.count(),
+        };
+        for worker in &self.workers {
+            let first = worker.unanswered.front();
+            let is_suspect = first.is_some_and(|first| self.suspects.contains_key(first));
+            if let Some(over) = &worker.stuck_over {
+                stuck.of_culprit += usize::from(over == culprit);
+                stuck.of_tenant += usize::from(over.tenant == culprit.tenant && !is_suspect);
+            }
+        }
+        match self.budget.judge(culprit, is_new, stuck, self.left_behind) {
             Allowed::Yes => Verdict::Ask,
             Allowed::NotYet => Verdict::Hold,
             Allowed::No => Verdict::Settle(Unanswered::Refused(culprit.clone())),
+            Allowed::NotOfTenant => Verdict::Settle(Unanswered::RefusedOf(culprit.tenant.clone())),
         }
     }
 

@@ -109,7 +109,6 @@ impl Single {
 
 impl Drop for Single {
     fn drop(&mut self) {
-        self.forker.end(self.started.serial);
-        self.forker.forget(self.started.serial);
+        self.forker.let_go(self.started.serial);
     }
 }

@@ -9,7 +9,7 @@ use super::forker::start_forker;
 
 use super::stream::{receive, send};
 use super::ticket::MAX_BYTES;
-use super::{Culprit, Pool, Role, Ticket, Unanswered};
+use super::{Culprit, Pool, Role, Tenant, Ticket, Unanswered};
 use crate::clock::own_cpu_time;
 
 /// What comes before the name of a role when a test starts a worker.
@@ -72,12 +72,18 @@ fn obey(stream: &UnixStream) -> io::Result<()> {
     Ok(())
 }
 
+/// Somebody of this host.
+fn user(user: u32) -> Culprit {
+    Culprit {
+        user: Some(user),
+        container: None,
+        tenant: Tenant::User(user),
+    }
+}
+
 /// A pool; odd process ids are of user 1, even ones of user 2.
 fn pool() -> Pool {
-    let culprit = |pid| Culprit {
-        user: Some(if pid % 2 == 1 { 1 } else { 2 }),
-        container: None,
-    };
+    let culprit = |pid| user(if pid % 2 == 1 { 1 } else { 2 });
     Pool::new(start_forker(), OBEDIENT.name, Box::new(culprit))
 }
 
@@ -155,10 +161,7 @@ fn ten_hung_processes_of_one_user_refuse_nobody_else() {
         .iter()
         .filter(|outcome| **outcome == Err(Unanswered::Lost));
     assert_eq!(lost.count(), 2, "{outcomes:?}");
-    let refused = Err(Unanswered::Refused(Culprit {
-        user: Some(1),
-        container: None,
-    }));
+    let refused = Err(Unanswered::Refused(user(1)));
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == refused).count(), 8);
     let innocent = ask(&mut pool, 40, "innocent");
     assert!(outcome(&mut pool, innocent).is_ok());
@@ -166,10 +169,7 @@ fn ten_hung_processes_of_one_user_refuse_nobody_else() {
 
 #[test]
 fn hung_processes_of_many_users_refuse_nobody_else() {
-    let culprit = |pid| Culprit {
-        user: Some(pid / 2),
-        container: None,
-    };
+    let culprit = |pid| user(pid / 2);
     let mut pool = Pool::new(start_forker(), OBEDIENT.name, Box::new(culprit));
     let hung: Vec<Ticket> = (0..40).map(|pid| ask(&mut pool, pid, "hang")).collect();
     let innocent = ask(&mut pool, 1000, "innocent");
@@ -178,6 +178,42 @@ fn hung_processes_of_many_users_refuse_nobody_else() {
         assert_eq!(outcome(&mut pool, ticket), Err(Unanswered::Lost));
         let innocent = ask(&mut pool, 1000, "innocent");
         assert_eq!(outcome(&mut pool, innocent).as_deref(), Ok("done innocent"));
+    }
+}
+
+#[test]
+fn a_tenant_that_makes_up_a_user_and_a_container_for_each_process_costs_few_workers() {
+    let culprit = |pid: u32| Culprit {
+        user: Some(100_000 + pid),
+        container: Some(pid.to_string()),
+        tenant: Tenant::User(if pid < 1_000 { 1 } else { 2 }),
+    };
+    let mut pool = Pool::new(start_forker(), OBEDIENT.name, Box::new(culprit));
+    let hung: Vec<Ticket> = (0..40).map(|pid| ask(&mut pool, pid, "hang")).collect();
+    let outcomes: Vec<_> = hung
+        .into_iter()
+        .map(|ticket| outcome(&mut pool, ticket))
+        .collect();
+    let lost = outcomes
+        .iter()
+        .filter(|outcome| **outcome == Err(Unanswered::Lost));
+    assert_eq!(lost.count(), 6, "{outcomes:?}");
+    let refused = Err(Unanswered::RefusedOf(Tenant::User(1)));
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == refused).count(), 34);
+    let innocent = ask(&mut pool, 1_000, "innocent");
+    assert_eq!(outcome(&mut pool, innocent).as_deref(), Ok("done innocent"));
+}
+
+#[test]
+fn a_worker_that_is_let_go_and_ends_is_not_left_behind() {
+    let forker = start_forker();
+    let hanging = super::worker::Worker::start(&forker, DEAF.name).expect("a forker");
+    drop(hanging);
+    let end = Instant::now() + Duration::from_secs(20);
+    // Other tests let workers go, too.
+    while forker.left_behind() > 0 {
+        assert!(Instant::now() < end, "{} are left", forker.left_behind());
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -246,14 +282,7 @@ fn an_answer_that_comes_late_counts() {
 
 #[test]
 fn without_workers_every_question_has_an_outcome() {
-    let mut pool = Pool::new(
-        start_forker(),
-        "no such role",
-        Box::new(|_| Culprit {
-            user: None,
-            container: None,
-        }),
-    );
+    let mut pool = Pool::new(start_forker(), "no such role", Box::new(user));
     for pid in 0..20 {
         let ticket = ask(&mut pool, pid, "anything");
         assert!(outcome(&mut pool, ticket).is_err());

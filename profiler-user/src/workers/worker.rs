@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bytes::{Buf as _, Bytes};
 
-use super::budget::Culprit;
+use super::culprit::Culprit;
 use super::forker::{Forker, StartError};
 use super::spent::Spent;
 use super::stream::{Incoming, header, send_some};
@@ -166,7 +166,6 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         // It may be deaf to the end of the stream; it has nothing to lose.
-        self.forker.end(self.started.serial);
-        self.forker.forget(self.started.serial);
+        self.forker.let_go(self.started.serial);
     }
 }

@@ -9,7 +9,8 @@ use libfuzzer_sys::fuzz_target;
 use profiler_common::contract::layout::Layout;
 use profiler_common::contract::records::{
     CODE_HEADER_BYTES, COMMAND_BYTES, CodeDefinition, KERNEL_HEADER_BYTES, KernelStack, NATIVE_HEADER_BYTES,
-    NativeBlock, NativeFrame, ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, record_kind,
+    NativeBlock, NativeFrame, ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, SpellRecord,
+    record_kind,
 };
 use pyebpf::ids::ProcessKey;
 use pyebpf::language::python::code::store::Store;
@@ -44,6 +45,7 @@ enum Sort {
     Exit,
     Native,
     Kernel,
+    Spell,
 }
 
 impl Record<'_> {
@@ -83,6 +85,13 @@ impl Record<'_> {
                 KERNEL_HEADER_BYTES,
                 offset_of!(KernelStack, frame_count),
                 8,
+            ),
+            // It counts nothing: the number goes where any will do.
+            Sort::Spell => (
+                record_kind::SPELL,
+                size_of::<SpellRecord>(),
+                offset_of!(SpellRecord, comm),
+                1,
             ),
         };
         let mut bytes = vec![0; header];
@@ -124,6 +133,9 @@ fuzz_target!(|input: Input<'_>| {
                 }
             }
             Ok(Event::Native(view)) => assert!(view.frames.count() <= bytes.len() / 16),
+            Ok(Event::Spell(spell)) => {
+                assert!(spell.end_ns() >= spell.out_ns && spell.total_ns() >= spell.blocked_ns)
+            }
             Ok(Event::Kernel(view)) => assert!(view.addresses().count() <= bytes.len() / 8),
             Ok(Event::Process(view)) => {
                 assert!(view.arguments().map(<[u8]>::len).sum::<usize>() <= view.command.len());

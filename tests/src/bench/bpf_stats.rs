@@ -23,10 +23,15 @@ impl BpfStats {
 
     /// Run time and runs of the sampler; what it chains to is included.
     pub(super) fn read(kernel: &Kernel) -> (Duration, u64) {
+        Self::of_program(kernel, "sample_on_cpu")
+    }
+
+    /// Run time and runs of a program; what it chains to is included.
+    pub(super) fn of_program(kernel: &Kernel, name: &str) -> (Duration, u64) {
         let costs = kernel.program_costs();
         costs
             .iter()
-            .find(|cost| cost.name == "sample_on_cpu")
+            .find(|cost| cost.name == name)
             .map_or_else(Default::default, |c| (c.run_time, c.runs))
     }
 

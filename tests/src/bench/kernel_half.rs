@@ -145,6 +145,7 @@ pub(super) fn options(measure_self: bool) -> Options {
         sample_ring_bytes: 16 << 20,
         max_processes: 1024,
         max_interpreters: 1024,
+        max_threads: 1,
         watch_cgroups: false,
         watch_names: false,
         measure_self,

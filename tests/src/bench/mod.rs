@@ -5,6 +5,7 @@ mod filtered_out;
 mod kernel_half;
 mod native;
 mod own_cost;
+mod switches;
 mod target;
 mod user_half;
 mod workload;
@@ -12,6 +13,8 @@ mod workload;
 use std::time::Duration;
 
 use anyhow::ensure;
+
+pub use self::switches::{ECHO, echo};
 
 use crate::python::{self, Python};
 
@@ -52,6 +55,11 @@ const PARTS: &[Part] = &[
         name: "own",
         heading: "A recording with little to do",
         run: own_cost::run,
+    },
+    Part {
+        name: "switches",
+        heading: "Time off the CPU",
+        run: switches::run,
     },
     Part {
         name: "target",

@@ -10,6 +10,9 @@ fn main() -> anyhow::Result<()> {
         std::process::exit(i32::from(code != std::process::ExitCode::SUCCESS));
     }
     let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.peek().is_some_and(|argument| argument == bench::ECHO) {
+        return bench::echo();
+    }
     if arguments.peek().is_some_and(|argument| argument == "--help") {
         println!(
             "[SECONDS OF A WINDOW] [PART ...], such as `1 filtered-out`; everything in windows of 2 s by default"

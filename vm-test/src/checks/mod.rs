@@ -3,6 +3,7 @@
 mod btf;
 mod doctor;
 mod native;
+mod off_cpu;
 mod pyebpf;
 mod record_all;
 mod record_pid;
@@ -41,6 +42,10 @@ const ALL: &[Check] = &[
     Check {
         name: "native",
         run: Run::EachPython(native::run),
+    },
+    Check {
+        name: "off-cpu",
+        run: Run::EachPython(off_cpu::run),
     },
     Check {
         name: "record-all",

@@ -70,9 +70,14 @@ pub(super) fn record(target: &[&str]) -> anyhow::Result<String> {
     String::from_utf8(output.stdout).context("the folded stacks are not UTF-8")
 }
 
-/// `100 interrupts = 60 samples + 30 other processes + 10 idle + 0 dropped`
+/// What the accounts begin with: of time on the CPU, and off it.
+const EVENTS: [&str; 2] = [" interrupts = ", " times off the CPU = "];
+
+/// `100 interrupts = 60 samples + 30 other processes + 10 idle + 0 dropped`, or
+/// `off-cpu: 100 times off the CPU = 60 samples + ...`; seconds, which are not whole numbers, may follow.
 fn check_accounting(stderr: &str) -> anyhow::Result<()> {
-    let line = stderr.lines().find(|line| line.contains(" interrupts = "));
+    let has_events = |line: &&str| EVENTS.iter().any(|events| line.contains(events));
+    let line = stderr.lines().find(has_events);
     let line = line.context("no line of accounting (`N interrupts = ...`) on stderr")?;
     let mut numbers = line
         .split_whitespace()
@@ -98,5 +103,9 @@ mod tests {
         assert!(check_accounting(&line.replace("1 dropped", "0 dropped")).is_err());
         assert!(check_accounting("0 interrupts = 0 samples").is_err());
         assert!(check_accounting("wrote x.svg").is_err());
+        let off_cpu = "off-cpu: 9 times off the CPU = 5 samples + 4 left out (others stand for them) + \
+                       0 other processes + 0 dropped; 1.250 s blocked, 0.003 s waiting for a CPU\n";
+        assert!(check_accounting(off_cpu).is_ok());
+        assert!(check_accounting(&off_cpu.replace("4 left", "5 left")).is_err());
     }
 }

@@ -9,7 +9,7 @@ use crate::host::users::{Groups, User, Users};
 
 /// User and groups of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ids {
+pub(in crate::cli) enum Ids {
     /// Those that pyebpf has.
     Own,
     /// Others.
@@ -52,7 +52,7 @@ impl Ids {
     }
 
     /// Takes them on. Correct only while this process has one thread: to the kernel they belong to a thread.
-    pub(super) fn apply(&self) -> Result<(), Errno> {
+    pub(in crate::cli) fn apply(&self) -> Result<(), Errno> {
         let Self::Of { uid, gid, groups } = self else {
             return Ok(());
         };
@@ -66,7 +66,7 @@ impl Ids {
 
 /// Who called sudo, as far as it says so and `/etc/passwd` knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Caller {
+pub(in crate::cli) struct Caller {
     uid: u32,
     gid: u32,
     name: Option<String>,
@@ -75,7 +75,7 @@ pub(super) struct Caller {
 
 impl Caller {
     /// `None` when nobody called sudo, or this process is not root.
-    pub(super) fn of_sudo() -> Option<Self> {
+    pub(in crate::cli) fn of_sudo() -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             return None;
         }
@@ -91,7 +91,7 @@ impl Caller {
     }
 
     /// Its user and all its groups.
-    pub(super) fn ids(&self) -> Ids {
+    pub(in crate::cli) fn ids(&self) -> Ids {
         let name = self.known.as_ref().map(|user| &user.name).or(self.name.as_ref());
         let mut groups = match name {
             Some(name) => Groups::of_this_root(name),

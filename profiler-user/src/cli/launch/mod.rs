@@ -22,7 +22,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
 
-use self::caller::{Caller, Ids};
+pub(super) use self::caller::Caller;
+use self::caller::Ids;
 use self::family::{Relative, below};
 use self::report::Report;
 pub use self::runner::{RUNNER_VERB, run_command};
@@ -282,9 +283,9 @@ fn not_started(command: &[OsString], errno: i32) -> Failure {
     }
     let hint = match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            format!("ls -l {}   (may this user execute it?)", shell::word(&program))
+            format!("ls -l {}   # may this user execute it?", shell::word(&*program))
         }
-        _ => format!("file {}   (is it a program?)", shell::word(&program)),
+        _ => format!("file {}   # is it a program?", shell::word(&*program)),
     };
     failure.with_code(exit_code::NOT_EXECUTABLE).hint(hint)
 }

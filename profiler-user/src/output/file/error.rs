@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::shell;
 
-/// Why a result has no place to go.
+/// Why a result has no place to go. Whoever shows it names the file first.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The folder is not there.
@@ -15,13 +15,13 @@ pub enum FileError {
         directory: PathBuf,
     },
     /// The path is a folder.
-    #[error("{} is a directory", .path.display())]
+    #[error("it is a directory")]
     IsDirectory {
         /// The path as given.
         path: PathBuf,
     },
     /// A disk, a socket: nothing that a profile is written to.
-    #[error("{} is a {kind}", .path.display())]
+    #[error("it is a {kind}")]
     NotAFile {
         /// The path as given.
         path: PathBuf,
@@ -29,7 +29,7 @@ pub enum FileError {
         kind: &'static str,
     },
     /// Somebody else put it where everybody may put things, and may have plans for what is written there.
-    #[error("{} is a {kind} of user {uid}, and files of others are neither replaced nor written to", .path.display())]
+    #[error("it is a {kind} of user {uid}, and files of others are neither replaced nor written to")]
     Foreign {
         /// The path as given.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum FileError {
     #[error("standard output is closed")]
     Closed,
     /// The folder does not take new files.
-    #[error("cannot create a file in {}: {error}", .directory.display())]
+    #[error("no file can be created in {}: {error}", .directory.display())]
     NotWritable {
         /// The folder.
         directory: PathBuf,
@@ -50,7 +50,7 @@ pub enum FileError {
         error: io::Error,
     },
     /// Anything else.
-    #[error("cannot write to {}: {error}", .path.display())]
+    #[error("{error}")]
     Io {
         /// The path as given.
         path: PathBuf,
@@ -94,5 +94,5 @@ impl FileError {
 
 /// A path as a shell takes it.
 fn quoted(path: &Path) -> String {
-    shell::word(&path.to_string_lossy()).into_owned()
+    shell::word(path)
 }

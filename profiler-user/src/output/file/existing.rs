@@ -6,7 +6,6 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 
 use super::error::FileError;
+use super::folder::Folder;
 use super::owner::Owner;
 use crate::path::folder_of;
 
@@ -120,14 +120,14 @@ fn is_pipe(path: &Path) -> bool {
 /// nobody but their owner may remove them. It would not be overwritten, only replaced; but whoever made it may have plans for
 /// it.
 pub(super) fn check_replaceable(
-    folder: &OwnedFd,
+    folder: &Folder,
     name: &OsStr,
     path: &Path,
     owner: Option<Owner>,
 ) -> Result<(), FileError> {
     let (Ok(file), Ok(folder)) = (
-        rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW),
-        rustix::fs::fstat(folder),
+        rustix::fs::statat(folder.descriptor(), name, AtFlags::SYMLINK_NOFOLLOW),
+        rustix::fs::fstat(folder.descriptor()),
     ) else {
         return Ok(());
     };

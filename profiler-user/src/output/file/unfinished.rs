@@ -8,10 +8,12 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
+
+use super::folder::Folder;
 
 /// What names of unfinished files look like.
 const PREFIX: &str = ".pyebpf-";
@@ -20,22 +22,22 @@ const SUFFIX: &str = ".partial";
 const ATTEMPTS: usize = 16;
 
 /// The names that unfinished files have now, with their folders.
-static NAMES: Mutex<Option<HashMap<OsString, Arc<OwnedFd>>>> = Mutex::new(None);
+static NAMES: Mutex<Option<HashMap<OsString, Folder>>> = Mutex::new(None);
 
 /// Removes what has been given a name and is not finished. Called when pyebpf ends while something is still being written.
 pub fn remove_unfinished() {
     let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner).take();
     for (name, folder) in names.into_iter().flatten() {
         // It may have got its real name just now.
-        let _ = rustix::fs::unlinkat(&*folder, &name, AtFlags::empty());
+        let _ = rustix::fs::unlinkat(folder.descriptor(), &name, AtFlags::empty());
     }
 }
 
-fn remember(name: &OsStr, folder: &Arc<OwnedFd>) {
+fn remember(name: &OsStr, folder: &Folder) {
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
     names
         .get_or_insert_default()
-        .insert(name.to_owned(), Arc::clone(folder));
+        .insert(name.to_owned(), folder.clone());
 }
 
 fn forget(name: &OsStr) {
@@ -46,7 +48,7 @@ fn forget(name: &OsStr) {
 /// A private file in the folder of a result, on the same file system.
 #[derive(Debug)]
 pub(super) struct Unfinished {
-    folder: Arc<OwnedFd>,
+    folder: Folder,
     state: State,
 }
 
@@ -63,35 +65,37 @@ enum State {
 
 impl Unfinished {
     /// In this folder, which is open.
-    pub(super) fn create(folder: OwnedFd) -> io::Result<Self> {
+    pub(super) fn create(folder: &Folder) -> io::Result<Self> {
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        let state = match rustix::fs::openat(&folder, ".", flags, Mode::from_raw_mode(0o600)) {
+        let state = match rustix::fs::openat(folder.descriptor(), ".", flags, Mode::from_raw_mode(0o600)) {
             Ok(file) => State::Nameless(file.into()),
             // The file system, or an old kernel, has no such files.
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => State::Later,
             Err(error) => return Err(error.into()),
         };
-        let folder = Arc::new(folder);
         if matches!(state, State::Later) {
             // Proves that files can be created, and leaves none.
-            drop(Self::named(&folder)?);
+            drop(Self::named(folder)?);
         }
-        Ok(Self { folder, state })
+        Ok(Self {
+            folder: folder.clone(),
+            state,
+        })
     }
 
-    fn named(folder: &Arc<OwnedFd>) -> io::Result<Self> {
+    fn named(folder: &Folder) -> io::Result<Self> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o600);
         let (file, name) = with_new_name(|name| {
             remember(name, folder);
-            let opened = rustix::fs::openat(&**folder, name, flags, mode);
+            let opened = rustix::fs::openat(folder.descriptor(), name, flags, mode);
             if opened.is_err() {
                 forget(name);
             }
             opened
         })?;
         Ok(Self {
-            folder: Arc::clone(folder),
+            folder: folder.clone(),
             state: State::Named(file.into(), name),
         })
     }
@@ -108,7 +112,7 @@ impl Unfinished {
     }
 
     /// The folder it is in.
-    pub(super) fn folder(&self) -> &OwnedFd {
+    pub(super) fn folder(&self) -> &Folder {
         &self.folder
     }
 
@@ -118,7 +122,7 @@ impl Unfinished {
     pub(super) fn finish(mut self, name: &OsStr) -> Result<(), (io::Error, Option<OsString>)> {
         self.file().map_err(|error| (error, None))?;
         if let State::Nameless(file) = &self.state {
-            match link(file, &self.folder, name) {
+            match link(file, self.folder.descriptor(), name) {
                 Ok(()) => {
                     self.state = State::Done;
                     return Ok(());
@@ -133,7 +137,7 @@ impl Unfinished {
             return Err((io::ErrorKind::NotFound.into(), None));
         };
         let now = now.clone();
-        let renamed = rustix::fs::renameat(&*self.folder, &now, &*self.folder, name);
+        let renamed = rustix::fs::renameat(self.folder.descriptor(), &now, self.folder.descriptor(), name);
         forget(&now);
         self.state = State::Done;
         renamed.map_err(|error| (error.into(), Some(now)))
@@ -143,8 +147,8 @@ impl Unfinished {
     pub(super) fn finish_new(&mut self, name: &OsStr) -> io::Result<bool> {
         self.file()?;
         let named = match &self.state {
-            State::Nameless(file) => link(file, &self.folder, name),
-            State::Named(_, now) => rename_new(&self.folder, now, name),
+            State::Nameless(file) => link(file, self.folder.descriptor(), name),
+            State::Named(_, now) => rename_new(self.folder.descriptor(), now, name),
             State::Later | State::Done => Err(Errno::NOENT),
         };
         match named {
@@ -179,7 +183,7 @@ impl Unfinished {
         };
         let ((), name) = with_new_name(|name| {
             remember(name, &self.folder);
-            let linked = link(file, &self.folder, name);
+            let linked = link(file, self.folder.descriptor(), name);
             if linked.is_err() {
                 forget(name);
             }
@@ -196,7 +200,7 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         if let State::Named(_, name) = &self.state {
             // Nobody is left to tell.
-            let _ = rustix::fs::unlinkat(&*self.folder, name, AtFlags::empty());
+            let _ = rustix::fs::unlinkat(self.folder.descriptor(), name, AtFlags::empty());
             forget(name);
         }
     }
@@ -254,14 +258,12 @@ mod tests {
     use std::ffi::OsStr;
     use std::fs;
     use std::io::Write as _;
-    use std::os::fd::OwnedFd;
     use std::path::Path;
-    use std::sync::Arc;
 
-    use super::{State, Unfinished};
+    use super::{Folder, State, Unfinished};
 
-    fn open(folder: &Path) -> OwnedFd {
-        fs::File::open(folder).expect("a folder").into()
+    fn open(folder: &Path) -> Folder {
+        Folder::of(&folder.join("file")).expect("a folder")
     }
 
     fn count(folder: &Path) -> usize {
@@ -271,7 +273,7 @@ mod tests {
     /// As on a file system that has no files without a name.
     fn later(folder: &Path) -> Unfinished {
         Unfinished {
-            folder: Arc::new(open(folder)),
+            folder: open(folder),
             state: State::Later,
         }
     }
@@ -279,7 +281,7 @@ mod tests {
     #[test]
     fn a_file_has_no_name_before_it_is_finished() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut file = Unfinished::create(open(folder.path())).expect("created");
+        let mut file = Unfinished::create(&open(folder.path())).expect("created");
         file.write_all(b"x").expect("written");
         if matches!(file.state, State::Nameless(_)) {
             assert_eq!(count(folder.path()), 0);
@@ -306,7 +308,7 @@ mod tests {
     fn what_has_a_name_already_keeps_it_where_that_is_asked_for() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::write(folder.path().join("a"), "old").expect("written");
-        let created = Unfinished::create(open(folder.path())).expect("created");
+        let created = Unfinished::create(&open(folder.path())).expect("created");
         for (mut file, name) in [(created, "b"), (later(folder.path()), "c")] {
             file.write_all(b"x").expect("written");
             assert!(!file.finish_new(OsStr::new("a")).expect("a look"));

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::output::palette::Owner;
+use crate::profile::Owner;
 
 #[derive(Serialize)]
 pub(super) struct Category {

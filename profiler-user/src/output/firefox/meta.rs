@@ -6,9 +6,8 @@ use serde::Serialize;
 
 use super::category::Category;
 use super::units::{milliseconds, nanoseconds};
-use crate::output::palette::Owner;
 use crate::output::tracks::period_ns;
-use crate::profile::Recording;
+use crate::profile::{Owner, Recording};
 
 /// `preprocessedProfileVersion`: tables that threads share came with 60, this table of source files with 61.
 const VERSION: u32 = 61;

@@ -8,9 +8,8 @@ use serde_json::Value;
 use super::category::category;
 use super::columns::{Columns, write_column, write_table};
 use crate::output::error::OutputError;
-use crate::output::palette::Owner;
 use crate::output::style::{LineStyle, RenderOptions};
-use crate::profile::{Frame, FrameKind, Recording, StackId};
+use crate::profile::{Frame, FrameKind, Owner, Recording, StackId};
 
 /// A stack without a single frame has one all the same: a row without a stack would not count.
 const NO_FRAMES: &str = "<no frames>";

@@ -1,7 +1,7 @@
 //! The labels of samples: whose they are, the same for all samples of a thread.
 
-use super::proto::Label;
 use super::tables::Strings;
+use crate::pprof_messages::Label;
 use crate::profile::{Process, Recording, Thread};
 
 /// For each thread of `recording` its labels. What is not known has no label.

@@ -5,7 +5,6 @@
 //! is that of the tables, also with the time of each sample (`--timestamps`).
 
 mod labels;
-mod proto;
 mod tables;
 
 use std::io::Write;
@@ -16,13 +15,13 @@ use prost::Message;
 use prost::encoding::{int64, message, string};
 
 use self::labels::{end_timestamp, of_threads};
-use self::proto::{Label, Sample, ValueType, profile};
 use self::tables::{Code, Strings};
 use crate::output::amounts::Measure;
 use crate::output::compression::Compression;
 use crate::output::error::OutputError;
 use crate::output::format::Output;
 use crate::output::style::RenderOptions;
+use crate::pprof_messages::{Label, Sample, ValueType, profile};
 use crate::profile::{FrameId, Recording, StackId, ThreadId};
 
 /// The format.
@@ -97,7 +96,7 @@ fn write_head(
     let first = recording.profiles.first().map_or(Source::OnCpu, |of| of.source);
     let [samples, weight] = value_types(first, strings);
     let shown = match (first.unit(), options.measure) {
-        (Unit::Nanoseconds, Measure::Samples) => samples,
+        (Unit::Nanoseconds, Measure::Samples) if first.is_even() => samples,
         _ => weight,
     };
     let period = match first.unit() {

@@ -2,7 +2,7 @@
 
 use indexmap::IndexSet;
 
-use super::proto::{Function, Line, Location, Mapping};
+use crate::pprof_messages::{Function, Line, Location, Mapping};
 use crate::profile::{Frame, Recording};
 
 /// The table of strings. The first is empty, as the format demands.
@@ -58,6 +58,7 @@ impl Code {
             locations.push(Location {
                 id,
                 mapping_id,
+                address: 0,
                 line: vec![line],
             });
         }

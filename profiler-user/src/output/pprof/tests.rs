@@ -8,10 +8,10 @@ use profiler_common::contract::sources::Source;
 use prost::Message as _;
 
 use super::Pprof;
-use super::proto::{Function, Location, Mapping, Sample, ValueType};
 use crate::container::{Container, Pod};
 use crate::output::test_recording::{assert_golden, hand_made};
 use crate::output::{Measure, Output as _, RenderOptions};
+use crate::pprof_messages::{Function, Location, Mapping, Sample, ValueType};
 use crate::proc::script::Script;
 use crate::profile::Recording;
 

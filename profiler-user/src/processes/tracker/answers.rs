@@ -1,11 +1,12 @@
 //! What others ask the tracker.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Arrival, RefusedProcess, Target, TrackedProcess, Tracker};
 use crate::ids::ProcessKey;
-use crate::proc::is_alive;
+use crate::proc::{self, is_alive};
+use crate::processes::halt::Halt;
 
 impl Tracker {
     /// When [`Self::poll`] has something to do.
@@ -53,6 +54,32 @@ impl Tracker {
     pub fn alive(&self) -> usize {
         let admitted = |key: &&ProcessKey| self.tracked.get(key).is_some_and(|process| process.admitted);
         self.current.values().filter(admitted).count()
+    }
+
+    /// Those of them that somebody has stopped or frozen.
+    #[must_use]
+    pub fn halted(&self) -> Vec<(u32, Halt)> {
+        let admitted = |key: &&ProcessKey| self.tracked.get(key).is_some_and(|process| process.admitted);
+        let current = self.current.values().filter(admitted);
+        let mut halted: Vec<_> = current
+            .filter_map(|key| Some((key.tgid, Halt::of(key.tgid)?)))
+            .collect();
+        halted.sort_by_key(|(pid, _)| *pid);
+        halted
+    }
+
+    /// CPU time that they have used since they were looked at, as far as that is known.
+    #[must_use]
+    pub fn cpu_used(&self) -> Duration {
+        let used = |key: &ProcessKey| {
+            let process = self
+                .tracked
+                .get(key)
+                .filter(|process| process.admitted && !process.is_inherited)?;
+            let now = proc::stat(key.tgid).ok()?.cpu_time();
+            Some(now.saturating_sub(process.identity.cpu_time))
+        };
+        self.current.values().filter_map(used).sum()
     }
 
     /// Whether nothing that was asked for is left: all given processes ended.

@@ -23,6 +23,9 @@ const TOO_MANY_LAYOUTS: &str = "there is no room for another layout of interpret
 /// The refusal when the kernel half's maps have no room for another process.
 const NO_ROOM: &str = "there is no room for another process in the kernel half's map";
 
+/// The refusal of a process that may not be looked at; whoever shows it knows more about why.
+const DENIED: &str = "there is no permission to look at it";
+
 /// How long a recording waits for answers before it begins, or when a process is added to it: a process that does not
 /// answer is given up after two seconds.
 const SETTLE_AT_MOST: Duration = Duration::from_secs(5);
@@ -135,6 +138,9 @@ impl Tracker {
             Err(failure) => {
                 log::debug!("process {pid}: {failure}");
                 self.executed.remove(&pid);
+                if matches!(failure, InspectFailure::Denied) && self.is_named(pid) {
+                    self.refusals.add(pid, DENIED.to_owned());
+                }
                 // Most often the process has ended.
                 if let InspectFailure::Unanswered(reason) = failure
                     && self.is_wanted_unseen(pid)
@@ -143,7 +149,9 @@ impl Tracker {
                     match reason {
                         // Of the host, not of this process.
                         Unanswered::NoWorker => self.refusals.add(pid, text),
-                        Unanswered::Lost | Unanswered::Refused(_) => self.refusals.add_each(pid, text),
+                        Unanswered::Lost | Unanswered::Refused(_) | Unanswered::RefusedOf(_) => {
+                            self.refusals.add_each(pid, text);
+                        }
                     }
                 }
                 return;
@@ -170,6 +178,14 @@ impl Tracker {
             }
             // It has ended meanwhile.
             (Found::Python(_) | Found::Refused(_), None) => drop(self.executed.remove(&pid)),
+        }
+    }
+
+    /// Whether it was asked for by its number.
+    fn is_named(&self, pid: u32) -> bool {
+        match &self.target {
+            Target::Processes { pids, .. } => pids.contains(&pid),
+            Target::All => false,
         }
     }
 

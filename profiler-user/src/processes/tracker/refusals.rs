@@ -8,6 +8,8 @@ use super::tracked::RefusedProcess;
 const MAX_REFUSALS: usize = 256;
 /// Processes kept for each of them, to be counted once.
 const MAX_PROCESSES: usize = 1 << 12;
+/// Processes that have a reason each, at most; anybody can make any number of them.
+const MAX_EACH: usize = 10;
 /// Stands for those beyond.
 const MORE_REFUSALS: &str = "more different interpreters than are listed";
 
@@ -15,6 +17,7 @@ const MORE_REFUSALS: &str = "more different interpreters than are listed";
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     by_reason: HashMap<(String, Option<u32>), Refused>,
+    each: HashSet<u32>,
 }
 
 #[derive(Debug)]
@@ -30,9 +33,13 @@ impl Refusals {
         self.insert((text, None), pid);
     }
 
-    /// The same for each process.
+    /// The same, for each of the first processes by itself.
     pub(super) fn add_each(&mut self, pid: u32, text: String) {
-        self.insert((text, Some(pid)), pid);
+        if self.each.len() < MAX_EACH {
+            self.each.insert(pid);
+        }
+        let of_one = self.each.contains(&pid).then_some(pid);
+        self.insert((text, of_one), pid);
     }
 
     fn insert(&mut self, reason: (String, Option<u32>), pid: u32) {
@@ -62,6 +69,22 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_number_of_processes_with_a_line_each_makes_a_list_of_bounded_length() {
+        let mut refusals = Refusals::default();
+        for pid in 0..2_000 {
+            refusals.add_each(pid, "no answer".to_owned());
+        }
+        let listed: Vec<_> = refusals.iter().collect();
+        let alone = listed.iter().filter(|refused| refused.others == 0);
+        assert_eq!((alone.count(), listed.len()), (MAX_EACH, MAX_EACH + 1));
+        assert!(
+            listed
+                .iter()
+                .any(|refused| refused.others == 2_000 - MAX_EACH - 1)
+        );
+    }
 
     #[test]
     fn any_number_of_reasons_makes_a_list_of_bounded_length() {

@@ -5,7 +5,7 @@ use core::mem::offset_of;
 use profiler_common::contract::records::{
     CODE_HEADER_BYTES, CodeDefinition, KERNEL_HEADER_BYTES, KernelStack, LINE_TABLE_BYTES,
     NATIVE_HEADER_BYTES, NATIVE_LAST, NativeBlock, NativeFrame, ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES,
-    SampleBlock, TextHeader, record_kind,
+    SampleBlock, SpellRecord, TextHeader, record_kind,
 };
 use zerocopy::{Immutable, IntoBytes, transmute};
 
@@ -42,6 +42,11 @@ pub(crate) fn code(record: &CodeDefinition) -> Vec<u8> {
 pub(crate) fn process(record: &ProcessRecord) -> Vec<u8> {
     let command = usize::from(record.command_stored);
     sent(record, offset_of!(ProcessRecord, command) + command)
+}
+
+/// All of it is sent.
+pub(crate) fn spell(record: &SpellRecord) -> Vec<u8> {
+    record.as_bytes().to_vec()
 }
 
 /// Decodes what must be a sample.

@@ -6,15 +6,16 @@
 mod error;
 mod native;
 mod parts;
+mod spell;
 
 use core::mem::offset_of;
 
 use profiler_common::contract::reasons::{GilState, StackStatus};
 use profiler_common::contract::records::{
-    BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, BLOCK_NATIVE, CLASS_BYTES, CODE_HEADER_BYTES,
-    COMMAND_BYTES, CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES, MAX_BLOCKS,
-    NAME_BYTES, ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, TEXT_OF_BYTES, TextHeader,
-    record_kind,
+    BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, BLOCK_NATIVE, BLOCK_WITHHELD, CLASS_BYTES,
+    CODE_HEADER_BYTES, COMMAND_BYTES, CodeDefinition, FILENAME_BYTES, FRAMES_PER_BLOCK, LINE_TABLE_BYTES,
+    MAX_BLOCKS, NAME_BYTES, ProcessRecord, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, TEXT_OF_BYTES,
+    TextHeader, record_kind,
 };
 use profiler_common::contract::sources::Source;
 
@@ -24,6 +25,7 @@ use self::parts::{part, record, tail};
 
 pub use error::DecodeError;
 pub use native::{BlockFrames, KernelView, NativeView};
+pub use spell::{Spell, Wait};
 
 /// One record.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub enum Event<'a> {
     Native(NativeView<'a>),
     /// The kernel frames of the sample before it, on the same CPU.
     Kernel(KernelView<'a>),
+    /// A thread came back to a CPU.
+    Spell(Spell),
 }
 
 /// A [`SampleBlock`], checked.
@@ -53,6 +57,8 @@ pub struct SampleView<'a> {
     pub collecting: bool,
     /// Whether it was running just-in-time compiled code, in which an instruction offset of 0 says nothing.
     pub compiled: bool,
+    /// Whether definitions of frames were not sent because the process may send no more for now.
+    pub withheld: bool,
     /// Process id in the initial pid namespace.
     pub tgid: u32,
     /// Thread id in the initial pid namespace.
@@ -77,6 +83,10 @@ pub struct SampleView<'a> {
     pub native_follows: bool,
     /// Bit `n`: frame `n` is the outermost one of its invocation of the evaluation loop (3.11).
     pub entries: u64,
+    /// Of time off the CPU: which of the thread's spells, see [`Spell`].
+    pub spell: u32,
+    /// Of time off the CPU: what the thread waits for.
+    pub wait: Wait,
     /// Newest first.
     pub frames: Frames<'a>,
 }
@@ -200,6 +210,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
         record_kind::CODE => code(bytes).map(Event::Code),
         record_kind::NATIVE => native::native(bytes).map(Event::Native),
         record_kind::KERNEL => native::kernel(bytes).map(Event::Kernel),
+        record_kind::SPELL => spell::spell(bytes).map(Event::Spell),
         record_kind::EXEC => process(bytes, ProcessChange::Exec).map(Event::Process),
         record_kind::FORK => process(bytes, ProcessChange::Fork).map(Event::Process),
         record_kind::EXIT => process(bytes, ProcessChange::Exit).map(Event::Process),
@@ -234,6 +245,7 @@ fn sample(bytes: &[u8]) -> Result<SampleView<'_>, DecodeError> {
         gil: GilState::from_code(record.gil.into()).ok_or(DecodeError::GilState(record.gil))?,
         collecting: record.flags & BLOCK_COLLECTING != 0,
         compiled: record.flags & BLOCK_COMPILED != 0,
+        withheld: record.flags & BLOCK_WITHHELD != 0,
         tgid: record.tgid,
         tid: record.tid,
         incarnation: record.incarnation,
@@ -249,6 +261,8 @@ fn sample(bytes: &[u8]) -> Result<SampleView<'_>, DecodeError> {
             .ok()
             .and_then(|void| record.entries.checked_shr(void))
             .unwrap_or(0),
+        spell: record.spell,
+        wait: spell::wait(&record),
         frames: Frames {
             chunks: frames
                 .get(void * size_of::<RawFrame>()..)

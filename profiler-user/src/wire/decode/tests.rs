@@ -317,6 +317,7 @@ proptest! {
             Ok(Event::Process(view)) => prop_assert!(view.arguments().count() <= COMMAND_BYTES + 1),
             Ok(Event::Native(view)) => prop_assert!(view.frames.count() <= bytes.len() / 16),
             Ok(Event::Kernel(view)) => prop_assert!(view.addresses().count() <= bytes.len() / 8),
+            Ok(Event::Spell(spell)) => prop_assert!(spell.end_ns() >= spell.out_ns),
             Err(error) => prop_assert!(!error.to_string().is_empty()),
         }
     }

@@ -51,6 +51,8 @@ pub enum Unresolved {
     EntryFrame,
     /// No definition has arrived.
     NotCaptured,
+    /// None was sent, because the process showed too many new functions.
+    Withheld,
     /// Memory of the code object could not be read.
     NotReadable,
     /// The definition, or others of its process, were dropped to bound memory.
@@ -62,6 +64,7 @@ impl Unresolved {
     pub const ALL: &[Self] = &[
         Self::EntryFrame,
         Self::NotCaptured,
+        Self::Withheld,
         Self::NotReadable,
         Self::Evicted,
     ];
@@ -72,6 +75,7 @@ impl Unresolved {
         match self {
             Self::EntryFrame => "<entry frame>",
             Self::NotCaptured => "<function not captured>",
+            Self::Withheld => "<too many new functions>",
             Self::NotReadable => "<function not readable>",
             Self::Evicted => "<function dropped to bound memory>",
         }

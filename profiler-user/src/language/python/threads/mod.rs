@@ -10,21 +10,23 @@ mod registry;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use profiler_common::contract::reasons::StackStatus;
 use profiler_common::memory::RemoteAddr;
 use serde::{Deserialize, Serialize};
 
+use crate::fair_queue::FairQueue;
 use crate::ids::ProcessKey;
 
 /// Time between two looks at a thread whose name is known.
 const RENAMED_AFTER: Duration = Duration::from_secs(5);
 /// Time until the second look at one without a name; doubled with each.
 const FIRST_PATIENCE: Duration = Duration::from_millis(200);
-/// Threads that wait to be looked up; further ones are when they are sampled again.
+/// Threads that wait to be looked up, of all processes and of one; further ones are when they are sampled again.
 const MAX_WAITING: usize = 1 << 14;
+const MAX_WAITING_OF_ONE: usize = 1 << 10;
 /// Processes remembered, and threads of each.
 const MAX_PROCESSES: usize = 1 << 14;
 /// See [`MAX_PROCESSES`].
@@ -34,7 +36,7 @@ const MAX_THREADS: usize = 1 << 16;
 #[derive(Debug, Default)]
 pub struct ThreadNames {
     processes: HashMap<ProcessKey, KnownThreads>,
-    waiting: VecDeque<SampledThread>,
+    waiting: FairQueue<ProcessKey, SampledThread>,
 }
 
 /// A thread, as its last sample has it.
@@ -64,7 +66,11 @@ impl ThreadNames {
     /// Arranges for a look at a thread that was sampled, unless there was one a moment ago. `thread_state` is the address of
     /// its state, if the sample knows it.
     pub fn note(&mut self, process: ProcessKey, tid: u32, thread_state: u64, status: StackStatus) {
-        if !has_state(status) || RemoteAddr(thread_state).is_null() || self.waiting.len() >= MAX_WAITING {
+        if !has_state(status)
+            || RemoteAddr(thread_state).is_null()
+            || self.waiting.len() >= MAX_WAITING
+            || self.waiting.len_of(process) >= MAX_WAITING_OF_ONE
+        {
             return;
         }
         if self.processes.len() >= MAX_PROCESSES {
@@ -86,16 +92,17 @@ impl ThreadNames {
                 threads.insert(tid, Known::default());
             }
         }
-        self.waiting.push_back(SampledThread {
+        let thread = SampledThread {
             process,
             tid,
             thread_state,
-        });
+        };
+        self.waiting.push(process, thread);
     }
 
     /// The next thread to be looked up. [`Self::looked_up`] follows for each.
     pub fn next_thread(&mut self) -> Option<SampledThread> {
-        self.waiting.pop_front()
+        self.waiting.pop(|_| true).map(|(_, thread)| thread)
     }
 
     /// A thread was looked up, or could not be.
@@ -108,6 +115,7 @@ impl ThreadNames {
     /// The process is gone.
     pub fn forget(&mut self, process: ProcessKey) {
         self.processes.remove(&process);
+        self.waiting.forget(process);
     }
 }
 
@@ -121,7 +129,8 @@ fn has_state(status: StackStatus) -> bool {
         | StackStatus::NoThreadState
         | StackStatus::StateFault
         | StackStatus::ForeignThreadState
-        | StackStatus::TooManyThreads => false,
+        | StackStatus::TooManyThreads
+        | StackStatus::NotTaken => false,
     }
 }
 

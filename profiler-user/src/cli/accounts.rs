@@ -3,6 +3,7 @@
 use profiler_common::contract::reasons::{NativeStatus, Outcome, StackStatus};
 use profiler_common::contract::sources::Source;
 
+use super::left_behind;
 use super::terminal::status;
 use crate::language::python::code::store::Unresolved;
 use crate::native::unwind::Statistics;
@@ -22,6 +23,7 @@ pub(super) fn print(summary: &Summary) {
     if summary.dropped() > 0 && summary.priority == Priority::Ordinary {
         status(PRIORITY_REFUSED);
     }
+    left_behind::mention();
     if !summary.adds_up() {
         log::warn!("the accounting does not add up: {summary:?}");
     }
@@ -75,19 +77,42 @@ pub(super) fn children(count: u64) -> String {
     }
 }
 
-/// `delivered + idle + not profiled + dropped = interrupts`.
+/// `kept + left out + idle + not profiled + dropped = interrupts`.
 fn accounting(source: &SourceSummary) -> String {
+    if source.source == Source::OffCpu {
+        return accounting_off_cpu(source);
+    }
     let event = match source.source {
         Source::OnCpu => String::new(),
         counted => format!("{}: ", counted.name()),
     };
+    let without_gil = match source.without_gil {
+        0 => String::new(),
+        count => format!(" + {count} without the GIL"),
+    };
     format!(
-        "{event}{} interrupts = {} samples + {} other processes + {} idle + {} dropped",
+        "{event}{} interrupts = {} samples{without_gil} + {} other processes + {} idle + {} dropped",
         source.interrupts,
-        source.of(Outcome::Delivered),
+        source.kept(),
         source.of(Outcome::NotProfiled),
         source.of(Outcome::Idle),
         source.dropped()
+    )
+}
+
+/// `delivered + thinned + not profiled + dropped = times that a thread left its CPU`.
+fn accounting_off_cpu(source: &SourceSummary) -> String {
+    format!(
+        "{}: {} times off the CPU = {} samples + {} left out (others stand for them) + {} other processes + {} dropped; \
+         {:.3} s blocked, {:.3} s waiting for a CPU",
+        source.source.name(),
+        source.interrupts,
+        source.of(Outcome::Delivered),
+        source.of(Outcome::Thinned),
+        source.of(Outcome::NotProfiled),
+        source.dropped(),
+        source.blocked.as_secs_f64(),
+        source.waiting.as_secs_f64()
     )
 }
 
@@ -119,7 +144,8 @@ fn cost(summary: &Summary) -> String {
         .any(|source| source.source == Source::OnCpu);
     let sampling = match summary.achieved_rate_hz() {
         Some(rate_hz) => format!("{rate_hz:.1} samples/s on each of {cpus} CPUs for {seconds:.1} s"),
-        None if is_time => format!("{cpus} CPUs, idle nearly all of {seconds:.1} s"),
+        // In less time nobody can tell: the kernel counts busy time in steps.
+        None if is_time && seconds >= 1.0 => format!("{cpus} CPUs, idle nearly all of {seconds:.1} s"),
         None => format!("{cpus} CPUs for {seconds:.1} s"),
     };
     format!(
@@ -145,7 +171,10 @@ fn merged(native: &NativeSummary, tables: &Statistics) -> String {
 fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
     let mut lines: Vec<(String, u64)> = Vec::new();
     for (outcome, count) in summary.sources.iter().flat_map(|source| &source.outcomes) {
-        if !matches!(outcome, Outcome::Delivered | Outcome::Idle | Outcome::NotProfiled) {
+        if !matches!(
+            outcome,
+            Outcome::Delivered | Outcome::Idle | Outcome::NotProfiled | Outcome::Thinned
+        ) {
             lines.push((format!("samples dropped: {}", outcome.text()), *count));
         }
     }
@@ -168,8 +197,16 @@ fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
         "records that could not be decoded".to_owned(),
         summary.undecodable,
     ));
-    let overflow = summary.overflow;
+    let (overflow, not_asked) = (summary.overflow, summary.not_asked);
     for (what, count) in [
+        (
+            "functions shown as far as they were captured: too many of one process to look at",
+            not_asked.definitions,
+        ),
+        (
+            "frames: the file is shortened by its name alone, too many of one process to look for",
+            not_asked.paths,
+        ),
         (
             "samples: too many different stacks to keep this one",
             overflow.stacks,

@@ -1,0 +1,202 @@
+//! The stack of a thread that is blocked, read from outside, as the records that the kernel half sends of a sample. It is
+//! exact if the thread was blocked all the while, for which whoever asks has to look.
+
+use std::collections::HashSet;
+
+use profiler_common::contract::reasons::StackStatus;
+use profiler_common::contract::records::{
+    BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, CODE_HEADER_BYTES, CodeDefinition, MAX_BLOCKS,
+    NO_SYSTEM_CALL, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, UNKNOWN_SYSTEM_CALL, record_kind,
+};
+use profiler_common::contract::sources::Source;
+use profiler_common::memory::Memory;
+use profiler_common::walker::python::{
+    CodeSeen, Scratch, capture, capture_class, identity, locate, walk_block,
+};
+use zerocopy::{FromZeros as _, IntoBytes as _};
+
+use super::messages::BlockedThread;
+use crate::proc;
+
+/// Bytes of definitions of one stack; what is beyond has no name.
+const MAX_DEFINITION_BYTES: usize = 4 << 20;
+
+/// Asks about every code object.
+struct NothingSeen;
+
+impl CodeSeen for NothingSeen {
+    fn seen(&self, _code: u64, _check: u32) -> bool {
+        false
+    }
+}
+
+/// Reads it: definitions, each before the block that needs it. See [`each_record`].
+pub(super) fn records<M: Memory>(memory: &M, thread: &BlockedThread) -> Vec<u8> {
+    let layout = &thread.layout;
+    let mut scratch = Box::new(Scratch::EMPTY);
+    let mut block = first_block(thread);
+    let mut records = Records::default();
+    let mut definitions = Definitions::default();
+    let status = locate(
+        memory,
+        &thread.lookup,
+        layout,
+        thread.thread_pointer,
+        &mut scratch,
+    );
+    block.thread_state = scratch.thread_state.0;
+    block.gil = u8::try_from(scratch.gil).unwrap_or(0);
+    block.flags |= if scratch.collecting == 1 {
+        BLOCK_COLLECTING
+    } else {
+        0
+    };
+    block.flags |= if scratch.compiled == 1 { BLOCK_COMPILED } else { 0 };
+    if status != StackStatus::Complete {
+        block.status = u8::try_from(status.code()).unwrap_or(0);
+        block.flags |= BLOCK_LAST;
+        records.push(sent(&block));
+        return records.0;
+    }
+    for index in 0..MAX_BLOCKS {
+        let walked = walk_block(memory, &NothingSeen, layout, &mut scratch, &mut block.frames);
+        let done = scratch.cursor.is_null();
+        if !done && index + 1 == MAX_BLOCKS {
+            scratch.status = StackStatus::Truncated.code();
+        }
+        block.index = u8::try_from(index).unwrap_or(u8::MAX);
+        block.frame_count = u16::try_from(walked).unwrap_or(0);
+        block.void = u16::try_from(scratch.void).unwrap_or(0);
+        block.entries = scratch.entries;
+        block.status = u8::try_from(scratch.status).unwrap_or(0);
+        let is_last = done || index + 1 == MAX_BLOCKS;
+        block.flags |= if is_last { BLOCK_LAST } else { 0 };
+        for (slot, frame) in block.frames.iter().take(walked).enumerate() {
+            if let Some(definition) = definitions.of(memory, thread, &mut scratch, slot, *frame) {
+                records.push(definition);
+            }
+        }
+        records.push(sent(&block));
+        if is_last {
+            break;
+        }
+    }
+    records.0
+}
+
+fn first_block(thread: &BlockedThread) -> SampleBlock {
+    let mut block = SampleBlock::new_zeroed();
+    block.kind = record_kind::SAMPLE;
+    block.tgid = thread.pid;
+    block.tid = thread.tid;
+    block.incarnation = thread.incarnation;
+    block.source = Source::OffCpu.code();
+    (block.system_call, block.argument) = match proc::system_call(thread.pid, thread.tid) {
+        Some(Some(call)) => call,
+        Some(None) => (NO_SYSTEM_CALL, 0),
+        None => (UNKNOWN_SYSTEM_CALL, 0),
+    };
+    block
+}
+
+/// Only the first `frame_count` frames are sent.
+fn sent(block: &SampleBlock) -> &[u8] {
+    let bytes = SAMPLE_HEADER_BYTES + usize::from(block.frame_count) * size_of::<RawFrame>();
+    block.as_bytes().get(..bytes).unwrap_or_default()
+}
+
+/// Bytes that say how long a record is.
+const LENGTH_BYTES: usize = size_of::<u32>();
+
+/// Records one after the other, each after its length.
+#[derive(Default)]
+struct Records(Vec<u8>);
+
+impl Records {
+    fn push(&mut self, record: impl AsRef<[u8]>) {
+        let record = record.as_ref();
+        self.0
+            .extend(u32::try_from(record.len()).unwrap_or(0).to_le_bytes());
+        self.0.extend(record);
+    }
+}
+
+/// The records of an answer, as far as they are whole.
+pub fn each_record(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = bytes.split_first_chunk::<LENGTH_BYTES>()?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        let (record, rest) = rest.split_at_checked(length)?;
+        bytes = rest;
+        Some(record)
+    })
+}
+
+/// What code objects are called, each once.
+#[derive(Default)]
+struct Definitions {
+    known: HashSet<(u64, u32)>,
+    bytes: usize,
+}
+
+impl Definitions {
+    /// The definition of the code object of a frame of the block, unless it was sent or there is none.
+    fn of<M: Memory>(
+        &mut self,
+        memory: &M,
+        thread: &BlockedThread,
+        scratch: &mut Scratch,
+        slot: usize,
+        frame: RawFrame,
+    ) -> Option<Vec<u8>> {
+        let RawFrame { code, check, .. } = frame;
+        if code == 0 || check == 0 || self.bytes > MAX_DEFINITION_BYTES || !self.known.insert((code, check)) {
+            return None;
+        }
+        let layout = &thread.layout;
+        let mut out = CodeDefinition::EMPTY;
+        out.tgid = thread.pid;
+        out.incarnation = thread.incarnation;
+        out.layout = thread.layout_index;
+        out.interpreter = scratch.interpreter.0;
+        identity(
+            memory,
+            layout,
+            code,
+            scratch.interpreter_id,
+            &mut scratch.identity,
+        );
+        capture(
+            memory,
+            layout,
+            code,
+            check,
+            &scratch.identity,
+            &mut scratch.state,
+            &mut out,
+        );
+        let origin = scratch.origins.get(slot).copied().unwrap_or(0);
+        capture_class(memory, layout, code, origin, &mut scratch.state, &mut out);
+        let bytes = CODE_HEADER_BYTES + usize::from(out.line_table_stored);
+        self.bytes += bytes;
+        out.as_bytes().get(..bytes).map(<[u8]>::to_vec)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Records, each_record};
+
+    #[test]
+    fn records_are_told_apart_and_one_that_is_cut_off_is_none() {
+        let mut records = Records::default();
+        for record in [&b"one"[..], b"", b"three"] {
+            records.push(record);
+        }
+        let whole: Vec<&[u8]> = each_record(&records.0).collect();
+        assert_eq!(whole, [&b"one"[..], b"", b"three"]);
+        let cut = &records.0[..records.0.len() - 1];
+        assert_eq!(each_record(cut).count(), 2);
+        assert_eq!(each_record(&[0xff; 7]).count(), 0);
+    }
+}

@@ -1,0 +1,67 @@
+//! The samples that are looked at, with the one value of each that is shown.
+
+use super::filter::LabelFilter;
+use crate::profile::FrameId;
+use crate::recordings::{LabelSet, LabelSetId, Loaded, ValueType};
+
+/// Some samples of a recording.
+#[derive(Debug)]
+pub struct Selection<'l> {
+    loaded: &'l Loaded,
+    value_type: usize,
+    wanted: Vec<bool>,
+}
+
+impl<'l> Selection<'l> {
+    /// The samples that all filters admit (of filters with the same label one is enough), with the value at `value_type`.
+    #[must_use]
+    pub fn new(loaded: &'l Loaded, value_type: usize, filters: &[LabelFilter]) -> Self {
+        let admits = |labels: &LabelSet| {
+            filters.iter().all(|filter| {
+                let mut same = filters.iter().filter(|other| other.key == filter.key);
+                same.any(|filter| filter.admits(labels))
+            })
+        };
+        Self {
+            loaded,
+            value_type,
+            wanted: loaded.labels.iter().map(admits).collect(),
+        }
+    }
+
+    /// What they are selected from.
+    #[must_use]
+    pub fn loaded(&self) -> &'l Loaded {
+        self.loaded
+    }
+
+    /// What the values are.
+    #[must_use]
+    pub fn value_type(&self) -> &'l ValueType {
+        // Whoever made the selection has looked it up in this list, which is never empty.
+        &self.loaded.types[self.value_type]
+    }
+
+    /// For each set of labels whether its samples are selected.
+    #[must_use]
+    pub fn wanted(&self) -> &[bool] {
+        &self.wanted
+    }
+
+    /// The samples: stack (outermost frame first), labels, value. None is 0.
+    pub fn samples(&self) -> impl Iterator<Item = (&'l [FrameId], LabelSetId, i64)> + '_ {
+        let rows = self.loaded.rows.iter().enumerate();
+        rows.filter_map(|(index, row)| {
+            let value = *self.loaded.values(index).get(self.value_type)?;
+            let is_wanted = self.wanted.get(row.labels.0 as usize).copied().unwrap_or(false);
+            (is_wanted && value != 0).then(|| (self.loaded.stack(row.stack), row.labels, value))
+        })
+    }
+
+    /// The sum of all values.
+    #[must_use]
+    pub fn total(&self) -> i64 {
+        self.samples()
+            .fold(0, |sum, (.., value)| sum.saturating_add(value))
+    }
+}

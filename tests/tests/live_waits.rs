@@ -1,0 +1,194 @@
+//! Live: time off the CPU is what programs measure of themselves.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, ensure};
+use tests::folded::Stack;
+use tests::live::{alone, judge};
+use tests::profiler::{Pyebpf, Recorded, Recording};
+use tests::python::{self, Python};
+use tests::workload::{Workload, script};
+
+/// What `waits.py` says of one of its threads, seconds.
+#[derive(Debug, serde::Deserialize)]
+struct Wait {
+    tid: u32,
+    blocked: f64,
+    waiting: f64,
+    cpu: f64,
+}
+
+/// What a recording says of them.
+struct Recorded12 {
+    truth: BTreeMap<String, Wait>,
+    recorded: Recorded,
+}
+
+const WAITING: &str = "<waiting for a CPU>";
+/// What the kernel half added up of each thread, exactly.
+const TOTALS: &str = "pyebpf::session::open_spells=debug,profiler_user::session::open_spells=debug";
+
+fn record(python: &'static Python, seconds: &str) -> anyhow::Result<Recorded12> {
+    let mut workload = Workload::start(python, &script("waits"), &[seconds])?;
+    let pid = workload.pid().to_string();
+    let recording = Recording::start_by(
+        |arguments| {
+            let mut call = Pyebpf::new(arguments)?;
+            call.command().env("RUST_LOG", TOTALS);
+            Ok(call)
+        },
+        ["--mode", "off-cpu", "--unit", "time", "-F", "-p", &pid],
+    )?;
+    workload.release()?;
+    let facts = workload.finish()?;
+    Ok(Recorded12 {
+        truth: facts.get("waits")?,
+        recorded: recording.stop()?,
+    })
+}
+
+/// Blocked and waiting nanoseconds of a thread.
+fn totals(stderr: &str, tid: u32) -> anyhow::Result<(f64, f64)> {
+    let start = format!("thread {tid} of process ");
+    let line = stderr
+        .lines()
+        .find_map(|line| line.split_once(&start))
+        .with_context(|| format!("nothing said of thread {tid}:\n{stderr}"))?;
+    let numbers: Vec<f64> = line
+        .1
+        .split([' ', ':'])
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    match numbers.as_slice() {
+        [_, blocked, waiting] => Ok((blocked / 1e9, waiting / 1e9)),
+        _ => anyhow::bail!("not understood: {line:?}"),
+    }
+}
+
+#[test]
+fn each_thread_was_blocked_as_long_as_its_own_clocks_say() {
+    let _alone = alone();
+    let outcomes = python::all().iter().map(|python| {
+        let check = || -> anyhow::Result<String> {
+            let Recorded12 { truth, recorded } = record(python, "4")?;
+            ensure!(truth.len() >= 12, "{truth:?}");
+            let mut worst = 0.0f64;
+            let mut said = Vec::new();
+            for (kind, wait) in &truth {
+                let (blocked, waiting) = totals(&recorded.stderr, wait.tid)?;
+                let off = (blocked - wait.blocked) / wait.blocked;
+                worst = worst.max(off.abs());
+                ensure!(
+                    off.abs() <= 0.03,
+                    "{kind}: {blocked:.3} s blocked of {:.3}, {waiting:.3} s waiting of {:.3}",
+                    wait.blocked,
+                    wait.waiting
+                );
+                let in_kind = |stack: &Stack| stack.contains(kind);
+                let sampled = recorded
+                    .stacks
+                    .count(|stack| in_kind(stack) && stack.leaf() != WAITING);
+                said.push(format!("{kind} {:.3}", sampled as f64 / 1e9 / wait.blocked));
+            }
+            Ok(format!(
+                "{:.2} % off at most; sampled / true: {}",
+                worst * 100.0,
+                said.join(", ")
+            ))
+        };
+        (python.to_string(), check())
+    });
+    judge(outcomes.collect());
+}
+
+#[test]
+fn a_long_sleep_is_found_in_a_thread_that_switches_all_the_time() {
+    let _alone = alone();
+    let check = || -> anyhow::Result<String> {
+        let mut said = Vec::new();
+        for _ in 0..5 {
+            let mut workload = Workload::start(python::newest(), &script("rare_sleep"), &["1"])?;
+            let pid = workload.pid().to_string();
+            let recording = Recording::start(["--mode", "off-cpu", "--unit", "time", "-F", "-p", &pid])?;
+            workload.release()?;
+            let switches: u64 = workload.finish()?.get("switches")?;
+            let recorded = recording.stop()?;
+            let seconds = |name: &str| {
+                recorded
+                    .stacks
+                    .count(|stack| stack.contains(name) && stack.leaf() != WAITING) as f64
+                    / 1e9
+            };
+            let slept = seconds("long_sleep");
+            ensure!(
+                (slept - 1.0).abs() < 0.02,
+                "{slept:.3} s of a sleep of a second:\n{}",
+                recorded.stderr
+            );
+            said.push(format!("{switches} switches, slept {slept:.3} s"));
+        }
+        Ok(said.join("; "))
+    };
+    judge(vec![("rare sleep".to_owned(), check())]);
+}
+
+#[test]
+fn a_thread_that_is_blocked_throughout_is_counted_with_all_of_its_time() {
+    let _alone = alone();
+    let check = || -> anyhow::Result<String> {
+        let workload = Workload::start(python::newest(), &script("rare_sleep"), &["1"])?;
+        let pid = workload.pid().to_string();
+        let recording = Recording::start(["--mode", "off-cpu", "--unit", "time", "--threads", "-p", &pid])?;
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        let recorded = recording.stop()?;
+        let by_thread: Vec<f64> = {
+            let mut sums = BTreeMap::new();
+            for stack in &recorded.stacks.stacks {
+                let thread = stack.thread.as_ref().context("threads were asked for")?.0;
+                *sums.entry(thread).or_insert(0.0) += stack.count as f64 / 1e9;
+            }
+            sums.into_values().collect()
+        };
+        // The first thread waits for a line, the other one for a lock.
+        ensure!(
+            by_thread.len() == 2 && by_thread.iter().all(|seconds| (1.9..3.0).contains(seconds)),
+            "{by_thread:?}"
+        );
+        let has = |function: &str| {
+            let stacks = recorded.stacks.stacks.iter();
+            stacks
+                .filter(|stack| stack.contains(function))
+                .any(|stack| stack.leaf() == "<waiting for a lock>")
+        };
+        ensure!(
+            has("wait_all_the_time")
+                && recorded.stacks.count(|stack| stack.contains("<stack not taken>")) == 0,
+            "read from outside: {:?}",
+            recorded.stacks.stacks
+        );
+        Ok(format!("{by_thread:.3?}"))
+    };
+    judge(vec![("blocked throughout".to_owned(), check())]);
+}
+
+#[test]
+fn wall_time_is_time_on_the_cpu_and_off_it() {
+    let _alone = alone();
+    let check = || -> anyhow::Result<String> {
+        let mut workload = Workload::start(python::newest(), &script("waits"), &["3"])?;
+        let pid = workload.pid().to_string();
+        let recording = Recording::start(["--mode", "wall", "--unit", "time", "-F", "-p", &pid])?;
+        workload.release()?;
+        let truth: BTreeMap<String, Wait> = workload.finish()?.get("waits")?;
+        let recorded = recording.stop()?;
+        let mut total = (0.0, 0.0);
+        for (kind, wait) in &truth {
+            total.0 += recorded.stacks.count(|stack| stack.contains(kind)) as f64 / 1e9;
+            total.1 += wait.blocked + wait.waiting + wait.cpu;
+        }
+        let ratio = total.0 / total.1;
+        ensure!((ratio - 1.0).abs() < 0.05, "{:.3} s of {:.3}", total.0, total.1);
+        Ok(format!("{:.3} s of {:.3}", total.0, total.1))
+    };
+    judge(vec![("wall".to_owned(), check())]);
+}
