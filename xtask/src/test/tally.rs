@@ -17,6 +17,8 @@ pub(super) struct Tally {
     failed: u32,
     ignored: u32,
     failures: Vec<String>,
+    /// Parts that count as they went the second time.
+    repeated: Vec<String>,
     /// Fuzz targets that ran.
     pub(super) fuzzed: usize,
     /// A command failed, even if no test did: it did not compile, or a program died.
@@ -24,8 +26,9 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Runs a command, passing its stdout on line by line. Returns how long it took, if it succeeded.
-    pub(super) fn run(&mut self, part: &str, cargo: &mut Command) -> anyhow::Result<Option<Duration>> {
+    /// Runs a command, passing its stdout on line by line. Also returns how long it took, if it succeeded.
+    pub(super) fn of(part: &str, cargo: &mut Command) -> anyhow::Result<(Self, Option<Duration>)> {
+        let mut tally = Self::default();
         let start = Instant::now();
         let mut child = cargo
             .stdout(Stdio::piped())
@@ -34,15 +37,32 @@ impl Tally {
         let stdout = child.stdout.take().context("cargo has no stdout")?;
         for line in BufReader::new(stdout).split(b'\n') {
             let mut line = line.context("cannot read the output of cargo test")?;
-            self.read(part, &String::from_utf8_lossy(&line));
+            tally.read(part, &String::from_utf8_lossy(&line));
             line.push(b'\n');
             std::io::stdout()
                 .write_all(&line)
                 .context("cannot write to stdout")?;
         }
         let succeeded = child.wait()?.success();
-        self.broken |= !succeeded;
-        Ok(succeeded.then(|| start.elapsed()))
+        tally.broken = !succeeded;
+        Ok((tally, succeeded.then(|| start.elapsed())))
+    }
+
+    /// Takes in what another command said.
+    pub(super) fn add(&mut self, other: Self) {
+        self.programs += other.programs;
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+        self.failures.extend(other.failures);
+        self.repeated.extend(other.repeated);
+        self.fuzzed += other.fuzzed;
+        self.broken |= other.broken;
+    }
+
+    /// This is what a part said when it was run once more.
+    pub(super) fn repeat(&mut self, part: &str) {
+        self.repeated.push(part.to_owned());
     }
 
     pub(super) fn fail(&mut self, what: String) {
@@ -71,6 +91,12 @@ impl Tally {
         }
         if self.broken && self.failures.is_empty() {
             eprintln!("test: FAILED: something did not compile, or died without a result; see above");
+        }
+        if !self.repeated.is_empty() {
+            eprintln!(
+                "test: run twice, because this machine stood still: {}",
+                self.repeated.join(", ")
+            );
         }
         let Self {
             programs,
@@ -133,6 +159,20 @@ mod tests {
         );
         assert_eq!(tally.failures, ["live_x: walker::tests::a_cycle_ends"]);
         assert!(tally.report("cargo xtask test", Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn what_every_part_said_is_added_up() {
+        let mut all = Tally::default();
+        for (part, failed) in [("live_x", 0), ("live_y", 1)] {
+            let mut tally = Tally::default();
+            tally.read(part, &format!("test result: ok. 2 passed; {failed} failed; 0 ignored"));
+            tally.broken = failed > 0;
+            tally.repeat(part);
+            all.add(tally);
+        }
+        assert_eq!((all.programs, all.passed, all.failed, all.broken), (2, 4, 1, true));
+        assert_eq!(all.repeated, ["live_x", "live_y"]);
     }
 
     #[test]
