@@ -101,6 +101,14 @@ impl Answers {
         }
     }
 
+    /// When [`Self::answer`] next has something to do, while answers are awaited.
+    pub(super) fn next_check(&self) -> Option<Instant> {
+        if self.pending.is_empty() {
+            return None;
+        }
+        self.inspectors.next_check()
+    }
+
     /// Asks up to so many questions: of the pipeline, or about threads.
     fn ask_some(&mut self, asks: &mut Asks<'_>, count: usize, of_pipeline: bool, of_threads: bool) {
         let most = MAX_PENDING.min(self.pending.len() + count);

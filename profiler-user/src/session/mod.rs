@@ -233,7 +233,8 @@ impl Session {
         let mut has_more = false;
         let mut alarm = Alarm::new().map_err(SessionError::io("a timer"))?;
         loop {
-            let next_due = [end, self.parts.next, self.next_look(), self.next_pump()]
+            let next_answer = self.answers.next_check();
+            let next_due = [end, self.parts.next, self.next_look(), self.next_pump(), next_answer]
                 .into_iter()
                 .flatten()
                 .fold(wakes.next(), Instant::min);
@@ -274,6 +275,9 @@ impl Session {
                     }
                     if is_due(self.next_pump()) {
                         self.pump();
+                    }
+                    if is_due(self.answers.next_check()) {
+                        self.answer(false);
                     }
                     if !is_due(Some(wakes.next())) {
                         continue;
@@ -347,13 +351,7 @@ impl Session {
     /// To be done after each reading of the rings. While they still hold more, what a sample lacks may be in them, and so
     /// may samples of processes that have ended.
     fn settle_drain(&mut self, has_more: bool, is_last: bool) {
-        let mut asks = Asks {
-            kernel: &self.kernel,
-            tracker: &self.tracker,
-            pipeline: &mut self.pipeline,
-            threads: self.threads.as_mut(),
-        };
-        self.answers.answer(&mut asks, is_last);
+        self.answer(is_last);
         if has_more {
             self.pipeline.pause_drain();
             return;
@@ -368,6 +366,17 @@ impl Session {
                 threads.forget(process);
             }
         }
+    }
+
+    /// Passes on what has been found out, and asks on. With `is_last`, waits for the answers.
+    fn answer(&mut self, is_last: bool) {
+        let mut asks = Asks {
+            kernel: &self.kernel,
+            tracker: &self.tracker,
+            pipeline: &mut self.pipeline,
+            threads: self.threads.as_mut(),
+        };
+        self.answers.answer(&mut asks, is_last);
     }
 
     /// Reads process events, and looks at whoever has just come.
