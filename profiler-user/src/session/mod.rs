@@ -234,10 +234,16 @@ impl Session {
         let mut alarm = Alarm::new().map_err(SessionError::io("a timer"))?;
         loop {
             let next_answer = self.answers.next_check();
-            let next_due = [end, self.parts.next, self.next_look(), self.next_pump(), next_answer]
-                .into_iter()
-                .flatten()
-                .fold(wakes.next(), Instant::min);
+            let next_due = [
+                end,
+                self.parts.next,
+                self.next_look(),
+                self.next_pump(),
+                next_answer,
+            ]
+            .into_iter()
+            .flatten()
+            .fold(wakes.next(), Instant::min);
             tokio::select! {
                 biased;
                 asked = signals.next() => match asked {

@@ -194,7 +194,9 @@ fn run_part(
     eprintln!("test: {}", command::line(&cargo));
     let watch = Watch::start();
     let (mut result, mut took) = Tally::of(&part.name, &mut cargo)?;
-    let pause = watch.long_pause().filter(|_| took.is_none() && is_live(&part.name));
+    let pause = watch
+        .long_pause()
+        .filter(|_| took.is_none() && is_live(&part.name));
     if let Some(pause) = pause {
         // What was measured over that time says nothing. A second failure counts, whatever the machine does.
         eprintln!(

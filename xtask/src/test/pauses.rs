@@ -96,10 +96,13 @@ mod tests {
 
     #[test]
     fn time_that_no_cpu_accounts_for_is_a_pause() {
-        let before = parse("cpu  300 0 0 0 0 0 0 0 0 0\ncpu0 100 2 3 4 5 6 7 80 9 9\ncpu1 50 0 0 0 0 0 0 0 0 0\nintr 1\n");
+        let before = parse(
+            "cpu  300 0 0 0 0 0 0 0 0 0\ncpu0 100 2 3 4 5 6 7 80 9 9\ncpu1 50 0 0 0 0 0 0 0 0 0\nintr 1\n",
+        );
         assert_eq!(before[0], ("cpu0".to_owned(), TICK * 127));
         let passed = Duration::from_millis(500);
-        let now = parse("cpu0 140 2 3 14 5 6 7 80 9 9\ncpu1 60 0 0 0 0 0 0 40 0 0\ncpu2 1 0 0 0 0 0 0 0 0 0\n");
+        let now =
+            parse("cpu0 140 2 3 14 5 6 7 80 9 9\ncpu1 60 0 0 0 0 0 0 40 0 0\ncpu2 1 0 0 0 0 0 0 0 0 0\n");
         assert_eq!(pause(passed, &before, &now), Duration::from_millis(400));
         assert_eq!(pause(passed, &before, &[]), Duration::ZERO);
     }

@@ -166,12 +166,18 @@ mod tests {
         let mut all = Tally::default();
         for (part, failed) in [("live_x", 0), ("live_y", 1)] {
             let mut tally = Tally::default();
-            tally.read(part, &format!("test result: ok. 2 passed; {failed} failed; 0 ignored"));
+            tally.read(
+                part,
+                &format!("test result: ok. 2 passed; {failed} failed; 0 ignored"),
+            );
             tally.broken = failed > 0;
             tally.repeat(part);
             all.add(tally);
         }
-        assert_eq!((all.programs, all.passed, all.failed, all.broken), (2, 4, 1, true));
+        assert_eq!(
+            (all.programs, all.passed, all.failed, all.broken),
+            (2, 4, 1, true)
+        );
         assert_eq!(all.repeated, ["live_x", "live_y"]);
     }
 
