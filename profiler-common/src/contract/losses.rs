@@ -6,11 +6,11 @@ table! {
     /// What was lost. Indexes the counters of one [`LossWriter`].
     Loss {
         /// The ring was three quarters full: the rest is for samples. It is sent again with the next sample that shows the code.
-        Definition = 0, "code definitions lost";
+        Definition = 0, "definitions of code lost";
         /// The ring was full.
         Event = 1, "process events lost";
         /// A forked child was not entered: the map was full.
-        Process = 2, "children that found no room in the process map";
+        Process = 2, "processes just forked that found no room in the process map";
         /// The ring was full.
         Native = 3, "records of native frames lost";
         /// The ring was full.

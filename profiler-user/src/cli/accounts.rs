@@ -4,7 +4,7 @@ use profiler_common::contract::reasons::{NativeStatus, Outcome, StackStatus};
 use profiler_common::contract::sources::Source;
 
 use super::left_behind;
-use super::terminal::status;
+use super::terminal::{counted, status};
 use crate::language::python::code::store::Unresolved;
 use crate::native::unwind::Statistics;
 use crate::priority::Priority;
@@ -39,7 +39,7 @@ pub(super) fn lines(summary: &Summary) -> Vec<String> {
         lines.push(merged(native, tables));
     }
     for (what, count) in shortcomings(summary) {
-        lines.push(format!("  {count} {what}"));
+        lines.push(format!("  {}", shortcoming(&what, count)));
     }
     if let Some(time) = summary.not_sampled() {
         lines.push(format!(
@@ -167,7 +167,20 @@ fn merged(native: &NativeSummary, tables: &Statistics) -> String {
     )
 }
 
-/// Everything that is not as it should be, with its count.
+/// `3 frames: ...`, `1 frame: ...`.
+fn shortcoming(what: &str, count: u64) -> String {
+    let end = what
+        .find(|letter: char| !letter.is_alphabetic())
+        .unwrap_or(what.len());
+    let (several, rest) = what.split_at(end);
+    let one = match several {
+        "processes" => "process",
+        _ => several.strip_suffix('s').unwrap_or(several),
+    };
+    format!("{}{rest}", counted(count, one, several))
+}
+
+/// Everything that is not as it should be, with its count. Begins with a word in the plural.
 fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
     let mut lines: Vec<(String, u64)> = Vec::new();
     for (outcome, count) in summary.sources.iter().flat_map(|source| &source.outcomes) {
@@ -227,6 +240,10 @@ fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
             "samples missing from the order of time: the temporary folder was full",
             overflow.timeline,
         ),
+        (
+            "names of threads: too many to keep this one, the kernel's name stands for it",
+            overflow.thread_names,
+        ),
     ] {
         lines.push((what.to_owned(), count));
     }
@@ -250,4 +267,21 @@ fn shortcomings(summary: &Summary) -> Vec<(String, u64)> {
     lines.extend(summary.unnamed.iter().map(frames));
     lines.retain(|(_, count)| *count > 0);
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shortcoming;
+
+    #[test]
+    fn one_of_a_thing_is_in_the_singular() {
+        let what = "samples, native frames: no rule";
+        assert_eq!(shortcoming(what, 1), "1 sample, native frames: no rule");
+        assert_eq!(shortcoming(what, 2), "2 samples, native frames: no rule");
+        assert_eq!(
+            shortcoming("processes, native frames: x", 1),
+            "1 process, native frames: x"
+        );
+        assert_eq!(shortcoming("names of threads: x", 1), "1 name of threads: x");
+    }
 }

@@ -355,6 +355,7 @@ impl Pipeline {
         for interval in &self.intervals {
             add_overflow(&mut all, interval.aggregator.overflow());
         }
+        all.thread_names = self.thread_names.refused();
         all
     }
 

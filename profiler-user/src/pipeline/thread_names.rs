@@ -14,11 +14,24 @@ const MAX_NAMES: usize = 1 << 20;
 const KEPT_NS: u64 = 60_000_000_000;
 
 /// The names of all processes' threads.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ThreadNames {
     processes: HashMap<ProcessKey, HashMap<u32, Known>>,
-    /// Names in all of them.
+    /// Names in all of them, and how many there may be.
     len: usize,
+    most: usize,
+    refused: u64,
+}
+
+impl Default for ThreadNames {
+    fn default() -> Self {
+        Self {
+            processes: HashMap::new(),
+            len: 0,
+            most: MAX_NAMES,
+            refused: 0,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -31,19 +44,23 @@ struct Known {
 impl ThreadNames {
     /// Takes note of a name; a later one replaces it. `now_ns` is when it is told, `CLOCK_MONOTONIC`.
     pub(super) fn insert(&mut self, process: ProcessKey, tid: u32, name: String, now_ns: u64) {
-        let has_room = self.len < MAX_NAMES;
-        let names = match self.processes.get_mut(&process) {
-            Some(names) => names,
-            None if has_room => self.processes.entry(process).or_default(),
-            None => return,
-        };
+        if self.len >= self.most && self.get(process, tid).is_none() {
+            self.refused += 1;
+            return;
+        }
         let known = Known {
             name,
             last_ns: now_ns,
         };
-        if (has_room || names.contains_key(&tid)) && names.insert(tid, known).is_none() {
+        let names = self.processes.entry(process).or_default();
+        if names.insert(tid, known).is_none() {
             self.len += 1;
         }
+    }
+
+    /// Names that found no room: their threads keep the names that the kernel has for them.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused
     }
 
     /// The name of a thread, if it is known.
@@ -80,5 +97,28 @@ impl ThreadNames {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_without_room_are_counted_and_those_that_are_known_can_still_change() {
+        let process = ProcessKey {
+            tgid: 7,
+            incarnation: 1,
+        };
+        let mut names = ThreadNames {
+            most: 2,
+            ..ThreadNames::default()
+        };
+        for (tid, name) in [(1, "one"), (2, "two"), (3, "three"), (2, "second")] {
+            names.insert(process, tid, name.to_owned(), 0);
+        }
+        let known = [1, 2, 3].map(|tid| names.get(process, tid));
+        assert_eq!(known, [Some("one"), Some("second"), None]);
+        assert_eq!((names.len(), names.refused()), (2, 1));
     }
 }

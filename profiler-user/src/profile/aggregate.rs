@@ -77,6 +77,8 @@ pub struct Overflow {
     pub cut: u64,
     /// They are missing from the timeline: the temporary folder was full.
     pub timeline: u64,
+    /// Names of threads that found no room.
+    pub thread_names: u64,
 }
 
 /// Names that are not known yet when a sample is added.
