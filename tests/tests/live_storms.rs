@@ -139,7 +139,7 @@ fn a_thousand_idle_processes_cost_little_memory_and_all_of_fifty_busy_ones_are_r
 }
 
 fn no_loss(recorded: &Recorded) -> anyhow::Result<String> {
-    for text in ["process events lost", "children that found no room"] {
+    for text in ["events of processes lost", "just forked that found no room"] {
         ensure!(!recorded.stderr.contains(text), "{}", recorded.stderr);
     }
     Ok("none lost".to_owned())

@@ -8,7 +8,7 @@ table! {
         /// The ring was three quarters full: the rest is for samples. It is sent again with the next sample that shows the code.
         Definition = 0, "definitions of code lost";
         /// The ring was full.
-        Event = 1, "process events lost";
+        Event = 1, "events of processes lost";
         /// A forked child was not entered: the map was full.
         Process = 2, "processes just forked that found no room in the process map";
         /// The ring was full.

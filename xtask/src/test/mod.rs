@@ -44,8 +44,8 @@ const FUZZ_STEP: &str = "run the fuzz targets";
   cargo xtask test -- line_table        only tests with this in their name
   cargo xtask test live_shares -- --nocapture   any argument of Rust's test runner")]
 pub(crate) struct Args {
-    /// Of the live tests only those of stacks, shares, formats, the command line and children, on the Pythons of this
-    /// machine (the system's and pyenv's; nothing is obtained); no fuzzing
+    /// Of the live tests only those of stacks, shares, formats and the command line, on the Pythons of this machine
+    /// (the system's and pyenv's; nothing is obtained); no fuzzing
     #[arg(long)]
     quick: bool,
     /// On every Python of tests/pythons.toml, not only on the representative ones

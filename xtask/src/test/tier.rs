@@ -7,34 +7,35 @@ use test_pythons::Selection;
 use crate::times;
 
 /// The live tests of [`Tier::Quick`], by their files in `tests/tests`. The rule: what every user of one host sees in every
-/// recording (whole stacks, right shares, the files, the command line, children that come and go), and what needs nothing
+/// recording (whole stacks, right shares, the files, the command line with its children), and what needs nothing
 /// but a Python of this machine (no container, package, compiler or second distribution). Together with the tests that need
 /// no root they end within [`QUICK_BUDGET`].
-const QUICK: &[&str] = &[
-    "live_children",
-    "live_command_line",
-    "live_formats",
-    "live_shares",
-    "live_stacks",
-];
+const QUICK: &[&str] = &["live_command_line", "live_formats", "live_shares", "live_stacks"];
 
-/// Of the tests that need no root, the file that [`Tier::Quick`] leaves out: it compiles the headers of every CPython here.
-const NOT_QUICK: &str = "layouts";
+/// Of the tests that need no root, the files that [`Tier::Quick`] leaves out: one compiles the headers of every CPython here,
+/// one lets a month pass.
+const NOT_QUICK: &[&str] = &["layouts", "pipeline_month"];
 
 /// Unit tests that [`Tier::Quick`] leaves out: each runs thousands of random steps, damaged files or functions for some
 /// seconds or more, and what it proves changes with few commits.
 const SLOW_UNITS: &[&str] = &[
     "a_beginning_says_what_the_whole_says_or_nothing",
     "a_fork_storm_leaves_memory_flat",
+    "a_host_without_a_free_cpu_costs_nobody_an_answer",
     "a_library_with_frame_pointers_is_known_by_its_code",
     "a_table_that_lies_harms_nobody",
+    "a_worker_that_computes_without_end_dies_or_talks_nonsense_is_replaced",
+    "boundless_claims_cost_bounded_work",
     "call_frame_information_is_found_with_and_without_its_header_and_in_debug_sections",
     "damaged_files_never_panic",
     "every_damaged_file_is_compiled_or_refused",
     "every_row_of_every_library_here_is_what_its_call_frame_information_says",
+    "five_hundred_libraries_do_not_take_five_hundred_descriptors",
     "lines_are_those_of_each_interpreter_itself",
     "rules_from_code_are_those_of_the_compiler",
+    "stacks_of_programs_with_musl_are_their_call_chains_too",
     "the_books_balance_after_any_steps",
+    "the_code_of_real_interpreters_says_what_their_static_symbols_say",
     "the_maps_of_all_processes_have_one_budget",
     "what_was_not_captured_is_completed_from_each_running_interpreter",
 ];
@@ -83,7 +84,7 @@ impl Tier {
     pub(super) fn has(self, file: &str) -> bool {
         match self {
             Self::Quick if is_live(file) => QUICK.contains(&file),
-            Self::Quick => file != NOT_QUICK,
+            Self::Quick => !NOT_QUICK.contains(&file),
             Self::Usual | Self::Full => true,
         }
     }
@@ -123,7 +124,7 @@ mod tests {
     #[test]
     fn the_files_that_quick_has_and_leaves_out_exist() {
         let folder = crate::workspace::root().join("tests/tests");
-        for name in QUICK.iter().chain([&NOT_QUICK]) {
+        for name in QUICK.iter().chain(NOT_QUICK) {
             assert!(folder.join(name).with_extension("rs").is_file(), "{name}");
         }
     }
