@@ -36,8 +36,9 @@ pub(crate) fn random() -> u32 {
 /// Address of the `task_struct` that an iterator of tasks has come to; 0 after the last one.
 #[inline(always)]
 pub(crate) fn iterated_task(context: *mut c_void) -> u64 {
+    let task = context.cast::<u64>().wrapping_add(1);
     // SAFETY: `struct bpf_iter__task` has two pointers, the second of which is the task.
-    unsafe { context.cast::<u64>().add(1).read() }
+    unsafe { task.read() }
 }
 
 /// Address of the current `task_struct`.

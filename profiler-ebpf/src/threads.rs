@@ -3,6 +3,8 @@
 //! Threads are entered and removed in process context only (fork, exec, exit, and by user space). A switch, with the run
 //! queue locked, looks up and writes in place: it takes no lock of the map and allocates nothing.
 
+use core::mem::offset_of;
+
 use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
@@ -50,12 +52,15 @@ pub(crate) fn set_thread_pointer(tid: u32, tgid: u32, thread_pointer: u64) {
     let Some(slot) = THREADS.get_ptr_mut(tid) else {
         return;
     };
-    // SAFETY: as in `Thread::slot`, but without the lock: so only single fields are touched. Only an exec changes whose slot
-    // it is or gives the thread another pointer, and then the slot is removed.
-    unsafe {
-        if (&raw const (*slot).tgid).read_volatile() == tgid {
-            (&raw mut (*slot).thread_pointer).write_volatile(thread_pointer);
-        }
+    let field = |offset| slot.cast::<u8>().wrapping_add(offset);
+    let owner = field(offset_of!(ThreadSlot, tgid)).cast::<u32>();
+    let pointer = field(offset_of!(ThreadSlot, thread_pointer)).cast::<u64>();
+    // SAFETY: as in `Thread::slot`, but without the lock: so only single fields are touched.
+    let is_its_own = unsafe { owner.read_volatile() } == tgid;
+    if is_its_own {
+        // SAFETY: the same. Only an exec changes whose slot it is or gives the thread another pointer, and then the slot is
+        // removed.
+        unsafe { pointer.write_volatile(thread_pointer) };
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn from_saved(words: &[u64; SAVED_WORDS]) -> Option<Registers> {
 pub(super) fn system_call(words: &[u64; SAVED_WORDS]) -> Option<SystemCall> {
     from_saved(words)?;
     // `rdi` and `orig_rax`, words 14 and 15 of the structure.
-    let (argument, number) = (words[10], words[11] as i64);
+    let (argument, number) = (words[10], words[11].cast_signed());
     let number = if number < 0 { NO_SYSTEM_CALL } else { number as u32 };
     Some(SystemCall { number, argument })
 }
