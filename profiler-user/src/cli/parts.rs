@@ -180,8 +180,8 @@ impl Writer {
                     .and_then(|folder| OutputFile::prepare_in(folder, &path));
                 match write(file, encoding, &self.options, &mut part.recording) {
                     Ok(()) => terminal::status(&format!(
-                        "Wrote {} data to '{}'. Samples: {samples}",
-                        encoding.format.name(),
+                        "Wrote {} to '{}'. Samples: {samples}",
+                        encoding.format.noun(),
                         path.display()
                     )),
                     Err(error) => {

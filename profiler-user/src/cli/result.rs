@@ -151,7 +151,8 @@ async fn write_files(
     outputs.sort_by_key(|output| !output.file.is_file());
     let mut failures = Vec::new();
     for Prepared { file, encoding } in outputs {
-        let patience = patience.filter(|_| !file.is_file());
+        let is_file = file.is_file();
+        let patience = patience.filter(|_| !is_file);
         let options = options.clone();
         let gate = Gate::default();
         let for_work = gate.clone();
@@ -171,9 +172,15 @@ async fn write_files(
         };
         let format = encoding.format;
         match written {
-            Ok(name) => terminal::status(&format!(
-                "Wrote {format} data to {name}. Samples: {samples} Errors: {errors}{unit}"
-            )),
+            Ok(name) => {
+                terminal::status(&format!(
+                    "Wrote {} to {name}. Samples: {samples} Errors: {errors}{unit}",
+                    format.noun()
+                ));
+                if let Some(text) = format.opens_with(&name).filter(|_| is_file) {
+                    terminal::status(&text);
+                }
+            }
             Err(failure) => failures.push(failure),
         }
     }

@@ -39,6 +39,10 @@ impl Output for Callgrind {
         "Callgrind's format for KCachegrind and callgrind_annotate"
     }
 
+    fn opens_with(&self) -> Option<&'static str> {
+        Some("KCachegrind or callgrind_annotate shows it")
+    }
+
     fn write(
         &self,
         recording: &mut Recording,

@@ -30,6 +30,14 @@ impl Output for ChromeTrace {
         "Chrome's trace events for Perfetto, every thread in the order of time"
     }
 
+    fn noun(&self) -> Option<&'static str> {
+        Some("chrome trace")
+    }
+
+    fn opens_with(&self) -> Option<&'static str> {
+        Some("Visit https://ui.perfetto.dev to view")
+    }
+
     fn wants_timeline(&self) -> bool {
         true
     }

@@ -12,6 +12,16 @@ pub trait Output: Sync {
     /// What it is, for `--help`.
     fn about(&self) -> &'static str;
 
+    /// What is said to have been written, if not `NAME data`.
+    fn noun(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// A sentence on how people look at a file of it, which is called `FILE` in it; `None` where everybody knows.
+    fn opens_with(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether it reads [`Recording::timeline`], which costs a recording disk space.
     fn wants_timeline(&self) -> bool {
         false

@@ -121,6 +121,20 @@ impl Format {
         self.row().extensions
     }
 
+    /// What is said to have been written: `flamegraph data`, `speedscope file`.
+    #[must_use]
+    pub fn noun(self) -> String {
+        let noun = self.row().output.noun();
+        noun.map_or_else(|| format!("{} data", self.name()), str::to_owned)
+    }
+
+    /// A sentence on how people look at such a file, unless everybody knows. `file` is its name, as a shell takes it.
+    #[must_use]
+    pub fn opens_with(self, file: &str) -> Option<String> {
+        let text = self.row().output.opens_with()?;
+        Some(text.replace("FILE", file))
+    }
+
     /// Whether the recording must keep a [`Timeline`](crate::profile::timeline::Timeline) for it.
     #[must_use]
     pub fn wants_timeline(self) -> bool {

@@ -20,6 +20,16 @@ impl Output for Raw {
         "Folded stacks, one per line with its number of samples"
     }
 
+    fn noun(&self) -> Option<&'static str> {
+        Some("raw flamegraph data")
+    }
+
+    fn opens_with(&self) -> Option<&'static str> {
+        Some(
+            "flamegraph.pl of https://github.com/brendangregg/FlameGraph draws it, and `pyebpf report FILE` shows it",
+        )
+    }
+
     fn write(
         &self,
         recording: &mut Recording,

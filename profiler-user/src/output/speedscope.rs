@@ -37,6 +37,14 @@ impl Output for Speedscope {
         "JSON for speedscope, every thread in the order of time"
     }
 
+    fn noun(&self) -> Option<&'static str> {
+        Some("speedscope file")
+    }
+
+    fn opens_with(&self) -> Option<&'static str> {
+        Some("Visit https://www.speedscope.app/ to view")
+    }
+
     fn wants_timeline(&self) -> bool {
         true
     }

@@ -53,7 +53,7 @@ pub(super) fn write(args: &Args, formats: &[Format]) -> Result<u8, Failure> {
         let is_stdout = file.is_stdout();
         let name = result::write_or_rescue(encoding, &options, (file, &Gate::default()), &mut recording)?;
         if !is_stdout {
-            terminal::status(&format!("Wrote {} data to {name}.", encoding.format));
+            terminal::status(&format!("Wrote {} to {name}.", encoding.format.noun()));
         }
     }
     Ok(0)

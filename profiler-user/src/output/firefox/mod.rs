@@ -54,6 +54,10 @@ impl Output for Firefox {
         "JSON for the Firefox Profiler, every thread in the order of time"
     }
 
+    fn opens_with(&self) -> Option<&'static str> {
+        Some("Visit https://profiler.firefox.com to view")
+    }
+
     fn wants_timeline(&self) -> bool {
         true
     }

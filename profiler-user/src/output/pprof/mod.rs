@@ -32,6 +32,10 @@ impl Output for Pprof {
         "pprof for `go tool pprof`, keeps everything"
     }
 
+    fn opens_with(&self) -> Option<&'static str> {
+        Some("`go tool pprof -http : FILE` or `pyebpf report FILE` shows it")
+    }
+
     /// "On-disk, the serialized proto must be gzip-compressed"; readers take it uncompressed, too.
     fn own_compression(&self, extension: Option<&str>) -> Compression {
         match extension {

@@ -34,6 +34,10 @@ impl Output for Pstats {
         "cProfile's format for pstats, snakeviz and tuna"
     }
 
+    fn opens_with(&self) -> Option<&'static str> {
+        Some("`python3 -m pstats FILE`, snakeviz or tuna shows it")
+    }
+
     fn write(
         &self,
         recording: &mut Recording,
