@@ -10,6 +10,7 @@
 //! that waits belongs to the interval in which it was taken.
 
 mod interval;
+mod last_stacks;
 mod native_stack;
 mod python_names;
 mod question_queue;

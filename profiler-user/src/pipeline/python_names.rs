@@ -5,6 +5,7 @@ use profiler_common::contract::layout::Layout;
 use profiler_common::contract::records::{NO_INSTRUCTION, RawFrame};
 
 use super::interval::Interval;
+use super::last_stacks::{LastStacks, Scope};
 use super::question_queue::QuestionQueue;
 use super::questions::{Answer, PathKey, Question};
 use crate::ids::{FrameId, ProcessKey};
@@ -68,6 +69,7 @@ pub(super) struct PythonNames {
     /// Definitions that were asked about, and whose answer is still to come.
     awaited: HashSet<(ProcessKey, u64, u32)>,
     unnamed: UnnamedFrames,
+    last: LastStacks,
 }
 
 impl Default for PythonNames {
@@ -79,6 +81,7 @@ impl Default for PythonNames {
             not_asked: NotAsked::default(),
             awaited: HashSet::default(),
             unnamed: UnnamedFrames::default(),
+            last: LastStacks::default(),
         }
     }
 }
@@ -86,6 +89,7 @@ impl Default for PythonNames {
 impl PythonNames {
     /// Takes in a captured code object.
     pub(super) fn define(&mut self, captured: &CodeView<'_>, layout: &Layout) {
+        self.last.forget();
         self.store.insert(captured, layout);
         while let Some((of, known)) = self.store.next_incomplete() {
             if self
@@ -116,6 +120,7 @@ impl PythonNames {
 
     /// Takes in what was found out.
     pub(super) fn answer(&mut self, answer: Answer) {
+        self.last.forget();
         match answer {
             Answer::Definition { of, completed } => {
                 self.questions.answered(of.process);
@@ -144,9 +149,18 @@ impl PythonNames {
         interval: &mut Interval,
         named: &mut Vec<Option<FrameId>>,
     ) -> bool {
+        let scope = Scope {
+            process: sample.process,
+            interval: interval.number,
+            compiled: sample.compiled,
+        };
+        let shared = self.last.shared(sample.cpu, scope, &sample.frames);
+        let (inner, _) = sample.frames.split_at(sample.frames.len() - shared);
         let counted = self.unnamed.clone();
         named.clear();
-        for resolved in self.resolve(sample, may_wait) {
+        let mut is_whole = true;
+        for resolved in self.resolve(sample, inner, may_wait) {
+            is_whole &= matches!(resolved, Ok(_) | Err(Unresolved::EntryFrame));
             let frame = match resolved {
                 Ok(id) => {
                     self.unnamed.named += 1;
@@ -170,25 +184,34 @@ impl PythonNames {
             };
             named.push(frame);
         }
+        let outer = self.last.outermost(sample.cpu, shared);
+        self.unnamed.named += outer.iter().flatten().count() as u64;
+        named.extend_from_slice(outer);
+        if is_whole && !inner.is_empty() {
+            self.last.remember(sample.cpu, scope, &sample.frames, named);
+        }
         true
     }
 
     /// Asks now about everything that is missing for a sample which has to wait: one question after the other would take
     /// longer than a sample waits.
     pub(super) fn ask(&mut self, sample: &Sample, root: Option<RootId>, interval: &mut Interval) {
-        for id in self.resolve(sample, true).into_iter().flatten() {
+        for id in self.resolve(sample, &sample.frames, true).into_iter().flatten() {
             self.frame(sample.process, root, id, true, interval);
         }
     }
 
     /// A process is gone, and its samples have been named.
     pub(super) fn forget(&mut self, process: ProcessKey) {
+        self.last.forget();
         self.store.process_gone(process);
         self.awaited.retain(|(of, ..)| *of != process);
     }
 
     /// To be called after each drain of the rings; `is_needed` says of processes that are gone whether samples of them wait.
     pub(super) fn end_drain(&mut self, is_needed: impl Fn(ProcessKey) -> bool) {
+        // So that what is in use is looked up now and then: what has not been for long is dropped first.
+        self.last.forget();
         self.store.collect(is_needed);
     }
 
@@ -197,8 +220,13 @@ impl PythonNames {
         &self.unnamed
     }
 
-    /// The functions and lines of a sample's frames.
-    fn resolve(&mut self, sample: &Sample, may_wait: bool) -> Vec<Result<ResolvedId, Unresolved>> {
+    /// The functions and lines of some of a sample's frames.
+    fn resolve(
+        &mut self,
+        sample: &Sample,
+        frames: &[RawFrame],
+        may_wait: bool,
+    ) -> Vec<Result<ResolvedId, Unresolved>> {
         let process = sample.process;
         let mut definitions = self.store.of(process);
         let resolve = |frame: &RawFrame| {
@@ -217,7 +245,7 @@ impl PythonNames {
             })?;
             Ok(ResolvedId { approximate, ..id })
         };
-        sample.frames.iter().map(resolve).collect()
+        frames.iter().map(resolve).collect()
     }
 
     /// `None` when something about it has been asked and may be waited for.
