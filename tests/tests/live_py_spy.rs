@@ -263,7 +263,6 @@ fn what_the_fingers_know_is_answered_with_the_command_that_works() {
         ("doctor 1234", 2, "doctor -p1234"),
         ("top", 2, "record -d 10 -a"),
         ("t --pid 1234", 2, "record -d 10 -p 1234"),
-        ("dump -l -p 1234", 2, "record -d 1 -f raw -o - -p 1234"),
         ("top -r 50 -- python3 svc.py", 2, "record -d 10 -- python3 svc.py"),
     ] {
         // A space that does not part words.

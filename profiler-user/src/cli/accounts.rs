@@ -61,7 +61,7 @@ pub(super) fn lines(summary: &Summary) -> Vec<String> {
 }
 
 /// Whom a refusal is about.
-fn processes(refusal: &RefusedProcess) -> String {
+pub(super) fn processes(refusal: &RefusedProcess) -> String {
     match refusal.others {
         0 => format!("process {}", refusal.pid),
         1 => format!("process {} and another", refusal.pid),

@@ -10,10 +10,7 @@ use super::invocation;
 use super::words::with_instead;
 
 /// What py-spy has and pyebpf has not, and with which options `record` comes close to it.
-const NOT_YET: &[(&str, &[&str])] = &[
-    ("top", &["-d", "10"]),
-    ("dump", &["-d", "1", "-f", "raw", "-o", "-"]),
-];
+const NOT_YET: &[(&str, &[&str])] = &[("top", &["-d", "10"])];
 
 /// What other tools call a format.
 const FORMATS: &[(&str, &str)] = &[
@@ -221,7 +218,6 @@ mod tests {
         for (line, expected) in [
             ("top", "record -d 10 -a"),
             ("t -s --pid=7", "record -d 10 -p 7"),
-            ("dump -p 0x7", "record -d 1 -f raw -o - -p 0x7"),
             ("record -F99 -a", "record -r99 -a"),
             ("record -a --ouput x.svg", "record -a --output x.svg"),
             ("record -a -f perfetto", "record -a -f chrometrace"),

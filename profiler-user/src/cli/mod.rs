@@ -6,6 +6,7 @@ mod blocking;
 mod completions;
 mod data;
 mod doctor;
+mod dump;
 mod failure;
 mod filters;
 mod finishing;
@@ -52,6 +53,7 @@ use crate::{host, workers};
     after_help = "Examples:\n  \
         sudo pyebpf record --all -d 30          every Python process, for 30 seconds, as a flame graph\n  \
         sudo pyebpf record -p 1234 -o out.json  one process until Ctrl-C, for speedscope\n  \
+        sudo pyebpf dump -p 1234                what every thread of a process is doing now\n  \
         pyebpf report cpu.pb.gz --tree          what is in a recording, as a tree of calls\n  \
         sudo pyebpf ps                          every Python process: user, container, version, script\n  \
         sudo pyebpf doctor                      what this host has and lacks"
@@ -65,6 +67,8 @@ pub struct Cli {
 enum Verb {
     /// Record where CPU time goes and write it to a file
     Record(record::Args),
+    /// Show what every thread is doing now, without stopping any
+    Dump(dump::Args),
     /// Show what is in a recording, or write it in another format
     Report(report::Args),
     /// List every Python interpreter on this host
@@ -115,6 +119,7 @@ impl Cli {
         let files = FileLimit::raise();
         match self.verb {
             Verb::Record(args) => record::run(&args, files),
+            Verb::Dump(args) => dump::run(&args),
             Verb::Report(args) => report::run(&args),
             Verb::Ps(args) => ps::run(&args),
             Verb::Doctor(args) => doctor::run(&args),

@@ -87,7 +87,7 @@ pub enum Question {
         /// Nobody's in particular: the asker.
         pid: u32,
     },
-    /// The stack of a thread that is blocked.
+    /// The stack of a thread, best of one that is blocked.
     Stack {
         /// The thread.
         thread: Box<BlockedThread>,
@@ -101,7 +101,7 @@ pub enum Question {
     },
 }
 
-/// A thread that stays where it is, and how its stack is found.
+/// A thread that should stay where it is, and how its stack is found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BlockedThread {
     /// Its process.
@@ -122,6 +122,17 @@ pub struct BlockedThread {
     pub layout: Layout,
 }
 
+/// The stack of a thread, as far as it could be read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FoundStack {
+    /// Records as the kernel half sends them: see `stacks`. Empty when the process could not be read.
+    pub records: Vec<u8>,
+    /// The thread was off its CPU all the while: what was read is of one moment.
+    pub is_of_one_moment: bool,
+    /// It was blocked, not waiting for a CPU.
+    pub was_blocked: bool,
+}
+
 /// What a worker answers; each to the question of the same name, where no other is named.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
@@ -139,8 +150,8 @@ pub enum Answer {
     Done,
     /// Whether it is in the socket.
     Opened(bool),
-    /// Records as the kernel half sends them: see `stacks`. Empty when the process could not be read.
-    Stack(Vec<u8>),
+    /// See [`Question::Stack`].
+    Stack(FoundStack),
     /// See [`Question::ThreadName`].
     ThreadName(Option<String>),
 }

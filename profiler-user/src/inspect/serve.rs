@@ -8,9 +8,11 @@ use profiler_common::memory::RemoteAddr;
 
 use super::code_maps::CodeMaps;
 use super::held::HeldFiles;
-use super::messages::{About, Answer, Failure, Found, Look, Question, RefusedInterpreter, sentence};
+use super::messages::{
+    About, Answer, Failure, Found, FoundStack, Look, Question, RefusedInterpreter, sentence,
+};
 use super::packages::Packages;
-use super::stacks::records;
+use super::stacks::stack;
 use crate::language::python::threads::lookup::Registries;
 use crate::language::python::{Finding, InspectError, Inspector};
 use crate::priority;
@@ -103,7 +105,7 @@ impl Worker {
             }
             Question::Stack { thread } => {
                 let memory = ProcMemory::open(proc::visible_id(thread.pid));
-                Answer::Stack(memory.map_or_else(|_| Vec::new(), |memory| records(&memory, &thread)))
+                Answer::Stack(memory.map_or_else(|_| FoundStack::default(), |memory| stack(&memory, &thread)))
             }
             Question::ThreadName { thread, fields } => {
                 Answer::ThreadName(self.registries.name(thread, &fields))

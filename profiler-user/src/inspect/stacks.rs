@@ -1,5 +1,5 @@
-//! The stack of a thread that is blocked, read from outside, as the records that the kernel half sends of a sample. It is
-//! exact if the thread was blocked all the while, for which whoever asks has to look.
+//! The stack of a thread, read from outside, as the records that the kernel half sends of a sample. It is exact if the
+//! thread was off its CPU all the while: what nobody runs does not change.
 
 use std::collections::HashSet;
 
@@ -15,8 +15,9 @@ use profiler_common::walker::python::{
 };
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
-use super::messages::BlockedThread;
+use super::messages::{BlockedThread, FoundStack};
 use crate::proc;
+use crate::proc::switches::{Switches, times_on};
 
 /// Bytes of definitions of one stack; what is beyond has no name.
 const MAX_DEFINITION_BYTES: usize = 4 << 20;
@@ -30,8 +31,31 @@ impl CodeSeen for NothingSeen {
     }
 }
 
-/// Reads it: definitions, each before the block that needs it. See [`each_record`].
-pub(super) fn records<M: Memory>(memory: &M, thread: &BlockedThread) -> Vec<u8> {
+/// How often a thread is looked at that runs while it is read.
+const LOOKS: u32 = 4;
+
+/// Reads it, if possible of one moment.
+pub(super) fn stack<M: Memory>(memory: &M, thread: &BlockedThread) -> FoundStack {
+    let mut found = FoundStack::default();
+    for _ in 0..LOOKS {
+        let before = Switches::read(thread.pid, thread.tid).ok();
+        let before = before.filter(Switches::is_off);
+        let was_blocked = proc::stat(thread.tid).is_ok_and(|stat| stat.state != 'R');
+        found = FoundStack {
+            records: records(memory, thread),
+            is_of_one_moment: before
+                .is_some_and(|before| times_on(thread.pid, thread.tid).is_ok_and(|times| times == before.on)),
+            was_blocked,
+        };
+        if found.is_of_one_moment {
+            break;
+        }
+    }
+    found
+}
+
+/// Reads definitions, each before the block that needs it. See [`each_record`].
+fn records<M: Memory>(memory: &M, thread: &BlockedThread) -> Vec<u8> {
     let layout = &thread.layout;
     let mut scratch = Box::new(Scratch::EMPTY);
     let mut block = first_block(thread);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use profiler_common::contract::layout::line_table_format;
 use proptest::prelude::{any, proptest};
 
-use super::messages::Failure;
+use super::messages::{Failure, FoundStack};
 use super::{
     About, Answer, CodeMapping, Found, InspectFailure, Inspectors, Look, MappedContent, Question,
     RefusedInterpreter, Space, is_answer,
@@ -105,7 +105,11 @@ fn answers() -> Vec<Answer> {
         Answer::Space(Err(Failure::Denied)),
         Answer::Done,
         Answer::Opened(true),
-        Answer::Stack(b"\x02\0\0\0ab".to_vec()),
+        Answer::Stack(FoundStack {
+            records: b"\x02\0\0\0ab".to_vec(),
+            is_of_one_moment: true,
+            was_blocked: false,
+        }),
         Answer::ThreadName(Some("worker \u{1b}[1m".to_owned())),
     ]
 }

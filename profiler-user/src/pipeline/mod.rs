@@ -48,6 +48,7 @@ use crate::wire::decode::{CodeView, Spell, Wait};
 pub use self::native_stack::NativeCounts;
 pub use self::python_names::{NotAsked, UnnamedFrames};
 pub use self::surroundings::Surroundings;
+pub use self::wait_class::text as wait_text;
 
 /// How many drains of the rings a sample waits for what it needs, at least. They may come close together.
 const PATIENCE: u64 = 2;

@@ -5,7 +5,8 @@ use libc::c_long;
 use crate::wire::decode::Wait;
 
 /// Text of the frame, if it is known.
-pub(super) fn text(wait: Wait) -> Option<&'static str> {
+#[must_use]
+pub fn text(wait: Wait) -> Option<&'static str> {
     match wait {
         Wait::Unknown => None,
         Wait::Cpu => Some("<waiting for a CPU>"),

@@ -10,6 +10,7 @@ pub mod memory;
 pub mod root;
 pub mod script;
 pub mod status;
+pub mod switches;
 
 use std::fs::File;
 use std::io::{self, Read as _};

@@ -1,16 +1,39 @@
-//! What a recording and the summary of a session say beyond what was sampled.
+//! The end of a session: waiting for names, and what the recording and the summary say beyond what was sampled.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Session;
+use super::listener::{Listener, Progress};
 use super::native::NativeTables;
 use super::sampled::Sampled;
+use super::signals::Signals;
 use super::summary::{NativeSummary, Summary};
 use crate::priority::Priority;
 use crate::proc::script::tell_apart;
 use crate::profile::Recording;
 
+/// How long the end of a recording waits for symbols, and how often it looks: the largest debug information takes seconds.
+const NAMES_AT_MOST: Duration = Duration::from_secs(120);
+const NAMES_EVERY: Duration = Duration::from_millis(20);
+
 impl Session {
+    /// Waits for symbols that are still being read; Ctrl-C ends the wait.
+    pub(super) async fn wait_for_names(&mut self, signals: &mut Signals, listener: &mut impl Listener) {
+        let end = Instant::now() + NAMES_AT_MOST;
+        loop {
+            self.pipeline.end_drain();
+            let addresses = self.pipeline.names_outstanding();
+            if addresses == 0 || Instant::now() >= end {
+                return;
+            }
+            listener.progress(Progress::Naming { addresses });
+            tokio::select! {
+                _ = signals.stop() => return,
+                () = tokio::time::sleep(NAMES_EVERY) => {}
+            }
+        }
+    }
+
     /// Fills in what the pipeline does not know.
     pub(super) fn described(&mut self, mut recording: Recording) -> Recording {
         let started = self.parts.started.unwrap_or(SystemTime::UNIX_EPOCH);

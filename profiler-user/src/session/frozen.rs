@@ -5,21 +5,18 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use profiler_common::contract::process::PROCESS_PYTHON;
 use profiler_common::contract::reasons::Outcome;
 use profiler_common::contract::sources::Source;
 use profiler_common::contract::spell::{LONG_NS, ThreadSlot, thread_state};
 
-use super::open_spells::name_of_thread;
+use super::read_stacks;
 use crate::clock::monotonic_ns;
 use crate::ids::ProcessKey;
-use crate::inspect::{Answer, BlockedThread, Inspectors, Question, each_record};
+use crate::inspect::{Answer, Inspectors, Question};
 use crate::kernel::Kernel;
 use crate::language::python::threads::ThreadNames;
 use crate::pipeline::Pipeline;
 use crate::proc;
-use crate::wire::assembly::{Assembly, Sample};
-use crate::wire::decode::{Event, decode};
 use crate::workers::Ticket;
 
 /// How often all threads are gone through, at most: a spell that is counted whether or not it was walked is then met once,
@@ -76,8 +73,8 @@ impl Frozen {
         for (ticket, asked) in std::mem::take(&mut self.pending) {
             match self.inspectors.take(ticket) {
                 None => self.pending.push((ticket, asked)),
-                Some(Ok(Answer::Stack(records))) => {
-                    take_in(&asked, &records, kernel, pipeline, threads.as_deref_mut());
+                Some(Ok(Answer::Stack(found))) => {
+                    take_in(&asked, &found.records, kernel, pipeline, threads.as_deref_mut());
                 }
                 // Its time is counted without a stack.
                 Some(_) => {}
@@ -129,24 +126,10 @@ impl Frozen {
             tgid: slot.tgid,
             incarnation: slot.incarnation,
         };
-        let entry = kernel
-            .process(process)
-            .filter(|entry| entry.flags & PROCESS_PYTHON != 0);
-        let Some((entry, layout)) = entry.and_then(|entry| Some((entry, kernel.layout(entry.layout)?)))
-        else {
+        let Some(thread) = read_stacks::thread(kernel, process, tid, slot.thread_pointer) else {
             return false;
         };
-        let ticket = self.inspectors.ask(&Question::Stack {
-            thread: Box::new(BlockedThread {
-                pid: slot.tgid,
-                tid,
-                incarnation: slot.incarnation,
-                thread_pointer: slot.thread_pointer,
-                lookup: entry.lookup,
-                layout_index: entry.layout,
-                layout: *layout,
-            }),
-        });
+        let ticket = self.inspectors.ask(&Question::Stack { thread });
         let asked = Asked {
             process,
             tid,
@@ -181,31 +164,12 @@ fn take_in(
     if !kernel.slot(asked.tid).is_some_and(is_same) {
         return;
     }
-    let mut assembly = Assembly::default();
-    let mut stack: Option<Sample> = None;
-    for record in each_record(records) {
-        match decode(record) {
-            Ok(Event::Code(view)) if view.tgid == asked.process.tgid => {
-                if let Some(layout) = kernel.layout(view.layout)
-                    && view.incarnation == asked.process.incarnation
-                {
-                    pipeline.define(&view, layout);
-                }
-            }
-            Ok(Event::Sample(view)) => stack = assembly.add(&view).cloned().or(stack),
-            // A worker says nothing else.
-            Ok(_) | Err(_) => return,
-        }
-    }
-    let Some(mut sample) = stack else {
+    let read = read_stacks::sample(records, asked.process, asked.tid, kernel, pipeline);
+    let Some(mut sample) = read else {
         return;
     };
-    sample.process = asked.process;
     sample.source = Source::OffCpu;
-    sample.tid = asked.tid;
     sample.spell = asked.spell;
-    sample.comm = name_of_thread(asked.tid);
-    sample.time_ns = monotonic_ns();
     if let Some(threads) = threads {
         threads.note(sample.process, sample.tid, sample.thread_state, sample.status);
     }

@@ -144,6 +144,32 @@ impl Intake {
         has_more
     }
 
+    /// Hands out the samples that wait, in place of adding them.
+    pub(super) fn drain_into(&mut self, meets: &mut Meets<'_>, mut each: impl FnMut(&Sample)) {
+        let Self {
+            rings,
+            assembly,
+            undecodable,
+            ..
+        } = self;
+        let Rings { samples, events } = rings;
+        drain_events(events, meets, undecodable);
+        let deadline = Instant::now() + BUDGET;
+        let mut has_more = true;
+        while has_more && Instant::now() < deadline {
+            has_more = samples.drain(AT_ONCE, |bytes| {
+                if let Some(Whole::Sample(sample)) = assemble(bytes, assembly, meets, undecodable) {
+                    each(sample);
+                }
+            });
+        }
+    }
+
+    /// Adds a sample that did not wait in a ring.
+    pub(super) fn take_in(&mut self, sample: &Sample, meets: &mut Meets<'_>) {
+        add(sample, meets, &self.users);
+    }
+
     /// Reads the process events that wait.
     pub(super) fn drain_events(&mut self, meets: &mut Meets<'_>) {
         drain_events(&mut self.rings.events, meets, &mut self.undecodable);

@@ -8,6 +8,7 @@
 mod alarm;
 mod answers;
 mod closing;
+mod dump;
 mod error;
 mod frozen;
 mod intake;
@@ -16,6 +17,7 @@ mod listener;
 mod looks;
 mod native;
 mod open_spells;
+mod read_stacks;
 mod rights;
 mod ring_size;
 mod sampled;
@@ -46,6 +48,7 @@ use crate::profile::timeline::Timeline;
 use crate::sources::{EventSource, Rate, Sampling};
 use crate::workers::start_forker;
 
+pub use self::dump::{Dump, DumpedProcess, DumpedThread, Moment};
 pub use self::error::SessionError;
 pub use self::listener::{Ended, Listener, Progress};
 pub use self::settings::{NativeFrames, Settings, StopReason};
@@ -54,9 +57,6 @@ pub use self::summary::{NativeSummary, SourceSummary, Summary};
 
 /// How long a recording waits for the unwind tables of what runs already, before it begins.
 const PREPARE_AT_MOST: Duration = Duration::from_secs(2);
-/// How long the end of a recording waits for symbols, and how often it looks: the largest debug information takes seconds.
-const NAMES_AT_MOST: Duration = Duration::from_secs(120);
-const NAMES_EVERY: Duration = Duration::from_millis(20);
 /// How long an interval waits for symbols while the recording goes on.
 const PART_WAITS_AT_MOST: Duration = Duration::from_secs(10);
 /// Time between two comparisons of the online CPUs, and between two looks at processes that may have changed their user.
@@ -446,23 +446,6 @@ impl Session {
                 .then(|| Instant::now() + PART_WAITS_AT_MOST);
             let part = self.described(part);
             listener.part(part);
-        }
-    }
-
-    /// Waits for symbols that are still being read; Ctrl-C ends the wait.
-    async fn wait_for_names(&mut self, signals: &mut Signals, listener: &mut impl Listener) {
-        let end = Instant::now() + NAMES_AT_MOST;
-        loop {
-            self.pipeline.end_drain();
-            let addresses = self.pipeline.names_outstanding();
-            if addresses == 0 || Instant::now() >= end {
-                return;
-            }
-            listener.progress(Progress::Naming { addresses });
-            tokio::select! {
-                _ = signals.stop() => return,
-                () = tokio::time::sleep(NAMES_EVERY) => {}
-            }
         }
     }
 
