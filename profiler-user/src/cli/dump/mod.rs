@@ -29,10 +29,10 @@ const RATE_HZ: u32 = 1_999;
     sudo pyebpf dump -p 1234 -s              and of its children\n  \
     sudo pyebpf dump --container web         every Python process of a container\n  \
     sudo pyebpf dump --all --json | jq '.[] | select(.owns_gil)'\n\n\
-    Nothing is stopped: a stack is shown once it is known to be of one moment, because the thread did not run while it\n\
-    was read, or was interrupted by its CPU's clock. A thread that never let that happen is marked.\n\
-    Each filter may be given several times. A process is shown if it fits one value of each option that is given,\n\
-    and none that excludes.")]
+    Nothing is stopped. A stack is shown once it is known to be of one moment: the thread did not\n\
+    run while it was read, or was interrupted by its CPU's clock. One that never let that happen is\n\
+    marked. Each filter may be given several times. A process is shown if it fits one value of each\n\
+    option that is given, and none that excludes.")]
 pub(super) struct Args {
     /// Show every Python process
     #[arg(short, long, conflicts_with = "pid")]
