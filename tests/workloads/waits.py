@@ -33,7 +33,7 @@ now = getattr(time, "monotonic", time.time)
 SECONDS = float(sys.argv[1])
 #: How often the bell rings.
 RING = 0.012
-#: Where a page begins, as writing past the page cache demands.
+#: Begins on a page boundary, as writing past the page cache demands.
 BLOCK = mmap.mmap(-1, 4 << 20)
 
 facts = {}
