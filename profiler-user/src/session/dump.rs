@@ -58,8 +58,6 @@ pub struct DumpedProcess {
     pub version: String,
     /// The file of its interpreter, as the process sees it.
     pub file: String,
-    /// Its threads that have no Python state.
-    pub without_python: usize,
 }
 
 /// A thread, besides its frames.
@@ -157,7 +155,7 @@ impl Session {
         let recording = self.finish(Duration::ZERO, listener);
         Ok(Dump {
             recording,
-            processes: with_counts(processes, &threads),
+            processes,
             threads,
             refusals: self.tracker.refusals().collect(),
             was_stopped,
@@ -175,7 +173,6 @@ impl Session {
                     command_line: process.command_line.clone(),
                     version: process.interpreter.version_text(),
                     file: process.interpreter.file.display().to_string(),
-                    without_python: 0,
                 })
             })
             .collect();
@@ -222,11 +219,7 @@ impl Session {
                 continue;
             };
             let Ok(Answer::Stack(found)) = answer else {
-                looking.settle(Found {
-                    sample: None,
-                    is_active: false,
-                    moment: Moment::None,
-                });
+                looking.give_up();
                 continue;
             };
             let process = looking.process;
@@ -234,11 +227,7 @@ impl Session {
             match sample {
                 Some(sample) => looking.read(sample, found.is_of_one_moment, !found.was_blocked),
                 None if !proc::has_thread(process.tgid, tid) => looking.is_settled = true,
-                None => looking.settle(Found {
-                    sample: None,
-                    is_active: false,
-                    moment: Moment::None,
-                }),
+                None => looking.give_up(),
             }
             if !looking.is_settled {
                 looked.next.insert(0, tid);
@@ -314,12 +303,7 @@ impl Session {
 
 impl Looked {
     fn is_settled(&self) -> bool {
-        self.unsettled() == 0
-    }
-
-    fn unsettled(&self) -> usize {
-        let open = self.threads.values().filter(|looking| !looking.is_settled);
-        open.count()
+        self.threads.values().all(|looking| looking.is_settled)
     }
 
     /// A CPU was interrupted while it ran a thread.
@@ -353,6 +337,15 @@ impl Looking {
         }
     }
 
+    /// Nothing can be read of it.
+    fn give_up(&mut self) {
+        self.settle(Found {
+            sample: None,
+            is_active: false,
+            moment: Moment::None,
+        });
+    }
+
     fn settle(&mut self, found: Found) {
         self.found = Some(found);
         self.is_settled = true;
@@ -379,14 +372,4 @@ fn counted(mut sample: Sample) -> Sample {
     // What it waited for is said apart, not as a frame.
     sample.wait = Wait::Unknown;
     sample
-}
-
-/// Counts the threads of each process that are not among those with Python.
-fn with_counts(mut processes: Vec<DumpedProcess>, threads: &[DumpedThread]) -> Vec<DumpedProcess> {
-    for process in &mut processes {
-        let shown = threads.iter().filter(|thread| thread.pid == process.pid).count();
-        let all = proc::threads(process.pid).map_or(shown, |all| all.len());
-        process.without_python = all.saturating_sub(shown);
-    }
-    processes
 }
