@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use profiler_common::contract::layout::{IDENTITY_BUFFER_WORDS, Layout};
 use profiler_common::contract::reasons::{GilState, StackStatus};
@@ -44,6 +45,9 @@ pub(super) struct Code {
     pub(super) line_table: String,
 }
 
+/// How long a file may be open for writing in a child that has not yet become its program.
+const MOST_BUSY: Duration = Duration::from_secs(10);
+
 /// A running program, killed when it goes out of scope.
 pub(super) struct Target {
     child: Child,
@@ -59,11 +63,14 @@ impl Drop for Target {
 impl Target {
     pub(super) fn start(command: &mut Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let deadline = Instant::now() + MOST_BUSY;
         loop {
             match command.spawn() {
                 Ok(child) => return Self { child },
                 // It was written just now, and a child that another test starts at this moment still has that file open.
-                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < deadline => {
+                    std::thread::yield_now();
+                }
                 Err(error) => unreachable!("it is installed: {error}"),
             }
         }

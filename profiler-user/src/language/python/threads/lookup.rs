@@ -17,8 +17,11 @@ use crate::proc::{self, memory::ProcMemory};
 
 /// Time between two readings of all threads of an interpreter.
 const READ_EVERY: Duration = Duration::from_millis(50);
-/// Time between two searches for `threading` in an interpreter that has not imported it.
+/// Most time between two searches for `threading` in an interpreter that has not imported it. A program may import it and
+/// start its threads at any moment.
 const SEARCH_EVERY: Duration = Duration::from_secs(1);
+/// What a search takes is at most this part of the time until the next one.
+const SEARCH_SHARE: u32 = 20;
 /// Processes remembered, and interpreters of each.
 const MAX_PROCESSES: usize = 1 << 12;
 /// See [`MAX_PROCESSES`].
@@ -65,7 +68,8 @@ struct OfProcess {
 struct Registry {
     active: Option<RemoteAddr>,
     threads: HashMap<u64, RemoteAddr>,
-    read: Instant,
+    /// Before, it is not read again.
+    read_again: Instant,
 }
 
 impl Registries {
@@ -121,14 +125,19 @@ impl OfProcess {
         let known = self.registries.get(&interpreter);
         if let Some(registry) = known {
             let name = named(registry);
-            if name.is_some() || registry.is_fresh() {
+            if name.is_some() || Instant::now() < registry.read_again {
                 return name;
             }
         }
+        let start = Instant::now();
         let active = known
             .and_then(|registry| registry.active)
             .or_else(|| registry::find(objects, interpreter));
         let threads = active.and_then(|active| registry::threads(objects, active));
+        let patience = match active {
+            Some(_) => READ_EVERY,
+            None => (start.elapsed() * SEARCH_SHARE).clamp(READ_EVERY, SEARCH_EVERY),
+        };
         if self.registries.len() >= MAX_INTERPRETERS {
             self.registries.clear();
         }
@@ -136,21 +145,10 @@ impl OfProcess {
             // What is no dictionary any more is to be searched for again.
             active: threads.as_ref().and(active),
             threads: threads.unwrap_or_default(),
-            read: Instant::now(),
+            read_again: Instant::now() + patience,
         };
         let name = named(&registry);
         self.registries.insert(interpreter, registry);
         name
-    }
-}
-
-impl Registry {
-    fn is_fresh(&self) -> bool {
-        let every = if self.active.is_some() {
-            READ_EVERY
-        } else {
-            SEARCH_EVERY
-        };
-        self.read.elapsed() < every
     }
 }

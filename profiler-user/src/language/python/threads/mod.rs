@@ -2,15 +2,16 @@
 //!
 //! From 3.14 on the kernel's name of a thread is its Python name, cut off after 15 bytes; before, all threads of a process
 //! look alike there. Used by the session when an output shows threads. A thread that was sampled is looked up after the
-//! samples have been read, and again when it is sampled some seconds later (it may have been renamed); whoever is gone by
-//! then, or has no Python name, keeps the kernel's. Who is to be looked up is decided here; `lookup` does it, in a worker.
+//! samples have been read; once more soon, if it had no name yet (it may just have been started, and never be sampled again);
+//! and again when it is sampled some seconds later (it may have been renamed). Whoever is gone by then, or has no Python
+//! name, keeps the kernel's. Who is to be looked up is decided here; `lookup` does it, in a worker.
 
 pub mod lookup;
 mod registry;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use profiler_common::contract::reasons::StackStatus;
@@ -22,7 +23,10 @@ use crate::ids::ProcessKey;
 
 /// Time between two looks at a thread whose name is known.
 const RENAMED_AFTER: Duration = Duration::from_secs(5);
-/// Time until the second look at one without a name; doubled with each.
+/// Time until the second look at one without a name, sampled again or not. `lookup` reads the threads of a process again after
+/// a shorter time.
+const SECOND_LOOK_AFTER: Duration = Duration::from_millis(60);
+/// Time until the next look at one without a name that is sampled again; doubled with each.
 const FIRST_PATIENCE: Duration = Duration::from_millis(200);
 /// Threads that wait to be looked up, of all processes and of one; further ones are when they are sampled again.
 const MAX_WAITING: usize = 1 << 14;
@@ -37,6 +41,8 @@ const MAX_THREADS: usize = 1 << 16;
 pub struct ThreadNames {
     processes: HashMap<ProcessKey, KnownThreads>,
     waiting: FairQueue<ProcessKey, SampledThread>,
+    /// Those for a second look, with the time of it: the earliest first.
+    second: VecDeque<(Instant, SampledThread)>,
 }
 
 /// A thread, as its last sample has it.
@@ -59,6 +65,7 @@ struct KnownThreads {
 struct Known {
     /// `None` while it waits.
     look_again: Option<Instant>,
+    was_looked_up: bool,
     patience: Duration,
 }
 
@@ -102,13 +109,29 @@ impl ThreadNames {
 
     /// The next thread to be looked up. [`Self::looked_up`] follows for each.
     pub fn next_thread(&mut self) -> Option<SampledThread> {
+        self.next_at(Instant::now())
+    }
+
+    fn next_at(&mut self, now: Instant) -> Option<SampledThread> {
+        let is_due = |(time, _): &mut (Instant, SampledThread)| now >= *time;
+        if let Some((_, thread)) = self.second.pop_front_if(is_due) {
+            return Some(thread);
+        }
         self.waiting.pop(|_| true).map(|(_, thread)| thread)
     }
 
     /// A thread was looked up, or could not be.
     pub fn looked_up(&mut self, thread: SampledThread, is_named: bool) {
-        if let Some(process) = self.processes.get_mut(&thread.process) {
-            process.remember(thread.tid, is_named, Instant::now());
+        self.looked_up_at(Instant::now(), thread, is_named);
+    }
+
+    fn looked_up_at(&mut self, now: Instant, thread: SampledThread, is_named: bool) {
+        let Some(process) = self.processes.get_mut(&thread.process) else {
+            return;
+        };
+        let is_first = process.remember(thread.tid, is_named, now);
+        if is_first && !is_named && self.second.len() < MAX_WAITING {
+            self.second.push_back((now + SECOND_LOOK_AFTER, thread));
         }
     }
 
@@ -116,6 +139,7 @@ impl ThreadNames {
     pub fn forget(&mut self, process: ProcessKey) {
         self.processes.remove(&process);
         self.waiting.forget(process);
+        self.second.retain(|(_, thread)| thread.process != process);
     }
 }
 
@@ -138,17 +162,20 @@ impl Default for Known {
     fn default() -> Self {
         Self {
             look_again: None,
+            was_looked_up: false,
             patience: FIRST_PATIENCE,
         }
     }
 }
 
 impl KnownThreads {
-    /// A thread was looked up.
-    fn remember(&mut self, tid: u32, is_named: bool, now: Instant) {
+    /// A thread was looked up. Whether for the first time.
+    fn remember(&mut self, tid: u32, is_named: bool, now: Instant) -> bool {
         let Some(known) = self.threads.get_mut(&tid) else {
-            return;
+            return false;
         };
+        let is_first = !known.was_looked_up;
+        known.was_looked_up = true;
         let wait = if is_named {
             RENAMED_AFTER
         } else {
@@ -157,5 +184,6 @@ impl KnownThreads {
             wait
         };
         known.look_again = Some(now + wait);
+        is_first
     }
 }

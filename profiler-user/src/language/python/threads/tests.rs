@@ -3,11 +3,16 @@
 
 use std::time::{Duration, Instant};
 
+use profiler_common::contract::reasons::StackStatus;
 use profiler_common::memory::{Fault, Memory, RemoteAddr};
 use proptest::prelude::{ProptestConfig, any};
 use proptest::{prop_assert, proptest};
 
-use super::{FIRST_PATIENCE, Known, KnownThreads, RENAMED_AFTER, registry};
+use super::{
+    FIRST_PATIENCE, Known, KnownThreads, RENAMED_AFTER, SECOND_LOOK_AFTER, SampledThread, ThreadNames,
+    registry,
+};
+use crate::ids::ProcessKey;
 use crate::language::python::layout::LAYOUTS;
 use crate::language::python::layout::objects::FLAG_DICT;
 use crate::language::python::objects::Objects;
@@ -104,4 +109,28 @@ fn a_thread_without_a_name_is_looked_up_ever_more_rarely() {
     assert_eq!(waits[..2], [FIRST_PATIENCE, 2 * FIRST_PATIENCE]);
     assert_eq!(waits[6], RENAMED_AFTER);
     assert_eq!(wait(true), RENAMED_AFTER);
+}
+
+#[test]
+fn a_thread_without_a_name_has_a_second_look_although_it_is_not_sampled_again() {
+    let mut names = ThreadNames::default();
+    let process = ProcessKey {
+        tgid: 7,
+        incarnation: 1,
+    };
+    let note = |names: &mut ThreadNames, tid| names.note(process, tid, 0x1000, StackStatus::Complete);
+    let start = Instant::now();
+    let look = |names: &mut ThreadNames, now, is_named| -> Option<u32> {
+        let thread: SampledThread = names.next_at(now)?;
+        names.looked_up_at(now, thread, is_named);
+        Some(thread.tid)
+    };
+    note(&mut names, 8);
+    note(&mut names, 9);
+    assert_eq!(look(&mut names, start, false), Some(8));
+    assert_eq!(look(&mut names, start, true), Some(9));
+    assert_eq!(look(&mut names, start, false), None);
+    let soon = start + SECOND_LOOK_AFTER;
+    assert_eq!(look(&mut names, soon, false), Some(8));
+    assert_eq!(look(&mut names, soon + RENAMED_AFTER, false), None, "only once");
 }
