@@ -22,6 +22,7 @@ pub mod bench;
 pub mod cgroup;
 pub mod container;
 pub mod folded;
+pub mod host;
 pub mod layouts;
 pub mod live;
 pub mod matrix;

@@ -1,9 +1,13 @@
 //! Live: time off the CPU is what programs measure of themselves.
+//!
+//! Of a virtual machine: time that its host takes of a CPU is counted for no thread, so a program that knows how long it ran
+//! takes it for time that it was blocked. A measurement with too much of that says nothing of pyebpf, and is repeated.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, ensure};
 use tests::folded::Stack;
+use tests::host;
 use tests::live::{alone, judge};
 use tests::profiler::{Pyebpf, Recorded, Recording};
 use tests::python::{self, Python};
@@ -19,16 +23,21 @@ struct Wait {
 }
 
 /// What a recording says of them.
-struct Recorded12 {
+struct Measured {
     truth: BTreeMap<String, Wait>,
     recorded: Recorded,
+    /// Share of the CPUs' time that the host took meanwhile.
+    taken: f64,
 }
 
+/// See [`Measured::taken`].
+const MOST_TAKEN: f64 = 0.005;
+const MOST_TRIES: u32 = 6;
 const WAITING: &str = "<waiting for a CPU>";
 /// What the kernel half added up of each thread, exactly.
 const TOTALS: &str = "pyebpf::session::open_spells=debug,profiler_user::session::open_spells=debug";
 
-fn record(python: &'static Python, seconds: &str) -> anyhow::Result<Recorded12> {
+fn record(python: &'static Python, seconds: &str) -> anyhow::Result<Measured> {
     let mut workload = Workload::start(python, &script("waits"), &[seconds])?;
     let pid = workload.pid().to_string();
     let recording = Recording::start_by(
@@ -39,11 +48,13 @@ fn record(python: &'static Python, seconds: &str) -> anyhow::Result<Recorded12> 
         },
         ["--mode", "off-cpu", "--unit", "time", "-F", "-p", &pid],
     )?;
+    let host = host::Watch::start()?;
     workload.release()?;
     let facts = workload.finish()?;
-    Ok(Recorded12 {
+    Ok(Measured {
         truth: facts.get("waits")?,
         recorded: recording.stop()?,
+        taken: host.taken()?,
     })
 }
 
@@ -70,35 +81,51 @@ fn each_thread_was_blocked_as_long_as_its_own_clocks_say() {
     let _alone = alone();
     let outcomes = python::all().iter().map(|python| {
         let check = || -> anyhow::Result<String> {
-            let Recorded12 { truth, recorded } = record(python, "4")?;
-            ensure!(truth.len() >= 12, "{truth:?}");
-            let mut worst = 0.0f64;
-            let mut said = Vec::new();
-            for (kind, wait) in &truth {
-                let (blocked, waiting) = totals(&recorded.stderr, wait.tid)?;
-                let off = (blocked - wait.blocked) / wait.blocked;
-                worst = worst.max(off.abs());
-                ensure!(
-                    off.abs() <= 0.03,
-                    "{kind}: {blocked:.3} s blocked of {:.3}, {waiting:.3} s waiting of {:.3}",
-                    wait.blocked,
-                    wait.waiting
-                );
-                let in_kind = |stack: &Stack| stack.contains(kind);
-                let sampled = recorded
-                    .stacks
-                    .count(|stack| in_kind(stack) && stack.leaf() != WAITING);
-                said.push(format!("{kind} {:.3}", sampled as f64 / 1e9 / wait.blocked));
+            let mut tries = 0;
+            loop {
+                let measured = record(python, "4")?;
+                tries += 1;
+                match compare(&measured) {
+                    Err(_) if measured.taken > MOST_TAKEN && tries < MOST_TRIES => {}
+                    outcome => {
+                        let taken = 100.0 * measured.taken;
+                        return outcome.with_context(|| format!("try {tries}, the host took {taken:.1} %"));
+                    }
+                }
             }
-            Ok(format!(
-                "{:.2} % off at most; sampled / true: {}",
-                worst * 100.0,
-                said.join(", ")
-            ))
         };
         (python.to_string(), check())
     });
     judge(outcomes.collect());
+}
+
+/// Each thread against its own clocks.
+fn compare(measured: &Measured) -> anyhow::Result<String> {
+    let Measured { truth, recorded, .. } = measured;
+    ensure!(truth.len() >= 12, "{truth:?}");
+    let mut worst = 0.0f64;
+    let mut said = Vec::new();
+    for (kind, wait) in truth {
+        let (blocked, waiting) = totals(&recorded.stderr, wait.tid)?;
+        let off = (blocked - wait.blocked) / wait.blocked;
+        worst = worst.max(off.abs());
+        ensure!(
+            off.abs() <= 0.03,
+            "{kind}: {blocked:.3} s blocked of {:.3}, {waiting:.3} s waiting of {:.3}",
+            wait.blocked,
+            wait.waiting
+        );
+        let in_kind = |stack: &Stack| stack.contains(kind);
+        let sampled = recorded
+            .stacks
+            .count(|stack| in_kind(stack) && stack.leaf() != WAITING);
+        said.push(format!("{kind} {:.3}", sampled as f64 / 1e9 / wait.blocked));
+    }
+    Ok(format!(
+        "{:.2} % off at most; sampled / true: {}",
+        worst * 100.0,
+        said.join(", ")
+    ))
 }
 
 #[test]
