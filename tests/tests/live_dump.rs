@@ -55,42 +55,43 @@ fn every_thread_is_shown_once_where_it_is_and_what_it_does() {
         .filter_map(|(_, program)| Some(program.as_ref().ok()?.0))
         .collect();
     let all = threads(&pids, &[]).expect("a dump");
-    let check = |pid: u32, truth: &BTreeMap<String, Vec<TrueFrame>>| -> anyhow::Result<String> {
-        let of_it: Vec<&Value> = all.iter().filter(|thread| thread["pid"] == pid).collect();
-        ensure!(
-            of_it.len() == truth.len(),
-            "{} threads of {}",
-            of_it.len(),
-            truth.len()
-        );
-        for (name, stack) in truth {
-            let thread = of_it.iter().find(|thread| thread["thread_name"] == name.as_str());
-            let thread = thread.with_context(|| format!("no thread {name}: {of_it:#?}"))?;
-            ensure!(thread["exact"] == true, "{thread:#}");
-            let found = frames(thread)?;
-            ensure!(found == *stack, "{name}:\n  found {found:?}\n  true  {stack:?}");
-            let (active, state) = match name.as_str() {
-                "burner" => (true, "active+gil"),
-                _ => (false, "idle"),
-            };
-            let is_free_threaded = state == "active+gil" && thread["state"] == "active";
+    let check =
+        |python: &Python, pid: u32, truth: &BTreeMap<String, Vec<TrueFrame>>| -> anyhow::Result<String> {
+            let of_it: Vec<&Value> = all.iter().filter(|thread| thread["pid"] == pid).collect();
             ensure!(
-                thread["active"] == active && (thread["state"] == state || is_free_threaded),
-                "{thread:#}"
+                of_it.len() == truth.len(),
+                "{} threads of {}",
+                of_it.len(),
+                truth.len()
             );
-            let waiting_for = match name.as_str() {
-                "burner" => Value::Null,
-                "locked" => "a lock".into(),
-                "MainThread" => "to read".into(),
-                _ => "sleeping".into(),
-            };
-            ensure!(thread["waiting_for"] == waiting_for, "{thread:#}");
-        }
-        Ok(format!("{} threads", truth.len()))
-    };
+            for (name, stack) in truth {
+                let thread = of_it.iter().find(|thread| thread["thread_name"] == name.as_str());
+                let thread = thread.with_context(|| format!("no thread {name}: {of_it:#?}"))?;
+                ensure!(thread["exact"] == true, "{thread:#}");
+                let found = frames(thread)?;
+                ensure!(found == *stack, "{name}:\n  found {found:?}\n  true  {stack:?}");
+                let (active, state) = match name.as_str() {
+                    "burner" if python.is(python::Trait::FreeThreaded) => (true, "active"),
+                    "burner" => (true, "active+gil"),
+                    _ => (false, "idle"),
+                };
+                ensure!(
+                    thread["active"] == active && thread["state"] == state,
+                    "{thread:#}"
+                );
+                let waiting_for = match name.as_str() {
+                    "burner" => Value::Null,
+                    "locked" => "a lock".into(),
+                    "MainThread" => "to read".into(),
+                    _ => "sleeping".into(),
+                };
+                ensure!(thread["waiting_for"] == waiting_for, "{thread:#}");
+            }
+            Ok(format!("{} threads", truth.len()))
+        };
     let outcomes = programs.iter().map(|(python, program)| {
         let verdict = match program {
-            Ok((pid, truth, _)) => check(*pid, truth),
+            Ok((pid, truth, _)) => check(python, *pid, truth),
             Err(error) => Err(anyhow::anyhow!("{error:#}")),
         };
         (python.to_string(), verdict)

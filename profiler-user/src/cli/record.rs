@@ -138,7 +138,7 @@ pub(super) struct Args {
     #[arg(long, hide = true)]
     hideprogress: bool,
     /// Processes that can be recorded at the same time; tests lower it
-    #[arg(long, hide = true, default_value_t = 16_384, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
+    #[arg(long, hide = true, default_value_t = Settings::INTERPRETERS, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
     max_interpreters: u32,
     #[command(flatten, next_help_heading = "Filters")]
     filters: FilterArgs,

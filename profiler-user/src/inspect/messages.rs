@@ -90,7 +90,7 @@ pub enum Question {
     /// The stack of a thread, best of one that is blocked.
     Stack {
         /// The thread.
-        thread: Box<BlockedThread>,
+        thread: Box<ThreadToRead>,
     },
     /// The name of a thread.
     ThreadName {
@@ -103,7 +103,7 @@ pub enum Question {
 
 /// A thread that should stay where it is, and how its stack is found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BlockedThread {
+pub struct ThreadToRead {
     /// Its process.
     pub pid: u32,
     /// Itself.

@@ -31,7 +31,7 @@ mod tests;
 
 pub use self::inspectors::{InspectFailure, Inspectors};
 pub use self::messages::{
-    About, Answer, BlockedThread, Found, FoundStack, Look, Question, RefusedInterpreter, is_answer,
+    About, Answer, Found, FoundStack, Look, Question, RefusedInterpreter, ThreadToRead, is_answer,
 };
 pub use self::opener::{NotOpened, Opener, Opening, SentFile};
 pub use self::openings::{Arrival, Openings};

@@ -15,7 +15,7 @@ use profiler_common::walker::python::{
 };
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
-use super::messages::{BlockedThread, FoundStack};
+use super::messages::{FoundStack, ThreadToRead};
 use crate::proc;
 use crate::proc::switches::{Switches, times_on};
 
@@ -35,7 +35,7 @@ impl CodeSeen for NothingSeen {
 const LOOKS: u32 = 4;
 
 /// Reads it, if possible of one moment.
-pub(super) fn stack<M: Memory>(memory: &M, thread: &BlockedThread) -> FoundStack {
+pub(super) fn stack<M: Memory>(memory: &M, thread: &ThreadToRead) -> FoundStack {
     let mut found = FoundStack::default();
     for _ in 0..LOOKS {
         let before = Switches::read(thread.pid, thread.tid).ok();
@@ -55,7 +55,7 @@ pub(super) fn stack<M: Memory>(memory: &M, thread: &BlockedThread) -> FoundStack
 }
 
 /// Reads definitions, each before the block that needs it. See [`each_record`].
-fn records<M: Memory>(memory: &M, thread: &BlockedThread) -> Vec<u8> {
+fn records<M: Memory>(memory: &M, thread: &ThreadToRead) -> Vec<u8> {
     let layout = &thread.layout;
     let mut scratch = Box::new(Scratch::EMPTY);
     let mut block = first_block(thread);
@@ -108,7 +108,7 @@ fn records<M: Memory>(memory: &M, thread: &BlockedThread) -> Vec<u8> {
     records.0
 }
 
-fn first_block(thread: &BlockedThread) -> SampleBlock {
+fn first_block(thread: &ThreadToRead) -> SampleBlock {
     let mut block = SampleBlock::new_zeroed();
     block.kind = record_kind::SAMPLE;
     block.tgid = thread.pid;
@@ -168,7 +168,7 @@ impl Definitions {
     fn of<M: Memory>(
         &mut self,
         memory: &M,
-        thread: &BlockedThread,
+        thread: &ThreadToRead,
         scratch: &mut Scratch,
         slot: usize,
         frame: RawFrame,

@@ -27,6 +27,10 @@ use crate::workers::Ticket;
 
 /// Threads that are asked about at the same time.
 const AT_ONCE: usize = 16;
+/// Threads that are looked at.
+const MOST_THREADS: usize = 1 << 15;
+/// Stacks kept that may be of different moments.
+const MOST_MIXED: usize = 1 << 8;
 /// Time between two looks at what has come.
 const EVERY: Duration = Duration::from_millis(2);
 
@@ -41,8 +45,10 @@ pub struct Dump {
     pub threads: Vec<DumpedThread>,
     /// Interpreters that are not supported or do not answer.
     pub refusals: Vec<RefusedProcess>,
-    /// It was ended before every thread had its stack.
-    pub was_stopped: bool,
+    /// Threads that were not looked at, because there are too many.
+    pub left_out: usize,
+    /// It was ended before every thread had its stack: so many are missing.
+    pub stopped_without: Option<usize>,
 }
 
 /// A process whose threads were looked at.
@@ -90,27 +96,46 @@ pub enum Moment {
     None,
 }
 
-/// What is looked for, and what was found.
+/// What is looked for, and what was found. Whatever has its stack has passed it on: only what is not settled keeps one.
 #[derive(Default)]
 struct Looked {
     threads: HashMap<u32, Looking>,
     pending: Vec<(Ticket, u32)>,
     /// Threads that are to be asked about, next first from the end.
     next: Vec<u32>,
+    unsettled: usize,
+    /// Threads with [`Mixed`] stacks.
+    mixed: usize,
+    /// Threads that are not looked at, because there are too many.
+    left_out: usize,
 }
 
 struct Looking {
     process: ProcessKey,
     thread_pointer: u64,
-    found: Option<Found>,
-    /// Nothing better will be found.
-    is_settled: bool,
+    state: State,
 }
 
-struct Found {
-    /// `None` where nothing answered.
-    sample: Option<Sample>,
+enum State {
+    /// Nothing is known yet but perhaps this.
+    Open(Option<Box<Mixed>>),
+    /// Nothing better will be found.
+    Settled(Found),
+    /// It has ended, or never ran Python code.
+    NotShown,
+}
+
+/// A stack whose frames may be of different moments.
+struct Mixed {
+    sample: Sample,
     is_active: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Found {
+    is_active: bool,
+    gil: GilState,
+    wait: Wait,
     moment: Moment,
 }
 
@@ -138,9 +163,9 @@ impl Session {
         let mut looked = self.all_threads();
         let end = Instant::now() + at_most;
         let mut was_stopped = false;
-        while !looked.is_settled() && Instant::now() < end && !was_stopped {
+        while looked.unsettled > 0 && Instant::now() < end && !was_stopped {
             self.look(&mut looked);
-            if looked.is_settled() {
+            if looked.unsettled == 0 {
                 break;
             }
             tokio::select! {
@@ -149,7 +174,13 @@ impl Session {
             }
         }
         self.sampling.clear();
-        let threads = self.take_in(looked);
+        let left_out = looked.left_out;
+        let mut threads = self.found(looked);
+        let stopped_without = was_stopped.then(|| {
+            let all = threads.len();
+            threads.retain(|thread| thread.moment != Moment::None);
+            all - threads.len()
+        });
         self.settle_drain(false, true);
         self.wait_for_names(signals, listener).await;
         let recording = self.finish(Duration::ZERO, listener);
@@ -158,7 +189,8 @@ impl Session {
             processes,
             threads,
             refusals: self.tracker.refusals().collect(),
-            was_stopped,
+            left_out,
+            stopped_without,
         })
     }
 
@@ -188,17 +220,21 @@ impl Session {
             }
             // A process that is gone has none.
             for tid in proc::threads(process.tgid).unwrap_or_default() {
+                if looked.next.len() >= MOST_THREADS {
+                    looked.left_out += 1;
+                    continue;
+                }
                 let slot = self.kernel.slot(tid);
                 let looking = Looking {
                     process,
                     thread_pointer: slot.map_or(0, |slot| slot.thread_pointer),
-                    found: None,
-                    is_settled: false,
+                    state: State::Open(None),
                 };
                 looked.threads.insert(tid, looking);
                 looked.next.push(tid);
             }
         }
+        looked.unsettled = looked.threads.len();
         looked.next.sort_unstable_by(|one, other| other.cmp(one));
         looked
     }
@@ -215,28 +251,42 @@ impl Session {
                 looked.pending.push((ticket, tid));
                 continue;
             };
-            let Some(looking) = looked.threads.get_mut(&tid).filter(|looking| !looking.is_settled) else {
+            let Some(process) = looked.open(tid).map(|looking| looking.process) else {
                 continue;
             };
             let Ok(Answer::Stack(found)) = answer else {
-                looking.give_up();
+                looked.settle(tid, State::Settled(Found::NOTHING));
                 continue;
             };
-            let process = looking.process;
             let sample = read_stacks::sample(&found.records, process, tid, &self.kernel, &mut self.pipeline);
-            match sample {
-                Some(sample) => looking.read(sample, found.is_of_one_moment, !found.was_blocked),
-                None if !proc::has_thread(process.tgid, tid) => looking.is_settled = true,
-                None => looking.give_up(),
-            }
-            if !looking.is_settled {
-                looked.next.insert(0, tid);
+            let shown = match sample {
+                Some(sample) if found.is_of_one_moment => looked.read(tid, sample, !found.was_blocked),
+                Some(sample) => {
+                    let is_active = !found.was_blocked;
+                    looked.keep(tid, Mixed { sample, is_active });
+                    None
+                }
+                None => {
+                    let is_there = proc::has_thread(process.tgid, tid);
+                    looked.settle(
+                        tid,
+                        if is_there {
+                            State::Settled(Found::NOTHING)
+                        } else {
+                            State::NotShown
+                        },
+                    );
+                    None
+                }
+            };
+            if let Some(sample) = shown {
+                self.with_meets(|intake: &mut Intake, meets| intake.take_in(&sample, meets));
             }
         }
         while looked.pending.len() < AT_ONCE
             && let Some(tid) = looked.next.pop()
         {
-            let Some(looking) = looked.threads.get_mut(&tid).filter(|looking| !looking.is_settled) else {
+            let Some(looking) = looked.open(tid) else {
                 continue;
             };
             // Without it a thread has to run to be seen.
@@ -248,7 +298,7 @@ impl Session {
                     let ticket = inspectors.ask(&Question::Stack { thread });
                     looked.pending.push((ticket, tid));
                 }
-                None => looking.is_settled = true,
+                None => looked.settle(tid, State::NotShown),
             }
         }
         if let Some((last, _)) = looked.pending.last() {
@@ -256,45 +306,38 @@ impl Session {
         }
     }
 
-    /// Passes the stacks on to the pipeline, and says what is known of each thread besides.
-    fn take_in(&mut self, looked: Looked) -> Vec<DumpedThread> {
+    /// Passes on the stacks that are not of one moment, and says what is known of each thread.
+    fn found(&mut self, looked: Looked) -> Vec<DumpedThread> {
         let inspectors = self.tracker.inspectors();
         for (ticket, _) in &looked.pending {
             inspectors.forget(*ticket);
         }
         let mut threads = Vec::new();
         for (tid, looking) in looked.threads {
-            let thread = |sample: Option<&Sample>, is_active, moment| DumpedThread {
+            let found = match looking.state {
+                State::NotShown => continue,
+                State::Settled(found) => found,
+                State::Open(Some(mixed)) if !has_python(&mixed.sample) => continue,
+                State::Open(Some(mixed)) => {
+                    let found = Found::of(&mixed.sample, mixed.is_active, Moment::Several);
+                    let sample = counted(mixed.sample);
+                    self.with_meets(|intake: &mut Intake, meets| intake.take_in(&sample, meets));
+                    found
+                }
+                State::Open(None) => Found {
+                    is_active: proc::stat(tid).is_ok_and(|stat| stat.state == 'R'),
+                    ..Found::NOTHING
+                },
+            };
+            threads.push(DumpedThread {
                 pid: looking.process.tgid,
                 tid,
                 ident: looking.thread_pointer,
-                is_active,
-                gil: sample.map_or(GilState::Unknown, |sample| sample.gil),
-                wait: sample.map_or(Wait::Unknown, |sample| sample.wait),
-                moment,
-            };
-            match looking.found {
-                Some(Found {
-                    sample: Some(sample),
-                    is_active,
-                    moment,
-                }) if has_python(&sample) => {
-                    threads.push(thread(Some(&sample), is_active, moment));
-                    self.with_meets(|intake: &mut Intake, meets| intake.take_in(&counted(sample), meets));
-                }
-                Some(Found { sample: Some(_), .. }) => {}
-                Some(Found {
-                    sample: None,
-                    is_active,
-                    moment,
-                }) => threads.push(thread(None, is_active, moment)),
-                // It has ended.
-                None if looking.is_settled => {}
-                None => {
-                    let runs = proc::stat(tid).is_ok_and(|stat| stat.state == 'R');
-                    threads.push(thread(None, runs, Moment::None));
-                }
-            }
+                is_active: found.is_active,
+                gil: found.gil,
+                wait: found.wait,
+                moment: found.moment,
+            });
         }
         threads.sort_by_key(|thread| (thread.pid, thread.tid));
         threads
@@ -302,53 +345,70 @@ impl Session {
 }
 
 impl Looked {
-    fn is_settled(&self) -> bool {
-        self.threads.values().all(|looking| looking.is_settled)
+    /// The thread, unless it is settled.
+    fn open(&mut self, tid: u32) -> Option<&mut Looking> {
+        let looking = self.threads.get_mut(&tid)?;
+        matches!(looking.state, State::Open(_)).then_some(looking)
     }
 
-    /// A CPU was interrupted while it ran a thread.
-    fn sampled(&mut self, sample: &Sample) {
-        let looking = self.threads.get_mut(&sample.tid);
-        let open = looking.filter(|looking| !looking.is_settled && looking.process == sample.process);
-        if let Some(looking) = open
-            && is_readable(sample.status)
-        {
-            looking.read(sample.clone(), true, true);
+    fn settle(&mut self, tid: u32, state: State) {
+        if let Some(looking) = self.open(tid) {
+            looking.state = state;
+            self.unsettled -= 1;
         }
+    }
+
+    /// A CPU was interrupted while it ran a thread: as [`Self::read`].
+    fn sampled(&mut self, sample: &Sample) -> Option<Sample> {
+        let looking = self.open(sample.tid)?;
+        if looking.process != sample.process || !is_readable(sample.status) {
+            return None;
+        }
+        self.read(sample.tid, sample.clone(), true)
+    }
+
+    /// The stack of a thread, of one moment. Gives what is to be passed on.
+    fn read(&mut self, tid: u32, sample: Sample, is_active: bool) -> Option<Sample> {
+        if !has_python(&sample) {
+            self.settle(tid, State::NotShown);
+            return None;
+        }
+        let found = Found::of(&sample, is_active, Moment::One);
+        self.settle(tid, State::Settled(found));
+        Some(counted(sample))
+    }
+
+    /// The stack of a thread that ran while it was read: it is read again.
+    fn keep(&mut self, tid: u32, mixed: Mixed) {
+        let has_room = self.mixed < MOST_MIXED;
+        let Some(looking) = self.open(tid) else {
+            return;
+        };
+        let had_one = matches!(looking.state, State::Open(Some(_)));
+        if had_one || has_room {
+            looking.state = State::Open(Some(Box::new(mixed)));
+            self.mixed += usize::from(!had_one);
+        }
+        self.next.insert(0, tid);
     }
 }
 
-impl Looking {
-    fn read(&mut self, sample: Sample, is_of_one_moment: bool, is_active: bool) {
-        let moment = if is_of_one_moment {
-            Moment::One
-        } else {
-            Moment::Several
-        };
-        let found = Found {
-            sample: Some(sample),
-            is_active,
-            moment,
-        };
-        if is_of_one_moment {
-            self.settle(found);
-        } else {
-            self.found = Some(found);
-        }
-    }
-
+impl Found {
     /// Nothing can be read of it.
-    fn give_up(&mut self) {
-        self.settle(Found {
-            sample: None,
-            is_active: false,
-            moment: Moment::None,
-        });
-    }
+    const NOTHING: Self = Self {
+        is_active: false,
+        gil: GilState::Unknown,
+        wait: Wait::Unknown,
+        moment: Moment::None,
+    };
 
-    fn settle(&mut self, found: Found) {
-        self.found = Some(found);
-        self.is_settled = true;
+    fn of(sample: &Sample, is_active: bool, moment: Moment) -> Self {
+        Self {
+            is_active,
+            gil: sample.gil,
+            wait: sample.wait,
+            moment,
+        }
     }
 }
 

@@ -144,12 +144,17 @@ impl Intake {
         has_more
     }
 
-    /// Hands out the samples that wait, in place of adding them.
-    pub(super) fn drain_into(&mut self, meets: &mut Meets<'_>, mut each: impl FnMut(&Sample)) {
+    /// Hands out the samples that wait, and adds what is made of them.
+    pub(super) fn drain_into(
+        &mut self,
+        meets: &mut Meets<'_>,
+        mut each: impl FnMut(&Sample) -> Option<Sample>,
+    ) {
         let Self {
             rings,
             assembly,
             undecodable,
+            users,
             ..
         } = self;
         let Rings { samples, events } = rings;
@@ -158,8 +163,10 @@ impl Intake {
         let mut has_more = true;
         while has_more && Instant::now() < deadline {
             has_more = samples.drain(AT_ONCE, |bytes| {
-                if let Some(Whole::Sample(sample)) = assemble(bytes, assembly, meets, undecodable) {
-                    each(sample);
+                if let Some(Whole::Sample(sample)) = assemble(bytes, assembly, meets, undecodable)
+                    && let Some(made) = each(sample)
+                {
+                    add(&made, meets, users);
                 }
             });
         }

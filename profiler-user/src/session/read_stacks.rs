@@ -5,7 +5,7 @@ use profiler_common::contract::process::PROCESS_PYTHON;
 use super::open_spells::name_of_thread;
 use crate::clock::monotonic_ns;
 use crate::ids::ProcessKey;
-use crate::inspect::{BlockedThread, each_record};
+use crate::inspect::{ThreadToRead, each_record};
 use crate::kernel::Kernel;
 use crate::pipeline::Pipeline;
 use crate::wire::assembly::{Assembly, Sample};
@@ -18,11 +18,11 @@ pub(super) fn thread(
     process: ProcessKey,
     tid: u32,
     thread_pointer: u64,
-) -> Option<Box<BlockedThread>> {
+) -> Option<Box<ThreadToRead>> {
     let entry = kernel
         .process(process)
         .filter(|entry| entry.flags & PROCESS_PYTHON != 0)?;
-    Some(Box::new(BlockedThread {
+    Some(Box::new(ThreadToRead {
         pid: process.tgid,
         tid,
         incarnation: process.incarnation,

@@ -52,6 +52,9 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// [`Self::max_interpreters`] where nobody says otherwise.
+    pub const INTERPRETERS: u32 = 16_384;
+
     /// Whether stacks of blocked threads are read from outside. They say nothing of whoever holds the GIL.
     pub(super) fn reads_stacks(&self) -> bool {
         self.sources.contains(&Source::OffCpu) && !self.gil_only

@@ -5,7 +5,8 @@ use profiler_common::contract::reasons::GilState;
 use serde::Serialize;
 
 use super::super::failure::Failure;
-use super::{stack, text};
+use super::stack::Stacks;
+use super::text;
 use crate::escape;
 use crate::pipeline::wait_text;
 use crate::profile;
@@ -52,21 +53,23 @@ struct ProcessInfo<'d> {
 
 /// The array.
 pub(super) fn of(dump: &Dump) -> Result<String, Failure> {
-    let threads: Vec<Thread<'_>> = dump
-        .processes
-        .iter()
-        .flat_map(|process| of_process(dump, process))
-        .collect();
+    let stacks = Stacks::of(dump);
+    let threads = dump.processes.iter();
+    let threads = threads.flat_map(|process| of_process(dump, process, &stacks));
+    let threads: Vec<Thread<'_>> = threads.collect();
     let json = serde_json::to_string_pretty(&threads).context("writing JSON")?;
     Ok(escape::printable_json(&json) + "\n")
 }
 
-fn of_process<'d>(dump: &'d Dump, process: &'d DumpedProcess) -> impl Iterator<Item = Thread<'d>> {
+fn of_process<'d>(
+    dump: &'d Dump,
+    process: &'d DumpedProcess,
+    stacks: &Stacks<'d>,
+) -> impl Iterator<Item = Thread<'d>> {
     let threads = dump.threads.iter();
     let threads = threads.filter(|thread| thread.pid == process.pid);
     threads.map(|thread| {
-        let stack = stack::of(dump, thread);
-        let (name, frames) = stack.unzip();
+        let (name, frames) = stacks.get(thread).map(|stack| (stack.name, stack.frames)).unzip();
         let text = wait_text(thread.wait).filter(|_| !thread.is_active);
         Thread {
             pid: thread.pid,

@@ -93,8 +93,15 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
             accounts::processes(refusal)
         ));
     }
-    if dump.was_stopped {
-        return Err(Failure::new("stopped before every thread was read").with_code(exit_code::INTERRUPTED));
+    if dump.left_out > 0 {
+        let threads = terminal::counted(dump.left_out, "thread", "threads");
+        terminal::status(&format!("not shown: {threads}, because there are too many"));
+    }
+    let stopped = dump.stopped_without.map(stopped);
+    if dump.threads.is_empty()
+        && let Some(stopped) = stopped
+    {
+        return Err(stopped);
     }
     if dump.processes.is_empty() {
         return Err(nothing(&filter));
@@ -105,7 +112,16 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         text::of(&dump, args.full_filenames)
     };
     data::print(&text)?;
-    Ok(0)
+    stopped.map_or(Ok(0), Err)
+}
+
+/// `missing` threads have no stack.
+fn stopped(missing: usize) -> Failure {
+    let threads = terminal::counted(missing, "thread", "threads");
+    Failure::new(format!(
+        "stopped before every thread was read: {threads} not shown"
+    ))
+    .with_code(exit_code::INTERRUPTED)
 }
 
 async fn take(args: &Args, filter: Filter, lacking: &Lacking) -> Result<Dump, Failure> {
@@ -124,7 +140,7 @@ async fn take(args: &Args, filter: Filter, lacking: &Lacking) -> Result<Dump, Fa
         timeline: false,
         native: None,
         thread_names: true,
-        max_interpreters: 16_384,
+        max_interpreters: Settings::INTERPRETERS,
         title: String::new(),
     };
     let session = Session::prepare(settings).map_err(preflight::explain)?;

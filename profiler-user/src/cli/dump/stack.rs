@@ -1,20 +1,45 @@
-//! The frames of a thread, out of the recording that they were named in.
+//! The frames of threads, out of the recording that they were named in.
 
-use crate::profile::{Frame, ThreadId};
+use std::collections::HashMap;
+
+use crate::profile::{Count, Frame};
 use crate::session::{Dump, DumpedThread};
 
-/// The name and the frames of a thread, innermost first, if it has some.
-pub(super) fn of<'d>(dump: &'d Dump, thread: &DumpedThread) -> Option<(&'d str, Vec<&'d Frame>)> {
-    let recording = &dump.recording;
-    let is_it = |id: ThreadId| {
-        let known = recording.thread(id);
-        known.tid == thread.tid && recording.process(known.process).pid == thread.pid
-    };
-    let mut counts = recording.profiles.iter().flat_map(|profile| &profile.counts);
-    let count = counts.find(|count| is_it(count.thread))?;
-    let frames = recording.stack(count.stack).iter().rev();
-    Some((
-        &recording.thread(count.thread).name,
-        frames.map(|id| recording.frame(*id)).collect(),
-    ))
+/// Where the stack of each thread is.
+pub(super) struct Stacks<'d> {
+    dump: &'d Dump,
+    /// By process and thread id.
+    counts: HashMap<(u32, u32), &'d Count>,
+}
+
+/// The name and the frames of a thread.
+pub(super) struct Stack<'d> {
+    pub(super) name: &'d str,
+    /// Innermost first.
+    pub(super) frames: Vec<&'d Frame>,
+}
+
+impl<'d> Stacks<'d> {
+    pub(super) fn of(dump: &'d Dump) -> Self {
+        let counts = dump.recording.profiles.iter().flat_map(|profile| &profile.counts);
+        let by_thread = counts.map(|count| {
+            let thread = dump.recording.thread(count.thread);
+            ((dump.recording.process(thread.process).pid, thread.tid), count)
+        });
+        Self {
+            dump,
+            counts: by_thread.collect(),
+        }
+    }
+
+    /// `None` of a thread without one.
+    pub(super) fn get(&self, thread: &DumpedThread) -> Option<Stack<'d>> {
+        let recording = &self.dump.recording;
+        let count = self.counts.get(&(thread.pid, thread.tid))?;
+        let frames = recording.stack(count.stack).iter().rev();
+        Some(Stack {
+            name: &recording.thread(count.thread).name,
+            frames: frames.map(|id| recording.frame(*id)).collect(),
+        })
+    }
 }

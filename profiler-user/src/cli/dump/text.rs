@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use profiler_common::contract::reasons::GilState;
 
-use super::stack;
+use super::stack::Stacks;
 use crate::escape::printable;
 use crate::output::{RenderOptions, ShortNames};
 use crate::session::{Dump, DumpedThread, Moment};
@@ -21,6 +21,7 @@ pub(super) fn of(dump: &Dump, full_filenames: bool) -> String {
         ..RenderOptions::default()
     };
     let names = ShortNames::of(&dump.recording.frames);
+    let stacks = Stacks::of(dump);
     let paragraphs = dump.processes.iter().map(|process| {
         let mut text = format!(
             "Process {}: {}\nPython v{} ({})\n\n",
@@ -30,7 +31,7 @@ pub(super) fn of(dump: &Dump, full_filenames: bool) -> String {
             printable(&process.file)
         );
         for thread in dump.threads.iter().filter(|thread| thread.pid == process.pid) {
-            push_thread(&mut text, dump, thread, &options, &names);
+            push_thread(&mut text, thread, &stacks, &options, &names);
         }
         text
     });
@@ -39,13 +40,13 @@ pub(super) fn of(dump: &Dump, full_filenames: bool) -> String {
 
 fn push_thread(
     to: &mut String,
-    dump: &Dump,
     thread: &DumpedThread,
+    stacks: &Stacks<'_>,
     options: &RenderOptions,
     names: &ShortNames<'_>,
 ) {
-    let stack = stack::of(dump, thread);
-    let name = stack.as_ref().map_or("", |(name, _)| *name);
+    let stack = stacks.get(thread);
+    let name = stack.as_ref().map_or("", |stack| stack.name);
     // Writing to a string cannot fail.
     let _ = write!(to, "Thread {} ({})", thread.tid, state(thread));
     if !name.is_empty() {
@@ -57,11 +58,11 @@ fn push_thread(
         ""
     });
     to.push('\n');
-    let Some((_, frames)) = stack else {
+    let Some(stack) = stack else {
         to.push_str(NO_ANSWER);
         return;
     };
-    for frame in frames {
+    for frame in stack.frames {
         let _ = writeln!(to, "    {}", printable(&options.frame_text(frame, names)));
     }
 }
