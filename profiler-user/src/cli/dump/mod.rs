@@ -17,7 +17,7 @@ use crate::processes::tracker::Target;
 use crate::profile::Recording;
 use crate::session::{Dump, Listener, Progress, Session, Settings, Signals};
 
-/// How long threads are waited for that run all the time, or never. One that gets a CPU is sampled within a millisecond.
+/// How long threads are waited for that run all the time, or never, while the others are read. One that gets a CPU is sampled within a millisecond.
 const AT_MOST: Duration = Duration::from_secs(1);
 /// Interrupts per second and CPU meanwhile.
 const RATE_HZ: u32 = 1_999;

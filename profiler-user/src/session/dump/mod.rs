@@ -3,34 +3,29 @@
 //! A thread that is off its CPU is read from outside, and stays so all the while or is read again. One that runs is sampled
 //! when its CPU is next interrupted. Whichever comes first is of one moment.
 
-use std::collections::HashMap;
+mod looked;
+
 use std::time::{Duration, Instant};
 
-use profiler_common::contract::reasons::{GilState, StackStatus};
+use profiler_common::contract::reasons::GilState;
 use profiler_common::contract::sources::Source;
 
+use self::looked::{Found, Looked, Mixed, State, counted, has_python};
 use super::error::SessionError;
 use super::intake::Intake;
 use super::listener::Listener;
 use super::signals::Signals;
 use super::{Session, read_stacks};
 use crate::clock::monotonic_ns;
-use crate::ids::ProcessKey;
 use crate::inspect::{Answer, Question};
 use crate::proc;
 use crate::processes::tracker::RefusedProcess;
 use crate::profile::Recording;
 use crate::sources::{EventSource, Rate};
-use crate::wire::assembly::Sample;
 use crate::wire::decode::Wait;
-use crate::workers::Ticket;
 
-/// Threads that are asked about at the same time.
-const AT_ONCE: usize = 16;
-/// Threads that are looked at.
-const MOST_THREADS: usize = 1 << 15;
-/// Stacks kept that may be of different moments.
-const MOST_MIXED: usize = 1 << 8;
+/// Threads that are asked about at the same time: more than a worker reads between two looks.
+const AT_ONCE: usize = 64;
 /// Time between two looks at what has come.
 const EVERY: Duration = Duration::from_millis(2);
 
@@ -96,49 +91,6 @@ pub enum Moment {
     None,
 }
 
-/// What is looked for, and what was found. Whatever has its stack has passed it on: only what is not settled keeps one.
-#[derive(Default)]
-struct Looked {
-    threads: HashMap<u32, Looking>,
-    pending: Vec<(Ticket, u32)>,
-    /// Threads that are to be asked about, next first from the end.
-    next: Vec<u32>,
-    unsettled: usize,
-    /// Threads with [`Mixed`] stacks.
-    mixed: usize,
-    /// Threads that are not looked at, because there are too many.
-    left_out: usize,
-}
-
-struct Looking {
-    process: ProcessKey,
-    thread_pointer: u64,
-    state: State,
-}
-
-enum State {
-    /// Nothing is known yet but perhaps this.
-    Open(Option<Box<Mixed>>),
-    /// Nothing better will be found.
-    Settled(Found),
-    /// It has ended, or never ran Python code.
-    NotShown,
-}
-
-/// A stack whose frames may be of different moments.
-struct Mixed {
-    sample: Sample,
-    is_active: bool,
-}
-
-#[derive(Clone, Copy)]
-struct Found {
-    is_active: bool,
-    gil: GilState,
-    wait: Wait,
-    moment: Moment,
-}
-
 impl Session {
     /// Takes one stack of every thread that exists now. `at_most` is how long threads are waited for that run all the time.
     ///
@@ -163,9 +115,9 @@ impl Session {
         let mut looked = self.all_threads();
         let end = Instant::now() + at_most;
         let mut was_stopped = false;
-        while looked.unsettled > 0 && Instant::now() < end && !was_stopped {
+        while looked.goes_on(end) && !was_stopped {
             self.look(&mut looked);
-            if looked.unsettled == 0 {
+            if looked.is_settled() {
                 break;
             }
             tokio::select! {
@@ -220,22 +172,10 @@ impl Session {
             }
             // A process that is gone has none.
             for tid in proc::threads(process.tgid).unwrap_or_default() {
-                if looked.next.len() >= MOST_THREADS {
-                    looked.left_out += 1;
-                    continue;
-                }
                 let slot = self.kernel.slot(tid);
-                let looking = Looking {
-                    process,
-                    thread_pointer: slot.map_or(0, |slot| slot.thread_pointer),
-                    state: State::Open(None),
-                };
-                looked.threads.insert(tid, looking);
-                looked.next.push(tid);
+                looked.add(process, tid, slot.map_or(0, |slot| slot.thread_pointer));
             }
         }
-        looked.unsettled = looked.threads.len();
-        looked.next.sort_unstable_by(|one, other| other.cmp(one));
         looked
     }
 
@@ -267,15 +207,12 @@ impl Session {
                     None
                 }
                 None => {
-                    let is_there = proc::has_thread(process.tgid, tid);
-                    looked.settle(
-                        tid,
-                        if is_there {
-                            State::Settled(Found::NOTHING)
-                        } else {
-                            State::NotShown
-                        },
-                    );
+                    let state = if proc::has_thread(process.tgid, tid) {
+                        State::Settled(Found::NOTHING)
+                    } else {
+                        State::NotShown
+                    };
+                    looked.settle(tid, state);
                     None
                 }
             };
@@ -284,12 +221,11 @@ impl Session {
             }
         }
         while looked.pending.len() < AT_ONCE
-            && let Some(tid) = looked.next.pop()
+            && let Some(tid) = looked.next.pop_front()
         {
             let Some(looking) = looked.open(tid) else {
                 continue;
             };
-            // Without it a thread has to run to be seen.
             if looking.thread_pointer == 0 {
                 continue;
             }
@@ -342,94 +278,4 @@ impl Session {
         threads.sort_by_key(|thread| (thread.pid, thread.tid));
         threads
     }
-}
-
-impl Looked {
-    /// The thread, unless it is settled.
-    fn open(&mut self, tid: u32) -> Option<&mut Looking> {
-        let looking = self.threads.get_mut(&tid)?;
-        matches!(looking.state, State::Open(_)).then_some(looking)
-    }
-
-    fn settle(&mut self, tid: u32, state: State) {
-        if let Some(looking) = self.open(tid) {
-            looking.state = state;
-            self.unsettled -= 1;
-        }
-    }
-
-    /// A CPU was interrupted while it ran a thread: as [`Self::read`].
-    fn sampled(&mut self, sample: &Sample) -> Option<Sample> {
-        let looking = self.open(sample.tid)?;
-        if looking.process != sample.process || !is_readable(sample.status) {
-            return None;
-        }
-        self.read(sample.tid, sample.clone(), true)
-    }
-
-    /// The stack of a thread, of one moment. Gives what is to be passed on.
-    fn read(&mut self, tid: u32, sample: Sample, is_active: bool) -> Option<Sample> {
-        if !has_python(&sample) {
-            self.settle(tid, State::NotShown);
-            return None;
-        }
-        let found = Found::of(&sample, is_active, Moment::One);
-        self.settle(tid, State::Settled(found));
-        Some(counted(sample))
-    }
-
-    /// The stack of a thread that ran while it was read: it is read again.
-    fn keep(&mut self, tid: u32, mixed: Mixed) {
-        let has_room = self.mixed < MOST_MIXED;
-        let Some(looking) = self.open(tid) else {
-            return;
-        };
-        let had_one = matches!(looking.state, State::Open(Some(_)));
-        if had_one || has_room {
-            looking.state = State::Open(Some(Box::new(mixed)));
-            self.mixed += usize::from(!had_one);
-        }
-        self.next.insert(0, tid);
-    }
-}
-
-impl Found {
-    /// Nothing can be read of it.
-    const NOTHING: Self = Self {
-        is_active: false,
-        gil: GilState::Unknown,
-        wait: Wait::Unknown,
-        moment: Moment::None,
-    };
-
-    fn of(sample: &Sample, is_active: bool, moment: Moment) -> Self {
-        Self {
-            is_active,
-            gil: sample.gil,
-            wait: sample.wait,
-            moment,
-        }
-    }
-}
-
-/// Whether reading it again would not help.
-fn is_readable(status: StackStatus) -> bool {
-    !matches!(status, StackStatus::StateFault | StackStatus::NotTaken)
-}
-
-/// Whether the thread has a Python state.
-fn has_python(sample: &Sample) -> bool {
-    !matches!(
-        sample.status,
-        StackStatus::NoThreadState | StackStatus::NotInitialized
-    )
-}
-
-/// As one sample of CPU time, whatever it was.
-fn counted(mut sample: Sample) -> Sample {
-    sample.source = Source::OnCpu;
-    sample.weight = 1;
-    // What it waited for is said apart, not as a frame.
-    sample.wait = Wait::Unknown;
-    sample
 }
