@@ -387,12 +387,14 @@ pub fn exists(pid: u32) -> bool {
     rustix::fs::access(format!("/proc/{pid}"), rustix::fs::Access::EXISTS).is_ok()
 }
 
+/// Bytes asked for first: most files are shorter, and need no second look at what is there.
+const AT_ONCE: usize = 4096;
+
 fn read_bounded(pid: u32, entry: &str, limit: u64) -> Result<Vec<u8>, ProcessError> {
     let read = || {
-        let mut bytes = Vec::new();
-        File::open(format!("/proc/{pid}/{entry}"))?
-            .take(limit)
-            .read_to_end(&mut bytes)?;
+        let file = File::open(format!("/proc/{pid}/{entry}"))?;
+        let mut bytes = Vec::with_capacity(AT_ONCE);
+        file.take(limit).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     read().map_err(|source| ProcessError::new(pid, entry, source))
