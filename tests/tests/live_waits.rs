@@ -10,7 +10,7 @@ use tests::folded::Stack;
 use tests::host;
 use tests::live::{alone, judge};
 use tests::profiler::{Pyebpf, Recorded, Recording};
-use tests::python::{self, Python};
+use tests::python::{self, Python, Trait};
 use tests::workload::{Workload, script};
 
 /// What `waits.py` says of one of its threads, seconds.
@@ -126,6 +126,52 @@ fn compare(measured: &Measured) -> anyhow::Result<String> {
         worst * 100.0,
         said.join(", ")
     ))
+}
+
+#[test]
+fn waiting_for_the_gil_is_told_from_waiting_for_a_lock() {
+    let _alone = alone();
+    let outcomes = python::all()
+        .iter()
+        .map(|python| (python.to_string(), gil(python)));
+    judge(outcomes.collect());
+}
+
+fn gil(python: &'static Python) -> anyhow::Result<String> {
+    let mut workload = Workload::start(python, &script("gil"), &["2"])?;
+    let pid = workload.pid().to_string();
+    let recording = Recording::start(["--mode", "off-cpu", "--unit", "time", "-F", "-p", &pid])?;
+    workload.release()?;
+    let truth: BTreeMap<String, Wait> = workload.finish()?.get("waits")?;
+    let recorded = recording.stop()?;
+    let seconds = |function: &str, leaf: &str| {
+        let is_it = |stack: &Stack| stack.contains(function) && stack.leaf() == leaf;
+        recorded.stacks.count(is_it) as f64 / 1e9
+    };
+    let (of_gil, lock) = ("<waiting for the GIL>", "<waiting for a lock>");
+    let is_named = python.version >= (3, 7, 0) && !python.is(Trait::FreeThreaded) && !python.is(Trait::Musl);
+    if !is_named {
+        let named = recorded.stacks.count(|stack| stack.leaf() == of_gil);
+        ensure!(named == 0, "{named} ns of a GIL that nobody knows");
+        return Ok("its GIL is not known".to_owned());
+    }
+    let wanted: f64 = truth.values().map(|wait| wait.blocked).sum();
+    let (spun, spun_at_locks) = (seconds("spin", of_gil), seconds("spin", lock));
+    // Each wait is shorter than 10 ms, and is counted as so much or not at all.
+    let sigma = (wanted * 0.01).sqrt();
+    ensure!(
+        (spun - wanted).abs() < 4.5 * sigma && spun_at_locks == 0.0,
+        "{spun:.3} s of {wanted:.3} waiting for the GIL, {spun_at_locks:.3} for locks"
+    );
+    // The first thread waits for one all the time, and a thread of its own, too.
+    for function in ["wait_for_lock", "<module>"] {
+        let (at_locks, at_gil) = (seconds(function, lock), seconds(function, of_gil));
+        ensure!(
+            at_locks > 1.9 && at_gil < 0.1,
+            "{function}: {at_locks:.3} s at locks, {at_gil:.3} s waiting for the GIL"
+        );
+    }
+    Ok(format!("{spun:.3} s of {wanted:.3}"))
 }
 
 #[test]

@@ -48,7 +48,7 @@ use crate::wire::decode::{CodeView, Spell, Wait};
 pub use self::native_stack::NativeCounts;
 pub use self::python_names::{NotAsked, UnnamedFrames};
 pub use self::surroundings::Surroundings;
-pub use self::wait_class::text as wait_text;
+pub use self::wait_class::{of_process as wait_of_process, text as wait_text};
 
 /// How many drains of the rings a sample waits for what it needs, at least. They may come close together.
 const PATIENCE: u64 = 2;
@@ -163,7 +163,7 @@ impl Pipeline {
         } = weighed;
         self.merge(&sample, around);
         let end_ns = sample.time_ns;
-        let blocked = sample.wait;
+        let blocked = wait_class::of_process(sample.wait, around.interpreter(sample.process));
         for (wait, time_ns, weight) in [(blocked, woken_ns, blocked_ns), (Wait::Cpu, end_ns, waiting_ns)] {
             if weight > 0 {
                 (sample.wait, sample.time_ns, sample.weight) = (wait, time_ns, weight);

@@ -2,7 +2,22 @@
 
 use libc::c_long;
 
+use crate::language::python::Interpreter;
 use crate::wire::decode::Wait;
+
+/// The same, with the GIL told from other locks.
+#[must_use]
+pub fn of_process(wait: Wait, interpreter: Option<&Interpreter>) -> Wait {
+    match wait {
+        Wait::Call { number, argument }
+            if c_long::from(number) == libc::SYS_futex
+                && interpreter.is_some_and(|interpreter| interpreter.is_gil(argument)) =>
+        {
+            Wait::Gil
+        }
+        _ => wait,
+    }
+}
 
 /// Text of the frame, if it is known.
 #[must_use]
@@ -10,6 +25,7 @@ pub fn text(wait: Wait) -> Option<&'static str> {
     match wait {
         Wait::Unknown => None,
         Wait::Cpu => Some("<waiting for a CPU>"),
+        Wait::Gil => Some("<waiting for the GIL>"),
         Wait::Page => Some("<waiting for memory>"),
         Wait::Call { number, argument } => Some(of_call(number, argument)),
     }

@@ -8,6 +8,7 @@ use super::stack::Stacks;
 use crate::escape::printable;
 use crate::output::{RenderOptions, ShortNames};
 use crate::session::{Dump, DumpedThread, Moment};
+use crate::wire::decode::Wait;
 
 /// Why a thread has no frames.
 const NO_ANSWER: &str = "    its memory does not answer, or it did not run while it was waited for\n";
@@ -72,6 +73,7 @@ pub(super) fn state(thread: &DumpedThread) -> &'static str {
     match (thread.gil, thread.is_active) {
         (GilState::Held, _) => "active+gil",
         (GilState::Waiting, _) => "waiting for the GIL",
+        _ if thread.wait == Wait::Gil => "waiting for the GIL",
         (_, true) => "active",
         (_, false) => "idle",
     }

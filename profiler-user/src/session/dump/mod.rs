@@ -18,6 +18,7 @@ use super::signals::Signals;
 use super::{Session, read_stacks};
 use crate::clock::monotonic_ns;
 use crate::inspect::{Answer, Question};
+use crate::pipeline::wait_of_process;
 use crate::proc;
 use crate::processes::tracker::RefusedProcess;
 use crate::profile::Recording;
@@ -265,13 +266,15 @@ impl Session {
                     ..Found::NOTHING
                 },
             };
+            let process = self.tracker.get(looking.process);
+            let interpreter = process.map(|process| &*process.interpreter);
             threads.push(DumpedThread {
                 pid: looking.process.tgid,
                 tid,
                 ident: looking.thread_pointer,
                 is_active: found.is_active,
                 gil: found.gil,
-                wait: found.wait,
+                wait: wait_of_process(found.wait, interpreter),
                 moment: found.moment,
             });
         }

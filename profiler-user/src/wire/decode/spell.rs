@@ -57,6 +57,8 @@ pub enum Wait {
         /// Its first argument.
         argument: u64,
     },
+    /// The GIL. Which lock is the GIL is not in a record: the pipeline knows it.
+    Gil,
     /// A page of its memory.
     Page,
     /// A CPU.

@@ -110,6 +110,12 @@ impl Target<'_> {
         Ok(pieces.iter().map(loaded).collect())
     }
 
+    /// Addresses of `_PyRuntime`; none where its size is not known.
+    pub(crate) fn runtime(&self) -> Range<u64> {
+        let start = self.cpython.runtime.map_or(0, |runtime| self.address(runtime));
+        start..start.saturating_add(self.cpython.runtime_bytes)
+    }
+
     /// Everything is in `_PyRuntime`, where the table says or a little aside: the code that uses the key knows.
     fn in_runtime(&self, lookup: ThreadLookup) -> Result<ThreadLookup, Refusal> {
         let fields = &self.entry.runtime;

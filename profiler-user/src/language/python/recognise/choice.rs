@@ -95,6 +95,7 @@ mod tests {
     fn interpreter(version: Version) -> CPython {
         CPython {
             runtime: Some(0x1000),
+            runtime_bytes: 0x1000,
             version: VersionEvidence::Known(version),
             debug_offsets: None,
             object_header_bytes: Some(16),

@@ -49,6 +49,8 @@ pub struct Interpreter {
     /// Where its threads find their state.
     #[serde(with = "crate::as_bytes::numbers")]
     pub lookup: ThreadLookup,
+    /// Where its `_PyRuntime` is (3.7+); nowhere if that is not known.
+    pub runtime: Range<u64>,
     /// The C library it runs with.
     pub libc: Libc,
     /// Program or library.
@@ -73,6 +75,14 @@ impl Interpreter {
     #[must_use]
     pub fn kernel_id(&self) -> Option<u16> {
         thread_specific::kernel_id(layout::ARCHITECTURE, self.libc)
+    }
+
+    /// Whether a thread that waits for the lock at this address waits for the GIL of the first interpreter. Known of 3.7 and
+    /// newer with glibc, whose condition variables wait at addresses of their own: the GIL's condition variable and mutex are
+    /// in `_PyRuntime`. Nothing else there is waited for: the other locks of CPython are on the heap or on stacks.
+    #[must_use]
+    pub fn is_gil(&self, address: u64) -> bool {
+        !self.is_free_threaded && self.runtime.contains(&address)
     }
 
     /// Whether the instruction at this address is part of the evaluation loop; `false` where that is not known. A caller's

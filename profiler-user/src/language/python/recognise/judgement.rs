@@ -84,6 +84,7 @@ pub(super) fn judge<M: Memory>(
         layout: usable.layout,
         objects: usable.objects,
         lookup,
+        runtime: target.runtime(),
         libc: usable.libc,
         linkage: if analysis.is_program {
             Linkage::Static

@@ -45,6 +45,8 @@ pub enum VersionEvidence {
 pub struct CPython {
     /// Static address of `_PyRuntime`; `None` before 3.7, which has none.
     pub runtime: Option<u64>,
+    /// Bytes of it; 0 where the file does not say.
+    pub runtime_bytes: u64,
     /// Its version.
     pub version: VersionEvidence,
     /// The file's bytes from `_PyRuntime` on, when they begin with the cookie of `_Py_DebugOffsets` (3.13+).

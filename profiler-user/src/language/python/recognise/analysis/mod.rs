@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use super::version::Version;
 use super::{anchors, evaluation_loop};
-use crate::elf::{ElfError, ElfFile, FileBytes};
+use crate::elf::{ElfError, ElfFile, FileBytes, Symbol};
 use crate::language::python::layout::debug_fields::DEBUG_COOKIE;
 use crate::path::base_name_of_bytes;
 
@@ -58,12 +58,13 @@ fn find_interpreter(file: &ElfFile) -> Option<Implementation> {
         return Some(Implementation::PyPy);
     }
     let object_header_bytes = file.dynamic_symbol(b"_Py_NoneStruct").map(|symbol| symbol.size);
-    if let Some(runtime) = find_runtime(file) {
+    if let Some((runtime, runtime_bytes)) = find_runtime(file) {
         let debug_offsets = read_debug_offsets(file, runtime);
         let version = find_version(file, debug_offsets.as_deref());
         let runtime = Some(runtime);
         return Some(Implementation::CPython(Box::new(CPython {
             runtime,
+            runtime_bytes,
             version,
             debug_offsets,
             object_header_bytes,
@@ -78,6 +79,7 @@ fn find_interpreter(file: &ElfFile) -> Option<Implementation> {
     let version = find_version(file, None);
     Some(Implementation::CPython(Box::new(CPython {
         runtime: None,
+        runtime_bytes: 0,
         version,
         debug_offsets: None,
         object_header_bytes,
@@ -93,19 +95,21 @@ fn code_type(file: &ElfFile) -> Option<u64> {
 }
 
 /// The dynamic symbol survives stripping; the section (3.10+) survives hidden visibility; the static symbol
-/// is the last resort.
-fn find_runtime(file: &ElfFile) -> Option<u64> {
-    let address = file
+/// is the last resort. Address and size.
+fn find_runtime(file: &ElfFile) -> Option<(u64, u64)> {
+    let of_section = || {
+        let section = file.loaded_section(b".PyRuntime")?;
+        Some((section.address, section.size))
+    };
+    let of_symbol = |symbol: Symbol| (symbol.address, symbol.size);
+    let (address, bytes) = file
         .dynamic_symbol(b"_PyRuntime")
-        .map(|symbol| symbol.address)
-        .or_else(|| file.loaded_section(b".PyRuntime").map(|section| section.address))
-        .or_else(|| {
-            file.static_symbol(b"_PyRuntime", RUNTIME_BYTES)
-                .map(|symbol| symbol.address)
-        })?;
+        .map(of_symbol)
+        .or_else(of_section)
+        .or_else(|| file.static_symbol(b"_PyRuntime", RUNTIME_BYTES).map(of_symbol))?;
     // An address that is not loaded is not a definition.
     let is_loaded = file.segments().iter().any(|segment| segment.contains(address));
-    is_loaded.then_some(address)
+    is_loaded.then_some((address, bytes))
 }
 
 fn read_debug_offsets(file: &ElfFile, runtime: u64) -> Option<Box<[u8]>> {
