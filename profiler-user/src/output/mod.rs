@@ -35,6 +35,7 @@ mod flamegraph;
 mod folded;
 mod format;
 mod group;
+mod html;
 mod identity_text;
 mod json;
 mod json_text;
@@ -90,6 +91,7 @@ macro_rules! formats {
 // default names. If two fit a name, the longer one counts, so `.x.json` is not a `.json`.
 formats! {
     Flamegraph: "flamegraph", ["svg"], ["svg"], flamegraph::Flamegraph;
+    Html: "html", ["htm"], ["html", "htm"], html::Html;
     Raw: "raw", ["folded", "collapsed", "txt"], ["txt", "folded", "collapsed"], raw::Raw;
     Speedscope: "speedscope", [], ["json"], speedscope::Speedscope;
     Pprof: "pprof", ["pb"], ["pb.gz", "pb", "pprof"], pprof::Pprof;
@@ -139,6 +141,12 @@ impl Format {
     #[must_use]
     pub fn wants_timeline(self) -> bool {
         self.row().output.wants_timeline()
+    }
+
+    /// Whether it cannot be written without one.
+    #[must_use]
+    pub fn needs_timeline(self) -> bool {
+        self.row().output.needs_timeline()
     }
 
     /// Whether it shows the names of threads without being told to.
@@ -314,6 +322,7 @@ mod tests {
             names,
             [
                 "flamegraph",
+                "html",
                 "raw",
                 "speedscope",
                 "pprof",
