@@ -91,7 +91,6 @@ macro_rules! formats {
 // default names. If two fit a name, the longer one counts, so `.x.json` is not a `.json`.
 formats! {
     Flamegraph: "flamegraph", ["svg"], ["svg"], flamegraph::Flamegraph;
-    Html: "html", ["htm"], ["html", "htm"], html::Html;
     Raw: "raw", ["folded", "collapsed", "txt"], ["txt", "folded", "collapsed"], raw::Raw;
     Speedscope: "speedscope", [], ["json"], speedscope::Speedscope;
     Pprof: "pprof", ["pb"], ["pb.gz", "pb", "pprof"], pprof::Pprof;
@@ -100,6 +99,7 @@ formats! {
     Callgrind: "callgrind", [], ["callgrind"], callgrind::Callgrind;
     Pstats: "pstats", [], ["pstats", "prof"], pstats::Pstats;
     Json: "json", [], ["pyebpf.json"], json::Json;
+    Html: "html", ["htm"], ["html", "htm"], html::Html;
 }
 
 /// The extension of a file that no format claims.
@@ -322,7 +322,6 @@ mod tests {
             names,
             [
                 "flamegraph",
-                "html",
                 "raw",
                 "speedscope",
                 "pprof",
@@ -330,7 +329,8 @@ mod tests {
                 "firefox",
                 "callgrind",
                 "pstats",
-                "json"
+                "json",
+                "html"
             ]
         );
         assert_eq!(by_name("folded").name(), "raw");

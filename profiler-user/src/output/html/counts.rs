@@ -8,6 +8,7 @@ use ahash::RandomState;
 use profiler_common::contract::sources::Unit;
 use serde::Serialize;
 
+use super::columns::Column;
 use super::stacks::Stacks;
 use crate::output::error::OutputError;
 use crate::profile::timeline::Tick;
@@ -25,13 +26,13 @@ const MOST_ROWS: usize = 1 << 20;
 /// Rows, a column for each thing that is known of them.
 #[derive(Default, Serialize)]
 pub(super) struct Counts {
-    source: Vec<usize>,
-    thread: Vec<u32>,
-    node: Vec<u32>,
-    samples: Vec<u64>,
-    weight: Vec<u64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    slice: Vec<u64>,
+    source: Column,
+    thread: Column,
+    node: Column,
+    samples: Column,
+    weight: Column,
+    #[serde(skip_serializing_if = "Column::is_empty")]
+    slice: Column,
 }
 
 /// How the time is cut.
@@ -68,7 +69,7 @@ impl Counts {
         rows.sort_unstable();
         let mut counts = Self::default();
         for ((slice, source, thread, node), (samples, weight)) in rows {
-            counts.source.push(source);
+            counts.source.push_position(source);
             counts.thread.push(thread);
             counts.node.push(node);
             counts.samples.push(samples);

@@ -139,7 +139,7 @@ fn add_block(state: &mut [u32; 8], block: &[u8; BLOCK]) {
 }
 
 /// RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
+pub(super) fn base64(bytes: &[u8]) -> String {
     let mut text = String::new();
     for three in bytes.chunks(3) {
         let bits = (0..3).fold(0, |bits, at| {

@@ -4,6 +4,7 @@ use ahash::RandomState;
 use indexmap::IndexSet;
 use serde::Serialize;
 
+use super::columns::Column;
 use super::shown;
 use crate::output::group::Group;
 use crate::profile::Recording;
@@ -15,8 +16,7 @@ pub(super) struct Facet {
     label: &'static str,
     values: Vec<String>,
     /// Positions in `values`, by the thread's index.
-    #[serde(rename = "ofThread")]
-    of_thread: Vec<usize>,
+    of_thread: Column,
 }
 
 /// Each with its key and what it is called.
@@ -48,15 +48,11 @@ fn facet(group: Group, key: &'static str, label: &'static str, recording: &Recor
     let is_sampled = sampled(recording);
     let mut values: IndexSet<String, RandomState> = IndexSet::default();
     let texts = group.texts(recording).into_iter().zip(is_sampled);
-    let of_thread = texts
-        .map(|(text, is_sampled)| {
-            if is_sampled {
-                values.insert_full(shown(&text)).0
-            } else {
-                0
-            }
-        })
-        .collect();
+    let mut of_thread = Column::default();
+    for (text, is_sampled) in texts {
+        let mut position = || values.insert_full(shown(&text)).0;
+        of_thread.push_position(if is_sampled { position() } else { 0 });
+    }
     Facet {
         key,
         label,

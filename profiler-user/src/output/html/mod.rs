@@ -8,6 +8,7 @@
 //!
 //! What a recording does not have is not in the page: no time line without the times of samples, no menu of one value.
 
+mod columns;
 mod counts;
 mod digest;
 mod facets;
@@ -16,6 +17,7 @@ mod stacks;
 mod units;
 
 use std::io::Write;
+use std::time::SystemTime;
 
 use serde::Serialize;
 
@@ -25,6 +27,7 @@ use self::script_text::ScriptText;
 use self::stacks::{Functions, Lines, Nodes, Stacks};
 use self::units::Unit;
 use crate::escape;
+use crate::output::amounts::AmountUnit;
 use crate::output::error::OutputError;
 use crate::output::format::Output;
 use crate::output::palette::color_of;
@@ -147,7 +150,7 @@ impl Document {
             .map_or((0, units::NONE), |unit| (unit.total(recording), unit.amount));
         Self {
             title: shown(&recording.title),
-            about: subtitle(recording, total, of),
+            about: about(recording, total, of),
             accounts: recording.accounts.iter().map(|line| shown(line)).collect(),
             owners: Owner::ALL.iter().map(|owner| look(*owner)).collect(),
             has_lines: options.lines == LineStyle::Current && stacks.lines.are_several(),
@@ -165,6 +168,15 @@ impl Document {
             counts,
             time,
         }
+    }
+}
+
+/// How much of what was recorded, and where and when, if that is known: folded stacks do not say it.
+fn about(recording: &Recording, total: u64, unit: AmountUnit) -> String {
+    if recording.duration.is_zero() && recording.started == SystemTime::UNIX_EPOCH {
+        String::new()
+    } else {
+        subtitle(recording, total, unit)
     }
 }
 

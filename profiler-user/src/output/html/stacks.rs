@@ -4,6 +4,7 @@ use ahash::RandomState;
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use super::columns::Column;
 use super::shown;
 use crate::output::short_names::ShortNames;
 use crate::output::style::{LineStyle, RenderOptions};
@@ -27,28 +28,28 @@ pub(super) struct Functions {
     name: Vec<String>,
     /// Where it is, short: file and first line, or library; empty where nobody knows.
     place: Vec<String>,
-    first_line: Vec<u32>,
+    first_line: Column,
     /// The same, whole.
     path: Vec<String>,
     /// Position in [`Owner::ALL`].
-    owner: Vec<usize>,
+    owner: Column,
     /// 1 for import machinery.
-    import: Vec<u8>,
+    import: Column,
 }
 
 /// Lines of functions; 0 where it is not known.
 #[derive(Default, Serialize)]
 pub(super) struct Lines {
-    function: Vec<u32>,
-    line: Vec<u32>,
+    function: Column,
+    line: Column,
     /// 1 if it is not known which line of the function it was.
-    about: Vec<u8>,
+    about: Column,
 }
 
 impl Lines {
     /// Whether they say anything.
     pub(super) fn are_several(&self) -> bool {
-        self.line.iter().any(|line| *line != 0)
+        self.line.has_any()
     }
 }
 
@@ -56,8 +57,8 @@ impl Lines {
 #[derive(Default, Serialize)]
 pub(super) struct Nodes {
     /// How far before a node its caller stands; 0 for the outermost ones.
-    up: Vec<u32>,
-    line: Vec<u32>,
+    up: Column,
+    line: Column,
 }
 
 impl Stacks {
@@ -173,7 +174,7 @@ impl<'f> Growing<'f> {
         functions.path.push(shown(file.or(module).unwrap_or_default()));
         functions
             .owner
-            .push(Owner::ALL.iter().position(|of| *of == owner).unwrap_or(0));
+            .push_position(Owner::ALL.iter().position(|of| *of == owner).unwrap_or(0));
         functions.import.push(u8::from(is_import(frame)));
         let number = position(functions.name.len() - 1);
         self.functions.insert(key, number);
@@ -203,6 +204,7 @@ fn position(at: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::columns::{Column, read};
     use super::{is_import, tree};
     use crate::output::test_recording::python;
 
@@ -210,8 +212,12 @@ mod tests {
     fn stacks_become_a_tree_in_which_what_is_below_a_node_follows_it() {
         let stacks = [vec![0, 1, 2], vec![3], vec![0, 1], vec![0, 4], vec![0, 1, 2]];
         let (nodes, node_of) = tree(&stacks);
-        assert_eq!(nodes.line, [0, 1, 2, 4, 3]);
-        assert_eq!(nodes.up, [0, 1, 1, 3, 0]);
+        let read = |column: &Column| {
+            let text = serde_json::to_value(column).expect("a text");
+            read(text.as_str().expect("a text"))
+        };
+        assert_eq!(read(&nodes.line), [0, 1, 2, 4, 3]);
+        assert_eq!(read(&nodes.up), [0, 1, 1, 3, 0]);
         assert_eq!(node_of, [2, 4, 1, 3, 2]);
     }
 

@@ -56,8 +56,9 @@ class Page {
   look(by, top) {
     const { recording } = this;
     const functionOf = (key) => (by() === "line" ? recording.lines.function[key] : key);
+    const known = { function: [], line: [] };
     return {
-      text: (key) => (key < -1 ? rootText(recording, key) : key < 0 ? top() : by() === "line" ? lineText(recording, key) : functionText(recording, key)),
+      text: (key) => (key < -1 ? rootText(recording, key) : key < 0 ? top() : (known[by()][key] ??= (by() === "line" ? lineText : functionText)(recording, key))),
       colour: (key) => (key < 0 ? "#d4d8de" : this.colourOf[functionOf(key)]),
       // `null` while nothing is searched for.
       isFound: (key) => (this.found ? key >= 0 && this.found[by()][key] === 1 : null),
@@ -259,7 +260,8 @@ class Page {
     this.values = values;
     this.total = sum(values);
     this.tables = tables(recording, values);
-    const all = sum(select(recording, this.unit, new Map(), null, null));
+    const isAll = this.filters.size === 0 && !this.slices;
+    const all = isAll ? this.total : sum(select(recording, this.unit, new Map(), null, null));
     const part = this.total === all ? "" : ` of ${amountText(all, this.unit)} (${percentText(this.total, all)})`;
     byId("shown").textContent = `${amountText(this.total, this.unit)}${part}`;
     const { by, foldImports, foldLibraries, roots } = this;

@@ -5,71 +5,90 @@ const PROGRAM = 0, PACKAGE = 1, STANDARD_LIBRARY = 2, NOBODY = 6;
 function readRecording(json) {
   const raw = JSON.parse(json);
   const functions = raw.functions;
-  functions.owner = Uint8Array.from(functions.owner);
-  functions.import = Uint8Array.from(functions.import);
-  const lines = { function: Int32Array.from(raw.lines.function), line: raw.lines.line, about: raw.lines.about };
-  const size = raw.nodes.line.length;
-  const nodes = {
-    size,
-    // Callers come first, and everything below a node comes right after it.
-    parent: new Int32Array(size),
-    depth: new Int32Array(size),
-    line: Int32Array.from(raw.nodes.line),
-    function: new Int32Array(size),
-    inLibrary: new Uint8Array(size),
-    isFolded: new Uint8Array(size),
-  };
-  for (let node = 0; node < size; node++) {
-    const up = raw.nodes.up[node];
-    const parent = up === 0 ? -1 : node - up;
-    nodes.parent[node] = parent;
-    nodes.depth[node] = parent < 0 ? 0 : nodes.depth[parent] + 1;
-    nodes.function[node] = lines.function[nodes.line[node]];
-    foldLibrary(nodes, functions, node);
-  }
+  for (const name of ["first_line", "owner", "import"]) functions[name] = numbers(functions[name]);
+  const lines = { function: numbers(raw.lines.function), line: numbers(raw.lines.line), about: numbers(raw.lines.about) };
+  const nodes = readNodes(raw.nodes, lines, functions.owner);
   const counts = {
-    size: raw.counts.node.length,
-    source: Uint8Array.from(raw.counts.source),
-    thread: Int32Array.from(raw.counts.thread),
-    node: Int32Array.from(raw.counts.node),
-    samples: Float64Array.from(raw.counts.samples),
-    weight: Float64Array.from(raw.counts.weight),
-    slice: raw.time ? Int32Array.from(raw.counts.slice) : null,
+    source: numbers(raw.counts.source),
+    thread: numbers(raw.counts.thread),
+    node: numbers(raw.counts.node),
+    samples: numbers(raw.counts.samples, Float64Array),
+    weight: numbers(raw.counts.weight, Float64Array),
+    slice: raw.counts.slice ? numbers(raw.counts.slice) : null,
   };
+  counts.size = counts.node.length;
   const recording = { ...raw, functions, lines, nodes, counts };
-  recording.facets = [...raw.facets, ...stackFacets(recording)];
+  const facets = raw.facets.map((facet) => ({ ...facet, ofThread: numbers(facet.of_thread) }));
+  recording.facets = [...facets, ...stackFacets(recording)];
   return recording;
 }
 
-// The rule of `report --tree`: of each run of a library's code the function that was called into is shown, and what a library
-// runs on belongs to it.
-function foldLibrary(nodes, functions, node) {
-  const parent = nodes.parent[node];
-  const inLibrary = parent >= 0 && nodes.inLibrary[parent] === 1;
-  const owner = functions.owner[nodes.function[node]];
-  const isLibrary = owner === PACKAGE || owner === STANDARD_LIBRARY || (owner > STANDARD_LIBRARY && owner < NOBODY && inLibrary);
-  nodes.isFolded[node] = inLibrary && isLibrary ? 1 : 0;
-  nodes.inLibrary[node] = owner !== PROGRAM && (inLibrary || isLibrary) ? 1 : 0;
+// A column of numbers, as `columns.rs` writes it: how much each differs from the one before, seven bits in a byte, the lowest
+// first; of the number that they make the lowest bit is the sign; all in base64.
+function numbers(text, Kind = Int32Array) {
+  const bytes = Uint8Array.fromBase64 ? Uint8Array.fromBase64(text) : Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  let size = 0;
+  for (let at = 0; at < bytes.length; at++) size += bytes[at] < 128 ? 1 : 0;
+  const column = new Kind(size);
+  let last = 0;
+  for (let at = 0, index = 0; index < size; index++) {
+    let value = 0, scale = 1, byte;
+    do {
+      byte = bytes[at++];
+      value += (byte & 127) * scale;
+      scale *= 128;
+    } while (byte >= 128);
+    // Beyond 2^53 the last digits are lost, as in any number of a page.
+    const half = Math.floor(value / 2);
+    last += value % 2 === 0 ? half : -half - 1;
+    column[index] = last;
+  }
+  return column;
 }
 
-// What stacks are told apart by, beside their threads.
-function stackFacets(recording) {
-  const { nodes, functions, owners } = recording;
-  const owner = new Int32Array(nodes.size);
-  const wait = new Int32Array(nodes.size);
-  const waits = ["not waiting"], waitIndex = new Map();
-  for (let node = 0; node < nodes.size; node++) {
-    const of = nodes.function[node], parent = nodes.parent[node];
-    owner[node] = functions.owner[of] === NOBODY && parent >= 0 ? owner[parent] : functions.owner[of];
-    if (functions.owner[of] === NOBODY && /^<(waiting|sleeping)/.test(functions.name[of])) {
-      if (!waitIndex.has(of)) waitIndex.set(of, waits.push(functions.name[of]) - 1);
-      wait[node] = waitIndex.get(of);
-    }
+// Stacks as a tree: callers come first, and everything below a node comes right after it.
+function readNodes(raw, lines, owners) {
+  const up = numbers(raw.up), line = numbers(raw.line), size = up.length;
+  const parent = new Int32Array(size), depth = new Int32Array(size), of = new Int32Array(size);
+  // The rule of `report --tree`: of each run of a library's code the function that was called into is shown, and what a library
+  // runs on belongs to it.
+  const inLibrary = new Uint8Array(size), isFolded = new Uint8Array(size);
+  for (let node = 0; node < size; node++) {
+    const above = up[node] === 0 ? -1 : node - up[node];
+    const wasIn = above >= 0 && inLibrary[above] === 1;
+    const owner = owners[lines.function[line[node]]];
+    const isLibrary = owner === PACKAGE || owner === STANDARD_LIBRARY || (owner > STANDARD_LIBRARY && owner < NOBODY && wasIn);
+    parent[node] = above;
+    depth[node] = above < 0 ? 0 : depth[above] + 1;
+    of[node] = lines.function[line[node]];
+    isFolded[node] = wasIn && isLibrary ? 1 : 0;
+    inLibrary[node] = owner !== PROGRAM && (wasIn || isLibrary) ? 1 : 0;
   }
-  return [
-    { key: "owner", label: "Innermost code", values: owners.map((of) => of.label), ofNode: owner },
-    { key: "waiting", label: "Waiting for", values: waits, ofNode: wait },
-  ];
+  return { size, parent, depth, line, function: of, isFolded };
+}
+
+// What stacks are told apart by, beside their threads: whose code was running, and what was waited for.
+function stackFacets({ nodes, functions, owners, counts }) {
+  const { parent, function: of, size } = nodes;
+  const waits = ["not waiting"];
+  // By function: the owner of its code, and the position of what is waited for.
+  const waitOf = Int32Array.from(functions.name, (name, index) => (functions.owner[index] === NOBODY && /^<(waiting|sleeping)/.test(name) ? waits.push(name) - 1 : 0));
+  const owner = new Int32Array(size), wait = new Int32Array(size);
+  for (let node = 0; node < size; node++) {
+    const own = functions.owner[of[node]];
+    owner[node] = own === NOBODY && parent[node] >= 0 ? owner[parent[node]] : own;
+    wait[node] = waitOf[of[node]];
+  }
+  const facet = (key, label, texts, ofNode) => {
+    // Only what occurs is in a menu.
+    const place = new Int32Array(texts.length).fill(-1), values = [];
+    for (let at = 0; at < counts.size; at++) {
+      const value = ofNode[counts.node[at]];
+      if (place[value] < 0) place[value] = values.push(texts[value]) - 1;
+    }
+    return { key, label, values, ofNode: ofNode.map((value) => place[value]) };
+  };
+  return [facet("owner", "Innermost code", owners.map((of) => of.label), owner), facet("waiting", "Waiting for", waits, wait)];
 }
 
 // As `--function` writes it: with the line at which it begins.

@@ -85,7 +85,9 @@ class Table {
         button.type = "button";
         button.append(make("bdi", column.text(row)));
         button.addEventListener("click", () => this.open(row));
-        cell.append(colour, button);
+        const both = make("span", "", "both");
+        both.append(colour, button);
+        cell.append(both);
       } else {
         cell.textContent = column.text(row);
         if (column.share) cell.style.setProperty("--share", `${(100 * column.share(row)).toFixed(2)}%`);

@@ -32,8 +32,9 @@ function sum(values) {
 
 // A tree that grows: nodes by parent and key, found in an open hash table.
 class Growing {
-  constructor() {
+  constructor(expected = 0) {
     this.room = 1 << 12;
+    while (this.room < expected) this.room *= 2;
     this.size = 1;
     this.key = new Int32Array(this.room);
     this.parent = new Int32Array(this.room);
@@ -89,25 +90,42 @@ class Growing {
     for (let node = 1; node < first.length; node++) first[node] += first[node - 1];
     const children = new Int32Array(size - 1);
     for (let node = 1; node < size; node++) children[first[parent[node] + 1]++] = node;
-    const start = new Float64Array(size), depth = new Int32Array(size);
-    const rows = [Int32Array.of(0)];
-    for (let row = rows[0]; row.length; ) {
-      const next = [];
-      for (const node of row) {
-        const own = children.subarray(first[node], first[node + 1]);
-        if (own.length > 1) own.sort((a, b) => total[b] - total[a] || key[a] - key[b]);
+    const start = new Float64Array(size), depth = new Int32Array(size), order = new Int32Array(size);
+    const rows = [];
+    for (let from = 0, end = 1; from < end; ) {
+      rows.push(order.subarray(from, end));
+      let next = end;
+      for (let at = from; at < end; at++) {
+        const node = order[at];
+        largestFirst(children, first[node], first[node + 1], total, key);
         let x = start[node];
-        for (const child of own) {
-          start[child] = x;
-          depth[child] = depth[node] + 1;
-          x += total[child];
-          next.push(child);
+        for (let child = first[node]; child < first[node + 1]; child++) {
+          const below = children[child];
+          start[below] = x;
+          depth[below] = depth[node] + 1;
+          x += total[below];
+          order[next++] = below;
         }
       }
-      row = Int32Array.from(next);
-      if (row.length) rows.push(row);
+      from = end;
+      end = next;
     }
     return { size, key, parent, own, total, start, depth, rows, children, first };
+  }
+}
+
+// Sorts a part of an array of nodes. Most nodes have few children, for which this is the fastest way.
+function largestFirst(nodes, from, end, total, key) {
+  const isBefore = (a, b) => total[a] > total[b] || (total[a] === total[b] && key[a] < key[b]);
+  if (end - from > 32) {
+    nodes.subarray(from, end).sort((a, b) => (isBefore(a, b) ? -1 : 1));
+    return;
+  }
+  for (let at = from + 1; at < end; at++) {
+    const node = nodes[at];
+    let place = at;
+    for (; place > from && isBefore(node, nodes[place - 1]); place--) nodes[place] = nodes[place - 1];
+    nodes[place] = node;
   }
 }
 
@@ -118,24 +136,24 @@ function childrenOf(tree, node) {
 // The graph's tree. `shape.roots` are positions of facets of threads: frames above the stacks, outermost first.
 function grow(recording, values, shape) {
   const { counts, nodes, functions } = recording;
-  const growing = new Growing();
+  const growing = new Growing(nodes.size);
   const keys = shape.by === "line" ? nodes.line : nodes.function;
-  const place = new Int32Array(nodes.size), stamp = new Int32Array(nodes.size).fill(-1);
+  const place = new Int32Array(nodes.size), stamp = new Int32Array(nodes.size), touched = new Int32Array(nodes.size);
   const self = new Float64Array(nodes.size);
-  let number = 0;
-  for (const { roots, members } of groups(recording, values, shape.roots)) {
-    const touched = [];
-    for (const at of members) {
-      let node = counts.node[at];
-      self[node] += values[at];
-      for (; node >= 0 && stamp[node] !== number; node = nodes.parent[node]) {
-        stamp[node] = number;
-        touched.push(node);
+  const { tops, members, ends } = groups(recording, values, shape.roots);
+  for (let group = 0, at = 0; group < tops.length; group++) {
+    let size = 0;
+    for (; at < ends[group]; at++) {
+      let node = counts.node[members[at]];
+      self[node] += values[members[at]];
+      for (; node >= 0 && stamp[node] !== group + 1; node = nodes.parent[node]) {
+        stamp[node] = group + 1;
+        touched[size++] = node;
       }
     }
-    number++;
-    const top = roots.reduce((above, key) => growing.child(above, key), 0);
-    for (const node of Int32Array.from(touched).sort()) {
+    const top = tops[group].reduce((above, key) => growing.child(above, key), 0);
+    // Callers first.
+    for (const node of touched.subarray(0, size).sort()) {
       const above = nodes.parent[node] < 0 ? top : place[nodes.parent[node]];
       const isLeftOut = (shape.foldImports && functions.import[nodes.function[node]]) || (shape.foldLibraries && nodes.isFolded[node]);
       place[node] = isLeftOut ? above : growing.child(above, keys[node]);
@@ -146,22 +164,33 @@ function grow(recording, values, shape) {
   return growing.finish();
 }
 
-// Positions of counts that are worth something, by the root frames of their threads.
+// Positions of counts that are worth something, those with the same root frames side by side.
 function groups({ counts, facets }, values, roots) {
-  const groups = new Map(), ofThread = [];
+  const tops = [], numbers = new Map(), ofThread = [], sizes = [];
+  const group = new Int32Array(counts.size).fill(-1);
   for (let at = 0; at < counts.size; at++) {
     if (values[at] === 0) continue;
     const thread = counts.thread[at];
-    let group = ofThread[thread];
-    if (!group) {
+    if (ofThread[thread] === undefined) {
       const keys = roots.map((facet) => rootKey(facet, facets[facet].ofThread[thread]));
       const name = keys.join();
-      if (!groups.has(name)) groups.set(name, { roots: keys, members: [] });
-      group = ofThread[thread] = groups.get(name);
+      if (!numbers.has(name)) {
+        numbers.set(name, tops.push(keys) - 1);
+        sizes.push(0);
+      }
+      ofThread[thread] = numbers.get(name);
     }
-    group.members.push(at);
+    group[at] = ofThread[thread];
+    sizes[group[at]]++;
   }
-  return groups.values();
+  let end = 0;
+  const next = sizes.map((size) => (end += size) - size);
+  const ends = next.map((from, index) => from + sizes[index]);
+  const members = new Int32Array(end);
+  for (let at = 0; at < counts.size; at++) {
+    if (group[at] >= 0) members[next[group[at]]++] = at;
+  }
+  return { tops, members, ends };
 }
 
 // What functions and lines took, themselves and with all they called. What calls itself counts once.
