@@ -358,10 +358,11 @@ fn names_that_a_program_chose_are_shown_as_text() -> anyhow::Result<()> {
         "{SCRIPT}".to_owned(),
         long,
     ];
-    let stacks: String = hostile
-        .iter()
-        .map(|name| format!("process 7:\"{name}\";{name} (a.py:1) 10\n"))
-        .collect();
+    let lines = hostile.iter().map(|name| {
+        let name = name.replace(';', "\\x3b");
+        format!("process 7:\"{name}\";{name} (a.py:1) 10\n")
+    });
+    let stacks: String = lines.collect();
     let Some(Shown { mut browser, .. }) = shown(&stacks, &["--group-by", "process,thread"])? else {
         return Ok(());
     };
@@ -465,6 +466,52 @@ fn what_a_file_does_not_say_is_not_shown() -> anyhow::Result<()> {
         "{}",
         browser.text("#shown")?
     );
+    Ok(())
+}
+
+#[test]
+fn source_is_in_the_page_if_it_is_asked_for_and_only_python_source() -> anyhow::Result<()> {
+    if !reader::is_here("chromium") {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (module, secret) = (file("app.py"), file("secret"));
+    std::fs::write(
+        &module,
+        "def work():\n    total = 0\n    while '</script>':\n        total += 1\n",
+    )?;
+    std::fs::write(&secret, "nobody's business\n")?;
+    let stacks = format!("work ({module}:3) 10\nwork ({module}:4) 30\nread ({secret}:1) 5\n");
+    std::fs::write(file("a.txt"), stacks)?;
+    for (options, has_source) in [(&[][..], false), (&["--source"], true)] {
+        let page = file("a.html");
+        Pyebpf::new([&["report", &file("a.txt"), "-o", &page], options].concat())?
+            .run()?
+            .success()?;
+        ensure!(!std::fs::read_to_string(&page)?.contains("business"));
+        let mut browser = Browser::start(1200, 800)?;
+        browser.open(page.as_ref())?;
+        browser.press(&["2"])?;
+        browser.click("#functions tbody button")?;
+        ensure!(browser.is_seen("#source")? == has_source, "{options:?}");
+        if has_source {
+            let lines = browser.texts("#source tbody tr")?;
+            ensure!(
+                lines
+                    .iter()
+                    .any(|line| line.starts_with("310 samples10 samples    while '</script>':")),
+                "{lines:?}"
+            );
+            ensure!(
+                lines
+                    .iter()
+                    .any(|line| line.starts_with("430 samples30 samples        total += 1")),
+                "{lines:?}"
+            );
+        }
+        ensure!(browser.complaints()?.is_empty(), "{:?}", browser.complaints()?);
+    }
     Ok(())
 }
 

@@ -20,7 +20,7 @@ pub use self::file::{FileError, Folder, OutputFile, quoted, remove_unfinished};
 pub use self::format::Output;
 pub use self::group::Group;
 pub use self::short_names::ShortNames;
-pub use self::style::{LineStyle, RenderOptions};
+pub use self::style::{LineStyle, RenderOptions, SourceFile};
 
 mod amounts;
 mod callgrind;

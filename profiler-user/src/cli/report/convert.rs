@@ -5,7 +5,7 @@ use super::super::finishing::Gate;
 use super::super::outputs::{self, Planned, Prepared};
 use super::super::{result, terminal};
 use super::args::Args;
-use super::input;
+use super::{input, page_source};
 use crate::output::{Format, Group, Measure, RenderOptions};
 use crate::profile::Recording;
 use crate::recordings::{Converted, Values, convert};
@@ -46,7 +46,16 @@ pub(super) fn write(args: &Args, formats: &[Format]) -> Result<u8, Failure> {
         mut recording,
         values,
     } = converted;
-    let options = options(args, values, &recording);
+    let mut options = options(args, values, &recording);
+    if args.source {
+        if !planned
+            .iter()
+            .any(|planned| planned.encoding.format == Format::Html)
+        {
+            return Err(Failure::usage("--source is for pages").hint("-o FILE.html --source"));
+        }
+        options.sources = page_source::of(&recording);
+    }
     let mut files = Vec::new();
     for one in planned {
         files.push(outputs::open(one)?);
@@ -128,5 +137,6 @@ fn options(args: &Args, values: Values, recording: &Recording) -> RenderOptions 
             args.unit
         },
         timestamps: args.timestamps,
+        sources: Vec::new(),
     }
 }

@@ -31,7 +31,7 @@ use crate::output::amounts::AmountUnit;
 use crate::output::error::OutputError;
 use crate::output::format::Output;
 use crate::output::palette::color_of;
-use crate::output::style::{LineStyle, RenderOptions};
+use crate::output::style::{LineStyle, RenderOptions, SourceFile};
 use crate::output::subtitle::subtitle;
 use crate::profile::{Owner, Recording};
 
@@ -47,6 +47,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("page/table.js"),
     include_str!("page/filters.js"),
     include_str!("page/time.js"),
+    include_str!("page/source.js"),
     include_str!("page/page.js"),
 ];
 /// Characters of a text that are shown: a file that is read back may have longer ones.
@@ -126,8 +127,34 @@ struct Document {
     /// Which of them is shown at first.
     unit: usize,
     counts: Counts,
+    sources: Vec<SourceText>,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<Slices>,
+}
+
+/// Lines of a file.
+#[derive(Serialize)]
+struct SourceText {
+    /// As functions have it.
+    path: String,
+    changed: bool,
+    lines: Vec<(u32, String)>,
+}
+
+impl SourceText {
+    fn of(file: &SourceFile) -> Self {
+        // Tabs are what they are in source; nothing else there turns or breaks the text around it.
+        let line = |text: &String| shown(&text.replace('\t', "    "));
+        Self {
+            path: shown(&file.path),
+            changed: file.is_changed,
+            lines: file
+                .lines
+                .iter()
+                .map(|(number, text)| (*number, line(text)))
+                .collect(),
+        }
+    }
 }
 
 /// A line of the legend.
@@ -166,6 +193,7 @@ impl Document {
             units,
             unit,
             counts,
+            sources: options.sources.iter().map(SourceText::of).collect(),
             time,
         }
     }

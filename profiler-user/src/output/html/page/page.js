@@ -16,6 +16,7 @@ class Page {
     this.pattern = null;
     this.chosen = null;
     this.view = "graph";
+    this.source = new SourceView(recording);
     this.head();
     this.colours();
     this.makeGraphs();
@@ -92,9 +93,18 @@ class Page {
       const own = (row) => this.tables[of].own[row], total = (row) => this.tables[of].total[row];
       return [share("Own %", own), number("Own", own), share("Total %", total), number("Total", total)];
     };
-    const name = (title, text, functionOf) => ({ title, isName: true, text, order: (row) => text(row).toLowerCase(), colour: (row) => this.colourOf[functionOf(row)] });
+    const name = (title, text, functionOf) => ({
+      title,
+      isName: true,
+      text,
+      order: (row) => text(row).toLowerCase(),
+      colour: (row) => this.colourOf[functionOf(row)],
+      owner: (row) => recording.owners[recording.functions.owner[functionOf(row)]].label,
+    });
     this.functionTable = new Table(byId("functions"), "Functions", [...numbers("functions"), name("Function", (row) => functionText(recording, row), (row) => row)], (row) => this.openSandwich(row));
-    this.lineTable = new Table(byId("lines"), "Lines", [...numbers("lines"), name("Line", (row) => lineText(recording, row), (row) => recording.lines.function[row])], (row) => this.openSandwich(recording.lines.function[row]));
+    const lines = [...numbers("lines"), name("Line", (row) => lineText(recording, row), (row) => recording.lines.function[row])];
+    if (recording.sources.length) lines.push({ title: "Source", isCode: true, text: (row) => this.source.text(row), order: (row) => this.source.text(row) });
+    this.lineTable = new Table(byId("lines"), "Lines", lines, (row) => this.openSandwich(recording.lines.function[row]));
   }
 
   makeFilters() {
@@ -259,7 +269,7 @@ class Page {
     const values = select(recording, this.unit, this.filters, this.slices, null);
     this.values = values;
     this.total = sum(values);
-    this.tables = tables(recording, values);
+    this.knownTables = null;
     const isAll = this.filters.size === 0 && !this.slices;
     const all = isAll ? this.total : sum(select(recording, this.unit, new Map(), null, null));
     const part = this.total === all ? "" : ` of ${amountText(all, this.unit)} (${percentText(this.total, all)})`;
@@ -274,6 +284,11 @@ class Page {
     }
     this.zoomed();
     this.search();
+  }
+
+  // Made when somebody looks at them.
+  get tables() {
+    return (this.knownTables ??= tables(this.recording, this.values));
   }
 
   search() {
@@ -330,6 +345,11 @@ class Page {
       byId(name).style.height = `${Math.min(Math.max(tree.rows.length, 2), 18) * ROW + 2}px`;
       this[name].show(tree);
     }
+    this.fillSource(chosen);
+  }
+
+  fillSource(of) {
+    this.source.show(of, this.tables.lines, (value) => amountText(value, this.unit), this.tables.functions.total[of]);
   }
 
   zoomed() {

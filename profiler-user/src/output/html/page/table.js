@@ -3,7 +3,7 @@
 const ROWS = 100;
 
 class Table {
-  // `columns`: `title`, `text(row)`, `share(row)` for a bar, `order(row)` to sort by, `isName`; `open(row)` when a row is chosen.
+  // `columns`: `title`, `text(row)`, `share(row)` for a bar, `order(row)` to sort by; of names `isName`, `colour(row)`, `owner(row)`; `open(row)` when a row is chosen.
   constructor(place, caption, columns, open) {
     this.columns = columns;
     this.open = open;
@@ -13,7 +13,7 @@ class Table {
     this.table.append(make("caption", caption, "unseen"));
     const head = make("tr");
     this.heads = columns.map((column, index) => {
-      const cell = make("th", "", column.isName ? "name" : "number");
+      const cell = make("th", "", styleOf(column));
       cell.scope = "col";
       const button = make("button", column.title);
       button.type = "button";
@@ -26,7 +26,7 @@ class Table {
     top.append(head);
     this.body = make("tbody");
     this.table.append(top, this.body);
-    this.more = make("button", "", "more");
+    this.more = make("button", "Show more", "more");
     this.more.type = "button";
     this.more.addEventListener("click", () => {
       this.shown += ROWS * 5;
@@ -76,11 +76,12 @@ class Table {
     line.dataset.row = row;
     line.toggleAttribute("aria-current", row === this.chosen);
     for (const column of this.columns) {
-      const cell = make(column.isName ? "th" : "td", "", column.isName ? "name" : "number");
+      const cell = make(column.isName ? "th" : "td", "", styleOf(column));
       if (column.isName) {
         cell.scope = "row";
         const colour = make("span", "", "colour");
         colour.style.backgroundColor = column.colour(row);
+        colour.title = column.owner(row);
         const button = make("button", "", "link");
         button.type = "button";
         button.append(make("bdi", column.text(row)));
@@ -88,6 +89,8 @@ class Table {
         const both = make("span", "", "both");
         both.append(colour, button);
         cell.append(both);
+      } else if (column.isCode) {
+        cell.append(make("bdi", column.text(row)));
       } else {
         cell.textContent = column.text(row);
         if (column.share) cell.style.setProperty("--share", `${(100 * column.share(row)).toFixed(2)}%`);
@@ -96,6 +99,10 @@ class Table {
     }
     return line;
   }
+}
+
+function styleOf(column) {
+  return column.isName ? "name" : column.isCode ? "code" : "number";
 }
 
 function make(name, text = "", style = "") {
