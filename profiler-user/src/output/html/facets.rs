@@ -5,7 +5,7 @@ use indexmap::IndexSet;
 use serde::Serialize;
 
 use super::columns::Column;
-use super::shown;
+use super::text::shown;
 use crate::output::group::Group;
 use crate::profile::Recording;
 

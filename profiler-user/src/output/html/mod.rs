@@ -14,6 +14,7 @@ mod digest;
 mod facets;
 mod script_text;
 mod stacks;
+mod text;
 mod units;
 
 use std::io::Write;
@@ -25,8 +26,8 @@ use self::counts::{Counts, Slices};
 use self::facets::Facet;
 use self::script_text::ScriptText;
 use self::stacks::{Functions, Lines, Nodes, Stacks};
+use self::text::shown;
 use self::units::Unit;
-use crate::escape;
 use crate::output::amounts::AmountUnit;
 use crate::output::error::OutputError;
 use crate::output::format::Output;
@@ -50,8 +51,6 @@ const SCRIPTS: &[&str] = &[
     include_str!("page/source.js"),
     include_str!("page/page.js"),
 ];
-/// Characters of a text that are shown: a file that is read back may have longer ones.
-const MOST_CHARACTERS: usize = 1_000;
 
 /// The format.
 pub(super) struct Html;
@@ -213,14 +212,6 @@ fn look(owner: Owner) -> OwnerLook {
     OwnerLook {
         label: owner.label(),
         colour: format!("#{:02x}{:02x}{:02x}", color.r, color.g, color.b),
-    }
-}
-
-/// A text as the page shows it: nothing in it turns or breaks the text around it, and it has an end.
-fn shown(text: &str) -> String {
-    match text.char_indices().nth(MOST_CHARACTERS) {
-        Some((end, _)) => escape::printable(text.get(..end).unwrap_or_default()) + "…",
-        None => escape::printable(text),
     }
 }
 

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::columns::Column;
-use super::shown;
+use super::text::shown;
 use crate::output::short_names::ShortNames;
 use crate::output::style::{LineStyle, RenderOptions};
 use crate::profile::{Frame, FrameKind, Owner, Recording};

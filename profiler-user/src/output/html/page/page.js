@@ -88,7 +88,7 @@ class Page {
   makeTables() {
     const { recording } = this;
     const numbers = (of) => {
-      const number = (title, value) => ({ title, text: (row) => amountText(value(row), this.unit), order: value });
+      const number = (title, value) => ({ title, text: (row) => numberText(value(row), this.unit), order: value });
       const share = (title, value) => ({ title, text: (row) => percentText(value(row), this.total), order: value, share: (row) => value(row) / (this.total || 1) });
       const own = (row) => this.tables[of].own[row], total = (row) => this.tables[of].total[row];
       return [share("Own %", own), number("Own", own), share("Total %", total), number("Total", total)];
@@ -195,7 +195,7 @@ class Page {
   makeKeys() {
     document.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
-      if (event.key === "Escape") return this.escape();
+      if (event.key === "Escape") return event.target.id === "search" ? event.target.blur() : this.escape();
       if (event.target.closest("input, select, textarea")) return;
       const act = {
         "/": () => byId("search").focus(),
@@ -236,7 +236,7 @@ class Page {
     this.filters.clear();
     this.slices = null;
     this.menus.update();
-    this.time?.set(null);
+    this.time?.clear();
     this.graph.selected = 0;
     this.update();
     this.graph.zoom(0);
@@ -340,7 +340,8 @@ class Page {
     const share = (value) => `${amountText(value, this.unit)} (${percentText(value, this.total)})`;
     byId("sandwich-title").replaceChildren(make("bdi", functionText(recording, chosen)), make("span", `total ${share(total[chosen])}, own ${share(own[chosen])}`));
     for (const [name, tree] of [["callers", callers], ["callees", callees]]) {
-      byId(name).hidden = byId(`${name}-title`).hidden = false;
+      byId(`${name}-title`).hidden = false;
+      byId(name).hidden = tree.size <= 1;
       byId(`${name}-title`).textContent = tree.size > 1 ? `${name === "callers" ? "Callers" : "Callees"}` : `No ${name}`;
       byId(name).style.height = `${Math.min(Math.max(tree.rows.length, 2), 18) * ROW + 2}px`;
       this[name].show(tree);
@@ -349,7 +350,7 @@ class Page {
   }
 
   fillSource(of) {
-    this.source.show(of, this.tables.lines, (value) => amountText(value, this.unit), this.tables.functions.total[of]);
+    this.source.show(of, this.tables.lines, (value) => numberText(value, this.unit), this.tables.functions.total[of]);
   }
 
   zoomed() {

@@ -122,6 +122,11 @@ function amountText(value, unit) {
   return `${COUNT.format(value)} ${value === 1 ? unit.one : unit.unit}`;
 }
 
+// The same without the unit's name, where a column says it.
+function numberText(value, unit) {
+  return unit.unit === "nanoseconds" ? timeText(value) : COUNT.format(value);
+}
+
 function timeText(nanoseconds) {
   for (const [size, name] of [[1e9, "s"], [1e6, "ms"], [1e3, "µs"]]) {
     if (nanoseconds >= size * 0.9995) {

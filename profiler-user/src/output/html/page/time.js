@@ -36,6 +36,12 @@ class TimeLine {
     this.changed(range);
   }
 
+  // Without telling anybody.
+  clear() {
+    this.range = null;
+    this.say();
+  }
+
   say() {
     const { slices, slice_ns } = this.time;
     const [first, last] = this.range ?? [0, slices - 1];
@@ -90,9 +96,10 @@ class TimeLine {
     canvas.height = Math.round(box.height * scale);
     const context = canvas.getContext("2d"), style = getComputedStyle(canvas);
     const { width, height } = canvas;
-    // One bar for each few pixels, whatever the number of slices.
-    const bars = Math.min(values.length, Math.floor(width / (3 * scale))), sums = new Float64Array(bars);
-    for (let slice = 0; slice < values.length; slice++) sums[Math.floor((slice * bars) / values.length)] += values[slice];
+    // One bar for as many slices as fit into a few pixels: equally many in each, or they would look like waves.
+    const each = Math.ceil(values.length / Math.max(1, Math.floor(width / (3 * scale))));
+    const bars = Math.ceil(values.length / each), sums = new Float64Array(bars);
+    for (let slice = 0; slice < values.length; slice++) sums[Math.floor(slice / each)] += values[slice];
     const most = sums.reduce((a, b) => Math.max(a, b), 0) || 1;
     const range = this.brushed ?? this.range;
     if (range) {
@@ -100,11 +107,11 @@ class TimeLine {
       context.fillRect((range[0] / values.length) * width, 0, ((range[1] + 1 - range[0]) / values.length) * width, height);
     }
     for (let bar = 0; bar < bars; bar++) {
-      const middle = ((bar + 0.5) / bars) * values.length;
+      const middle = (bar + 0.5) * each;
       const isIn = !range || (middle >= range[0] && middle <= range[1] + 1);
       context.fillStyle = style.getPropertyValue(isIn ? "--bar" : "--bar-out");
       const high = (sums[bar] / most) * (height - 2);
-      const left = Math.round((bar * width) / bars), right = Math.round(((bar + 1) * width) / bars);
+      const left = Math.round((bar * each * width) / values.length), right = Math.round(((bar + 1) * each * width) / values.length);
       context.fillRect(left, height - high, Math.max(right - left - scale, 1), high);
     }
   }
