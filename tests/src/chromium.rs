@@ -188,7 +188,7 @@ impl Browser {
         for kind in ["mouseMoved", "mousePressed", "mouseReleased"] {
             self.mouse(kind, [x, y])?;
         }
-        Ok(())
+        self.settle()
     }
 
     /// Drags from one share of an element's width to another.
@@ -199,7 +199,8 @@ impl Browser {
         let (from, to) = (self.place(selector, from, None)?, self.place(selector, to, None)?);
         self.mouse("mousePressed", from)?;
         self.mouse("mouseMoved", to)?;
-        self.mouse("mouseReleased", to)
+        self.mouse("mouseReleased", to)?;
+        self.settle()
     }
 
     /// Points at a place of an element, as [`Self::click_in`].
@@ -229,7 +230,7 @@ impl Browser {
             )?;
             self.order("Input.dispatchKeyEvent", &json!({"type": "keyUp", "key": key}))?;
         }
-        Ok(())
+        self.settle()
     }
 
     /// Puts a text into a field in place of what is there, as a user would.
@@ -304,6 +305,12 @@ impl Browser {
             .iter()
             .filter(|event| kinds.iter().any(|kind| event["method"] == *kind));
         Ok(complaints.map(|event| event["params"].to_string()).collect())
+    }
+
+    /// Waits until the page has done what follows from an event, and has been drawn.
+    fn settle(&mut self) -> anyhow::Result<()> {
+        self.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(1))))")
+            .map(drop)
     }
 
     fn place(&mut self, selector: &str, share: f64, below: Option<f64>) -> anyhow::Result<[f64; 2]> {

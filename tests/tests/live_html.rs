@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
 use tests::chromium::Browser;
-use tests::live::alone;
+use tests::live::{Alone, alone};
 use tests::profiler::Pyebpf;
 use tests::reader;
 use tests::recorded::record_both;
@@ -14,14 +14,17 @@ use tests::recorded::record_both;
 /// A page in a browser.
 struct Shown {
     browser: Browser,
+    /// A browser takes the CPU that another test's program needs.
+    _alone: Alone,
     _folder: TempDir,
 }
 
 /// Folded stacks as a page; `None` without a browser.
-fn shown(folded: &str, options: &[&str]) -> anyhow::Result<Option<Shown>> {
+fn page_of(folded: &str, options: &[&str]) -> anyhow::Result<Option<Shown>> {
     if !reader::is_here("chromium") {
         return Ok(None);
     }
+    let alone = alone();
     let folder = tempfile::tempdir()?;
     let [text, page] = ["a.txt", "a.html"].map(|name| folder.path().join(name));
     std::fs::write(&text, folded)?;
@@ -33,6 +36,7 @@ fn shown(folded: &str, options: &[&str]) -> anyhow::Result<Option<Shown>> {
     browser.open(&page)?;
     Ok(Some(Shown {
         browser,
+        _alone: alone,
         _folder: folder,
     }))
 }
@@ -120,16 +124,17 @@ fn a_page_of_a_recording_shows_its_samples_and_asks_the_network_for_nothing() ->
 
 #[test]
 fn tables_and_callers_add_up_and_what_calls_itself_counts_once() -> anyhow::Result<()> {
-    let Some(Shown { mut browser, .. }) = shown(STACKS, &[])? else {
+    let Some(mut shown) = page_of(STACKS, &[])? else {
         return Ok(());
     };
+    let browser = &mut shown.browser;
     ensure!(
         browser.text("#shown")? == "100 samples",
         "{}",
         browser.text("#shown")?
     );
     browser.press(&["2"])?;
-    let functions = totals(&mut browser, "functions")?;
+    let functions = totals(browser, "functions")?;
     for (name, total) in [
         ("handle (web.py)", "80"),
         ("walk (work.py)", "11"),
@@ -169,9 +174,10 @@ fn tables_and_callers_add_up_and_what_calls_itself_counts_once() -> anyhow::Resu
 
 #[test]
 fn search_zoom_filters_and_folding_change_what_is_shown_and_reset_brings_it_back() -> anyhow::Result<()> {
-    let Some(Shown { mut browser, .. }) = shown(STACKS, &[])? else {
+    let Some(mut shown) = page_of(STACKS, &[])? else {
         return Ok(());
     };
+    let browser = &mut shown.browser;
     for (text, found) in [
         ("walk", "3 frames, 11.0 %"),
         ("^(dumps|encode)", "2 frames, 30.0 %"),
@@ -289,9 +295,10 @@ fn search_zoom_filters_and_folding_change_what_is_shown_and_reset_brings_it_back
 
 #[test]
 fn the_keyboard_reaches_every_frame_and_a_screen_reader_hears_which() -> anyhow::Result<()> {
-    let Some(Shown { mut browser, .. }) = shown(STACKS, &["--group-by", "none"])? else {
+    let Some(mut shown) = page_of(STACKS, &["--group-by", "none"])? else {
         return Ok(());
     };
+    let browser = &mut shown.browser;
     let live = browser.evaluate("document.getElementById('details').ariaLive")?;
     ensure!(live == "polite", "{live}");
     browser.evaluate("document.querySelector('#graph canvas').focus()")?;
@@ -363,9 +370,10 @@ fn names_that_a_program_chose_are_shown_as_text() -> anyhow::Result<()> {
         format!("process 7:\"{name}\";{name} (a.py:1) 10\n")
     });
     let stacks: String = lines.collect();
-    let Some(Shown { mut browser, .. }) = shown(&stacks, &["--group-by", "process,thread"])? else {
+    let Some(mut shown) = page_of(&stacks, &["--group-by", "process,thread"])? else {
         return Ok(());
     };
+    let browser = &mut shown.browser;
     ensure!(
         browser.text("#shown")? == "70 samples",
         "{}",
@@ -414,9 +422,10 @@ fn names_that_a_program_chose_are_shown_as_text() -> anyhow::Result<()> {
 
 #[test]
 fn the_page_is_light_or_dark_and_fits_a_narrow_window() -> anyhow::Result<()> {
-    let Some(Shown { mut browser, .. }) = shown(STACKS, &[])? else {
+    let Some(mut shown) = page_of(STACKS, &[])? else {
         return Ok(());
     };
+    let browser = &mut shown.browser;
     let background = "getComputedStyle(document.body).backgroundColor";
     ensure!(browser.evaluate(background)? == "rgb(255, 255, 255)");
     browser.prefer("dark")?;
@@ -443,9 +452,10 @@ fn the_page_is_light_or_dark_and_fits_a_narrow_window() -> anyhow::Result<()> {
 
 #[test]
 fn what_a_file_does_not_say_is_not_shown() -> anyhow::Result<()> {
-    let Some(Shown { mut browser, .. }) = shown("main;work 3\nmain;rest 1\n", &[])? else {
+    let Some(mut shown) = page_of("main;work 3\nmain;rest 1\n", &[])? else {
         return Ok(());
     };
+    let browser = &mut shown.browser;
     for selector in [
         "#time",
         "#unit-label",
@@ -474,6 +484,7 @@ fn source_is_in_the_page_if_it_is_asked_for_and_only_python_source() -> anyhow::
     if !reader::is_here("chromium") {
         return Ok(());
     }
+    let _alone = alone();
     let folder = tempfile::tempdir()?;
     let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     let (module, secret) = (file("app.py"), file("secret"));
