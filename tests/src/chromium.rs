@@ -1,5 +1,5 @@
 //! A browser without a window, for the tests of pages: opens a file, presses keys, and says what is shown. Chromium is told what
-//! to do by its DevTools protocol, over a pair of pipes; nothing listens on a port. Used by `tests/tests/live_html.rs`.
+//! to do by its DevTools protocol, over a pair of pipes; nothing listens on a port. Used by `tests/tests/live_html*.rs`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What is in the page, as a program reads it. How it looks in a browser: `tests/tests/html_page.rs`.
+//! What is in the page, as a program reads it. How it looks in a browser: `tests/tests/live_html.rs`.
 
 use serde_json::Value;
 
