@@ -5,6 +5,7 @@
 //! - [`workload`]: the programs in `tests/workloads`, and what they report about themselves.
 //! - [`profiler`]: runs `pyebpf`; [`folded`] and [`report`] read what it writes.
 //! - [`reader`]: the programs of others that read what it writes; [`recorded`]: a file for them, and what it must say.
+//! - [`chromium`]: a browser, for the pages that it writes; [`page`]: such pages.
 //! - [`container`]: the same programs in real containers; [`server`]: one behind a server with workers.
 //! - [`cgroup`]: a place for processes that filters are to find.
 //! - [`statistics`]: how far a share may be from the truth by chance.
@@ -20,6 +21,7 @@
 
 pub mod bench;
 pub mod cgroup;
+pub mod chromium;
 pub mod container;
 pub mod folded;
 pub mod host;
@@ -27,6 +29,7 @@ pub mod layouts;
 pub mod live;
 pub mod matrix;
 pub mod native;
+pub mod page;
 pub mod profiler;
 pub mod reader;
 pub mod recorded;

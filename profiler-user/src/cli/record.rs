@@ -45,6 +45,7 @@ use crate::sources;
         sudo pyebpf record --all -d 30 -o cpu.pb.gz && go tool pprof -http : cpu.pb.gz\n  \
         sudo pyebpf record --mode wall -p 1234 -d 30           where it waits, too\n  \
         sudo pyebpf record --event page-faults -p 1234 -d 30   which lines touch memory first\n  \
+        sudo pyebpf record --mode wall --all -d 30 -o web.html  a page with filters, tables and a time line\n  \
         sudo pyebpf record --all --every 60s -o web.svg        web-1.svg, web-2.svg, ... until Ctrl-C\n\n\
         Each filter may be given several times. A process is recorded, even if it starts later, if it fits one value\n\
         of each option that is given, and none that excludes.\n\
@@ -53,7 +54,7 @@ use crate::sources;
         alone, or the end of -d ends it (SIGTERM, and SIGKILL after 2 s), unless --keep is given.\n\
         Exit status: 0, or that of the command; 1 what was asked for could not be done; 2 wrong command line;\n\
         126 and 127 the command could not be started; 130 stopped before the first sample.\n\
-        Opens with: .svg any browser, .json https://www.speedscope.app, .txt flamegraph.pl and friends,\n\
+        Opens with: .svg and .html any browser, .json https://www.speedscope.app, .txt flamegraph.pl and friends,\n\
         .pb.gz go tool pprof, .chrometrace.json https://ui.perfetto.dev, .firefox.json https://profiler.firefox.com,\n\
         .callgrind KCachegrind, .pstats snakeviz, .pyebpf.json your own programs.\n\
         With .gz or .zst at the end, any of them is compressed.\n\
@@ -183,6 +184,7 @@ impl Args {
             roots: self.roots(),
             measure: self.unit.unwrap_or_default(),
             timestamps: self.timestamps,
+            sources: Vec::new(),
         }
     }
 

@@ -27,6 +27,11 @@ pub trait Output: Sync {
         false
     }
 
+    /// Whether it has nothing to show without the time line.
+    fn needs_timeline(&self) -> bool {
+        self.wants_timeline()
+    }
+
     /// How a file is compressed if its name does not say so; `extension` is that of its name, if it is one of the format's.
     fn own_compression(&self, extension: Option<&str>) -> Compression {
         let _ = extension;

@@ -20,7 +20,7 @@ pub use self::file::{FileError, Folder, OutputFile, quoted, remove_unfinished};
 pub use self::format::Output;
 pub use self::group::Group;
 pub use self::short_names::ShortNames;
-pub use self::style::{LineStyle, RenderOptions};
+pub use self::style::{LineStyle, RenderOptions, SourceFile};
 
 mod amounts;
 mod callgrind;
@@ -35,6 +35,7 @@ mod flamegraph;
 mod folded;
 mod format;
 mod group;
+mod html;
 mod identity_text;
 mod json;
 mod json_text;
@@ -98,6 +99,7 @@ formats! {
     Callgrind: "callgrind", [], ["callgrind"], callgrind::Callgrind;
     Pstats: "pstats", [], ["pstats", "prof"], pstats::Pstats;
     Json: "json", [], ["pyebpf.json"], json::Json;
+    Html: "html", ["htm"], ["html", "htm"], html::Html;
 }
 
 /// The extension of a file that no format claims.
@@ -139,6 +141,12 @@ impl Format {
     #[must_use]
     pub fn wants_timeline(self) -> bool {
         self.row().output.wants_timeline()
+    }
+
+    /// Whether it cannot be written without one.
+    #[must_use]
+    pub fn needs_timeline(self) -> bool {
+        self.row().output.needs_timeline()
     }
 
     /// Whether it shows the names of threads without being told to.
@@ -321,7 +329,8 @@ mod tests {
                 "firefox",
                 "callgrind",
                 "pstats",
-                "json"
+                "json",
+                "html"
             ]
         );
         assert_eq!(by_name("folded").name(), "raw");

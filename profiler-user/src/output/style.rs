@@ -1,5 +1,7 @@
 //! How frames are spelled: py-spy's text, by the options of `record`. Used by every format; decides no escaping.
 
+use std::collections::BTreeMap;
+
 use crate::output::amounts::{self, AmountUnit, Measure};
 use crate::output::group::Group;
 use crate::output::short_names::ShortNames;
@@ -17,6 +19,17 @@ pub enum LineStyle {
     None,
 }
 
+/// Lines of a source file, for formats that show them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceFile {
+    /// The path that frames have.
+    pub path: String,
+    /// Whether it was changed after the recording: lines may be others.
+    pub is_changed: bool,
+    /// By number, as far as they are wanted.
+    pub lines: BTreeMap<u32, String>,
+}
+
 /// What of a profile is shown, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RenderOptions {
@@ -30,6 +43,8 @@ pub struct RenderOptions {
     pub measure: Measure,
     /// When each sample was taken, in formats that otherwise only count.
     pub timestamps: bool,
+    /// Source, if it is to be shown. No format reads files itself.
+    pub sources: Vec<SourceFile>,
 }
 
 impl RenderOptions {

@@ -25,6 +25,13 @@ pub(super) const CALLGRIND_ANNOTATE: Reader = Reader {
     about: "callgrind_annotate, which reads Callgrind's files",
 };
 
+/// A browser without a window.
+pub(super) const CHROMIUM: Reader = Reader {
+    program: "chromium",
+    package: "chromium",
+    about: "Chromium, which opens pages of HTML",
+};
+
 /// Of `.zst`.
 pub(super) const ZSTD: Reader = Reader {
     program: "zstd",

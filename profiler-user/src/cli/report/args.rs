@@ -22,6 +22,7 @@ use crate::views::LabelFilter;
         pyebpf report cpu.pb.gz --label process=web      only the processes with this word in their command line\n  \
         pyebpf report web-*.pb.gz --format json | jq     several files as one, for programs\n  \
         pyebpf report cpu.pb.gz -o cpu.svg -o cpu.callgrind   a flame graph, and a file for KCachegrind\n  \
+        pyebpf report cpu.pb.gz -o cpu.html --source     a page for any browser, with the source of what is hot\n  \
         curl -s localhost:6060/debug/pprof/profile | pyebpf report - --tree   a Go program\n\n\
         Reads pprof files (plain, gzip, zstd) and folded stacks, of pyebpf or of any other tool. `pyebpf record -o cpu.pb.gz`\n\
         makes files that hold everything; of folded stacks there is neither time nor whole paths.\n\
@@ -91,6 +92,9 @@ pub(in crate::cli) struct Args {
     /// With --output: leave line numbers out
     #[arg(long)]
     nolineno: bool,
+    /// With a page (-o FILE.html): put the source of its hottest Python functions into it, as far as it can be read here
+    #[arg(long)]
+    pub(super) source: bool,
     /// With --output: keep the time of each sample in pprof files too
     #[arg(long)]
     pub(super) timestamps: bool,
@@ -188,6 +192,12 @@ impl Args {
         };
         let is_view = self.tree || self.lines || self.functions;
         let is_view = is_view || self.callers.is_some() || self.callees.is_some() || self.by.is_some();
+        if self.source && !matches!(asked, Asked::Files(_)) {
+            return Err(
+                Failure::usage("--source puts source into a page, and none is written")
+                    .hint("pyebpf report FILE -o FILE.html --source   (or --lines, to see it here)"),
+            );
+        }
         if matches!(asked, Asked::Files(_)) && is_view {
             return Err(
                 Failure::usage("a view is printed, and a recording is written: which of them?")
@@ -273,6 +283,7 @@ mod tests {
             &["--min", "101"],
             &["--label", "web"],
             &["-f", "pdf"],
+            &["--source"],
         ] {
             assert!(asked(words).is_err(), "{words:?}");
         }

@@ -5,7 +5,7 @@ use super::super::finishing::Gate;
 use super::super::outputs::{self, Planned, Prepared};
 use super::super::{result, terminal};
 use super::args::Args;
-use super::input;
+use super::{input, page_source};
 use crate::output::{Format, Group, Measure, RenderOptions};
 use crate::profile::Recording;
 use crate::recordings::{Converted, Values, convert};
@@ -14,11 +14,13 @@ use crate::views::Selection;
 /// Writes all files that were asked for.
 pub(super) fn write(args: &Args, formats: &[Format]) -> Result<u8, Failure> {
     let planned = outputs::plan(&args.output, formats, "report")?;
-    let wants_times = |planned: &Planned| {
+    let needs_times = |planned: &Planned| {
         let format = planned.encoding.format;
-        format.wants_timeline() || (args.timestamps && format == Format::Pprof)
+        format.needs_timeline() || (args.timestamps && format == Format::Pprof)
     };
-    let with_times = planned.iter().any(wants_times);
+    let with_times = planned
+        .iter()
+        .any(|planned| needs_times(planned) || planned.encoding.format.wants_timeline());
     let loaded = input::load(&args.files, with_times)?;
     let value_type = input::value_type(&loaded, args.sample_type.as_deref())?;
     input::check_labels(&loaded, &args.label)?;
@@ -36,7 +38,7 @@ pub(super) fn write(args: &Args, formats: &[Format]) -> Result<u8, Failure> {
             planned.encoding.format,
             &converted,
             &shown,
-            wants_times(planned),
+            needs_times(planned),
             args,
         )?;
     }
@@ -44,7 +46,16 @@ pub(super) fn write(args: &Args, formats: &[Format]) -> Result<u8, Failure> {
         mut recording,
         values,
     } = converted;
-    let options = options(args, values, &recording);
+    let mut options = options(args, values, &recording);
+    if args.source {
+        if !planned
+            .iter()
+            .any(|planned| planned.encoding.format == Format::Html)
+        {
+            return Err(Failure::usage("--source is for pages").hint("-o FILE.html --source"));
+        }
+        options.sources = page_source::of(&recording);
+    }
     let mut files = Vec::new();
     for one in planned {
         files.push(outputs::open(one)?);
@@ -69,10 +80,10 @@ fn check(
     format: Format,
     converted: &Converted,
     shown: &str,
-    wants_times: bool,
+    needs_times: bool,
     args: &Args,
 ) -> Result<(), Failure> {
-    let counts = [Format::Flamegraph, Format::Raw].contains(&format);
+    let counts = [Format::Flamegraph, Format::Html, Format::Raw].contains(&format);
     match converted.values {
         Values::Both => {}
         Values::Samples if counts && args.unit == Measure::Samples => {}
@@ -80,7 +91,7 @@ fn check(
             return Err(Failure::new(format_args!(
                 "{format} shows time, and the file says only how often each stack was seen"
             ))
-            .hint("-f flamegraph or -f raw, without --unit time"));
+            .hint("-f flamegraph, -f html or -f raw, without --unit time"));
         }
         Values::Time if counts => {}
         Values::Other if format == Format::Raw => {}
@@ -89,20 +100,20 @@ fn check(
                 "{format} has no place for values of this kind: {shown}"
             ))
             .hint(if converted.values == Values::Time {
-                "-f flamegraph or -f raw"
+                "-f flamegraph, -f html or -f raw"
             } else {
                 "-f raw   (or a view: pyebpf report FILE --tree)"
             }));
         }
     }
-    if wants_times && converted.recording.timeline.is_none() {
-        let what = if format.wants_timeline() {
+    if needs_times && converted.recording.timeline.is_none() {
+        let what = if format.needs_timeline() {
             format!("{format} shows when each sample was taken, and the file does not say it")
         } else {
             "the file does not say when each sample was taken".to_owned()
         };
         return Err(Failure::new(what).hint(
-            "record with --timestamps, or write a format that adds up: flamegraph, raw, pprof, callgrind, pstats, json",
+            "record with --timestamps, or write a format that adds up: flamegraph, html, raw, pprof, callgrind, pstats, json",
         ));
     }
     Ok(())
@@ -126,5 +137,6 @@ fn options(args: &Args, values: Values, recording: &Recording) -> RenderOptions 
             args.unit
         },
         timestamps: args.timestamps,
+        sources: Vec::new(),
     }
 }

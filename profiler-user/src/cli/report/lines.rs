@@ -47,7 +47,7 @@ pub(super) fn hot(args: &Args, selection: &Selection<'_>) -> Sheet {
         let values = numbers
             .into_iter()
             .chain(shown.values(row.function, row.line))
-            .chain([Value::text(source.map(String::as_str))]);
+            .chain([Value::text(source.map(|line| line.trim_start()))]);
         sheet.rows.push(values.collect());
     }
     sheet.notes = notes(&sources, ended(selection));

@@ -11,6 +11,7 @@ mod input;
 mod json;
 mod lines;
 mod look;
+mod page_source;
 mod sheet;
 mod source;
 #[cfg(test)]

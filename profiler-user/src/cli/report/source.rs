@@ -1,7 +1,7 @@
 //! Lines of source files, as they are on this host now. Their paths are foreign: only regular files are read, and no large
 //! ones.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -66,7 +66,8 @@ fn read_file(file: &str, wanted: &[u32]) -> Result<Source, String> {
     }
     let mut input = BufReader::new(opened.take(MOST_BYTES));
     let mut lines = BTreeMap::new();
-    let last = wanted.iter().copied().max().unwrap_or(0);
+    let wanted: BTreeSet<u32> = wanted.iter().copied().collect();
+    let last = wanted.last().copied().unwrap_or(0);
     let mut bytes = Vec::new();
     for number in 1..=last {
         bytes.clear();
@@ -76,7 +77,7 @@ fn read_file(file: &str, wanted: &[u32]) -> Result<Source, String> {
         }
         if wanted.contains(&number) {
             let text = String::from_utf8_lossy(&bytes);
-            let text = text.trim().chars().take(MOST_CHARACTERS).collect();
+            let text = text.trim_end().chars().take(MOST_CHARACTERS).collect();
             lines.insert(number, text);
         }
     }
@@ -108,7 +109,7 @@ mod tests {
         let Some(Source::Lines { lines, changed }) = found.get(path) else {
             unreachable!("{found:?}");
         };
-        assert_eq!(lines.get(&2).map(String::as_str), Some("return 1"));
+        assert_eq!(lines.get(&2).map(String::as_str), Some("    return 1"));
         assert_eq!((lines.len(), changed.is_some()), (1, true));
         for other in ["app.py", "<string>", "/dev/zero", "/proc"] {
             assert!(matches!(found.get(other), Some(Source::Missing(_))), "{other}");
