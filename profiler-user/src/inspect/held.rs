@@ -84,15 +84,17 @@ impl HeldFiles {
     }
 
     fn open_debug(&self, of: Option<&Reach>, paths: &[String], skip: u32) -> io::Result<File> {
-        let own = Root::own().ok().map(Arc::new);
+        let own = Root::own().ok();
         let theirs = of.and_then(|reach| self.root(reach));
-        let is_same = own.as_deref().map(Root::id) == theirs.as_deref().map(Root::id);
-        let roots: Vec<Arc<Root>> = theirs.filter(|_| !is_same).into_iter().chain(own).collect();
         let is_itself = |file: &MappedFile| of.is_some_and(|reach| reach.file.identity == file.identity());
-        let mut found = roots.iter().flat_map(|root| {
-            let find = move |path: &String| root.find_file(path.as_str()).ok();
-            paths.iter().filter_map(find).filter(move |file| !is_itself(file))
+        let in_theirs = theirs
+            .iter()
+            .flat_map(|root| paths.iter().filter_map(|path| find_debug_of(root, of, path)));
+        let in_own = own.iter().flat_map(|root| {
+            let hosts = paths.iter().filter(|path| is_of_distribution(path));
+            hosts.filter_map(|path| root.find_file(path.as_str()).ok())
         });
+        let mut found = in_theirs.chain(in_own).filter(|file| !is_itself(file));
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
         match found.nth(skip) {
             Some(file) => file.open(),
@@ -135,6 +137,31 @@ impl HeldFiles {
         self.files.expire(now);
         self.roots.expire(now);
     }
+}
+
+/// Where distributions put debug files.
+fn is_of_distribution(path: &str) -> bool {
+    path.starts_with("/usr/lib/debug/")
+}
+
+/// The debug file of a library at a path beneath the root directory of its process. Names in it come into the recording, and
+/// whoever owns the library chose the path. So it must be a file that they could read themselves: its mode must allow it, and
+/// the way there must lead through nothing that takes the place of a permission: no link, and no mount other than the
+/// library's own. (A directory that others may not enter can be mounted, but not looked into.)
+fn find_debug_of(root: &Root, library: Option<&Reach>, path: &str) -> Option<MappedFile> {
+    let file = root.find_file_directly(path).ok()?;
+    let (mount, is_readable) = if is_of_distribution(path) {
+        (root.mount().ok()?, file.is_public())
+    } else {
+        let library = library?;
+        let maps = Maps::from_text(library.line.to_vec());
+        let found = root.find_file_directly(&*maps.iter().next()?.path()).ok()?;
+        if found.identity() != library.file.identity {
+            return None;
+        }
+        (found.mount().ok()?, file.is_readable_beside(&found))
+    };
+    (is_readable && file.mount().ok()? == mount).then_some(file)
 }
 
 /// The map is named by the process id in the process's own pid namespace, and is read only if it is the process's own:

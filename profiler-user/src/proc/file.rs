@@ -12,7 +12,7 @@ use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::OnceLock;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, StatxFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -143,6 +143,8 @@ pub struct MappedFile {
     handle: OwnedFd,
     identity: FileIdentity,
     stamp: Stamp,
+    owner: u32,
+    is_public: bool,
 }
 
 impl MappedFile {
@@ -176,7 +178,29 @@ impl MappedFile {
                 inode: stat.st_ino,
             },
             stamp: Stamp::of(stat),
+            owner: stat.st_uid,
+            is_public: Mode::from_raw_mode(stat.st_mode).contains(Mode::ROTH),
         })
+    }
+
+    /// Whether whoever owns `other` may read this file, so far as its own mode says.
+    #[must_use]
+    pub fn is_readable_beside(&self, other: &Self) -> bool {
+        self.is_public || self.owner == other.owner
+    }
+
+    /// Whether everybody may read it, so far as its own mode says.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        self.is_public
+    }
+
+    /// The mount that it was found on.
+    ///
+    /// # Errors
+    /// When the kernel does not say (before 5.8).
+    pub fn mount(&self) -> io::Result<MountId> {
+        MountId::of(&self.handle)
     }
 
     /// Which file it is, among those that exist.
@@ -200,6 +224,21 @@ impl MappedFile {
         let path = format!("/proc/self/fd/{}", self.handle.as_raw_fd());
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+    }
+}
+
+/// Tells the mounts of this host apart: a part of a file system that is mounted a second time is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MountId(u64);
+
+impl MountId {
+    pub(super) fn of(handle: &OwnedFd) -> io::Result<Self> {
+        let stat = rustix::fs::statx(handle, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
+        if StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::MNT_ID) {
+            Ok(Self(stat.stx_mnt_id))
+        } else {
+            Err(io::ErrorKind::Unsupported.into())
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::ProcessError;
-use super::file::MappedFile;
+use super::file::{MappedFile, MountId};
 
 /// Device and inode of a root directory: processes that share it see the same files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -56,7 +56,23 @@ impl Root {
     /// # Errors
     /// As opening a file; `InvalidInput` for what is not a regular file.
     pub fn find_file(&self, path: impl rustix::path::Arg) -> io::Result<MappedFile> {
-        self.find(path, OFlags::empty())
+        self.find(path, OFlags::empty(), ResolveFlags::empty())
+    }
+
+    /// Finds a regular file beneath it by a path without any link.
+    ///
+    /// # Errors
+    /// As [`Self::find_file`].
+    pub fn find_file_directly(&self, path: impl rustix::path::Arg) -> io::Result<MappedFile> {
+        self.find(path, OFlags::empty(), ResolveFlags::NO_SYMLINKS)
+    }
+
+    /// The mount that it is on.
+    ///
+    /// # Errors
+    /// When the kernel does not say (before 5.8).
+    pub fn mount(&self) -> io::Result<MountId> {
+        MountId::of(&self.handle)
     }
 
     /// Finds a regular file beneath it that is not a link, although the way to it may lead through links.
@@ -64,11 +80,16 @@ impl Root {
     /// # Errors
     /// As [`Self::find_file`].
     pub fn find_file_itself(&self, path: impl rustix::path::Arg) -> io::Result<MappedFile> {
-        self.find(path, OFlags::NOFOLLOW)
+        self.find(path, OFlags::NOFOLLOW, ResolveFlags::empty())
     }
 
-    fn find(&self, path: impl rustix::path::Arg, extra: OFlags) -> io::Result<MappedFile> {
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    fn find(
+        &self,
+        path: impl rustix::path::Arg,
+        extra: OFlags,
+        links: ResolveFlags,
+    ) -> io::Result<MappedFile> {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | links;
         let flags = OFlags::PATH | OFlags::CLOEXEC | extra;
         let found = rustix::fs::openat2(&self.handle, path, flags, Mode::empty(), resolve)?;
         let stat = rustix::fs::fstat(&found)?;
