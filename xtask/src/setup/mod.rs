@@ -50,7 +50,12 @@ pub(crate) const CONTAINERS: &[&dyn Need] = &[&container::RUNC];
 /// Those of podman too.
 pub(crate) const PODMAN: &[&dyn Need] = &[&container::PODMAN];
 /// What reads the formats.
-pub(crate) const READERS: &[&dyn Need] = &[&reader::GO, &reader::CALLGRIND_ANNOTATE, &reader::ZSTD];
+pub(crate) const READERS: &[&dyn Need] = &[
+    &reader::GO,
+    &reader::CALLGRIND_ANNOTATE,
+    &reader::ZSTD,
+    &reader::TMUX,
+];
 /// The fuzz targets.
 pub(crate) const FUZZ: &[&dyn Need] = &[&c_compiler::CCompiler { program: "c++" }, &cargo_tool::CARGO_FUZZ];
 /// The kernel matrix.

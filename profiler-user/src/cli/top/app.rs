@@ -98,8 +98,9 @@ pub(super) struct App {
     pub(super) room: usize,
     pub(super) rows: Vec<Row>,
     pub(super) source: SourceText,
-    /// How far the source has been scrolled.
+    /// How far the source has been scrolled, and the first line of it that was drawn last.
     pub(super) scroll: Option<usize>,
+    pub(super) scrolled: usize,
     /// One line about what was done last.
     pub(super) message: Option<String>,
     format: usize,
@@ -127,6 +128,7 @@ impl App {
             rows: Vec::new(),
             source: SourceText::None,
             scroll: None,
+            scrolled: 0,
             message: None,
             format: 0,
         }
@@ -299,7 +301,7 @@ impl App {
     }
 
     fn command_in_details(&mut self, key: Key) -> Option<Wish> {
-        let at = self.scroll.unwrap_or(0);
+        let at = self.scrolled;
         match key {
             Key::Escape | Key::Backspace | Key::Enter => {
                 self.over = Over::Nothing;

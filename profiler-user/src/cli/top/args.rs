@@ -35,7 +35,7 @@ const FAULTS_PERIOD: u64 = 64;
         input. Exit status: 0, or that of the command; 1 what was asked for could not be done; 2 wrong command line;\n\
         126 and 127 the command could not be started; 130 stopped before the start."
 )]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// Show every Python process, including those that start later
     #[arg(short, long)]
     pub(super) all: bool,

@@ -90,7 +90,7 @@ impl Display {
     }
 
     /// The next keys.
-    pub async fn keys(&mut self) -> io::Result<Vec<Key>> {
+    pub(super) async fn keys(&mut self) -> io::Result<Vec<Key>> {
         self.input.readable().await?.clear_ready();
         let mut keys = Vec::new();
         let mut bytes = [0; 256];

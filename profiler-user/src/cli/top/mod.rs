@@ -14,6 +14,8 @@ mod rows;
 mod save;
 mod screen;
 mod source;
+#[cfg(test)]
+mod test_part;
 mod watching;
 
 use std::io::{IsTerminal as _, stdin, stdout};
@@ -106,12 +108,10 @@ fn check_terminal(args: &Args) -> Result<(), Failure> {
             words.extend(command.iter().cloned());
         }
     }
-    Err(
-        Failure::new(format_args!("top draws on a terminal, and {what}")).hint(format_args!(
-            "{}   # writes a file; `dump` prints what runs at this moment",
-            invocation::with_words(words)
-        )),
-    )
+    Err(Failure::new(format_args!(
+        "top draws on a terminal, and {what}; record writes a file, dump prints the stacks of this moment"
+    ))
+    .hint(invocation::with_words(words)))
 }
 
 async fn show(args: &Args, filter: Filter, files: FileLimit, lacking: Lacking) -> Result<u8, Failure> {

@@ -415,3 +415,6 @@ fn amounts(part: &Recording, adds_to: Part, stack: &[FrameId], (weight, gil): (u
         faults: 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

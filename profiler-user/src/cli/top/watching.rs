@@ -134,7 +134,6 @@ impl Watching {
                 () = tokio::time::sleep(LOOK_EVERY), if self.asked.is_some() => is_stale = self.look_for_source(),
             }
         };
-        drop(session);
         (end, self)
     }
 

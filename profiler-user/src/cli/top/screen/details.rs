@@ -17,12 +17,17 @@ const MOST_CALLS: usize = 6;
 const BAR: usize = 6;
 
 /// Draws it.
-pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, id: FunctionId) {
+pub(super) fn draw(app: &mut App, canvas: &mut Canvas<'_>, id: FunctionId) {
+    app.scrolled = of_function(app, canvas, id);
+}
+
+/// Returns how many lines of the source are above the first one that is shown.
+fn of_function(app: &App, canvas: &mut Canvas<'_>, id: FunctionId) -> usize {
     let look = canvas.look;
     let model = app.shown();
     let Some((function, known)) = model.function(id) else {
         canvas.write(1, 1, "This function was not seen since the reset.", look.plain());
-        return;
+        return 0;
     };
     let place = Place {
         function: id,
@@ -43,7 +48,7 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, id: FunctionId) {
     let height = canvas.height().saturating_sub(top);
     let file = function.file.as_deref().unwrap_or("no file");
     let mut below = canvas.part(0, top, width, height);
-    source(app, &mut below, id, file);
+    source(app, &mut below, id, file)
 }
 
 /// Two tables side by side; returns how many rows they have.
@@ -78,7 +83,7 @@ fn calls(app: &App, canvas: &mut Canvas<'_>, id: FunctionId, y: usize) -> usize 
     rows
 }
 
-fn source(app: &App, canvas: &mut Canvas<'_>, id: FunctionId, file: &str) {
+fn source(app: &App, canvas: &mut Canvas<'_>, id: FunctionId, file: &str) -> usize {
     let look = canvas.look;
     let model = app.shown();
     canvas.paint(0, look.title());
@@ -112,7 +117,7 @@ fn source(app: &App, canvas: &mut Canvas<'_>, id: FunctionId, file: &str) {
         for (y, (line, amounts)) in (2..canvas.height()).zip(seen) {
             heat(canvas, y, *line, (amounts, whole), (app, ""));
         }
-        return;
+        return 0;
     }
     let room = canvas.height().saturating_sub(1);
     let most = lines.len().saturating_sub(room);
@@ -126,6 +131,7 @@ fn source(app: &App, canvas: &mut Canvas<'_>, id: FunctionId, file: &str) {
         let amounts = taken.get(&number).unwrap_or(&nothing);
         heat(canvas, y, number, (amounts, whole), (app, text));
     }
+    offset
 }
 
 /// What each line of the function took.
