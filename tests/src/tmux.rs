@@ -149,7 +149,7 @@ impl Terminal {
         );
         let modes = self.tmux(&["display-message", "-p", "#{alternate_on} #{cursor_flag}"])?;
         ensure!(modes.trim() == "0 1", "alternate screen and cursor: {modes}");
-        let text = self.text()?;
+        let text = self.tmux(&["capture-pane", "-p", "-S", "-200"])?;
         ensure!(text.contains(BEFORE), "what was there before is gone:\n{text}");
         Ok((read("status")?.trim().parse()?, text))
     }

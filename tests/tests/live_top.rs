@@ -183,7 +183,11 @@ fn the_terminal_is_given_back_at_every_end() {
         assert_eq!(status, 0, "{end}:\n{text}");
         // What was shown last stays where it has come to its end by itself.
         assert_eq!(text.contains("split.py"), end == "its process", "{end}:\n{text}");
-        assert_eq!(text.contains("Ended:"), end == "its process", "{end}:\n{text}");
+        assert_eq!(
+            text.contains(" has ended"),
+            end == "its process",
+            "{end}:\n{text}"
+        );
     }
 }
 

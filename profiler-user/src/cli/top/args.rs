@@ -146,7 +146,7 @@ impl Args {
         match (self.pid.as_slice(), self.filters.subject()) {
             ([], Some(name)) => name.to_owned(),
             ([], None) => "all Python processes".to_owned(),
-            ([pid], _) => format!("process {pid}"),
+            ([pid], _) => pid.to_string(),
             (pids, _) => format!("{} processes", pids.len()),
         }
     }

@@ -42,6 +42,7 @@ use crate::session::{Patience, Session, Settings, Signals, StopReason};
 /// Rows that stay on the terminal when what was shown has ended.
 const ROWS_LEFT: u16 = 20;
 const HEADER_LEFT: u16 = 5;
+const LINES_BELOW: u16 = 4;
 
 pub(super) fn run(args: &Args, files: FileLimit) -> Result<u8, Failure> {
     let filter = args.filters.filter()?;
@@ -173,8 +174,10 @@ async fn show(args: &Args, filter: Filter, files: FileLimit, lacking: Lacking) -
     let inspectors = session.inspectors();
     let watching = Watching::new(app, display, inspectors, args.name(), output);
     let (end, mut watching) = watching.run(session, &mut signals).await;
-    let (_, height) = watching.display.size();
-    let left = screen::text(&mut watching.app, 100, height.min(ROWS_LEFT + HEADER_LEFT));
+    let (width, height) = watching.display.size();
+    // The prompt and what is said of the end have room below.
+    let height = height.saturating_sub(LINES_BELOW).min(ROWS_LEFT + HEADER_LEFT);
+    let left = screen::text(&mut watching.app, width, height);
     let (app, output) = watching.finish().await;
     signals.unshare();
     if let Some(mut output) = output {
@@ -183,7 +186,11 @@ async fn show(args: &Args, filter: Filter, files: FileLimit, lacking: Lacking) -
     let by = end.by();
     if by == EndedBy::Command {
         data::print(&left)?;
-        terminal::status(&format!("Ended: {}", app.subject));
+        let (what, has) = match (args.pid.len(), args.command.is_empty()) {
+            (2.., true) => ("", "have"),
+            _ => ("Process ", "has"),
+        };
+        terminal::status(&format!("{what}{} {has} ended", app.subject));
     }
     let status = match launched {
         Some(child) => child.finish(by, args.keep, &mut signals).await,

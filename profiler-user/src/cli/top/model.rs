@@ -361,8 +361,8 @@ impl Model {
         )
     }
 
-    /// What of the total is whose, second by second, oldest first: of a function, or of everything that is shown. The last
-    /// one is the newest.
+    /// Total of a function, or of everything that is shown, in each of the last seconds, oldest first: in CPUs, or events a
+    /// second.
     pub(super) fn history(&self, of: Option<FunctionId>) -> Vec<f64> {
         let mut seconds = Vec::new();
         let mut ends = Duration::ZERO;
@@ -372,7 +372,11 @@ impl Model {
                 None => recent.overall.total,
             };
             ends += recent.lasted;
-            let whole = recent.lasted.as_secs_f64();
+            let whole = if self.measured.is_time() {
+                recent.lasted.as_nanos() as f64
+            } else {
+                recent.lasted.as_secs_f64()
+            };
             let share = if whole > 0.0 { amount as f64 / whole } else { 0.0 };
             // An interval fills each second that it ends in or reaches past the middle of.
             while seconds.len() < 60 && (seconds.len() as f64 + 0.5) <= ends.as_secs_f64() {

@@ -23,7 +23,7 @@ impl LateNames for NoNames {
 
 /// A function of `app.py`, at a line; in angle brackets a marker.
 pub(super) fn frame(text: &str) -> Frame {
-    if text.starts_with('<') && text != "<module>" {
+    if text.starts_with('<') && !text.starts_with("<module>") {
         return Frame::marker(text);
     }
     let (name, line) = text.split_once(':').unwrap_or((text, "1"));

@@ -103,7 +103,7 @@ fn waiting_belongs_to_the_function_that_waits_and_faults_are_no_time() {
     let model = model(&[(
         1_000,
         &[
-            (OffCpu, 7, 3, 900, "main get <waiting for a lock>"),
+            (OffCpu, 7, 3, 900, "main get <sleeping>"),
             (OnCpu, 7, 3, 50, "main get"),
             (PageFaults, 7, 3, 1, "main get"),
         ],

@@ -168,7 +168,7 @@ fn the_tree_has_containers_processes_and_threads_and_enter_restricts_to_one() {
         .lines()
         .skip(5)
         .take(6)
-        .map(|line| line.get(35..).unwrap_or("").trim_end())
+        .map(|line| line.get(34..).unwrap_or("").trim_end())
         .collect();
     let expected = [
         "web-1",
@@ -202,14 +202,10 @@ fn details_show_calls_and_the_source_with_what_each_line_took() {
     let text = screen(&mut app, LOOK, (80, 24));
     for expected in [
         "Called by",
-        "1.55s <module>",
         "0.30s     0.30s ██     line 4",
         "0.60s     0.60s ████   line 5",
     ] {
-        assert!(
-            text.contains(expected) || expected.starts_with("1.55s"),
-            "{expected}\n{text}"
-        );
+        assert!(text.contains(expected), "{expected}\n{text}");
     }
     assert!(text.contains("0.90s <module> (app.py:1)"), "{text}");
     app.source = SourceText::Missing("no such file".to_owned());
