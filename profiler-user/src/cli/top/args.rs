@@ -135,7 +135,7 @@ impl Args {
 
     /// Whether `-r` has no effect.
     pub(super) fn has_useless_rate(&self) -> bool {
-        self.rate.is_some() && !self.sources().iter().any(|source| *source == Source::OnCpu)
+        self.rate.is_some() && !self.sources().contains(&Source::OnCpu)
     }
 
     /// What the header says is shown.

@@ -140,7 +140,8 @@ async fn show(args: &Args, filter: Filter, files: FileLimit, lacking: Lacking) -
         return Err(Failure::new("stopped before the first sample").with_code(exit_code::INTERRUPTED));
     }
     let may_wait = args.everyone() || is_filtered || !args.command.is_empty();
-    if !may_wait && !(session.processes() == 0 && args.subprocesses) {
+    let has_children_only = session.processes() == 0 && args.subprocesses;
+    if !may_wait && !has_children_only {
         preflight::check_interpreters(&args.pid, &session, &lacking)?;
     }
     let mut app = App::new(
@@ -202,10 +203,9 @@ async fn show(args: &Args, filter: Filter, files: FileLimit, lacking: Lacking) -
     left_behind::mention();
     match end {
         End::Failed(failure) => Err(failure),
-        End::Session(Err(error)) => Err(preflight::explain(error)),
-        End::Session(Ok(ended)) => match ended.reason {
-            StopReason::Failed(error) => Err(preflight::explain(error)),
-            _ => Ok(status),
+        End::Session(ended) => match ended.map(|ended| ended.reason) {
+            Err(error) | Ok(StopReason::Failed(error)) => Err(preflight::explain(error)),
+            Ok(_) => Ok(status),
         },
         End::Quit => Ok(status),
     }

@@ -80,6 +80,9 @@ struct Call {
     callee: FunctionId,
 }
 
+/// Functions that call or are called, and how much of it.
+type Calls = Vec<(FunctionId, Amounts)>;
+
 /// What the graphs need of an interval.
 #[derive(Clone, Debug, Default)]
 struct Recent {
@@ -344,8 +347,8 @@ impl Model {
     }
 
     /// Who calls it, and what it calls, each with what of it is theirs; largest first.
-    pub(super) fn calls(&self, id: FunctionId) -> (Vec<(FunctionId, Amounts)>, Vec<(FunctionId, Amounts)>) {
-        let largest_first = |mut calls: Vec<(FunctionId, Amounts)>| {
+    pub(super) fn calls(&self, id: FunctionId) -> (Calls, Calls) {
+        let largest_first = |mut calls: Calls| {
             calls.retain(|(_, amounts)| *amounts != Amounts::default());
             calls.sort_by_key(|(id, amounts)| (std::cmp::Reverse(amounts.total), *id));
             calls

@@ -32,17 +32,20 @@ pub(super) enum End {
     Quit,
     /// The terminal is gone.
     Failed(Failure),
-    Session(Result<Ended, SessionError>),
+    Session(Box<Result<Ended, SessionError>>),
 }
 
 impl End {
     pub(super) fn by(&self) -> EndedBy {
         match self {
-            Self::Session(Ok(Ended {
-                reason: StopReason::ProcessExited,
-                ..
-            })) => EndedBy::Command,
-            _ => EndedBy::Request,
+            Self::Session(ended) => match &**ended {
+                Ok(Ended {
+                    reason: StopReason::ProcessExited,
+                    ..
+                }) => EndedBy::Command,
+                _ => EndedBy::Request,
+            },
+            Self::Quit | Self::Failed(_) => EndedBy::Request,
         }
     }
 }
@@ -109,7 +112,7 @@ impl Watching {
                         self.app.model.add(&ended.last);
                         self.saved.add(&ended.last);
                     }
-                    break End::Session(ended);
+                    break End::Session(Box::new(ended));
                 }
                 keys = self.display.keys() => match keys {
                     Ok(keys) => {

@@ -57,7 +57,7 @@ fn calls(app: &App, canvas: &mut Canvas<'_>, id: FunctionId, y: usize) -> usize 
     let model = app.shown();
     let (callers, callees) = model.calls(id);
     let room = canvas.height().saturating_sub(y + 1) / 3;
-    let rows = callers.len().max(callees.len()).max(1).min(MOST_CALLS).min(room);
+    let rows = callers.len().max(callees.len()).clamp(1, MOST_CALLS).min(room);
     let half = canvas.width() / 2;
     canvas.paint(y, look.title());
     for (x, title, calls) in [(0, "Called by", callers), (half, "Calls", callees)] {
