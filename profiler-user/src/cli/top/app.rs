@@ -143,6 +143,14 @@ impl App {
         self.frozen.is_some()
     }
 
+    /// Shows all that there was in the end: nobody presses keys any more.
+    pub(super) fn show_end(&mut self) {
+        self.frozen = None;
+        self.selected = None;
+        self.filter.clear();
+        self.health.is_ending = false;
+    }
+
     pub(super) fn elapsed(&self) -> Duration {
         self.shown().elapsed
     }

@@ -178,6 +178,7 @@ async fn show(args: &Args, filter: Filter, files: FileLimit, lacking: Lacking) -
     let (width, height) = watching.display.size();
     // The prompt and what is said of the end have room below.
     let height = height.saturating_sub(LINES_BELOW).min(ROWS_LEFT + HEADER_LEFT);
+    watching.app.show_end();
     let left = screen::text(&mut watching.app, width, height);
     let (app, output) = watching.finish().await;
     signals.unshare();

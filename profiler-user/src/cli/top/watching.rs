@@ -12,6 +12,7 @@ use super::app::{App, Over, Wish};
 use super::display::Display;
 use super::feed::{News, feed};
 use super::kept_output::KeptOutput;
+use super::keys::Key;
 use super::model::FunctionId;
 use super::save::{Saved, save};
 use super::source::SourceText;
@@ -115,9 +116,9 @@ impl Watching {
                     break End::Session(Box::new(ended));
                 }
                 keys = self.display.keys() => match keys {
+                    // One after the other: what one asks for may be a prompt, which takes the next ones.
                     Ok(keys) => {
-                        let mut wishes = keys.into_iter().filter_map(|key| self.app.press(key)).collect::<Vec<_>>().into_iter();
-                        if wishes.any(|wish| self.grant(wish)) {
+                        if keys.into_iter().any(|key| self.press(key)) {
                             break End::Quit;
                         }
                     }
@@ -183,6 +184,11 @@ impl Watching {
                 !std::mem::replace(&mut self.app.health.is_ending, true)
             }
         }
+    }
+
+    /// Answers a key; `true` at the end.
+    fn press(&mut self, key: Key) -> bool {
+        self.app.press(key).is_some_and(|wish| self.grant(wish))
     }
 
     /// Does what a key asks for; `true` at the end.
