@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
 use crate::fair_queue::FairQueue;
 use crate::ids::ProcessKey;
 
-/// Time between two looks at a thread whose name is known.
+/// Time until the second look at a thread whose name is known; doubled with each, up to the longest.
 const RENAMED_AFTER: Duration = Duration::from_secs(5);
+const RENAMED_AFTER_AT_MOST: Duration = Duration::from_secs(60);
 /// Time until the second look at one without a name; doubled with each.
 const FIRST_PATIENCE: Duration = Duration::from_millis(200);
 /// Threads that wait to be looked up, of all processes and of one; further ones are when they are sampled again.
@@ -60,6 +61,8 @@ struct Known {
     /// `None` while it waits.
     look_again: Option<Instant>,
     patience: Duration,
+    /// How long its name stays what it is, probably.
+    lasts: Duration,
 }
 
 impl ThreadNames {
@@ -139,6 +142,7 @@ impl Default for Known {
         Self {
             look_again: None,
             patience: FIRST_PATIENCE,
+            lasts: RENAMED_AFTER,
         }
     }
 }
@@ -150,7 +154,9 @@ impl KnownThreads {
             return;
         };
         let wait = if is_named {
-            RENAMED_AFTER
+            let wait = known.lasts;
+            known.lasts = (2 * wait).min(RENAMED_AFTER_AT_MOST);
+            wait
         } else {
             let wait = known.patience;
             known.patience = (2 * wait).min(RENAMED_AFTER);
