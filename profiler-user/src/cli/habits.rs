@@ -181,7 +181,6 @@ mod tests {
     #[test]
     fn a_wrong_command_line_is_answered_with_the_one_that_was_meant() {
         for (line, expected) in [
-            ("tpo -s --pid=7", "top -s --pid=7"),
             ("record -F99 -a", "record -r99 -a"),
             ("record -a --ouput x.svg", "record -a --output x.svg"),
             ("record -a -f perfetto", "record -a -f chrometrace"),

@@ -33,7 +33,7 @@ use super::launch::{EndedBy, Launched, Streams};
 use super::preflight::{self, Lacking};
 use super::subject::{self, Subject};
 use super::terminal::{self, takes_colours};
-use super::{accounts, data, invocation, left_behind, measures};
+use super::{data, invocation, left_behind, measures};
 use crate::limits::FileLimit;
 use crate::output::remove_unfinished;
 use crate::processes::filter::Filter;
@@ -210,12 +210,4 @@ async fn show(args: &Args, filter: Filter, files: FileLimit, lacking: Lacking) -
         },
         End::Quit => Ok(status),
     }
-}
-
-/// What is said of an interpreter that is not shown.
-fn refusals(summary: &crate::session::Summary) -> Vec<String> {
-    let refusals = summary.refusals.iter();
-    refusals
-        .map(|refusal| format!("{} ({})", refusal.text, accounts::processes(refusal)))
-        .collect()
 }

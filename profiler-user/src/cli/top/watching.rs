@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
+use super::super::accounts;
 use super::super::failure::Failure;
 use super::super::launch::EndedBy;
 use super::app::{App, Over, Wish};
@@ -19,7 +20,7 @@ use super::source::SourceText;
 use crate::escape::printable;
 use crate::inspect::{Answer, InspectFailure, Inspectors, Question};
 use crate::output::Encoding;
-use crate::session::{Ended, Progress, Session, SessionError, Signals, StopReason};
+use crate::session::{Ended, Progress, Session, SessionError, Signals, StopReason, Summary};
 use crate::workers::Ticket;
 
 /// Time between two looks for the source of a function.
@@ -168,7 +169,7 @@ impl Watching {
                 health.errors = summary.errors();
                 health.lost = summary.dropped();
                 health.processes = summary.processes;
-                health.refusals = super::refusals(&summary);
+                health.refusals = refusals(&summary);
                 false
             }
             News::Progress(Progress::Recording { processes, .. }) => {
@@ -285,4 +286,12 @@ async fn finished(saving: &mut Option<JoinHandle<String>>) -> String {
             .unwrap_or_else(|_| "Not saved: the thread that writes has failed".to_owned()),
         None => std::future::pending().await,
     }
+}
+
+/// What is said of interpreters that are not shown.
+fn refusals(summary: &Summary) -> Vec<String> {
+    let refusals = summary.refusals.iter();
+    refusals
+        .map(|refusal| format!("{} ({})", refusal.text, accounts::processes(refusal)))
+        .collect()
 }
