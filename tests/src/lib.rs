@@ -10,6 +10,7 @@
 //! - [`cgroup`]: a place for processes that filters are to find.
 //! - [`statistics`]: how far a share may be from the truth by chance.
 //! - [`status`]: what the kernel says of a process, such as its memory.
+//! - [`tmux`]: a real terminal, for what is drawn on one.
 //! - [`live`]: one workload on every interpreter, in one recording.
 //! - [`matrix`]: the same programs on every interpreter, and the README's table of what works.
 //! - [`native`]: programs with C functions of known names, and their merged stacks.
@@ -38,6 +39,7 @@ pub mod server;
 pub mod snapshot;
 pub mod statistics;
 pub mod status;
+pub mod tmux;
 pub mod workload;
 
 pub use test_pythons as python;

@@ -261,9 +261,9 @@ fn what_the_fingers_know_is_answered_with_the_command_that_works() {
         ("python3 svc.py", 2, "record python3 svc.py"),
         ("1234", 2, "record -p 1234"),
         ("doctor 1234", 2, "doctor -p1234"),
-        ("top", 2, "record -d 10 -a"),
-        ("t --pid 1234", 2, "record -d 10 -p 1234"),
-        ("top -r 50 -- python3 svc.py", 2, "record -d 10 -- python3 svc.py"),
+        ("top", 2, "top --all"),
+        ("t --pid 1234", 1, "record -d 10 -p 1234"),
+        ("top -r 50 -- python3 svc.py", 1, "record -d 10 -- python3 svc.py"),
     ] {
         // A space that does not part words.
         let words = call.split(' ').map(|word| word.replace('\u{a0}', " "));

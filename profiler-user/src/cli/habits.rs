@@ -9,9 +9,6 @@ use super::failure::Failure;
 use super::invocation;
 use super::words::with_instead;
 
-/// What py-spy has and pyebpf has not, and with which options `record` comes close to it.
-const NOT_YET: &[(&str, &[&str])] = &[("top", &["-d", "10"])];
-
 /// What other tools call a format.
 const FORMATS: &[(&str, &str)] = &[
     ("html", "flamegraph"),
@@ -42,17 +39,6 @@ pub(super) fn explain(error: &Error, cli: &Command, words: &[OsString]) -> Failu
 fn verb(error: &Error, words: &[OsString]) -> Option<Failure> {
     let (name, rest) = words.split_first()?;
     let name = name.to_str()?;
-    let mut not_yet = NOT_YET.iter().filter(|_| !name.is_empty());
-    if let Some((verb, options)) = not_yet.find(|(verb, _)| verb.starts_with(name)) {
-        let options = options.iter().map(OsString::from);
-        let command = ["record".into()].into_iter().chain(options).chain(subject(rest));
-        return Some(
-            Failure::usage(format_args!(
-                "there is no `{verb}` yet; `record` shows what runs meanwhile"
-            ))
-            .hint(invocation::with_words(command)),
-        );
-    }
     if let Some(meant) = text(error, ContextKind::SuggestedSubcommand) {
         let words = [meant.into()].into_iter().chain(rest.iter().cloned());
         return Some(Failure::usage_lines(message(error)).hint(invocation::with_words(words)));
@@ -68,27 +54,6 @@ fn verb(error: &Error, words: &[OsString]) -> Option<Failure> {
         Failure::usage(format_args!("there is no verb '{name}'; to record it, say so"))
             .hint(invocation::with_words(words))
     })
-}
-
-/// What a call of py-spy is about: `-p PID`, or a command after `--`.
-fn subject(words: &[OsString]) -> Vec<OsString> {
-    if let Some(dashes) = words.iter().position(|word| word == "--") {
-        return words[dashes..].to_vec();
-    }
-    let pid_after = |index: usize| {
-        let word = words[index].to_str()?;
-        let value = ["--pid=", "--pid", "-p"]
-            .iter()
-            .find_map(|name| word.strip_prefix(name))?;
-        match value {
-            "" => words.get(index + 1).cloned(),
-            value => Some(value.into()),
-        }
-    };
-    match (0..words.len()).find_map(pid_after) {
-        Some(pid) => vec!["-p".into(), pid],
-        None => vec!["-a".into()],
-    }
 }
 
 /// An option that does not exist, or a word in a place where none is expected.
@@ -216,8 +181,6 @@ mod tests {
     #[test]
     fn a_wrong_command_line_is_answered_with_the_one_that_was_meant() {
         for (line, expected) in [
-            ("top", "record -d 10 -a"),
-            ("t -s --pid=7", "record -d 10 -p 7"),
             ("record -F99 -a", "record -r99 -a"),
             ("record -a --ouput x.svg", "record -a --output x.svg"),
             ("record -a -f perfetto", "record -a -f chrometrace"),

@@ -29,6 +29,7 @@ mod report;
 mod result;
 mod subject;
 mod terminal;
+mod top;
 mod unanswered;
 mod words;
 
@@ -53,6 +54,7 @@ use crate::{host, workers};
     after_help = "Examples:\n  \
         sudo pyebpf record --all -d 30          every Python process, for 30 seconds, as a flame graph\n  \
         sudo pyebpf record -p 1234 -o out.json  one process until Ctrl-C, for speedscope\n  \
+        sudo pyebpf top --all                   which functions take the time, live\n  \
         sudo pyebpf dump -p 1234                what every thread of a process is doing now\n  \
         pyebpf report cpu.pb.gz --tree          what is in a recording, as a tree of calls\n  \
         sudo pyebpf ps                          every Python process: user, container, version, script\n  \
@@ -67,6 +69,8 @@ pub struct Cli {
 enum Verb {
     /// Record where CPU time goes and write it to a file
     Record(record::Args),
+    /// Show live which functions take the time
+    Top(top::Args),
     /// Show what every thread is doing now, without stopping any
     Dump(dump::Args),
     /// Show what is in a recording, or write it in another format
@@ -119,6 +123,7 @@ impl Cli {
         let files = FileLimit::raise();
         match self.verb {
             Verb::Record(args) => record::run(&args, files),
+            Verb::Top(args) => top::run(&args, files),
             Verb::Dump(args) => dump::run(&args),
             Verb::Report(args) => report::run(&args),
             Verb::Ps(args) => ps::run(&args),

@@ -270,6 +270,7 @@ mod tests {
             stack: StackId(0),
             samples: 3,
             weight: 30,
+            gil_weight: 0,
         };
         Recording {
             title: String::new(),

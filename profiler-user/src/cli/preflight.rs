@@ -121,6 +121,14 @@ pub(super) fn check_processes(pids: &[u32]) -> Result<(), Failure> {
 
 /// Says which of these processes somebody has stopped or frozen: they will not be sampled.
 pub(super) fn mention_halted(pids: &[u32]) {
+    for text in halted(pids) {
+        terminal::status(&text);
+    }
+}
+
+/// The same, for others to say.
+pub(super) fn halted(pids: &[u32]) -> Vec<String> {
+    let mut texts = Vec::new();
     for (pid, halt) in pids.iter().filter_map(|pid| Some((*pid, Halt::of(*pid)?))) {
         let mut text = format!(
             "process {pid} {}: it is not sampled until it goes on",
@@ -129,8 +137,9 @@ pub(super) fn mention_halted(pids: &[u32]) {
         if let Some(remedy) = remedy(pid, &halt) {
             text.push_str(&format!(" (hint: {remedy})"));
         }
-        terminal::status(&text);
+        texts.push(text);
     }
+    texts
 }
 
 /// The command that lets a process go on.

@@ -24,7 +24,7 @@ use crate::processes::filter::Filter;
 use crate::processes::tracker::Target;
 use crate::profile::Recording;
 use crate::session::{
-    Listener, NativeFrames, Progress, Session, SessionError, Settings, Signals, StopReason,
+    Listener, NativeFrames, Patience, Progress, Session, SessionError, Settings, Signals, StopReason,
 };
 use crate::sources;
 
@@ -316,6 +316,7 @@ async fn record(
         period: args.how_often().period,
         duration: args.duration.0,
         every: args.every,
+        patience: Patience::default(),
         gil_only: args.gil,
         timeline: args.timestamps || formats.iter().any(|format| format.wants_timeline()),
         native: match args {

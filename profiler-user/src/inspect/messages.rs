@@ -21,7 +21,9 @@ use crate::proc::root::RootId;
 
 /// Pieces of an evaluation loop, at most.
 const MAX_PIECES: usize = 64;
-/// Characters of a reason or an error.
+/// Lines of source, at most.
+pub(super) const MAX_SOURCE_LINES: usize = 1024;
+/// Characters of a reason or an error, and of a line of source.
 const MAX_REASON: usize = 1024;
 
 /// What a worker is asked. Process ids are those of the initial pid namespace.
@@ -92,6 +94,15 @@ pub enum Question {
         /// The thread.
         thread: Box<ThreadToRead>,
     },
+    /// Lines of a source file.
+    Source {
+        /// A process that runs it.
+        pid: u32,
+        /// As the interpreter has it.
+        path: String,
+        /// The first line that is wanted.
+        first: u32,
+    },
     /// The name of a thread.
     ThreadName {
         /// The thread.
@@ -152,6 +163,8 @@ pub enum Answer {
     Opened(bool),
     /// See [`Question::Stack`].
     Stack(FoundStack),
+    /// The lines from the first one on that is wanted; or a sentence that says why there are none.
+    Source(Result<Vec<String>, Failure>),
     /// See [`Question::ThreadName`].
     ThreadName(Option<String>),
 }
@@ -235,6 +248,7 @@ impl Question {
             | Self::About { pid }
             | Self::Definition { pid, .. }
             | Self::ShortPath { pid, .. }
+            | Self::Source { pid, .. }
             | Self::Space { pid, .. }
             | Self::Discard { pid }
             | Self::Release { pid } => *pid,
@@ -292,11 +306,13 @@ impl Answer {
             },
             Self::Look(Err(Failure::Other(text)))
             | Self::About(Err(Failure::Other(text)))
+            | Self::Source(Err(Failure::Other(text)))
             | Self::Space(Err(Failure::Other(text))) => is_short(text),
             Self::Space(Ok(Some(space))) => space.is_sound(),
             Self::Look(Err(_)) | Self::About(_) | Self::Space(_) | Self::Done | Self::Opened(_) => true,
             Self::Definition(definition) => definition.as_ref().is_none_or(|known| known.is_sound()),
-            Self::ShortPath(_) | Self::Stack(_) => true,
+            Self::Source(Ok(lines)) => lines.len() <= MAX_SOURCE_LINES && lines.iter().all(is_short),
+            Self::Source(Err(_)) | Self::ShortPath(_) | Self::Stack(_) => true,
             Self::ThreadName(name) => name.as_ref().is_none_or(is_short),
         }
     }

@@ -11,6 +11,7 @@
 //! | `reach`, `held` | how a file is named to a worker; files that it keeps reachable |
 //! | `culprits` | who is answerable for a process that made a worker hang |
 //! | `packages` | short paths of source files, by the packages in a file system |
+//! | `source` | lines of source files, as a process sees them |
 //! | `stacks` | the stack of a thread that is blocked |
 
 pub mod code_maps;
@@ -23,6 +24,7 @@ mod openings;
 mod packages;
 mod reach;
 mod serve;
+mod source;
 mod space;
 mod stacks;
 

@@ -12,6 +12,7 @@ use super::messages::{
     About, Answer, Failure, Found, FoundStack, Look, Question, RefusedInterpreter, sentence,
 };
 use super::packages::Packages;
+use super::source::lines;
 use super::stacks::stack;
 use crate::language::python::threads::lookup::Registries;
 use crate::language::python::{Finding, InspectError, Inspector};
@@ -107,6 +108,7 @@ impl Worker {
                 let memory = ProcMemory::open(proc::visible_id(thread.pid));
                 Answer::Stack(memory.map_or_else(|_| FoundStack::default(), |memory| stack(&memory, &thread)))
             }
+            Question::Source { pid, path, first } => Answer::Source(lines(pid, &path, first)),
             Question::ThreadName { thread, fields } => {
                 Answer::ThreadName(self.registries.name(thread, &fields))
             }

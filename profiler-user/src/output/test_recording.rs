@@ -72,6 +72,7 @@ pub(super) fn recording(
         stack,
         samples,
         weight: samples * PERIOD_NS,
+        gil_weight: 0,
     });
     Recording {
         title: "pyebpf record --all -o 'a;b.svg' -- \u{1b}[2J".to_owned(),

@@ -102,6 +102,7 @@ impl Interval {
         let named = NamedSample {
             source: sample.source,
             weight: sample.weight,
+            holds_gil: sample.holds_gil(),
             process: sample.process,
             tid: sample.tid,
             comm: &sample.comm,

@@ -52,6 +52,8 @@ pub struct NamedSample<'a> {
     pub source: Source,
     /// What it stands for, in the unit of its source.
     pub weight: u64,
+    /// Whether its thread held the GIL.
+    pub holds_gil: bool,
     /// Whose.
     pub process: ProcessKey,
     /// Thread id.
@@ -102,18 +104,22 @@ pub struct Aggregator {
     counts: HashMap<(Source, ThreadId, StackId), Tally>,
     timeline: Option<Timeline>,
     overflow: Overflow,
+    /// Makes keys of processes that another recording has.
+    absorbed: RandomState,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     samples: u64,
     weight: u64,
+    gil_weight: u64,
 }
 
 impl Tally {
     fn add(&mut self, other: Self) {
         self.samples = self.samples.saturating_add(other.samples);
         self.weight = self.weight.saturating_add(other.weight);
+        self.gil_weight = self.gil_weight.saturating_add(other.gil_weight);
     }
 }
 
@@ -131,6 +137,7 @@ impl Aggregator {
             counts: HashMap::default(),
             timeline,
             overflow: Overflow::default(),
+            absorbed: RandomState::new(),
         }
     }
 
@@ -146,18 +153,69 @@ impl Aggregator {
 
     /// Adds one sample; `describe` is asked when the process is new.
     pub fn add(&mut self, sample: &NamedSample<'_>, describe: impl FnOnce() -> Process) {
-        let process = self.process(sample.process, describe);
-        let thread = self.thread(process, sample);
-        let stack = self.stack(thread, sample);
         let tally = Tally {
             samples: 1,
             weight: sample.weight,
+            gil_weight: if sample.holds_gil { sample.weight } else { 0 },
         };
+        let (thread, stack) = self.count(sample, tally, describe);
+        self.note_time(sample, thread, stack);
+    }
+
+    /// Adds all that another recording has counted, without the order of its samples. Processes with the same id and
+    /// arguments are the same.
+    pub fn absorb(&mut self, other: &Recording) {
+        let frames: Vec<FrameId> = other
+            .frames
+            .iter()
+            .map(|frame| self.frames.intern(frame.clone()))
+            .collect();
+        let processes = other.processes.iter().map(|process| ProcessKey {
+            tgid: process.pid,
+            incarnation: self.absorbed.hash_one(&process.command_line),
+        });
+        let processes: Vec<ProcessKey> = processes.collect();
+        let mut stack = Vec::new();
+        for profile in &other.profiles {
+            for count in &profile.counts {
+                let thread = other.thread(count.thread);
+                stack.clear();
+                let ids = other.stack(count.stack).iter();
+                stack.extend(ids.filter_map(|frame| frames.get(frame.0 as usize)));
+                let sample = NamedSample {
+                    source: profile.source,
+                    weight: count.weight,
+                    holds_gil: false,
+                    process: processes[thread.process.0 as usize],
+                    tid: thread.tid,
+                    comm: thread.name.as_bytes(),
+                    time_ns: 0,
+                    stack: &stack,
+                };
+                let tally = Tally {
+                    samples: count.samples,
+                    weight: count.weight,
+                    gil_weight: count.gil_weight,
+                };
+                self.count(&sample, tally, || other.process(thread.process).clone());
+            }
+        }
+    }
+
+    fn count(
+        &mut self,
+        sample: &NamedSample<'_>,
+        tally: Tally,
+        describe: impl FnOnce() -> Process,
+    ) -> (ThreadId, StackId) {
+        let process = self.process(sample.process, describe);
+        let thread = self.thread(process, sample);
+        let stack = self.stack(thread, sample);
         self.counts
             .entry((sample.source, thread, stack))
             .or_default()
             .add(tally);
-        self.note_time(sample, thread, stack);
+        (thread, stack)
     }
 
     /// What found no room so far.
@@ -197,6 +255,7 @@ impl Aggregator {
             counts: self.counts.clone(),
             timeline: None,
             overflow: self.overflow,
+            absorbed: self.absorbed.clone(),
         };
         copy.finish(late)
     }
@@ -357,6 +416,7 @@ fn profiles(totals: &HashMap<(Source, ThreadId, StackId), Tally>) -> Vec<Profile
                 stack,
                 samples: tally.samples,
                 weight: tally.weight,
+                gil_weight: tally.gil_weight,
             })
             .collect();
         counts.sort_unstable_by_key(|count| (count.thread, count.stack));

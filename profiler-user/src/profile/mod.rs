@@ -57,6 +57,8 @@ pub struct Count {
     pub samples: u64,
     /// What these samples stand for, in the unit of the profile.
     pub weight: u64,
+    /// How much of that was sampled while the thread held the GIL; 0 in recordings that were read from files.
+    pub gil_weight: u64,
 }
 
 /// What one source of samples saw.

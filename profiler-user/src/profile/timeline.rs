@@ -46,6 +46,17 @@ impl Timeline {
         })
     }
 
+    /// One that stands for an order that nobody kept.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn not_kept() -> io::Result<Self> {
+        Ok(Self {
+            failure: Some(io::Error::other("the order of samples was not kept")),
+            ..Self::new()?
+        })
+    }
+
     /// Appends one sample. The first failure is kept, and nothing is appended after it: see [`Self::failure`].
     pub fn push(&mut self, tick: Tick) {
         if self.failure.is_some() {

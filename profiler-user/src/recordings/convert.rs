@@ -100,6 +100,7 @@ pub fn convert(
                 stack: row.stack,
                 samples: 0,
                 weight: 0,
+                gil_weight: 0,
             });
             count.samples = count.samples.saturating_add(samples);
             count.weight = count.weight.saturating_add(weight);

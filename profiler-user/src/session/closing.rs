@@ -12,14 +12,13 @@ use crate::priority::Priority;
 use crate::proc::script::tell_apart;
 use crate::profile::Recording;
 
-/// How long the end of a recording waits for symbols, and how often it looks: the largest debug information takes seconds.
-const NAMES_AT_MOST: Duration = Duration::from_secs(120);
+/// How often the end of a recording looks for symbols.
 const NAMES_EVERY: Duration = Duration::from_millis(20);
 
 impl Session {
     /// Waits for symbols that are still being read; Ctrl-C ends the wait.
     pub(super) async fn wait_for_names(&mut self, signals: &mut Signals, listener: &mut impl Listener) {
-        let end = Instant::now() + NAMES_AT_MOST;
+        let end = Instant::now() + self.settings.patience.at_end;
         loop {
             self.pipeline.end_drain();
             let addresses = self.pipeline.names_outstanding();

@@ -1,9 +1,16 @@
 //! What a session knows of processes before it runs.
 
 use super::Session;
+use crate::inspect::Inspectors;
 use crate::processes::tracker::RefusedProcess;
 
 impl Session {
+    /// Those who look at processes, for further questions while it runs.
+    #[must_use]
+    pub fn inspectors(&self) -> Inspectors {
+        self.tracker.inspectors()
+    }
+
     /// Processes profiled now.
     #[must_use]
     pub fn processes(&self) -> usize {

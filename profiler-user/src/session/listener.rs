@@ -13,6 +13,14 @@ pub trait Listener {
 
     /// An interval has ended and is complete, before the recording ends.
     fn part(&mut self, part: Recording);
+
+    /// Whether [`Self::accounts`] is of use.
+    fn wants_accounts(&self) -> bool {
+        false
+    }
+
+    /// What was delivered and lost so far: an interval has ended just now.
+    fn accounts(&mut self, _: Summary) {}
 }
 
 /// What a progress display wants to know.

@@ -51,14 +51,12 @@ use crate::workers::start_forker;
 pub use self::dump::{Dump, DumpedProcess, DumpedThread, Moment};
 pub use self::error::SessionError;
 pub use self::listener::{Ended, Listener, Progress};
-pub use self::settings::{NativeFrames, Settings, StopReason};
+pub use self::settings::{NativeFrames, Patience, Settings, StopReason};
 pub use self::signals::{Signals, StopSignal, stop_signal};
 pub use self::summary::{NativeSummary, SourceSummary, Summary};
 
 /// How long a recording waits for the unwind tables of what runs already, before it begins.
 const PREPARE_AT_MOST: Duration = Duration::from_secs(2);
-/// How long an interval waits for symbols while the recording goes on.
-const PART_WAITS_AT_MOST: Duration = Duration::from_secs(10);
 /// Time between two comparisons of the online CPUs, and between two looks at processes that may have changed their user.
 const LOOK_AROUND_EVERY: Duration = Duration::from_secs(1);
 /// Time between two searches for processes that ended without an event.
@@ -249,7 +247,7 @@ impl Session {
                 asked = signals.next() => match asked {
                     Asked::Stop(signal) => return Ok(StopReason::Signal(signal)),
                     Asked::Part => {
-                        self.cut();
+                        self.cut(listener);
                         wakes.begin_interval();
                     }
                     Asked::Wait => listener.progress(Progress::LeftToCommand),
@@ -272,7 +270,7 @@ impl Session {
                     }
                     if is_due(self.parts.next) {
                         self.parts.next = self.settings.every.map(|every| now + every);
-                        self.cut();
+                        self.cut(listener);
                         wakes.begin_interval();
                     }
                     if is_due(self.next_look()) {
@@ -421,7 +419,7 @@ impl Session {
     }
 
     /// Ends an interval. It is handed out once it has all its names.
-    fn cut(&mut self) {
+    fn cut(&mut self, listener: &mut impl Listener) {
         self.drain();
         self.with_meets(Intake::count_open_spells);
         let timeline = timeline(self.settings.timeline).unwrap_or_else(|error| {
@@ -431,7 +429,10 @@ impl Session {
         self.pipeline.cut(monotonic_ns(), timeline);
         self.parts
             .give_up
-            .get_or_insert(Instant::now() + PART_WAITS_AT_MOST);
+            .get_or_insert(Instant::now() + self.settings.patience.of_part);
+        if listener.wants_accounts() {
+            listener.accounts(self.summary(sampled::Sampled::of(&self.sampling)));
+        }
     }
 
     fn give_out_parts(&mut self, listener: &mut impl Listener) {
@@ -443,7 +444,7 @@ impl Session {
             self.parts.give_up = self
                 .pipeline
                 .has_ended_intervals()
-                .then(|| Instant::now() + PART_WAITS_AT_MOST);
+                .then(|| Instant::now() + self.settings.patience.of_part);
             let part = self.described(part);
             listener.part(part);
         }

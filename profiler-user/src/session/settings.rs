@@ -20,6 +20,35 @@ pub enum NativeFrames {
     All,
 }
 
+/// How long names are waited for that have to be read first.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For those of an interval, while the recording goes on.
+    pub of_part: Duration,
+    /// At the end: the largest debug information takes seconds.
+    pub at_end: Duration,
+}
+
+impl Patience {
+    /// For whoever wants to see something now.
+    #[must_use]
+    pub fn of_display() -> Self {
+        Self {
+            of_part: Duration::from_secs(3),
+            at_end: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            of_part: Duration::from_secs(10),
+            at_end: Duration::from_secs(120),
+        }
+    }
+}
+
 /// What to record.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -37,6 +66,8 @@ pub struct Settings {
     pub duration: Option<Duration>,
     /// How often an interval ends; `None` means only at the end of the recording.
     pub every: Option<Duration>,
+    /// How long symbols are waited for.
+    pub patience: Patience,
     /// Only samples of threads that hold the GIL.
     pub gil_only: bool,
     /// Keep the order of samples (for formats that show time).

@@ -97,7 +97,7 @@ impl Signals {
     }
 
     /// The command has ended, or will be ended.
-    pub(super) fn unshare(&mut self) {
+    pub fn unshare(&mut self) {
         self.shared = None;
     }
 

@@ -54,6 +54,7 @@ pub(crate) const READERS: &[&dyn Need] = &[
     &reader::GO,
     &reader::CALLGRIND_ANNOTATE,
     &reader::CHROMIUM,
+    &reader::TMUX,
     &reader::ZSTD,
 ];
 /// The fuzz targets.

@@ -1,4 +1,4 @@
-//! Programs that read what pyebpf writes, for the live tests of its formats.
+//! Programs that read what pyebpf writes, for the live tests of its formats and of what it draws.
 
 use super::Need;
 use crate::{command, debian};
@@ -37,6 +37,13 @@ pub(super) const ZSTD: Reader = Reader {
     program: "zstd",
     package: "zstd",
     about: "zstd, which reads compressed files",
+};
+
+/// A terminal without a screen.
+pub(super) const TMUX: Reader = Reader {
+    program: "tmux",
+    package: "tmux",
+    about: "tmux, the terminal in which `pyebpf top` is tested",
 };
 
 impl Need for Reader {

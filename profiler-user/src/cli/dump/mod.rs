@@ -15,7 +15,7 @@ use super::{accounts, data, invocation, terminal};
 use crate::processes::filter::Filter;
 use crate::processes::tracker::Target;
 use crate::profile::Recording;
-use crate::session::{Dump, Listener, Progress, Session, Settings, Signals};
+use crate::session::{Dump, Listener, Patience, Progress, Session, Settings, Signals};
 
 /// How long threads are waited for that run all the time, or never, while the others are read. One that gets a CPU is sampled within a millisecond.
 const AT_MOST: Duration = Duration::from_secs(1);
@@ -136,6 +136,7 @@ async fn take(args: &Args, filter: Filter, lacking: &Lacking) -> Result<Dump, Fa
         period: 1,
         duration: None,
         every: None,
+        patience: Patience::default(),
         gil_only: false,
         timeline: false,
         native: None,

@@ -8,9 +8,10 @@ mod report;
 mod runner;
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus};
@@ -55,6 +56,19 @@ pub(super) struct Launched {
     status: watch::Receiver<Option<i32>>,
 }
 
+/// Where a command reads and writes.
+pub(super) enum Streams {
+    /// Where pyebpf does.
+    Own,
+    /// Elsewhere: the terminal is in use.
+    Kept {
+        /// Its standard output.
+        stdout: File,
+        /// Its standard error.
+        stderr: File,
+    },
+}
+
 /// What ended the recording of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EndedBy {
@@ -73,6 +87,16 @@ impl Launched {
         files: FileLimit,
         signals: &mut Signals,
     ) -> Result<Self, Failure> {
+        Self::start_with(command, files, signals, Streams::Own).await
+    }
+
+    /// The same with other streams.
+    pub(super) async fn start_with(
+        command: &[OsString],
+        files: FileLimit,
+        signals: &mut Signals,
+        streams: Streams,
+    ) -> Result<Self, Failure> {
         let starting = |error: io::Error| Failure::new(format_args!("starting the command: {error}"));
         let caller = Caller::of_sudo();
         let ids = caller.as_ref().map_or(Ids::Own, Caller::ids);
@@ -84,15 +108,16 @@ impl Launched {
         if let Some(caller) = &caller {
             caller.set_environment(&mut builder);
         }
+        let stdin = streams.give(&mut builder).map_err(starting)?;
         // The socket is made within the old limit too: the C library passes on no descriptor whose number is beyond it.
         let (mut runner, ours) = files
             .with_old(move || {
                 let (ours, theirs) = UnixStream::pair()?;
-                let runner = builder.stdin(std::os::fd::OwnedFd::from(theirs)).spawn()?;
+                let runner = builder.stdin(OwnedFd::from(theirs)).spawn()?;
                 io::Result::Ok((runner, ours))
             })
             .map_err(starting)?;
-        let said = match send_start(&ours) {
+        let said = match send_start(&ours, stdin.as_fd()) {
             Ok(()) => first_report(ours, signals).await,
             Err(error) => Err(starting(error)),
         };
@@ -213,10 +238,30 @@ impl Launched {
     }
 }
 
+impl Streams {
+    /// Nothing to read, and both outputs into this file.
+    pub(super) fn kept(output: &File) -> io::Result<Self> {
+        Ok(Self::Kept {
+            stdout: output.try_clone()?,
+            stderr: output.try_clone()?,
+        })
+    }
+
+    /// Makes the outputs the runner's; returns the input, which comes later.
+    fn give(self, builder: &mut Command) -> io::Result<OwnedFd> {
+        match self {
+            Self::Own => io::stdin().as_fd().try_clone_to_owned(),
+            Self::Kept { stdout, stderr } => {
+                builder.stdout(stdout).stderr(stderr);
+                Ok(File::open("/dev/null")?.into())
+            }
+        }
+    }
+}
+
 /// Tells the runner to start the command, with the standard input that it is to have.
-fn send_start(stream: &UnixStream) -> io::Result<()> {
-    let stdin = io::stdin();
-    let files = [stdin.as_fd()];
+fn send_start(stream: &UnixStream, stdin: BorrowedFd<'_>) -> io::Result<()> {
+    let files = [stdin];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     ancillary.push(SendAncillaryMessage::ScmRights(&files));

@@ -6,12 +6,13 @@ use super::{Aggregator, LateNames, Limits, NamedSample, OTHER_PROCESSES, Overflo
 use crate::ids::{FrameId, ProcessKey, StackId, ThreadId};
 use crate::profile::frames::{Frame, FrameKind};
 use crate::profile::timeline::{Tick, Timeline};
-use crate::profile::{Process, Recording};
+use crate::profile::{Count, Process, Recording};
 
 fn sample(tid: u32, time_ns: u64, stack: &[FrameId]) -> NamedSample<'_> {
     NamedSample {
         source: Source::OnCpu,
         weight: 10,
+        holds_gil: false,
         process: ProcessKey {
             tgid: 7,
             incarnation: 1,
@@ -234,4 +235,33 @@ fn what_finds_no_room_is_counted_and_given_to_nobody_else() {
         Overflow::default(),
         "the limits of this test were reached"
     );
+}
+
+#[test]
+fn what_is_absorbed_twice_counts_twice_under_the_names_it_had() {
+    let mut part = Aggregator::new(0, None);
+    let main = [part.frames().intern(named("main"))];
+    let with_gil = NamedSample {
+        holds_gil: true,
+        ..sample(7, 1, &main)
+    };
+    for sample in [&with_gil, &sample(7, 1, &main), &sample(8, 1, &main)] {
+        part.add(sample, Process::default);
+    }
+    let part = part.finish(&Late::default());
+    let mut all = Aggregator::new(0, None);
+    all.absorb(&part);
+    all.absorb(&part);
+    let all = all.finish(&Late::default());
+    let counts = |recording: &Recording| -> Vec<(u32, u64, u64, u64)> {
+        let counts = recording.profiles[0].counts.iter();
+        let count = |count: &Count| {
+            let tid = recording.thread(count.thread).tid;
+            (tid, count.samples, count.weight, count.gil_weight)
+        };
+        counts.map(count).collect()
+    };
+    assert_eq!(counts(&part), [(7, 2, 20, 10), (8, 1, 10, 0)]);
+    assert_eq!(counts(&all), [(7, 4, 40, 20), (8, 2, 20, 0)]);
+    assert_eq!((all.processes, all.frames), (part.processes, part.frames));
 }

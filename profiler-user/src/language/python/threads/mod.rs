@@ -21,8 +21,10 @@ use serde::{Deserialize, Serialize};
 use crate::fair_queue::FairQueue;
 use crate::ids::ProcessKey;
 
-/// Time between two looks at a thread whose name is known.
+/// Time until the second look at a thread whose name is known; doubled with each, up to the longest.
 const RENAMED_AFTER: Duration = Duration::from_secs(5);
+/// See [`RENAMED_AFTER`].
+const RENAMED_AFTER_AT_MOST: Duration = Duration::from_secs(60);
 /// Time until the second look at one without a name, sampled again or not. `lookup` reads the threads of a process again after
 /// a shorter time.
 const SECOND_LOOK_AFTER: Duration = Duration::from_millis(60);
@@ -67,6 +69,8 @@ struct Known {
     look_again: Option<Instant>,
     was_looked_up: bool,
     patience: Duration,
+    /// How long its name stays what it is, probably.
+    lasts: Duration,
 }
 
 impl ThreadNames {
@@ -164,6 +168,7 @@ impl Default for Known {
             look_again: None,
             was_looked_up: false,
             patience: FIRST_PATIENCE,
+            lasts: RENAMED_AFTER,
         }
     }
 }
@@ -177,7 +182,9 @@ impl KnownThreads {
         let is_first = !known.was_looked_up;
         known.was_looked_up = true;
         let wait = if is_named {
-            RENAMED_AFTER
+            let wait = known.lasts;
+            known.lasts = (2 * wait).min(RENAMED_AFTER_AT_MOST);
+            wait
         } else {
             let wait = known.patience;
             known.patience = (2 * wait).min(RENAMED_AFTER);
