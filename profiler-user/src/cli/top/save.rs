@@ -127,6 +127,7 @@ fn write(name: &str, recording: &mut Recording, full_filenames: bool) -> Result<
         },
         measure: Measure::default(),
         timestamps: false,
+        sources: Vec::new(),
     };
     let noun = prepared.encoding.format.noun();
     let file = (prepared.file, &Gate::default());
