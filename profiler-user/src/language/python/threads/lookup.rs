@@ -8,6 +8,7 @@ use profiler_common::contract::layout::Layout;
 use profiler_common::memory::{Memory, RemoteAddr};
 use serde::{Deserialize, Serialize};
 
+use super::registry::Named;
 use super::{SampledThread, registry};
 use crate::ids::ProcessKey;
 use crate::language::python::Interpreter;
@@ -103,12 +104,13 @@ impl OfProcess {
         let mut id = [0; 4];
         let kernel_id = RemoteAddr(ident).offset(reading.kernel_id?.into());
         objects.memory().read_bytes(kernel_id, &mut id, 4).ok()?;
-        if u32::from_le_bytes(id) != proc::innermost_id(sampled.tid).ok()? {
+        let tid = u32::from_le_bytes(id);
+        if tid != proc::innermost_id(sampled.tid).ok()? {
             return None;
         }
         let own = RemoteAddr(field(fields.interp)?);
         let main = registry::main_interpreter(objects, own);
-        let of = |process: &mut Self, interpreter| process.name(objects, interpreter, ident);
+        let of = |process: &mut Self, interpreter| process.name(objects, interpreter, (ident, tid));
         of(self, main).or_else(|| (own != main).then(|| of(self, own)).flatten())
     }
 
@@ -116,7 +118,7 @@ impl OfProcess {
         &mut self,
         objects: &Objects<'_, M>,
         interpreter: RemoteAddr,
-        ident: u64,
+        (ident, tid): (u64, u32),
     ) -> Option<String> {
         let named = |registry: &Registry| {
             let thread = *registry.threads.get(&ident)?;
@@ -124,7 +126,9 @@ impl OfProcess {
         };
         let known = self.registries.get(&interpreter);
         if let Some(registry) = known {
-            let name = named(registry);
+            // A thread that has ended since then may have left its `pthread_self()` to another one.
+            let is_it = |named: &Named| named.native_id.is_none_or(|id| id == u64::from(tid));
+            let name = named(registry).filter(is_it).map(|named| named.name);
             if name.is_some() || Instant::now() < registry.read_again {
                 return name;
             }
@@ -147,7 +151,7 @@ impl OfProcess {
             threads: threads.unwrap_or_default(),
             read_again: Instant::now() + patience,
         };
-        let name = named(&registry);
+        let name = named(&registry).map(|named| named.name);
         self.registries.insert(interpreter, registry);
         name
     }

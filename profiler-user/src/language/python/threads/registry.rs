@@ -65,8 +65,15 @@ pub(super) fn threads<M: Memory>(
     Some(threads.collect())
 }
 
+/// What a `Thread` object says.
+pub(super) struct Named {
+    pub(super) name: String,
+    /// The kernel's id of its thread, in the innermost pid namespace (3.8 and newer).
+    pub(super) native_id: Option<u64>,
+}
+
 /// The name of a `Thread` object, if it is the one with this `pthread_self()`: it may have been freed by now.
-pub(super) fn name<M: Memory>(objects: &Objects<'_, M>, thread: RemoteAddr, ident: u64) -> Option<String> {
+pub(super) fn name<M: Memory>(objects: &Objects<'_, M>, thread: RemoteAddr, ident: u64) -> Option<Named> {
     let names = objects.fields().thread;
     let attributes = objects.attributes(thread)?;
     let get = |name: &str| {
@@ -76,5 +83,8 @@ pub(super) fn name<M: Memory>(objects: &Objects<'_, M>, thread: RemoteAddr, iden
     if objects.integer(get(names.ident)?)? != ident {
         return None;
     }
-    objects.text(get(names.name)?)
+    Some(Named {
+        name: objects.text(get(names.name)?)?,
+        native_id: get("_native_id").and_then(|id| objects.integer(id)),
+    })
 }

@@ -9,8 +9,8 @@ use proptest::prelude::{ProptestConfig, any};
 use proptest::{prop_assert, proptest};
 
 use super::{
-    FIRST_PATIENCE, Known, KnownThreads, RENAMED_AFTER, RENAMED_AFTER_AT_MOST, SECOND_LOOK_AFTER, SampledThread,
-    ThreadNames, registry,
+    FIRST_PATIENCE, Known, KnownThreads, RENAMED_AFTER, RENAMED_AFTER_AT_MOST, SECOND_LOOK_AFTER,
+    SampledThread, ThreadNames, registry,
 };
 use crate::ids::ProcessKey;
 use crate::language::python::layout::LAYOUTS;
@@ -90,7 +90,8 @@ proptest! {
             let threads = registry::threads(&objects, address).unwrap_or_default();
             prop_assert!(threads.len() <= 1 << 14);
             let _ = objects.attributes(address);
-            let name = registry::name(&objects, address, seed).or_else(|| objects.text(address));
+            let name = registry::name(&objects, address, seed).map(|named| named.name);
+            let name = name.or_else(|| objects.text(address));
             prop_assert!(name.is_none_or(|name| name.chars().count() <= 513));
         }
     }
