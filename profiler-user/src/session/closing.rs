@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use profiler_common::contract::sources::Source;
+
 use super::Session;
 use super::listener::{Listener, Progress};
 use super::native::NativeTables;
@@ -57,6 +59,11 @@ impl Session {
         let mut sources = sampled.accounts(&self.kernel);
         for source in &mut sources {
             source.without_gil = self.intake.without_gil(source.source);
+            if source.source == Source::OffCpu {
+                // The kernel half adds them up when they end.
+                source.blocked += self.intake.open().blocked;
+                source.waiting += self.intake.open().waiting;
+            }
         }
         let is_empty = self.intake.kept_samples() == 0;
         Summary {

@@ -37,6 +37,14 @@ pub(super) struct Intake {
     /// CPUs on which a profiled process was sampled since they were last asked for.
     sampled: CpuSet,
     users: Users,
+    open: Open,
+}
+
+/// How long spells have lasted that are not over.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Open {
+    pub(super) blocked: Duration,
+    pub(super) waiting: Duration,
 }
 
 /// What samples pass on their way.
@@ -70,6 +78,7 @@ impl Intake {
             without_gil: HashMap::new(),
             sampled: CpuSet::default(),
             users: Users::of_host(),
+            open: Open::default(),
         }
     }
 
@@ -105,6 +114,7 @@ impl Intake {
             without_gil,
             sampled,
             users,
+            open: _,
         } = self;
         let Rings { samples, events } = rings;
         let mut has_more = true;
@@ -183,8 +193,11 @@ impl Intake {
     }
 
     /// Counts what has passed of spells that are not over.
-    pub(super) fn count_open_spells(&mut self, meets: &mut Meets<'_>) {
-        for spell in open_spells(meets.kernel) {
+    pub(super) fn count_open_spells(&mut self, now_ns: u64, meets: &mut Meets<'_>) {
+        self.open = Open::default();
+        for spell in open_spells(meets.kernel, now_ns) {
+            self.open.blocked += Duration::from_nanos(spell.blocked_ns);
+            self.open.waiting += Duration::from_nanos(spell.waiting_ns);
             if !self.gil_only || meets.pipeline.has_stack(&spell) {
                 let (pipeline, mut around) = meets.around(&self.users);
                 pipeline.count_spell(&spell, &mut around);
@@ -202,8 +215,13 @@ impl Intake {
             .keep_spells(|tid, number| numbers.get(&tid) == Some(&number));
     }
 
-    /// Adds what is not complete: nothing comes any more.
-    pub(super) fn finish(&mut self, meets: &mut Meets<'_>) {
+    /// What [`Self::count_open_spells`] counted last.
+    pub(super) fn open(&self) -> Open {
+        self.open
+    }
+
+    /// Adds what is not complete: nothing comes any more. The recording ended at `end_ns`, whenever its end is read.
+    pub(super) fn finish(&mut self, end_ns: u64, meets: &mut Meets<'_>) {
         for sample in self.assembly.finish() {
             if self.gil_only && !sample.holds_gil() {
                 *self.without_gil.entry(sample.source).or_default() += 1;
@@ -211,7 +229,7 @@ impl Intake {
                 add(&sample, meets, &self.users);
             }
         }
-        self.count_open_spells(meets);
+        self.count_open_spells(end_ns, meets);
         log_totals(meets.kernel);
     }
 }

@@ -194,12 +194,13 @@ impl Session {
             .record(signals, started.1, listener)
             .await
             .unwrap_or_else(StopReason::Failed);
+        let end_ns = monotonic_ns();
         signals.unshare();
         let busy = crate::host::busy_time().saturating_sub(busy_before);
         let sampled = sampled::Sampled::of(&self.sampling);
         self.sampling.clear();
         let duration = started.1.elapsed();
-        self.drain_to_the_end();
+        self.drain_to_the_end(end_ns);
         self.wait_for_names(signals, listener).await;
         let mut summary = self.summary(sampled);
         summary.duration = duration;
@@ -268,8 +269,8 @@ impl Session {
                     if is_due(end) {
                         return Ok(StopReason::Duration);
                     }
-                    if is_due(self.parts.next) {
-                        self.parts.next = self.settings.every.map(|every| now + every);
+                    if let Some(due) = self.parts.next.filter(|due| is_due(Some(*due))) {
+                        self.parts.next = self.settings.every.map(|every| after(due, every, now));
                         self.cut(listener);
                         wakes.begin_interval();
                     }
@@ -344,11 +345,11 @@ impl Session {
     }
 
     /// Reads everything: the kernel half has stopped writing samples.
-    fn drain_to_the_end(&mut self) {
+    fn drain_to_the_end(&mut self, end_ns: u64) {
         while self.with_meets(Intake::drain) {
             self.settle_drain(true, false);
         }
-        self.with_meets(Intake::finish);
+        self.with_meets(|intake: &mut Intake, meets| intake.finish(end_ns, meets));
         self.settle_drain(false, true);
     }
 
@@ -421,12 +422,13 @@ impl Session {
     /// Ends an interval. It is handed out once it has all its names.
     fn cut(&mut self, listener: &mut impl Listener) {
         self.drain();
-        self.with_meets(Intake::count_open_spells);
+        let now_ns = monotonic_ns();
+        self.with_meets(|intake: &mut Intake, meets| intake.count_open_spells(now_ns, meets));
         let timeline = timeline(self.settings.timeline).unwrap_or_else(|error| {
             log::warn!("no order of time for the next part: temporary file: {error}");
             None
         });
-        self.pipeline.cut(monotonic_ns(), timeline);
+        self.pipeline.cut(now_ns, timeline);
         self.parts
             .give_up
             .get_or_insert(Instant::now() + self.settings.patience.of_part);
@@ -477,6 +479,16 @@ fn cpu_time() -> Duration {
 }
 
 /// A file for the order of samples, where that is kept.
+/// The next time in steps of `every` from `due` on that is not yet over.
+fn after(due: Instant, every: Duration, now: Instant) -> Instant {
+    let mut next = due + every;
+    if next <= now {
+        let missed = (now - due).div_duration_f64(every) as u32;
+        next = due + every.saturating_mul(missed.saturating_add(1));
+    }
+    next
+}
+
 fn timeline(is_wanted: bool) -> std::io::Result<Option<Timeline>> {
     is_wanted.then(Timeline::new).transpose()
 }

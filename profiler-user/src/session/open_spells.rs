@@ -3,18 +3,17 @@
 use profiler_common::contract::process::PROCESS_PYTHON;
 use profiler_common::contract::spell::{ThreadSlot, thread_state};
 
-use crate::clock::monotonic_ns;
 use crate::ids::ProcessKey;
 use crate::kernel::Kernel;
 use crate::proc;
 use crate::wire::decode::Spell;
 
-/// Those of profiled processes, as far as they have lasted.
-pub(super) fn open_spells(kernel: &Kernel) -> Vec<Spell> {
+/// Those of profiled processes, as far as they have lasted at `now_ns`.
+pub(super) fn open_spells(kernel: &Kernel, now_ns: u64) -> Vec<Spell> {
     let slots: Vec<(u32, ThreadSlot)> = kernel.slots().collect();
     slots
         .into_iter()
-        .filter_map(|(tid, slot)| open_spell(kernel, tid, slot))
+        .filter_map(|(tid, slot)| open_spell(kernel, tid, slot, now_ns))
         .collect()
 }
 
@@ -34,16 +33,18 @@ pub(super) fn log_totals(kernel: &Kernel) {
     }
 }
 
-fn open_spell(kernel: &Kernel, tid: u32, slot: ThreadSlot) -> Option<Spell> {
+fn open_spell(kernel: &Kernel, tid: u32, slot: ThreadSlot, now_ns: u64) -> Option<Spell> {
     let was_seen = slot.state != thread_state::ENTERED;
     let sleeps = !was_seen && proc::stat(tid).is_ok_and(|stat| stat.state != 'R');
     let since_ns = if was_seen { 0 } else { kernel.watched_since_ns() };
-    let lasted = slot.settled(sleeps).lasted(since_ns, monotonic_ns())?;
+    let lasted = slot.settled(sleeps).lasted(since_ns, now_ns)?;
     let process = ProcessKey {
         tgid: slot.tgid,
         incarnation: slot.incarnation,
     };
     let is_profiled = kernel.process(process)?.flags & PROCESS_PYTHON != 0;
+    // Who has been woken since then was blocked until then.
+    let blocked_ns = lasted.blocked_ns.min(now_ns.saturating_sub(lasted.out_ns));
     if !is_profiled || !slot.is_counted(lasted.total_ns()) {
         return None;
     }
@@ -52,7 +53,7 @@ fn open_spell(kernel: &Kernel, tid: u32, slot: ThreadSlot) -> Option<Spell> {
         tid,
         number: slot.spell,
         out_ns: lasted.out_ns,
-        blocked_ns: lasted.blocked_ns,
+        blocked_ns,
         waiting_ns: lasted.waiting_ns,
         odds: slot.odds,
         cpu: 0,
