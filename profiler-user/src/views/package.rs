@@ -17,7 +17,8 @@ pub(super) fn package_of(frame: &Frame) -> Cow<'_, str> {
         },
         (_, Some(module)) => Cow::Borrowed(module),
         (FrameKind::Kernel, None) => Cow::Borrowed("[kernel]"),
-        _ if file.is_empty() => Cow::Borrowed("(unknown)"),
+        // Code without a name is called by its library: `[libz.so.1]`.
+        _ if file.is_empty() => Cow::Borrowed(in_brackets(&frame.name).unwrap_or("(unknown)")),
         _ => Cow::Borrowed(base_name(file)),
     }
 }
@@ -40,6 +41,10 @@ fn first_part(file: &str) -> Cow<'_, str> {
         }
     }
     Cow::Borrowed(package)
+}
+
+fn in_brackets(name: &str) -> Option<&str> {
+    name.strip_prefix('[')?.strip_suffix(']')
 }
 
 fn stem(file: &str) -> &str {
