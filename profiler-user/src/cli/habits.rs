@@ -11,7 +11,6 @@ use super::words::with_instead;
 
 /// What other tools call a format.
 const FORMATS: &[(&str, &str)] = &[
-    ("html", "flamegraph"),
     ("png", "flamegraph"),
     ("flame", "flamegraph"),
     ("text", "raw"),
@@ -21,6 +20,13 @@ const FORMATS: &[(&str, &str)] = &[
     ("cachegrind", "callgrind"),
     ("kcachegrind", "callgrind"),
     ("pb.gz", "pprof"),
+];
+
+/// Options of py-spy's `dump` that this one does not have.
+const NOT_IN_DUMP: &[(&[&str], &str)] = &[
+    (&["-l", "--locals"], "local variables"),
+    (&["-n", "--native"], "native frames; `record -n` does"),
+    (&["-c", "--core"], "core files, only processes that run"),
 ];
 
 /// The failure that a wrong command line is: what clap says of it, or what is known better, and the command that was
@@ -77,6 +83,15 @@ fn argument(error: &Error, cli: &Command, words: &[OsString]) -> Option<Failure>
                 .hint(invocation::with_words(words))
         });
     };
+    if verb.get_name() == "dump"
+        && let Some((_, what)) = NOT_IN_DUMP
+            .iter()
+            .find(|(options, _)| options.contains(&name.as_str()))
+    {
+        return Some(
+            Failure::usage(format_args!("dump does not show {what}")).hint(help_command(cli, words)),
+        );
+    }
     let mended = |message: String, words: Vec<OsString>| {
         Some(Failure::usage_lines(message).hint(invocation::with_words(words)))
     };
@@ -199,6 +214,8 @@ mod tests {
             ("record -a --frob", "record --help"),
             ("record -a -f jpeg", "record --help"),
             ("record -r 0 -a", "record --help"),
+            ("dump -p 7 --locals", "dump --help"),
+            ("dump -n -p 7", "dump --help"),
             ("frobnicate", "--help"),
             ("--frobnicate", "--help"),
         ] {

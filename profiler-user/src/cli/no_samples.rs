@@ -5,7 +5,7 @@ use std::time::Duration;
 use profiler_common::contract::sources::Source;
 
 use super::failure::Failure;
-use super::words::{with_option, without_flag};
+use super::words::{with_flag, with_option, without_flag};
 use super::{accounts, invocation, preflight};
 use crate::processes::filter::Filter;
 use crate::processes::halt::Halt;
@@ -57,10 +57,16 @@ pub(super) fn explain(filter: &Filter, summary: &Summary, rate_hz: u32) -> Failu
             invocation::with_rights(&format!("ps {filter}"))
         ));
     }
-    Failure::new(format_args!(
+    let failure = Failure::new(format_args!(
         "no samples: no Python process that is recorded {nothing} meanwhile{others}"
-    ))
-    .hint(format_args!(
+    ));
+    if is_of_time && summary.processes > 0 {
+        return failure.hint(format_args!(
+            "{}   # -i: time that it waits, too; `pyebpf dump` shows where it is now",
+            invocation::with_words(with_flag(&invocation::arguments(), "-i"))
+        ));
+    }
+    failure.hint(format_args!(
         "{}   # lists the interpreters that run here, and which are supported",
         invocation::with_rights("doctor")
     ))

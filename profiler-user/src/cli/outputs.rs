@@ -11,6 +11,9 @@ use crate::limits;
 use crate::output::{Encoding, FileError, Format, OutputFile, UnknownExtension, quoted};
 use crate::session::Signals;
 
+/// A number of as many digits as those of parts have: one each second for a month.
+const LAST_PART: u32 = 2_592_000;
+
 /// A file to write and what will be in it.
 #[derive(Debug)]
 pub(super) struct Planned {
@@ -59,6 +62,14 @@ pub(super) fn plan(paths: &[PathBuf], formats: &[Format], subject: &str) -> Resu
         }
     }
     Ok(planned)
+}
+
+/// Fails when a name has no room for the number of a part.
+pub(super) fn check_parts(planned: &[Planned]) -> Result<(), Failure> {
+    let longest = |planned: &Planned| planned.encoding.numbered(&planned.path, LAST_PART);
+    planned
+        .iter()
+        .try_for_each(|planned| preflight::check_output(&longest(planned)))
 }
 
 /// Where a file will be, however its path is spelled.

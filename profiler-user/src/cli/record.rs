@@ -230,6 +230,18 @@ fn parse_time(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a time above 0: seconds, or 90s, 5m, 1h".to_owned())
 }
 
+/// Why a rate says nothing here.
+fn without_rate(args: &Args) -> Option<String> {
+    match args.sources().as_slice() {
+        [event] if event.unit() != Unit::Nanoseconds => Some(format!("{} are counted", events(*event))),
+        // Without it, times are shown in periods of the rate.
+        [Source::OffCpu] if args.unit == Some(Measure::Time) => {
+            Some("time off the CPU is measured, not sampled".to_owned())
+        }
+        _ => None,
+    }
+}
+
 /// Values of `--event`.
 fn event() -> impl clap::builder::TypedValueParser<Value = Source> {
     let values = sources::ALL
@@ -257,14 +269,13 @@ pub(super) fn run(args: &Args, files: FileLimit) -> Result<u8, Failure> {
     if args.nonblocking {
         terminal::status("--nonblocking has no effect: pyebpf never stops the programs it records.");
     }
-    if args.rate.is_some() && !args.sources().contains(&Source::OnCpu) {
-        let why = match args.sources().first() {
-            Some(event) if event.unit() != Unit::Nanoseconds => format!("{} are counted", events(*event)),
-            _ => "time off the CPU is measured, not sampled".to_owned(),
-        };
+    if let Some(why) = args.rate.and_then(|_| without_rate(args)) {
         terminal::status(&format!("-r has no effect: {why}."));
     }
     let planned = outputs::plan(&args.output, &args.format, &name(args))?;
+    if args.every.is_some() {
+        outputs::check_parts(&planned)?;
+    }
     preflight::check_files()?;
     preflight::check_processes(&args.pid)?;
     let lacking = preflight::check_host(args.kernel || args.native || args.native_all)?;

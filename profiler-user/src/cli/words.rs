@@ -51,6 +51,13 @@ pub(super) fn with_option(words: &[OsString], (short, long): (&str, &str), value
     words
 }
 
+/// With an option that takes no value, after the verb.
+pub(super) fn with_flag(words: &[OsString], flag: &str) -> Vec<OsString> {
+    let mut words = words.to_vec();
+    words.insert(words.len().min(1), flag.into());
+    words
+}
+
 /// With another word in place of one: an option, or the value of one, alone or with the other (`--format=html`, `-fhtml`).
 pub(super) fn with_instead(words: &[OsString], word: &str, instead: &str) -> Vec<OsString> {
     let replaced = |found: &OsString| -> Option<OsString> {

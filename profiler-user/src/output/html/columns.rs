@@ -5,7 +5,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 
-
 /// A column that is written as one text: how much each number differs from the one before (zigzag, so that small ones stay
 /// small), as bytes of seven bits with the lowest first, in base64.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
