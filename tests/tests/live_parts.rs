@@ -203,7 +203,7 @@ fn a_disk_that_is_full_costs_neither_the_recording_nor_its_end() {
 #[test]
 fn a_temporary_folder_that_is_full_costs_only_the_order_of_time() {
     let _alone = alone();
-    let check = || -> anyhow::Result<String> {
+    let check = |rate: &str, says: &str| -> anyhow::Result<String> {
         let small = Small::mount(64)?;
         std::fs::write(small.0.join("filler"), [0; 56 << 10])?;
         let folder = tempfile::tempdir()?;
@@ -212,7 +212,7 @@ fn a_temporary_folder_that_is_full_costs_only_the_order_of_time() {
         let arguments = [
             "record",
             "-r",
-            "4999",
+            rate,
             "-p",
             &workload.pid().to_string(),
             "-d",
@@ -224,18 +224,23 @@ fn a_temporary_folder_that_is_full_costs_only_the_order_of_time() {
         pyebpf.command().env("TMPDIR", &small.0);
         let finished = pyebpf.run()?.success()?;
         let report = finished.report()?;
-        ensure!(
-            finished.stderr.contains("missing from the order of time"),
-            "{}",
-            finished.stderr
-        );
+        ensure!(finished.stderr.contains(says), "{}", finished.stderr);
         let document: serde_json::Value = serde_json::from_slice(&std::fs::read(&out)?)?;
         let profiles = document["profiles"].as_array().context("profiles")?;
         let weights = profiles.iter().flat_map(|profile| profile["weights"].as_array());
         let seconds: f64 = weights.flatten().filter_map(serde_json::Value::as_f64).sum();
-        let due = report.samples as f64 / 4999.0;
+        let due = report.samples as f64 / rate.parse::<f64>()?;
         ensure!((seconds - due).abs() < 0.01, "{seconds} s for {due} s");
         Ok(format!("{} samples", report.samples))
     };
-    judge(vec![("full temporary folder".to_owned(), check())]);
+    let cases = [
+        ("4999", "missing from the order of time"),
+        // They are in a buffer until the end.
+        ("499", "no order of time"),
+    ];
+    judge(
+        cases
+            .map(|(rate, says)| (format!("at {rate} Hz"), check(rate, says)))
+            .into(),
+    );
 }

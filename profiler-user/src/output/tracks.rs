@@ -23,7 +23,7 @@ const JITTER_PERIODS: u64 = 2;
 /// [`OutputError::NoTimeline`] and [`OutputError::Timeline`].
 pub(super) fn lanes(recording: &mut Recording) -> Result<Option<Lanes>, OutputError> {
     let timeline = recording.timeline.as_mut().ok_or(OutputError::NoTimeline)?;
-    if timeline.has_failed() {
+    if !timeline.is_whole() {
         return Ok(None);
     }
     let (profiles, threads) = (&recording.profiles, recording.threads.len());
@@ -33,8 +33,14 @@ pub(super) fn lanes(recording: &mut Recording) -> Result<Option<Lanes>, OutputEr
             .position(|profile| profile.source == tick.source)?;
         Some(profile * threads + tick.thread.0 as usize)
     };
-    let sorted = Lanes::sort(timeline, profiles.len() * threads, lane);
-    sorted.map(Some).map_err(OutputError::Timeline)
+    match Lanes::sort(timeline, profiles.len() * threads, lane) {
+        Ok(lanes) => Ok(Some(lanes)),
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            log::warn!("no order of time: sorting in a temporary file: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(OutputError::Timeline(error)),
+    }
 }
 
 /// What one source saw of one thread.

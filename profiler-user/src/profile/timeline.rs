@@ -87,6 +87,18 @@ impl Timeline {
         self.failure.as_ref()
     }
 
+    /// Whether all samples are there, and in the file: the last of them are written now.
+    #[must_use]
+    pub fn is_whole(&mut self) -> bool {
+        if self.failure.is_none()
+            && let Err(error) = self.writer.flush()
+        {
+            log::warn!("no order of time: temporary file: {error}");
+            self.failure = Some(error);
+        }
+        self.failure.is_none()
+    }
+
     /// Whether samples are missing.
     #[must_use]
     pub fn has_failed(&self) -> bool {

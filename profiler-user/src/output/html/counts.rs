@@ -111,7 +111,7 @@ fn sliced(recording: &mut Recording, stacks: &Stacks) -> io::Result<Option<(Sums
     let Some(timeline) = recording
         .timeline
         .as_mut()
-        .filter(|timeline| !timeline.has_failed())
+        .and_then(|timeline| timeline.is_whole().then_some(timeline))
     else {
         return Ok(None);
     };

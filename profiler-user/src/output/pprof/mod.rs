@@ -22,6 +22,7 @@ use crate::output::error::OutputError;
 use crate::output::format::Output;
 use crate::output::style::RenderOptions;
 use crate::pprof_messages::{Label, Sample, ValueType, profile};
+use crate::profile::timeline::Timeline;
 use crate::profile::{FrameId, Recording, StackId, ThreadId};
 
 /// The format.
@@ -66,11 +67,7 @@ impl Output for Pprof {
             threads: &threads,
             file: &mut file,
         };
-        let has_times = options.timestamps
-            && recording
-                .timeline
-                .as_ref()
-                .is_some_and(|timeline| !timeline.has_failed());
+        let has_times = options.timestamps && recording.timeline.as_mut().is_some_and(Timeline::is_whole);
         if has_times {
             samples.write_one_by_one(recording, &mut strings)?;
         } else {
