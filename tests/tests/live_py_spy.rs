@@ -249,7 +249,7 @@ fn what_the_fingers_know_is_answered_with_the_command_that_works() {
         ("record python3\u{a0}svc.py", 127, "record python3 svc.py"),
         ("record -a --subproceses", 2, "record -a --subprocesses"),
         ("record -a --frob", 2, "record --help"),
-        ("record -a -f html", 2, "record -a -f flamegraph"),
+        ("record -a -f png", 2, "record -a -f flamegraph"),
         ("record -a --period 100", 2, "record -a"),
         (
             "record -a --event page-faults --unit time",

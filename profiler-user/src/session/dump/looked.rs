@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use profiler_common::contract::reasons::{GilState, StackStatus};
 use profiler_common::contract::sources::Source;
 
-use super::Moment;
 use crate::ids::ProcessKey;
 use crate::wire::assembly::Sample;
 use crate::wire::decode::Wait;
@@ -18,6 +17,17 @@ const MOST_THREADS: usize = 1 << 15;
 const MOST_MIXED: usize = 1 << 8;
 /// How much longer than asked it may take to read every thread once.
 const AT_MOST_FOR_ALL: Duration = Duration::from_secs(30);
+
+/// Whether what was read of a thread is of one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Yes: the thread did not run meanwhile.
+    One,
+    /// It ran while it was read, each time: frames may be of different moments.
+    Several,
+    /// Its memory did not answer: there are no frames.
+    None,
+}
 
 /// What is looked for, and what was found. Whatever has its stack has passed it on: only what is not settled keeps one.
 #[derive(Default)]

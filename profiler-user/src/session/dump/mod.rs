@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use profiler_common::contract::reasons::GilState;
 use profiler_common::contract::sources::Source;
 
+pub use self::looked::Moment;
 use self::looked::{Found, Looked, Mixed, State, counted, has_python};
 use super::error::SessionError;
 use super::intake::Intake;
@@ -79,17 +80,6 @@ pub struct DumpedThread {
     pub wait: Wait,
     /// Whether its frames are of one moment.
     pub moment: Moment,
-}
-
-/// Whether what was read of a thread is of one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// Yes: the thread did not run meanwhile.
-    One,
-    /// It ran while it was read, each time: frames may be of different moments.
-    Several,
-    /// Its memory did not answer: there are no frames.
-    None,
 }
 
 impl Session {
