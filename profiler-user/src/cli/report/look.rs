@@ -24,31 +24,42 @@ pub(super) fn at(args: &Args, loaded: &Loaded) -> Result<Sheet, Failure> {
     };
     sheet.files = args.file_names();
     if args.sample_type.is_none() {
-        sheet.notes.extend(others(args, loaded, value_type));
+        sheet.notes.extend(others(&selection, value_type));
     }
     Ok(sheet)
 }
 
-/// What else is in the file: time off the CPU is no part of time on it.
-fn others(args: &Args, loaded: &Loaded, shown: usize) -> Option<String> {
-    let shown = &loaded.types[shown];
-    let others = loaded.types.iter().enumerate().filter_map(|(at, of)| {
-        // Of the same samples the count is no news.
-        let is_other = of.name != shown.name && of.unit != "count";
-        let total = is_other.then(|| Selection::new(loaded, at, &args.label).total())?;
-        (total != 0).then(|| format!("{} of {}", amount(total, &of.unit), of.name))
+/// What else is in the file, of other samples: time off the CPU is no part of time on it.
+fn others(selection: &Selection<'_>, shown: usize) -> Option<String> {
+    let loaded = selection.loaded();
+    let others = loaded.types.iter().enumerate();
+    let others: Vec<(&str, String)> = others
+        .filter(|(_, of)| of.unit != "count")
+        .filter_map(|(at, of)| {
+            let total = elsewhere(selection, shown, at);
+            (total != 0).then(|| (&*of.name, amount(total, &of.unit)))
+        })
+        .collect();
+    let (first, _) = others.first()?;
+    let texts = others.iter().map(|(name, amount)| format!("{amount} of {name}"));
+    let texts = texts.collect::<Vec<_>>().join(", ");
+    Some(format!("not shown: {texts}; --sample-type {first} shows it"))
+}
+
+/// The sum of the values `at` where those that are shown are 0.
+fn elsewhere(selection: &Selection<'_>, shown: usize, at: usize) -> i64 {
+    let loaded = selection.loaded();
+    let rows = loaded.rows.iter().enumerate();
+    let wanted = rows.filter(|(_, row)| {
+        let wanted = selection.wanted().get(row.labels.0 as usize);
+        wanted.copied().unwrap_or(false)
     });
-    let others: Vec<String> = others.collect();
-    let first = loaded
-        .types
-        .iter()
-        .find(|of| of.name != shown.name && of.unit != "count")?;
-    (!others.is_empty()).then(|| {
-        format!(
-            "not shown: {}   (--sample-type {} shows it)",
-            others.join(", "),
-            first.name
-        )
+    wanted.fold(0, |sum: i64, (index, _)| {
+        let values = loaded.values(index);
+        match (values.get(shown), values.get(at)) {
+            (Some(0), Some(value)) => sum.saturating_add(*value),
+            _ => sum,
+        }
     })
 }
 
