@@ -7,6 +7,8 @@ use crate::{command, debian};
 pub(super) struct Reader {
     program: &'static str,
     package: &'static str,
+    /// What it needs besides, which Debian only recommends.
+    with: &'static [&'static str],
     /// What it is, for the announcement.
     about: &'static str,
 }
@@ -15,6 +17,7 @@ pub(super) struct Reader {
 pub(super) const GO: Reader = Reader {
     program: "go",
     package: "golang-go",
+    with: &[],
     about: "`go tool pprof`, which reads pprof files",
 };
 
@@ -22,6 +25,7 @@ pub(super) const GO: Reader = Reader {
 pub(super) const CALLGRIND_ANNOTATE: Reader = Reader {
     program: "callgrind_annotate",
     package: "valgrind",
+    with: &[],
     about: "callgrind_annotate, which reads Callgrind's files",
 };
 
@@ -29,6 +33,7 @@ pub(super) const CALLGRIND_ANNOTATE: Reader = Reader {
 pub(super) const CHROMIUM: Reader = Reader {
     program: "chromium",
     package: "chromium",
+    with: &["fonts-dejavu-core"],
     about: "Chromium, which opens pages of HTML",
 };
 
@@ -36,6 +41,7 @@ pub(super) const CHROMIUM: Reader = Reader {
 pub(super) const ZSTD: Reader = Reader {
     program: "zstd",
     package: "zstd",
+    with: &[],
     about: "zstd, which reads compressed files",
 };
 
@@ -43,6 +49,7 @@ pub(super) const ZSTD: Reader = Reader {
 pub(super) const TMUX: Reader = Reader {
     program: "tmux",
     package: "tmux",
+    with: &[],
     about: "tmux, the terminal in which `pyebpf top` is tested",
 };
 
@@ -61,6 +68,6 @@ impl Need for Reader {
     }
 
     fn install(&self) -> anyhow::Result<()> {
-        debian::install(&[self.package])
+        debian::install(&[&[self.package], self.with].concat())
     }
 }
