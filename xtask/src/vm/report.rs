@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::{command, workspace};
 
 /// One kernel.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct RowReport {
     /// `6.12`.
     pub(super) kernel: String,
