@@ -35,7 +35,9 @@ impl Watch {
     pub fn taken(&self) -> anyhow::Result<f64> {
         let (own, cpus) = own_time()?;
         let passed = self.start.elapsed() * cpus;
-        Ok(1.0 - (own - self.own).as_secs_f64() / passed.as_secs_f64())
+        // Time of waiting for a disk may be taken back (proc(5)).
+        let own = own.saturating_sub(self.own);
+        Ok(1.0 - own.as_secs_f64() / passed.as_secs_f64())
     }
 }
 
