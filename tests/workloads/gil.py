@@ -17,12 +17,6 @@ over = threading.Lock()
 started = threading.Event()
 
 
-def run_delay():
-    """Seconds that this thread waited for a CPU."""
-    with open("/proc/thread-self/schedstat") as file:
-        return int(file.read().split()[1]) / 1e9
-
-
 def spin(end):
     while now() < end:
         pass
@@ -31,9 +25,9 @@ def spin(end):
 def want_the_gil(name):
     started.wait()
     end = now() + SECONDS
-    start = now(), truth.cpu(), run_delay()
+    start = now(), truth.cpu(), truth.run_delay()
     spin(end)
-    seconds, cpu, waiting = (after - before for after, before in zip((now(), truth.cpu(), run_delay()), start))
+    seconds, cpu, waiting = (after - before for after, before in zip((now(), truth.cpu(), truth.run_delay()), start))
     facts[name] = {"tid": truth.thread_id(), "blocked": seconds - cpu - waiting, "waiting": waiting, "cpu": cpu}
     # The end of a thread would be the end of what the kernel half knows of it.
     never.acquire()

@@ -32,6 +32,12 @@ def thread_id():
     return int(os.readlink("/proc/thread-self").split("/")[-1])
 
 
+def run_delay():
+    """Seconds that this thread waited for a CPU."""
+    with open("/proc/thread-self/schedstat") as file:
+        return int(file.read().split()[1]) / 1e9
+
+
 def build():
     """What kind of interpreter runs this."""
     import sysconfig

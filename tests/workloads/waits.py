@@ -45,12 +45,6 @@ sockets = socket.socketpair()
 over = threading.Lock()
 
 
-def run_delay():
-    """Seconds that this thread waited for a CPU."""
-    with open("/proc/thread-self/schedstat") as file:
-        return int(file.read().split()[1]) / 1e9
-
-
 def sleep_short(end):
     while now() < end:
         time.sleep(0.003)
@@ -158,9 +152,9 @@ def ring(end):
 
 def wait(kind):
     end = now() + SECONDS
-    start = now(), truth.cpu(), run_delay()
+    start = now(), truth.cpu(), truth.run_delay()
     kind(end)
-    seconds, cpu, waiting = (after - before for after, before in zip((now(), truth.cpu(), run_delay()), start))
+    seconds, cpu, waiting = (after - before for after, before in zip((now(), truth.cpu(), truth.run_delay()), start))
     facts[kind.__name__] = {
         "tid": truth.thread_id(), "blocked": seconds - cpu - waiting, "waiting": waiting, "cpu": cpu,
     }
