@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -140,8 +141,10 @@ impl HeldFiles {
 }
 
 /// Where distributions put debug files.
+pub const DEBUG_FOLDER: &str = "/usr/lib/debug";
+
 fn is_of_distribution(path: &str) -> bool {
-    path.starts_with("/usr/lib/debug/")
+    Path::new(path).starts_with(DEBUG_FOLDER)
 }
 
 /// The debug file of a library at a path beneath the root directory of its process. Names in it come into the recording, and

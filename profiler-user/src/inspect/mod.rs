@@ -31,6 +31,7 @@ mod stacks;
 #[cfg(test)]
 mod tests;
 
+pub use self::held::DEBUG_FOLDER;
 pub use self::inspectors::{InspectFailure, Inspectors};
 pub use self::messages::{
     About, Answer, Found, FoundStack, Look, Question, RefusedInterpreter, ThreadToRead, is_answer,

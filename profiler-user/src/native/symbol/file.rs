@@ -5,13 +5,10 @@ use std::sync::Arc;
 
 use super::messages::LoadedSymbols;
 use crate::ids::ProcessKey;
-use crate::inspect::{Arrival, FileWanted, NotOpened, Openings, Reach, SentFile};
+use crate::inspect::{Arrival, DEBUG_FOLDER, FileWanted, NotOpened, Openings, Reach, SentFile};
 use crate::native::memory_file::file_of_bytes;
 use crate::path::base_name;
 use crate::proc::file::{FileKey, FileName, Stamp};
-
-/// Where distributions put debug files.
-const DEBUG_FOLDER: &str = "/usr/lib/debug";
 
 /// A file mapped executable into some process. At rest it costs no descriptor; it stays reachable for a while when its
 /// process is gone, as long as a worker holds it, and otherwise as long as its path leads to it.

@@ -146,13 +146,8 @@ fn a_debug_link_leads_to_the_file_with_the_same_build_id_however_it_is_compresse
     let program = Program::compile(INLINES, &["-g"]);
     split(&program);
     program.run("objcopy", &["--add-gnu-debuglink=program.debug", "program"]);
-    program.run(
-        "sh",
-        &[
-            "-c",
-            "mv program.debug its.debug && ln -s its.debug program.debug",
-        ],
-    );
+    let script = "mv program.debug its.debug && ln -s its.debug program.debug";
+    program.run("sh", &["-c", script]);
     assert_eq!(names(&program), "NoSymbol", "a link leads to a file of anybody's");
     program.run("rm", &["program.debug"]);
     let other = Program::compile(&INLINES.replace("outer", "other"), &["-g"]);
