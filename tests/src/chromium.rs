@@ -140,7 +140,7 @@ impl Browser {
     /// The text of the first element that a selector finds, as it is shown: empty if it is hidden.
     ///
     /// # Errors
-    /// When there is none.
+    /// When no element fits the selector.
     pub fn text(&mut self, selector: &str) -> anyhow::Result<String> {
         let text = self.evaluate(&format!("document.querySelector({}).innerText", json!(selector)))?;
         let text = text.as_str().with_context(|| format!("no text of {selector}"))?;
@@ -162,7 +162,7 @@ impl Browser {
     /// Whether an element is to be seen.
     ///
     /// # Errors
-    /// When there is none.
+    /// When no element fits the selector.
     pub fn is_seen(&mut self, selector: &str) -> anyhow::Result<bool> {
         let seen = self.evaluate(&format!(
             "document.querySelector({}).checkVisibility()",
@@ -174,7 +174,7 @@ impl Browser {
     /// Clicks into the middle of an element.
     ///
     /// # Errors
-    /// When there is none.
+    /// When no element fits the selector.
     pub fn click(&mut self, selector: &str) -> anyhow::Result<()> {
         self.click_in(selector, 0.5, None)
     }
@@ -182,7 +182,7 @@ impl Browser {
     /// Clicks into an element: at a share of its width, and so many pixels below its top, or in the middle.
     ///
     /// # Errors
-    /// When there is none.
+    /// When no element fits the selector.
     pub fn click_in(&mut self, selector: &str, share: f64, below: Option<f64>) -> anyhow::Result<()> {
         let [x, y] = self.place(selector, share, below)?;
         for kind in ["mouseMoved", "mousePressed", "mouseReleased"] {
@@ -194,7 +194,7 @@ impl Browser {
     /// Drags from one share of an element's width to another.
     ///
     /// # Errors
-    /// When there is none.
+    /// When no element fits the selector.
     pub fn drag(&mut self, selector: &str, from: f64, to: f64) -> anyhow::Result<()> {
         let (from, to) = (self.place(selector, from, None)?, self.place(selector, to, None)?);
         self.mouse("mousePressed", from)?;
@@ -206,7 +206,7 @@ impl Browser {
     /// Points at a place of an element, as [`Self::click_in`].
     ///
     /// # Errors
-    /// When there is none.
+    /// When no element fits the selector.
     pub fn point(&mut self, selector: &str, share: f64, below: f64) -> anyhow::Result<()> {
         let place = self.place(selector, share, Some(below))?;
         self.mouse("mouseMoved", place)
@@ -258,7 +258,7 @@ impl Browser {
     /// Chooses what has this text in a list.
     ///
     /// # Errors
-    /// When there is none.
+    /// When no element fits the selector.
     pub fn choose(&mut self, selector: &str, text: &str) -> anyhow::Result<()> {
         let chosen = self.evaluate(&format!(
             "(() => {{ const list = document.querySelector({}); \

@@ -178,7 +178,7 @@ impl App {
         }
     }
 
-    /// Makes the rows anew, and keeps the selected one in sight.
+    /// Makes the rows again, and keeps the selected one in sight.
     pub(super) fn refresh(&mut self) {
         let filter = Filter::new(&self.filter);
         let order = self.order();

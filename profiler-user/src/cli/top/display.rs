@@ -77,7 +77,7 @@ impl Display {
         Ok(())
     }
 
-    /// Draws everything anew at the next time, whatever somebody else has written there.
+    /// Draws everything again the next time, whatever somebody else has written there.
     pub(super) fn clear(&mut self) -> io::Result<()> {
         self.terminal.clear()
     }

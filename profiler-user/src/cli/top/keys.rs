@@ -92,7 +92,7 @@ fn sequence(bytes: &[u8]) -> (Option<Key>, usize) {
     (known.map(|(_, key)| *key), end + 3)
 }
 
-/// The first character and its bytes; `None` in it when it is none, `None` when it is not complete.
+/// The first character, if these bytes show one, and how many bytes it has. `None`: more bytes have to come.
 fn character(bytes: &[u8]) -> Option<(Option<char>, usize)> {
     let bytes = bytes.get(..bytes.len().min(4)).unwrap_or_default();
     let text = match std::str::from_utf8(bytes) {

@@ -216,7 +216,7 @@ function tables(recording, values) {
   };
 }
 
-// Nodes above which there is none with the same key.
+// Nodes that have no node with the same key above them.
 function* outermost(nodes, of, size) {
   const open = new Int32Array(size), path = [];
   for (let node = 0; node < nodes.size; node++) {
@@ -247,7 +247,7 @@ function sandwich(recording, table, of) {
   return { callers: callers.finish(), callees: callees.finish() };
 }
 
-// A regular expression; without capitals it finds capitals, too. `null` for nothing, a text that says why if it is none.
+// A regular expression; without capitals it finds capitals, too. `null` for nothing, a text that says why if it is not one.
 function pattern(text) {
   if (text === "") return null;
   const letters = text.replace(/\\./g, "");
