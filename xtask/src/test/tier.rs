@@ -16,13 +16,15 @@ const QUICK: &[&str] = &["live_command_line", "live_formats", "live_shares", "li
 /// one lets a month pass.
 const NOT_QUICK: &[&str] = &["layouts", "pipeline_month"];
 
-/// Unit tests that [`Tier::Quick`] leaves out: each runs thousands of random steps, damaged files or functions for some
-/// seconds or more, and what it proves changes with few commits.
+/// Unit tests and snapshots that [`Tier::Quick`] leaves out: each runs thousands of random steps, damaged files or functions for
+/// some seconds or more, and what it proves changes with few commits.
 const SLOW_UNITS: &[&str] = &[
     "a_beginning_says_what_the_whole_says_or_nothing",
+    "a_cyclic_frame_list_is_cut_off_at_the_limit",
     "a_fork_storm_leaves_memory_flat",
     "a_host_without_a_free_cpu_costs_nobody_an_answer",
     "a_library_with_frame_pointers_is_known_by_its_code",
+    "a_process_with_frames_without_end_leaves_half_of_the_table_to_others",
     "a_table_that_lies_harms_nobody",
     "a_worker_that_computes_without_end_dies_or_talks_nonsense_is_replaced",
     "boundless_claims_cost_bounded_work",
@@ -31,8 +33,11 @@ const SLOW_UNITS: &[&str] = &[
     "every_damaged_file_is_compiled_or_refused",
     "every_row_of_every_library_here_is_what_its_call_frame_information_says",
     "five_hundred_libraries_do_not_take_five_hundred_descriptors",
+    "flipped_bytes_and_missing_pages_never_panic_or_run_away",
     "lines_are_those_of_each_interpreter_itself",
+    "no_key_and_no_size_breaks_it",
     "rules_from_code_are_those_of_the_compiler",
+    "slices_become_longer_when_there_are_too_many_rows_and_nothing_is_lost",
     "stacks_of_programs_with_musl_are_their_call_chains_too",
     "the_books_balance_after_any_steps",
     "the_code_of_real_interpreters_says_what_their_static_symbols_say",
