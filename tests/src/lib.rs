@@ -14,6 +14,7 @@
 //! - [`live`]: one workload on every interpreter, in one recording.
 //! - [`matrix`]: the same programs on every interpreter, and the README's table of what works.
 //! - [`native`]: programs with C functions of known names, and their merged stacks.
+//! - [`hostile`]: attacks on pyebpf, each beside an innocent program.
 //! - [`bench`]: what pyebpf costs.
 //! - [`layouts`]: the offsets of every version, compared with CPython's headers.
 //! - [`snapshot`]: recorded memory of interpreters, and the walker run over it.
@@ -26,6 +27,7 @@ pub mod chromium;
 pub mod container;
 pub mod folded;
 pub mod host;
+pub mod hostile;
 pub mod layouts;
 pub mod live;
 pub mod matrix;

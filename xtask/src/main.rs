@@ -8,6 +8,7 @@ mod debian;
 mod floors;
 mod fuzz;
 mod hint;
+mod hostile;
 mod lint;
 mod plan;
 mod programs;
@@ -52,6 +53,7 @@ enum Verb {
     Accuracy(programs::AccuracyArgs),
     Fuzz(fuzz::Args),
     Bench(programs::BenchArgs),
+    Hostile(hostile::Args),
     Snapshot(programs::SnapshotArgs),
     Layouts(programs::LayoutsArgs),
     Fmt(lint::FmtArgs),
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Verb::Accuracy(args) => programs::accuracy(&args),
         Verb::Fuzz(args) => fuzz::run(&args),
         Verb::Bench(args) => programs::bench(&args),
+        Verb::Hostile(args) => hostile::run(&args),
         Verb::Snapshot(args) => programs::snapshot(&args),
         Verb::Layouts(args) => programs::layouts(&args),
         Verb::Fmt(args) => lint::fmt(&args),

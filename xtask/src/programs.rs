@@ -114,7 +114,8 @@ pub(crate) fn snapshot(args: &SnapshotArgs) -> anyhow::Result<()> {
     command::run(recorder.arg("--").args(&args.arguments))
 }
 
-fn program(name: &str, selection: Selection) -> anyhow::Result<Command> {
+/// A program of the member `tests`, built with optimisation; its arguments follow.
+pub(crate) fn program(name: &str, selection: Selection) -> anyhow::Result<Command> {
     let mut cargo = cargo_with_bpf_linker()?;
     cargo.args(["run", "--release", "--package", "tests", "--bin", name]);
     pythons::tell(&mut cargo, selection)?;

@@ -72,6 +72,8 @@ pub struct Options {
     pub privileged: bool,
     /// As docker's `--pid=host`.
     pub host_pids: bool,
+    /// Its root can be written to.
+    pub writable_root: bool,
     /// Folders of the host that are in it under the same names, with what is mounted in them.
     pub binds: Vec<PathBuf>,
 }
@@ -182,6 +184,9 @@ impl Bundle {
             let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
             config["linux"]["uidMappings"] = map.clone();
             config["linux"]["gidMappings"] = map;
+        }
+        if options.writable_root {
+            config["root"]["readonly"] = json!(false);
         }
         if options.privileged {
             give_privileges(&mut config)?;

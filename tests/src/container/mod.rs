@@ -5,6 +5,7 @@ mod bundle;
 mod podman;
 mod profiler;
 
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Command;
 
@@ -83,6 +84,25 @@ impl Prepared {
         Ok(Self { bundle })
     }
 
+    /// With the files of the host, for any command, which finds the host's files only where [`Options::binds`] says so or
+    /// where they lie on the file system of the root.
+    ///
+    /// # Errors
+    /// As [`Container::start`].
+    pub fn of_command<A: AsRef<OsStr>>(words: &[A], options: &Options) -> anyhow::Result<Self> {
+        let bundle = Bundle::over(Some(Path::new("/")))?;
+        bundle.configure(words, options)?;
+        Ok(Self { bundle })
+    }
+
+    /// The words that run it in the foreground.
+    #[must_use]
+    pub fn words(&self, id: &str) -> Vec<OsString> {
+        let mut words: Vec<OsString> = ["runc", "run", "--bundle"].map(OsString::from).into();
+        words.extend([self.bundle.folder().into(), id.into()]);
+        words
+    }
+
     /// What an outer container must be bound to, for this one to be started in it.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -130,6 +150,22 @@ impl Drop for Container {
     fn drop(&mut self) {
         run(command(&self.runc).args(["delete", "--force", &self.id]));
     }
+}
+
+/// Process id of what a container was started for.
+///
+/// # Errors
+/// When there is no such container.
+pub fn pid_of(id: &str) -> anyhow::Result<u32> {
+    let state = Command::new("runc").args(["state", id]).output()?;
+    let state: Value = serde_json::from_slice(&state.stdout).context("runc state")?;
+    let pid = state["pid"].as_u64().context("a running container has a pid")?;
+    Ok(u32::try_from(pid)?)
+}
+
+/// Ends a container that was started by its words.
+pub fn end(id: &str) {
+    run(Command::new("runc").args(["delete", "--force", id]));
 }
 
 /// The interpreters that come with a root of their own.
