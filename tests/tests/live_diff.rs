@@ -343,6 +343,7 @@ fn under_sudo_files_are_opened_with_the_rights_of_whoever_called_it() -> anyhow:
         &["report", &closed][..],
         &["diff", &open, &closed],
         &["diff", &closed, &open, "-o", "-", "-f", "folded"],
+        &["view", &closed, "--no-browser"],
     ] {
         let finished = run(arguments)?;
         ensure!(

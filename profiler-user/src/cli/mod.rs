@@ -34,6 +34,7 @@ mod subject;
 mod terminal;
 mod top;
 mod unanswered;
+mod view;
 mod words;
 
 pub use failure::{Failure, exit_code};
@@ -61,6 +62,7 @@ use crate::{host, workers};
         sudo pyebpf dump -p 1234                what every thread of a process is doing now\n  \
         pyebpf report cpu.pb.gz --tree          what is in a recording, as a tree of calls\n  \
         pyebpf diff before.pb.gz after.pb.gz    what takes more or less time than before\n  \
+        pyebpf view cpu.pb.gz                   a recording in the browser\n  \
         sudo pyebpf ps                          every Python process: user, container, version, script\n  \
         sudo pyebpf doctor                      what this host has and lacks"
 )]
@@ -81,6 +83,8 @@ enum Verb {
     Report(report::Args),
     /// Compare two recordings: which functions take more or less than before
     Diff(diff::Args),
+    /// Look at a recording in the browser
+    View(view::Args),
     /// List every Python interpreter on this host
     Ps(ps::Args),
     /// Say what this host has and lacks, and which interpreters run on it
@@ -114,6 +118,7 @@ impl Cli {
             // They look at files only, and those are opened as whoever called sudo.
             Verb::Report(args) => input::as_caller(|_| report::run(&args)),
             Verb::Diff(args) => input::as_caller(|_| diff::run(&args)),
+            Verb::View(args) => input::as_caller(|caller| view::run(&args, caller)),
             Verb::Record(args) => record::run(&args, start_workers()),
             Verb::Top(args) => top::run(&args, start_workers()),
             Verb::Dump(args) => {

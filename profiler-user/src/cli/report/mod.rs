@@ -12,6 +12,7 @@ mod tests;
 mod tree;
 
 pub(super) use self::args::Args;
+pub(super) use self::page_source::of as source_for_page;
 
 use self::args::Asked;
 use super::data;
