@@ -106,8 +106,15 @@ impl Browser {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(&mut self, file: &Path) -> anyhow::Result<()> {
+        self.open_address(&format!("file://{}", file.display()))
+    }
+
+    /// Opens an address, as [`Self::open`] does.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open_address(&mut self, url: &str) -> anyhow::Result<()> {
         self.events.clear();
-        let url = format!("file://{}", file.display());
         let went = self.order("Page.navigate", &json!({"url": url}))?;
         ensure!(went["errorText"].is_null(), "{url}: {went}");
         while !self

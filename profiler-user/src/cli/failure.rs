@@ -10,6 +10,8 @@ pub mod exit_code {
     pub const FAILURE: u8 = 1;
     /// The command line was wrong (clap's own choice).
     pub const USAGE: u8 = 2;
+    /// `diff --fail-above`: something grew by more than that.
+    pub const GREW: u8 = 3;
     /// The command to record is there, but cannot be executed (as in a shell).
     pub const NOT_EXECUTABLE: u8 = 126;
     /// The command to record was not found (as in a shell).

@@ -5,12 +5,14 @@ mod announcement;
 mod blocking;
 mod completions;
 mod data;
+mod diff;
 mod doctor;
 mod dump;
 mod failure;
 mod filters;
 mod finishing;
 mod habits;
+mod input;
 mod invocation;
 mod launch;
 mod left_behind;
@@ -27,10 +29,12 @@ mod ps;
 mod record;
 mod report;
 mod result;
+mod sheet;
 mod subject;
 mod terminal;
 mod top;
 mod unanswered;
+mod view;
 mod words;
 
 pub use failure::{Failure, exit_code};
@@ -57,6 +61,8 @@ use crate::{host, workers};
         sudo pyebpf top --all                   which functions take the time, live\n  \
         sudo pyebpf dump -p 1234                what every thread of a process is doing now\n  \
         pyebpf report cpu.pb.gz --tree          what is in a recording, as a tree of calls\n  \
+        pyebpf diff before.pb.gz after.pb.gz    what takes more or less time than before\n  \
+        pyebpf view cpu.pb.gz                   a recording in the browser\n  \
         sudo pyebpf ps                          every Python process: user, container, version, script\n  \
         sudo pyebpf doctor                      what this host has and lacks"
 )]
@@ -75,6 +81,10 @@ enum Verb {
     Dump(dump::Args),
     /// Show what is in a recording, or write it in another format
     Report(report::Args),
+    /// Compare two recordings: which functions take more or less than before
+    Diff(diff::Args),
+    /// Look at a recording in the browser
+    View(view::Args),
     /// List every Python interpreter on this host
     Ps(ps::Args),
     /// Say what this host has and lacks, and which interpreters run on it
@@ -104,32 +114,42 @@ impl Cli {
     /// # Errors
     /// One [`Failure`], for `main` to print.
     pub fn run(self) -> Result<u8, Failure> {
-        if let Verb::Report(args) = &self.verb {
-            // It looks at files only: no worker, and no thread before it has given up its rights.
-            return report::run(args);
-        }
-        // Before the workers are started, which look at cgroups as well.
-        let seen = host::root::see_whole_cgroup_paths();
-        if !matches!(self.verb, Verb::Completions(_) | Verb::Manual(_)) {
-            // While there is one thread.
-            workers::start_forker();
-        }
-        if let Err(error) = seen {
-            terminal::status(&format!(
-                "the container that pyebpf runs in hides where other cgroups are ({error}): containers may be missing, and \
-                 --cgroup may not fit (hint: --privileged or --cgroupns=host)"
-            ));
-        }
-        let files = FileLimit::raise();
         match self.verb {
-            Verb::Record(args) => record::run(&args, files),
-            Verb::Top(args) => top::run(&args, files),
-            Verb::Dump(args) => dump::run(&args),
-            Verb::Report(args) => report::run(&args),
-            Verb::Ps(args) => ps::run(&args),
-            Verb::Doctor(args) => doctor::run(&args),
+            // They look at files only, and those are opened as whoever called sudo.
+            Verb::Report(args) => input::as_caller(|_| report::run(&args)),
+            Verb::Diff(args) => input::as_caller(|_| diff::run(&args)),
+            Verb::View(args) => input::as_caller(|caller| view::run(&args, caller)),
+            Verb::Record(args) => record::run(&args, start_workers()),
+            Verb::Top(args) => top::run(&args, start_workers()),
+            Verb::Dump(args) => {
+                start_workers();
+                dump::run(&args)
+            }
+            Verb::Ps(args) => {
+                start_workers();
+                ps::run(&args)
+            }
+            Verb::Doctor(args) => {
+                start_workers();
+                doctor::run(&args)
+            }
             Verb::Completions(args) => completions::run(&args, Cli::command()),
             Verb::Manual(args) => manual::run(&args, Cli::command()),
         }
     }
+}
+
+/// What comes before anybody looks at processes.
+fn start_workers() -> FileLimit {
+    // Before the workers are started, which look at cgroups as well.
+    let seen = host::root::see_whole_cgroup_paths();
+    // While there is one thread.
+    workers::start_forker();
+    if let Err(error) = seen {
+        terminal::status(&format!(
+            "the container that pyebpf runs in hides where other cgroups are ({error}): containers may be missing, and \
+             --cgroup may not fit (hint: --privileged or --cgroupns=host)"
+        ));
+    }
+    FileLimit::raise()
 }

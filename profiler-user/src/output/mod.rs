@@ -15,10 +15,12 @@ use crate::profile::Recording;
 
 pub use self::amounts::{AmountUnit, Measure};
 pub use self::compression::Compression;
+pub use self::difference::Difference;
 pub use self::error::OutputError;
 pub use self::file::{FileError, Folder, OutputFile, quoted, remove_unfinished};
 pub use self::format::Output;
 pub use self::group::Group;
+pub use self::html::policy as page_policy;
 pub use self::short_names::ShortNames;
 pub use self::style::{LineStyle, RenderOptions, SourceFile};
 
@@ -27,6 +29,7 @@ mod callgrind;
 mod chrometrace;
 mod compression;
 mod default_path;
+mod difference;
 mod error;
 mod escape;
 mod file;

@@ -17,7 +17,7 @@ const PERIOD_NS: u64 = 10_000_000;
 pub(super) const DEPTH: usize = 40;
 
 /// A Python frame; its short file is what follows `site-packages/` or the last `/`.
-pub(super) fn python(name: &str, file: &str, line: u32, first_line: u32) -> Frame {
+pub(crate) fn python(name: &str, file: &str, line: u32, first_line: u32) -> Frame {
     let short = file
         .split_once("site-packages/")
         .or_else(|| file.rsplit_once('/'));

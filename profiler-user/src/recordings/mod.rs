@@ -24,4 +24,5 @@ mod tests;
 pub use self::convert::{ConvertError, Converted, Values, convert};
 pub use self::error::ReadError;
 pub use self::loaded::{About, LabelSet, LabelSetId, LabelValue, Loaded, Row, ValueType};
+pub use self::pairs::Counted;
 pub use self::reader::Reader;

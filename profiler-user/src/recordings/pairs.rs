@@ -14,6 +14,35 @@ pub(super) struct Pair {
     pub(super) weight: usize,
 }
 
+/// How it is known of how many samples a value is the sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// Which value says how many samples there were.
+    pub samples: usize,
+    /// Whether each of them stands for about the same.
+    pub is_even: bool,
+}
+
+impl Counted {
+    /// Of the values at `value_type`; `None` if nothing says it.
+    #[must_use]
+    pub fn of(types: &[ValueType], value_type: usize) -> Option<Self> {
+        let pairs = Pairs::of(types);
+        let of_value = |pair: &&Pair| [pair.samples, pair.weight].contains(&value_type);
+        if let Some(pair) = pairs.0.iter().find(of_value) {
+            return Some(Self {
+                samples: pair.samples,
+                is_even: value_type == pair.samples || pair.source.is_even(),
+            });
+        }
+        let of = types.get(value_type)?;
+        (of.name == "samples" && of.unit == "count").then_some(Self {
+            samples: value_type,
+            is_even: true,
+        })
+    }
+}
+
 /// The sources of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pairs(pub(super) Vec<Pair>);

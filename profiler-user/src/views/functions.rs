@@ -23,7 +23,9 @@ pub struct Function<'l> {
 }
 
 impl<'l> Function<'l> {
-    fn of(frame: &'l Frame) -> Self {
+    /// That of a frame.
+    #[must_use]
+    pub fn of(frame: &'l Frame) -> Self {
         Self {
             name: &frame.name,
             file: frame.file.as_deref(),

@@ -2,6 +2,7 @@
 //! from a [`Loaded`](crate::recordings::Loaded) recording to rows of numbers; how they are shown is the verb's affair.
 
 mod calls;
+mod comparison;
 mod filter;
 mod functions;
 mod groups;
@@ -14,6 +15,7 @@ mod test_loaded;
 mod tree;
 
 pub use self::calls::{CallRow, CallsError, callees, callers};
+pub use self::comparison::{Compared, ComparedRow, Comparison, SIGNIFICANT, Scale, align};
 pub use self::filter::{FilterError, LabelFilter};
 pub use self::functions::{Function, FunctionId, FunctionRow, Functions, hot_functions};
 pub use self::groups::{GroupRow, Grouping, GroupsError, groups};

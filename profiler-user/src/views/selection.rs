@@ -10,6 +10,8 @@ pub struct Selection<'l> {
     loaded: &'l Loaded,
     value_type: usize,
     wanted: Vec<bool>,
+    /// A number for each row in place of the one that the file has.
+    instead: Option<Vec<i64>>,
 }
 
 impl<'l> Selection<'l> {
@@ -26,6 +28,19 @@ impl<'l> Selection<'l> {
             loaded,
             value_type,
             wanted: loaded.labels.iter().map(admits).collect(),
+            instead: None,
+        }
+    }
+
+    /// The same samples, with another number for each row, made of all its values.
+    #[must_use]
+    pub fn with(&self, number: impl Fn(&[i64]) -> i64) -> Self {
+        let rows = 0..self.loaded.rows.len();
+        Self {
+            loaded: self.loaded,
+            value_type: self.value_type,
+            wanted: self.wanted.clone(),
+            instead: Some(rows.map(|row| number(self.loaded.values(row))).collect()),
         }
     }
 
@@ -52,7 +67,10 @@ impl<'l> Selection<'l> {
     pub fn samples(&self) -> impl Iterator<Item = (&'l [FrameId], LabelSetId, i64)> + '_ {
         let rows = self.loaded.rows.iter().enumerate();
         rows.filter_map(|(index, row)| {
-            let value = *self.loaded.values(index).get(self.value_type)?;
+            let value = match &self.instead {
+                Some(numbers) => *numbers.get(index)?,
+                None => *self.loaded.values(index).get(self.value_type)?,
+            };
             let is_wanted = self.wanted.get(row.labels.0 as usize).copied().unwrap_or(false);
             (is_wanted && value != 0).then(|| (self.loaded.stack(row.stack), row.labels, value))
         })

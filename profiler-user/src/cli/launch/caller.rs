@@ -108,7 +108,7 @@ impl Caller {
     }
 
     /// Gives the command an environment that says who it runs as, in place of the one that sudo made.
-    pub(super) fn set_environment(&self, command: &mut Command) {
+    pub(in crate::cli) fn set_environment(&self, command: &mut Command) {
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("SUDO_")) {
                 command.env_remove(name);

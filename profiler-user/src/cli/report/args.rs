@@ -6,6 +6,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, ValueEnum as _};
 
 use super::super::failure::Failure;
+use super::super::sheet::ViewForm;
 use crate::output::{Format, Group, LineStyle, Measure};
 use crate::views::LabelFilter;
 
@@ -65,7 +66,7 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     pub(super) no_fold: bool,
     /// With --tree: leave out what has a smaller share of all, per cent
-    #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = parse_percent)]
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = super::super::input::parse_percent)]
     pub(super) min: f64,
     /// Show whole paths instead of only the part from the package on
     #[arg(long)]
@@ -120,17 +121,6 @@ pub(super) enum Asked {
     Files(Vec<Format>),
 }
 
-/// How a view is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ViewForm {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
-    /// For spreadsheets.
-    Csv,
-}
-
 /// What is to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum View<'a> {
@@ -158,13 +148,6 @@ fn form() -> impl TypedValueParser<Value = Form> {
             name => Form::File(Format::from_str(name, true).unwrap_or_default()),
         }
     })
-}
-
-fn parse_percent(text: &str) -> Result<f64, String> {
-    let percent = text.trim_end_matches('%').trim_end().parse::<f64>().ok();
-    percent
-        .filter(|percent| (0.0..=100.0).contains(percent))
-        .ok_or_else(|| "a percentage from 0 to 100".to_owned())
 }
 
 impl Args {
@@ -243,7 +226,8 @@ impl Args {
 mod tests {
     use clap::Parser;
 
-    use super::{Args, Asked, View, ViewForm};
+    use super::{Args, Asked, View};
+    use crate::cli::sheet::ViewForm;
     use crate::output::Format;
 
     #[derive(Parser)]

@@ -2,14 +2,14 @@
 
 use super::super::failure::Failure;
 use super::super::finishing::Gate;
+use super::super::input::{self, Wanted};
 use super::super::outputs::{self, Planned, Prepared};
 use super::super::{result, terminal};
 use super::args::Args;
-use super::{input, page_source};
+use super::page_source;
 use crate::output::{Format, Group, Measure, RenderOptions};
 use crate::profile::Recording;
-use crate::recordings::{Converted, Values, convert};
-use crate::views::Selection;
+use crate::recordings::{Converted, Values};
 
 /// Writes all files that were asked for.
 pub(super) fn write(args: &Args, formats: &[Format]) -> Result<u8, Failure> {
@@ -21,17 +21,12 @@ pub(super) fn write(args: &Args, formats: &[Format]) -> Result<u8, Failure> {
     let with_times = planned
         .iter()
         .any(|planned| needs_times(planned) || planned.encoding.format.wants_timeline());
-    let loaded = input::load(&args.files, with_times)?;
-    let value_type = input::value_type(&loaded, args.sample_type.as_deref())?;
-    input::check_labels(&loaded, &args.label)?;
-    let selection = Selection::new(&loaded, value_type, &args.label);
-    input::check_not_empty(&selection, !args.label.is_empty())?;
-    let shown = selection.value_type().to_string();
-    let wanted = selection.wanted().to_vec();
-    let converted = convert(loaded, &wanted, value_type, &title(args)).map_err(|error| {
-        Failure::new(format_args!(
-            "cannot write this recording in another format: {error}"
-        ))
+    let (converted, shown) = input::recording(Wanted {
+        files: &args.files,
+        with_times,
+        sample_type: args.sample_type.as_deref(),
+        labels: &args.label,
+        title: &title(args),
     })?;
     for planned in &planned {
         check(

@@ -1,14 +1,14 @@
 //! Tables of functions, of callers and callees, and of groups.
 
 use super::super::failure::Failure;
-use super::amounts::percent;
+use super::super::input;
+use super::super::sheet::{Column, Sheet, Table, Value, percent};
 use super::args::Args;
-use super::sheet::{Column, Sheet, Value};
 use crate::output::ShortNames;
 use crate::profile::{FrameKind, Owner};
 use crate::views::{
-    CallRow, CallsError, FunctionId, Functions, Grouping, GroupsError, Selection, Tally,
-    callees as callees_of, callers as callers_of, groups as groups_of, hot_functions,
+    CallRow, CallsError, FunctionId, Functions, Grouping, Selection, Tally, callees as callees_of,
+    callers as callers_of, groups as groups_of, hot_functions,
 };
 
 const FUNCTIONS: &[Column] = &[
@@ -117,8 +117,10 @@ pub(super) fn sheet(
         files: Vec::new(),
         value: (value.name.clone(), value.unit.clone()),
         total,
-        columns,
-        rows: Vec::new(),
+        table: Table {
+            columns,
+            rows: Vec::new(),
+        },
         drawn: None,
         left_out: 0,
         notes: Vec::new(),
@@ -135,7 +137,7 @@ pub(super) fn hot(args: &Args, selection: &Selection<'_>) -> Sheet {
     for row in rows.into_iter().take(args.top) {
         let numbers = tally_values(row.tally, sheet.total);
         let line = functions.get(row.function).first_line;
-        sheet.rows.push(
+        sheet.table.rows.push(
             numbers
                 .into_iter()
                 .chain(shown.values(row.function, line))
@@ -202,7 +204,7 @@ fn calls(
                 Value::Nothing,
             ],
         };
-        sheet.rows.push(numbers.into_iter().chain(values).collect());
+        sheet.table.rows.push(numbers.into_iter().chain(values).collect());
     }
     sheet
 }
@@ -210,7 +212,7 @@ fn calls(
 /// `--by`.
 pub(super) fn groups(args: &Args, selection: &Selection<'_>, what: &str) -> Result<Sheet, Failure> {
     let by = Grouping::named(what);
-    let rows = groups_of(selection, &by).map_err(|error| explain_groups(&error))?;
+    let rows = groups_of(selection, &by).map_err(|error| input::explain_groups(&error))?;
     let is_by_frames = matches!(by, Grouping::Module | Grouping::Owner);
     let columns = if is_by_frames { GROUPS } else { LABEL_GROUPS };
     let mut sheet = sheet("by", columns, selection, selection.total());
@@ -219,7 +221,10 @@ pub(super) fn groups(args: &Args, selection: &Selection<'_>, what: &str) -> Resu
         let group = row.group.unwrap_or_else(|| format!("(no {})", by.name()));
         let numbers = tally_values(row.tally, sheet.total);
         let numbers = numbers.into_iter().take(if is_by_frames { 4 } else { 2 });
-        sheet.rows.push(numbers.chain([Value::Text(group)]).collect());
+        sheet
+            .table
+            .rows
+            .push(numbers.chain([Value::Text(group)]).collect());
     }
     Ok(sheet)
 }
@@ -232,18 +237,6 @@ fn explain_calls(error: &CallsError) -> Failure {
         similar => failure.hint(format_args!(
             "functions with that in their names: {}",
             similar.join(", ")
-        )),
-    }
-}
-
-fn explain_groups(error: &GroupsError) -> Failure {
-    let GroupsError::NoLabel { labels, .. } = error;
-    let failure = Failure::new(error);
-    match labels.as_slice() {
-        [] => failure.hint("the file has no labels at all; --by module and --by owner need none"),
-        labels => failure.hint(format_args!(
-            "the labels of the file are {}; --by module and --by owner need none",
-            labels.join(", ")
         )),
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime};
 
+use super::super::sheet::{Column, Sheet, Value};
 use super::args::Args;
 use super::functions::{Shown, sheet, tally_values};
-use super::sheet::{Column, Sheet, Value};
 use super::source::{Source, read};
 use crate::profile::FrameKind;
 use crate::views::{Functions, LineRow, Selection, hot_lines};
@@ -48,7 +48,7 @@ pub(super) fn hot(args: &Args, selection: &Selection<'_>) -> Sheet {
             .into_iter()
             .chain(shown.values(row.function, row.line))
             .chain([Value::text(source.map(|line| line.trim_start()))]);
-        sheet.rows.push(values.collect());
+        sheet.table.rows.push(values.collect());
     }
     sheet.notes = notes(&sources, ended(selection));
     sheet

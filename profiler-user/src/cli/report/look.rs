@@ -1,10 +1,10 @@
-//! The view that was asked for, as rows and as text.
+//! The view that was asked for, as rows.
 
 use super::super::failure::Failure;
-use super::amounts::amount;
-use super::args::{Args, View, ViewForm};
-use super::sheet::Sheet;
-use super::{csv, functions, input, json, lines, text, tree};
+use super::super::input;
+use super::super::sheet::{Sheet, amount};
+use super::args::{Args, View};
+use super::{functions, lines, tree};
 use crate::recordings::Loaded;
 use crate::views::Selection;
 
@@ -61,13 +61,4 @@ fn elsewhere(selection: &Selection<'_>, shown: usize, at: usize) -> i64 {
             _ => sum,
         }
     })
-}
-
-/// The view as text.
-pub(super) fn written(sheet: &Sheet, form: ViewForm, colours: bool) -> Result<String, Failure> {
-    match form {
-        ViewForm::Text => Ok(text::of(sheet, colours)),
-        ViewForm::Json => json::of(sheet),
-        ViewForm::Csv => Ok(csv::of(sheet)),
-    }
 }

@@ -25,7 +25,7 @@ struct Span {
 }
 
 /// Source of the hottest functions.
-pub(super) fn of(recording: &Recording) -> Vec<SourceFile> {
+pub(in crate::cli) fn of(recording: &Recording) -> Vec<SourceFile> {
     let ended = recording.started + recording.duration;
     let wanted = wanted(recording);
     let read = source::read(wanted.iter().copied());

@@ -2,8 +2,9 @@
 
 use clap::Parser;
 
-use super::args::{Args, ViewForm};
+use super::args::Args;
 use super::look;
+use crate::cli::sheet::{Value, ViewForm, written};
 use crate::output::test_recording::{assert_golden_in, hand_made};
 use crate::output::{Encoding, RenderOptions};
 use crate::recordings::{Loaded, Reader};
@@ -33,7 +34,7 @@ fn loaded() -> Loaded {
 
 fn shown(words: &[&str], form: ViewForm, colours: bool) -> String {
     let sheet = look::at(&args(words), &loaded()).expect("there are samples");
-    look::written(&sheet, form, colours).expect("it can be written")
+    written(&sheet, form, colours).expect("it can be written")
 }
 
 #[test]
@@ -102,10 +103,14 @@ fn own_shares_add_up_to_a_hundred_and_the_tree_to_all_samples() {
     let all: i64 = (0..loaded.rows.len()).map(|row| loaded.values(row)[0]).sum();
     for words in [&["--functions", "--top", "1000"][..], &["--tree", "--min", "0"]] {
         let sheet = look::at(&args(words), &loaded).expect("there are samples");
-        let at = sheet.columns.iter().position(|column| column.key == Some("own"));
+        let at = sheet
+            .table
+            .columns
+            .iter()
+            .position(|column| column.key == Some("own"));
         let at = at.expect("every view has it");
-        let own = sheet.rows.iter().map(|row| match row[at] {
-            super::sheet::Value::Amount(own) => own,
+        let own = sheet.table.rows.iter().map(|row| match row[at] {
+            Value::Amount(own) => own,
             ref other => unreachable!("{other:?}"),
         });
         assert_eq!((own.sum::<i64>(), sheet.total), (all, all), "{words:?}");

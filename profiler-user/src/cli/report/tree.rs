@@ -1,9 +1,8 @@
 //! `--tree`: the tree of calls, as pyinstrument draws it.
 
-use super::amounts::{amount, percent};
+use super::super::sheet::{Column, Drawn, Sheet, Value, amount, percent};
 use super::args::Args;
 use super::functions::{Shown, sheet, tally_values};
-use super::sheet::{Column, Drawn, Sheet, Value};
 use crate::views::{Functions, Node, Selection, TreeOptions, tree};
 
 const TREE: &[Column] = &[
@@ -51,7 +50,7 @@ pub(super) fn of(args: &Args, selection: &Selection<'_>) -> Sheet {
         values.extend(shown.values(node.function, line));
         values.push(Value::Number(i64::try_from(node.folded).unwrap_or(i64::MAX)));
         values.push(Value::Texts(node.packages.clone()));
-        sheet.rows.push(values);
+        sheet.table.rows.push(values);
         lines.truncate(node.depth);
         lines.push(!node.is_last);
         if node.depth < DEEPEST {

@@ -48,6 +48,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("page/table.js"),
     include_str!("page/filters.js"),
     include_str!("page/time.js"),
+    include_str!("page/difference.js"),
     include_str!("page/source.js"),
     include_str!("page/page.js"),
 ];
@@ -82,29 +83,65 @@ impl Output for Html {
         options: &RenderOptions,
         out: &mut dyn Write,
     ) -> Result<(), OutputError> {
-        if recording.is_empty() {
-            return Err(OutputError::NoSamples);
-        }
-        let stacks = Stacks::of(recording, options);
-        let (counts, time) = counts::of(recording, &stacks)?;
-        let document = Document::of(recording, options, stacks, (counts, time));
-        let script = SCRIPTS.concat();
-        let mut rest = PAGE;
-        while let Some((before, after)) = rest.split_once('{') {
-            out.write_all(before.as_bytes())?;
-            let (name, after) = after.split_once('}').unwrap_or((after, ""));
-            match name {
-                "STYLE" => out.write_all(STYLE.as_bytes())?,
-                "SCRIPT" => out.write_all(script.as_bytes())?,
-                "STYLE_HASH" => out.write_all(digest::source(STYLE).as_bytes())?,
-                "SCRIPT_HASH" => out.write_all(digest::source(&script).as_bytes())?,
-                _ => serde_json::to_writer(ScriptText(&mut *out), &document)
-                    .map_err(|error| OutputError::Write(error.into()))?,
-            }
-            rest = after;
-        }
-        Ok(out.write_all(rest.as_bytes())?)
+        write_page(recording, options, None, out)
     }
+}
+
+/// The two recordings of a page.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Sides {
+    /// What people call them.
+    pub(super) names: [String; 2],
+    /// Threads from here on are those of the second.
+    pub(super) second: u32,
+    /// Whether shares are compared, and not numbers as they are.
+    pub(super) scaled: bool,
+}
+
+/// What the page's browser is allowed to do (Content-Security-Policy): the page's own script and style, nothing else.
+#[must_use]
+pub fn policy() -> String {
+    format!(
+        "default-src 'none'; script-src '{}'; style-src '{}'; base-uri 'none'; form-action 'none'",
+        digest::source(&SCRIPTS.concat()),
+        digest::source(STYLE)
+    )
+}
+
+/// Writes a page of one recording, or of two.
+pub(super) fn write_page(
+    recording: &mut Recording,
+    options: &RenderOptions,
+    sides: Option<Sides>,
+    out: &mut dyn Write,
+) -> Result<(), OutputError> {
+    if recording.is_empty() {
+        return Err(OutputError::NoSamples);
+    }
+    let stacks = Stacks::of(recording, options);
+    let (counts, time) = counts::of(recording, &stacks)?;
+    let mut document = Document::of(recording, options, stacks, (counts, time));
+    if let Some(sides) = sides {
+        document.about = String::new();
+        document.difference = Some(Sides {
+            names: sides.names.each_ref().map(|name| shown(name)),
+            ..sides
+        });
+    }
+    let mut rest = PAGE;
+    while let Some((before, after)) = rest.split_once('{') {
+        out.write_all(before.as_bytes())?;
+        let (name, after) = after.split_once('}').unwrap_or((after, ""));
+        match name {
+            "STYLE" => out.write_all(STYLE.as_bytes())?,
+            "SCRIPT" => out.write_all(SCRIPTS.concat().as_bytes())?,
+            "POLICY" => out.write_all(policy().as_bytes())?,
+            _ => serde_json::to_writer(ScriptText(&mut *out), &document)
+                .map_err(|error| OutputError::Write(error.into()))?,
+        }
+        rest = after;
+    }
+    Ok(out.write_all(rest.as_bytes())?)
 }
 
 /// The recording as the page's scripts read it (`page/recording.js`).
@@ -127,6 +164,8 @@ struct Document {
     unit: usize,
     counts: Counts,
     sources: Vec<SourceText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    difference: Option<Sides>,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<Slices>,
 }
@@ -193,6 +232,7 @@ impl Document {
             unit,
             counts,
             sources: options.sources.iter().map(SourceText::of).collect(),
+            difference: None,
             time,
         }
     }

@@ -5,7 +5,7 @@ const ROW = 20, LEAST_WIDTH = 0.5, TEXT_FROM = 26, ZOOM_MS = 140;
 const SHADES = 8;
 
 class Graph {
-  // `on`: `point(node, event)`, `select(node)`, `zoom()`, `open(node)`; `look`: `text(key)`, `colour(key)`, `isFound(key)`.
+  // `on`: `point(node, event)`, `select(node)`, `zoom()`, `open(node)`; `look`: `text(key)`, `colour(key, node)`, `isFound(key)`.
   constructor(place, label, look, on) {
     this.look = look;
     this.on = on;
@@ -151,7 +151,7 @@ class Graph {
     const wide = Math.max(right - left - (right - left > 3 ? 1 : 0), LEAST_WIDTH);
     const isFound = look.isFound(key);
     context.globalAlpha = isAbove ? 0.55 : 1;
-    context.fillStyle = isFound === false ? colours.faded : look.colour(key);
+    context.fillStyle = isFound === false ? colours.faded : look.colour(key, node);
     context.fillRect(left, y, wide, ROW - 1);
     if (isFound) {
       context.fillStyle = colours.mark;

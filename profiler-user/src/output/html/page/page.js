@@ -17,6 +17,7 @@ class Page {
     this.chosen = null;
     this.view = "graph";
     this.source = new SourceView(recording);
+    this.difference = recording.difference ? new Difference(recording) : null;
     this.head();
     this.colours();
     this.makeGraphs();
@@ -44,9 +45,21 @@ class Page {
       const owner = functions.owner[index];
       return owner === NOBODY ? owners[owner].colour : shades[owner][shadeOf(name)];
     });
+    if (this.difference) return this.legendOfChanges();
     const seen = new Set(functions.owner);
     for (const [index, { label, colour }] of owners.entries()) {
       if (!seen.has(index)) continue;
+      const line = make("li"), sample = make("span", "", "colour");
+      sample.style.backgroundColor = colour;
+      line.append(sample, label);
+      byId("legend").append(line);
+    }
+  }
+
+  // Of two recordings, colours say what changed.
+  legendOfChanges() {
+    byId("legend").setAttribute("aria-label", "Colours: what changed");
+    for (const [label, colour] of [["more than before", "rgb(255 110 110)"], ["less", "rgb(110 110 255)"], ["chance explains it", "#e8e8e8"]]) {
       const line = make("li"), sample = make("span", "", "colour");
       sample.style.backgroundColor = colour;
       line.append(sample, label);
@@ -58,13 +71,18 @@ class Page {
     const { recording } = this;
     const functionOf = (key) => (by() === "line" ? recording.lines.function[key] : key);
     const known = { function: [], line: [] };
-    return {
+    const look = {
       text: (key) => (key < -1 ? rootText(recording, key) : key < 0 ? top() : (known[by()][key] ??= (by() === "line" ? lineText : functionText)(recording, key))),
-      colour: (key) => (key < 0 ? "#d4d8de" : this.colourOf[functionOf(key)]),
+      colour: (key, node) => (key === -1 ? "#d4d8de" : this.difference ? this.colourOfChange(look, node) : key < 0 ? "#d4d8de" : this.colourOf[functionOf(key)]),
       // `null` while nothing is searched for.
       isFound: (key) => (this.found ? key >= 0 && this.found[by()][key] === 1 : null),
       functionOf: (key) => (key < 0 ? -1 : functionOf(key)),
     };
+    return look;
+  }
+
+  colourOfChange(look, node) {
+    return look === this.graph.look ? this.difference.colour(node) : "#e8e8e8";
   }
 
   makeGraphs() {
@@ -101,10 +119,33 @@ class Page {
       colour: (row) => this.colourOf[functionOf(row)],
       owner: (row) => recording.owners[recording.functions.owner[functionOf(row)]].label,
     });
-    this.functionTable = new Table(byId("functions"), "Functions", [...numbers("functions"), name("Function", (row) => functionText(recording, row), (row) => row)], (row) => this.openSandwich(row));
-    const lines = [...numbers("lines"), name("Line", (row) => lineText(recording, row), (row) => recording.lines.function[row])];
+    const columns = this.difference ? (of) => this.columnsOfChange(of) : numbers;
+    this.functionTable = new Table(byId("functions"), "Functions", [...columns("functions"), name("Function", (row) => functionText(recording, row), (row) => row)], (row) => this.openSandwich(row));
+    const lines = [...columns("lines"), name("Line", (row) => lineText(recording, row), (row) => recording.lines.function[row])];
     if (recording.sources.length) lines.push({ title: "Source", isCode: true, text: (row) => this.source.text(row), order: (row) => this.source.text(row) });
     this.lineTable = new Table(byId("lines"), "Lines", lines, (row) => this.openSandwich(recording.lines.function[row]));
+  }
+
+  // What changed, then what was before and is after; each of the rows is one of so many.
+  columnsOfChange(of) {
+    const { difference } = this;
+    const columns = [];
+    for (const [title, name] of [["Own", "own"], ["Total", "total"]]) {
+      const pair = (row) => [0, 1].map((side) => this.bothTables[side][of][name][row]);
+      const mark = (row) => (difference.chance(...pair(row)) * this.rowsOf(of) < SIGNIFICANT ? "*" : "");
+      columns.push({ title: `${title} +/−`, text: (row) => signed(difference.change(...pair(row))) + mark(row), order: (row) => Math.abs(difference.change(...pair(row))) });
+      for (const [side, when] of [[0, "before"], [1, "after"]]) {
+        const share = (row) => difference.percent(pair(row)[side], side);
+        columns.push({ title: `${title} ${when}`, text: (row) => `${share(row).toFixed(1)} %`, order: share, share: (row) => Math.min(1, share(row) / 100) });
+      }
+    }
+    return columns;
+  }
+
+  // How many rows of a table there are in either recording.
+  rowsOf(of) {
+    const [before, after] = this.bothTables;
+    return (this.knownRows[of] ??= before[of].total.reduce((rows, value, row) => rows + (value > 0 || after[of].total[row] > 0 ? 1 : 0), 0) * 2);
   }
 
   makeFilters() {
@@ -155,6 +196,10 @@ class Page {
       this.update();
     });
     byId("by").closest("label").hidden = !recording.has_lines;
+    byId("side-label").hidden = !this.difference;
+    if (this.difference) {
+      choose("side", this.difference.names.map((name, side) => `${["before", "after"][side]}: ${name}`), 1, (side) => (this.difference.shown = side));
+    }
     byId("tab-lines").hidden = !recording.has_lines;
     byId("layout").addEventListener("change", () => this.turn(byId("layout").value === "flame"));
     byId("search").addEventListener("input", () => this.search());
@@ -266,16 +311,25 @@ class Page {
   // After what is shown has changed: numbers, then whatever is on view.
   update() {
     const { recording } = this;
-    const values = select(recording, this.unit, this.filters, this.slices, null);
+    const { difference } = this;
+    let values = select(recording, this.unit, this.filters, this.slices, null);
+    if (difference) {
+      difference.split(values, select(recording, { ...this.unit, value: "samples" }, this.filters, this.slices, null));
+      values = difference.values[difference.shown];
+    }
     this.values = values;
     this.total = sum(values);
-    this.knownTables = null;
-    const isAll = this.filters.size === 0 && !this.slices;
+    this.knownTables = this.knownBoth = null;
+    this.knownRows = {};
+    const isAll = (this.filters.size === 0 && !this.slices) || difference;
     const all = isAll ? this.total : sum(select(recording, this.unit, new Map(), null, null));
     const part = this.total === all ? "" : ` of ${amountText(all, this.unit)} (${percentText(this.total, all)})`;
     byId("shown").textContent = `${amountText(this.total, this.unit)}${part}`;
     const { by, foldImports, foldLibraries, roots } = this;
-    this.graph.show(grow(recording, values, { by, foldImports, foldLibraries, roots }));
+    const shape = { by, foldImports, foldLibraries, roots };
+    const tree = grow(recording, values, shape);
+    if (difference) difference.setTrees(tree, grow(recording, difference.values[1 - difference.shown], shape));
+    this.graph.show(tree);
     if (this.time) {
       const slices = new Float64Array(recording.time.slices);
       const ofAllTime = this.slices ? select(recording, this.unit, this.filters, null, null) : values;
@@ -289,6 +343,11 @@ class Page {
   // Made when somebody looks at them.
   get tables() {
     return (this.knownTables ??= tables(this.recording, this.values));
+  }
+
+  // Of both recordings.
+  get bothTables() {
+    return (this.knownBoth ??= this.difference.values.map((values) => tables(this.recording, values)));
   }
 
   search() {
@@ -320,8 +379,9 @@ class Page {
 
   rows(table, by) {
     const rows = [];
+    const other = this.difference ? this.bothTables[1 - this.difference.shown][table].total : null;
     for (const [row, total] of this.tables[table].total.entries()) {
-      if (total > 0 && (!this.found || this.found[by][row])) rows.push(row);
+      if ((total > 0 || other?.[row] > 0) && (!this.found || this.found[by][row])) rows.push(row);
     }
     return rows;
   }
@@ -363,6 +423,7 @@ class Page {
     const shares = [`total ${amountText(tree.total[node], this.unit)} (${percentText(tree.total[node], this.total)})`, `own ${amountText(tree.own[node], this.unit)} (${percentText(tree.own[node], this.total)})`];
     const above = tree.parent[node];
     if (above > 0) shares.push(`${percentText(tree.total[node], tree.total[above])} of the frame ${graph === this.callers ? "it calls" : "that called it"}`);
+    if (this.difference && graph === this.graph && node > 0) shares.push(this.difference.text(...this.difference.pair(node), tree.size));
     const path = of >= 0 ? this.recording.functions.path[of] : "";
     const owner = of >= 0 ? this.recording.owners[this.recording.functions.owner[of]].label : "";
     return { name: look.text(key), shares, path, owner };

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use serde::{Serialize, Serializer};
 
 use super::super::failure::Failure;
-use super::sheet::{Column, Sheet, Value};
+use super::rows::{Column, Sheet, Table, Value};
 use crate::escape;
 
 #[derive(Serialize)]
@@ -15,7 +15,7 @@ struct Document<'s> {
     files: &'s [String],
     value: ValueType<'s>,
     total: i64,
-    rows: Vec<Row<'s>>,
+    rows: &'s Table,
     left_out: usize,
     notes: &'s [String],
 }
@@ -43,19 +43,29 @@ impl Serialize for Value {
         match self {
             Self::Text(text) => serializer.serialize_str(text),
             Self::Number(number) | Self::Amount(number) => serializer.serialize_i64(*number),
+            Self::Change { amount, .. } => serializer.serialize_i64(*amount),
             Self::Percent(percent) => serializer.serialize_f64(*percent),
+            Self::Points { points, .. } => serializer.serialize_f64(*points),
+            Self::Chance(chance) => serializer.serialize_f64(*chance),
+            Self::Flag(flag) => serializer.serialize_bool(*flag),
             Self::Texts(texts) => serializer.collect_seq(texts),
             Self::Nothing => serializer.serialize_none(),
         }
     }
 }
 
+impl Serialize for Table {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let row = |values| Row {
+            columns: self.columns,
+            values,
+        };
+        serializer.collect_seq(self.rows.iter().map(Vec::as_slice).map(row))
+    }
+}
+
 /// The document.
 pub(super) fn of(sheet: &Sheet) -> Result<String, Failure> {
-    let row = |values| Row {
-        columns: sheet.columns,
-        values,
-    };
     let document = Document {
         version: 1,
         view: sheet.view,
@@ -65,10 +75,15 @@ pub(super) fn of(sheet: &Sheet) -> Result<String, Failure> {
             unit: &sheet.value.1,
         },
         total: sheet.total,
-        rows: sheet.rows.iter().map(Vec::as_slice).map(row).collect(),
+        rows: &sheet.table,
         left_out: sheet.left_out,
         notes: &sheet.notes,
     };
-    let text = serde_json::to_string_pretty(&document).context("writing JSON")?;
+    printed(&document)
+}
+
+/// A document as people and programs read it.
+pub(in crate::cli) fn printed(document: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(document).context("writing JSON")?;
     Ok(escape::printable_json(&text) + "\n")
 }

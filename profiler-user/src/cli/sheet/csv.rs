@@ -1,15 +1,15 @@
 //! A view for spreadsheets: RFC 4180, with a first row of names. What terminals take for orders is escaped, as in tables.
 
-use super::sheet::{Sheet, Value};
+use super::rows::{Table, Value};
 use crate::escape::printable;
 
 /// The rows.
-pub(super) fn of(sheet: &Sheet) -> String {
-    let keys = sheet.columns.iter().filter_map(|column| column.key);
+pub(super) fn of(table: &Table) -> String {
+    let keys = table.columns.iter().filter_map(|column| column.key);
     let mut csv = keys.collect::<Vec<_>>().join(",");
     csv.push_str("\r\n");
-    for row in &sheet.rows {
-        let fields: Vec<String> = sheet
+    for row in &table.rows {
+        let fields: Vec<String> = table
             .columns
             .iter()
             .zip(row)
@@ -26,7 +26,11 @@ fn field(value: &Value) -> String {
     match value {
         Value::Text(text) => quoted(text),
         Value::Number(number) | Value::Amount(number) => number.to_string(),
-        Value::Percent(percent) => percent.to_string(),
+        Value::Change { amount, .. } => amount.to_string(),
+        Value::Percent(number) | Value::Points { points: number, .. } | Value::Chance(number) => {
+            number.to_string()
+        }
+        Value::Flag(flag) => flag.to_string(),
         Value::Texts(texts) => quoted(&texts.join(" ")),
         Value::Nothing => String::new(),
     }

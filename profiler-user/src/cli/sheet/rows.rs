@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// One value of a row.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(in crate::cli) enum Value {
     /// A text that somebody else chose. Whoever writes it for people escapes it.
     Text(String),
     /// A whole number.
@@ -13,6 +13,24 @@ pub(super) enum Value {
     Amount(i64),
     /// Per cent.
     Percent(f64),
+    /// By how much a share changed.
+    Points {
+        /// Percentage points.
+        points: f64,
+        /// Whether it is to be seen at a glance.
+        is_marked: bool,
+    },
+    /// By how much an amount changed, in the unit of the sheet.
+    Change {
+        /// After minus before.
+        amount: i64,
+        /// Whether it is to be seen at a glance.
+        is_marked: bool,
+    },
+    /// A probability.
+    Chance(f64),
+    /// Yes or no.
+    Flag(bool),
     /// Several texts.
     Texts(Vec<String>),
     /// Not known.
@@ -21,28 +39,28 @@ pub(super) enum Value {
 
 impl Value {
     /// A text, or nothing.
-    pub(super) fn text(text: Option<&str>) -> Self {
+    pub(in crate::cli) fn text(text: Option<&str>) -> Self {
         text.map_or(Self::Nothing, |text| Self::Text(text.to_owned()))
     }
 
     /// A number, or nothing.
-    pub(super) fn number(number: Option<u32>) -> Self {
+    pub(in crate::cli) fn number(number: Option<u32>) -> Self {
         number.map_or(Self::Nothing, |number| Self::Number(number.into()))
     }
 }
 
 /// A column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Column {
+pub(in crate::cli) struct Column {
     /// What programs call it; `None` for what only people see.
-    pub(super) key: Option<&'static str>,
+    pub(in crate::cli) key: Option<&'static str>,
     /// What people call it; `None` for what only programs see.
-    pub(super) title: Option<&'static str>,
+    pub(in crate::cli) title: Option<&'static str>,
 }
 
 impl Column {
     /// For both.
-    pub(super) const fn both(key: &'static str, title: &'static str) -> Self {
+    pub(in crate::cli) const fn both(key: &'static str, title: &'static str) -> Self {
         Self {
             key: Some(key),
             title: Some(title),
@@ -50,7 +68,7 @@ impl Column {
     }
 
     /// For programs.
-    pub(super) const fn data(key: &'static str) -> Self {
+    pub(in crate::cli) const fn data(key: &'static str) -> Self {
         Self {
             key: Some(key),
             title: None,
@@ -58,7 +76,7 @@ impl Column {
     }
 
     /// For people.
-    pub(super) const fn people(title: &'static str) -> Self {
+    pub(in crate::cli) const fn people(title: &'static str) -> Self {
         Self {
             key: None,
             title: Some(title),
@@ -66,44 +84,51 @@ impl Column {
     }
 }
 
-/// A view.
+/// Rows and what they have.
 #[derive(Clone, Debug)]
-pub(super) struct Sheet {
-    /// Its name, as the option is called.
-    pub(super) view: &'static str,
-    /// The files it was made of.
-    pub(super) files: Vec<String>,
-    /// What its values are: name and unit.
-    pub(super) value: (String, String),
-    /// What all shares are shares of.
-    pub(super) total: i64,
+pub(in crate::cli) struct Table {
     /// What the rows have.
-    pub(super) columns: &'static [Column],
+    pub(in crate::cli) columns: &'static [Column],
     /// As many values as there are columns, each.
-    pub(super) rows: Vec<Vec<Value>>,
+    pub(in crate::cli) rows: Vec<Vec<Value>>,
+}
+
+/// A view of a recording.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct Sheet {
+    /// Its name, as the option is called.
+    pub(in crate::cli) view: &'static str,
+    /// The files it was made of.
+    pub(in crate::cli) files: Vec<String>,
+    /// What its values are: name and unit.
+    pub(in crate::cli) value: (String, String),
+    /// What all shares are shares of.
+    pub(in crate::cli) total: i64,
+    /// What is shown.
+    pub(in crate::cli) table: Table,
     /// Rows for people, where they are more than a table: a tree.
-    pub(super) drawn: Option<Vec<Drawn>>,
+    pub(in crate::cli) drawn: Option<Vec<Drawn>>,
     /// Rows that are not shown.
-    pub(super) left_out: usize,
+    pub(in crate::cli) left_out: usize,
     /// Sentences for people and programs.
-    pub(super) notes: Vec<String>,
+    pub(in crate::cli) notes: Vec<String>,
 }
 
 /// A row that is drawn.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Drawn {
+pub(in crate::cli) struct Drawn {
     /// Lines that lead to it. Ours, so nothing to escape.
-    pub(super) lines: String,
+    pub(in crate::cli) lines: String,
     /// What it is.
-    pub(super) text: String,
+    pub(in crate::cli) text: String,
     /// Its share, per cent.
-    pub(super) percent: f64,
+    pub(in crate::cli) percent: f64,
     /// What stands at its end.
-    pub(super) end: String,
+    pub(in crate::cli) end: String,
 }
 
 /// At most `most` characters; of a name the beginning says most.
-pub(super) fn cut(text: &str, most: usize) -> Cow<'_, str> {
+pub(in crate::cli) fn cut(text: &str, most: usize) -> Cow<'_, str> {
     match text.char_indices().nth(most) {
         Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or(text))),
         None => Cow::Borrowed(text),

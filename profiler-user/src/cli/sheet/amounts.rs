@@ -1,7 +1,7 @@
 //! Amounts and shares for people.
 
 /// How an amount of this unit is written: `1.25 s`, `3.0 MiB`, `12`.
-pub(super) fn amount(value: i64, unit: &str) -> String {
+pub(in crate::cli) fn amount(value: i64, unit: &str) -> String {
     let steps: &[(f64, &str)] = match unit {
         "nanoseconds" => &[(1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns")],
         "bytes" => &[
@@ -21,7 +21,7 @@ pub(super) fn amount(value: i64, unit: &str) -> String {
 }
 
 /// A part of a whole, per cent, to a hundredth; 0 of nothing.
-pub(super) fn percent(value: i64, total: i64) -> f64 {
+pub(in crate::cli) fn percent(value: i64, total: i64) -> f64 {
     if total == 0 {
         return 0.0;
     }

@@ -1,8 +1,8 @@
 //! A view for people: a table or a tree.
 
 use super::amounts::amount;
-use super::colours::{by_heat, dim};
-use super::sheet::{Drawn, Sheet, Value, cut};
+use super::colours::{by_change, by_heat, dim};
+use super::rows::{Drawn, Sheet, Table, Value, cut};
 use crate::escape::printable;
 
 /// Characters of a column that is not the last, at most.
@@ -20,7 +20,7 @@ pub(super) fn of(sheet: &Sheet, colours: bool) -> String {
     text = format!("{}\n", printable(text.trim_end()));
     match &sheet.drawn {
         Some(drawn) => drawn.iter().for_each(|row| push_drawn(row, colours, &mut text)),
-        None => push_table(sheet, colours, &mut text),
+        None => push_table(&sheet.table, unit, colours, &mut text),
     }
     if sheet.left_out > 0 {
         let more = match (sheet.drawn.is_some(), sheet.left_out) {
@@ -53,14 +53,14 @@ fn push_drawn(row: &Drawn, colours: bool, to: &mut String) {
     }
 }
 
-fn push_table(sheet: &Sheet, colours: bool, to: &mut String) {
-    let shown: Vec<(usize, &str)> = sheet
+/// The rows in columns, below their titles.
+pub(in crate::cli) fn push_table(table: &Table, unit: &str, colours: bool, to: &mut String) {
+    let shown: Vec<(usize, &str)> = table
         .columns
         .iter()
         .enumerate()
         .filter_map(|(at, column)| Some((at, column.title?)))
         .collect();
-    let unit = sheet.value.1.as_str();
     let cells = |row: &Vec<Value>| -> Vec<String> {
         shown
             .iter()
@@ -77,7 +77,7 @@ fn push_table(sheet: &Sheet, colours: bool, to: &mut String) {
             .collect()
     };
     let mut lines = vec![shown.iter().map(|(_, title)| (*title).to_owned()).collect()];
-    lines.extend(sheet.rows.iter().map(cells));
+    lines.extend(table.rows.iter().map(cells));
     let width = |column: usize| {
         let widths = lines
             .iter()
@@ -86,39 +86,55 @@ fn push_table(sheet: &Sheet, colours: bool, to: &mut String) {
     };
     let widths: Vec<usize> = (0..shown.len()).map(width).collect();
     for (number, line) in lines.iter().enumerate() {
-        // Of the values that are shares the first one says how hot a row is.
-        let heat = number.checked_sub(1).and_then(|at| {
-            sheet.rows[at].iter().find_map(|value| match value {
-                Value::Percent(percent) => Some(*percent),
-                _ => None,
-            })
-        });
+        let row = number.checked_sub(1).and_then(|at| table.rows.get(at));
         let padded: Vec<String> = line
             .iter()
             .enumerate()
             .map(|(column, cell)| {
                 let width = widths[column];
-                let is_number = sheet
-                    .rows
-                    .first()
-                    .and_then(|row| row.get(shown[column].0))
-                    .is_some_and(|value| {
-                        matches!(value, Value::Number(_) | Value::Amount(_) | Value::Percent(_))
-                    });
-                let cell = match (is_number, column + 1 == line.len()) {
+                let of_first = table.rows.first().and_then(|row| row.get(shown[column].0));
+                let cell = match (of_first.is_some_and(is_number), column + 1 == line.len()) {
                     (true, _) => format!("{cell:>width$}"),
                     (false, true) => cell.clone(),
                     (false, false) => format!("{cell:<width$}"),
                 };
-                match heat {
-                    Some(percent) if colours && column == 0 => by_heat(&cell, percent),
-                    _ if colours && number == 0 => dim(&cell),
-                    _ => cell,
+                match row {
+                    _ if !colours => cell,
+                    None => dim(&cell),
+                    Some(row) => coloured(&cell, column == 0, row.get(shown[column].0), row),
                 }
             })
             .collect();
         to.push_str(padded.join("  ").trim_end());
         to.push('\n');
+    }
+}
+
+/// Changes by themselves; else the beginning of a row by how hot it is, which the first of its shares says.
+fn coloured(cell: &str, is_first: bool, value: Option<&Value>, row: &[Value]) -> String {
+    let heat = row.iter().find_map(|value| match value {
+        Value::Percent(percent) => Some(*percent),
+        _ => None,
+    });
+    match value {
+        Some(Value::Points { points, is_marked }) => match is_marked {
+            true => by_change(cell, *points > 0.0),
+            false => cell.to_owned(),
+        },
+        Some(Value::Change { amount, is_marked }) => match is_marked {
+            true => by_change(cell, *amount > 0),
+            false => cell.to_owned(),
+        },
+        _ if is_first => heat.map_or_else(|| cell.to_owned(), |percent| by_heat(cell, percent)),
+        _ => cell.to_owned(),
+    }
+}
+
+fn is_number(value: &Value) -> bool {
+    match value {
+        Value::Number(_) | Value::Amount(_) | Value::Percent(_) | Value::Chance(_) => true,
+        Value::Points { .. } | Value::Change { .. } => true,
+        Value::Text(_) | Value::Texts(_) | Value::Flag(_) | Value::Nothing => false,
     }
 }
 
@@ -129,7 +145,23 @@ fn cell(value: &Value, unit: &str) -> String {
         Value::Number(number) => number.to_string(),
         Value::Amount(number) => amount(*number, unit),
         Value::Percent(percent) => format!("{percent:.1} %"),
+        Value::Points { points, .. } if points.abs() < 0.05 => "0.0 ".to_owned(),
+        Value::Points { points, is_marked } => format!("{points:+.1}{}", mark(*is_marked)),
+        Value::Change {
+            amount: of,
+            is_marked,
+        } => {
+            let sign = if *of > 0 { "+" } else { "" };
+            format!("{sign}{}{}", amount(*of, unit), mark(*is_marked))
+        }
+        Value::Chance(chance) => format!("{chance:.1e}"),
+        Value::Flag(flag) => flag.to_string(),
         Value::Texts(texts) => printable(&texts.join(", ")),
         Value::Nothing => String::new(),
     }
+}
+
+/// What sets a value off where there are no colours.
+fn mark(is_marked: bool) -> &'static str {
+    if is_marked { "*" } else { " " }
 }
