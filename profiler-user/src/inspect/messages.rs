@@ -14,6 +14,7 @@ use super::reach::{FileWanted, Reach};
 use super::space::Space;
 use crate::language::python::code::definition::{CodeKey, Definition};
 use crate::language::python::layout::check::check;
+use crate::language::python::locals::{self, FrameLocals, LocalsWanted};
 use crate::language::python::threads::SampledThread;
 use crate::language::python::threads::lookup::ThreadFields;
 use crate::language::python::{Interpreter, InterpreterName};
@@ -93,6 +94,8 @@ pub enum Question {
     Stack {
         /// The thread.
         thread: Box<ThreadToRead>,
+        /// The variables of its frames are wanted, too.
+        locals: Option<Box<LocalsWanted>>,
     },
     /// Lines of a source file.
     Source {
@@ -142,6 +145,10 @@ pub struct FoundStack {
     pub is_of_one_moment: bool,
     /// It was blocked, not waiting for a CPU.
     pub was_blocked: bool,
+    /// For each frame of Python code, innermost first, its variables, if they were wanted and could be read.
+    pub locals: Vec<Option<FrameLocals>>,
+    /// The thread did not run between the reading of its stack and that of its variables.
+    pub locals_are_of_that_moment: bool,
 }
 
 /// What a worker answers; each to the question of the same name, where no other is named.
@@ -254,7 +261,7 @@ impl Question {
             | Self::Release { pid } => *pid,
             Self::Hold { reach } => reach.pid,
             Self::Open { wanted } => wanted.pid(),
-            Self::Stack { thread } => thread.pid,
+            Self::Stack { thread, .. } => thread.pid,
             Self::ThreadName { thread, .. } => thread.process.tgid,
         }
     }
@@ -312,7 +319,8 @@ impl Answer {
             Self::Look(Err(_)) | Self::About(_) | Self::Space(_) | Self::Done | Self::Opened(_) => true,
             Self::Definition(definition) => definition.as_ref().is_none_or(|known| known.is_sound()),
             Self::Source(Ok(lines)) => lines.len() <= MAX_SOURCE_LINES && lines.iter().all(is_short),
-            Self::Source(Err(_)) | Self::ShortPath(_) | Self::Stack(_) => true,
+            Self::Stack(found) => locals::are_sound(&found.locals),
+            Self::Source(Err(_)) | Self::ShortPath(_) => true,
             Self::ThreadName(name) => name.as_ref().is_none_or(is_short),
         }
     }

@@ -12,7 +12,7 @@
 //! | `culprits` | who is answerable for a process that made a worker hang |
 //! | `packages` | short paths of source files, by the packages in a file system |
 //! | `source` | lines of source files, as a process sees them |
-//! | `stacks` | the stack of a thread that is blocked |
+//! | `stacks`, `rest` | the stack of a thread that is blocked, and the variables of its frames; whether its process is at rest |
 
 pub mod code_maps;
 mod culprits;
@@ -23,6 +23,7 @@ mod opener;
 mod openings;
 mod packages;
 mod reach;
+mod rest;
 mod serve;
 mod source;
 mod space;

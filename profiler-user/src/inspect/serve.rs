@@ -104,9 +104,10 @@ impl Worker {
                 let short = self.packages.shorten(pid, root, &path);
                 Answer::ShortPath(u32::try_from(short.len()).unwrap_or(u32::MAX))
             }
-            Question::Stack { thread } => {
+            Question::Stack { thread, locals } => {
                 let memory = ProcMemory::open(proc::visible_id(thread.pid));
-                Answer::Stack(memory.map_or_else(|_| FoundStack::default(), |memory| stack(&memory, &thread)))
+                let read = |memory| stack(&memory, &thread, locals.as_deref());
+                Answer::Stack(memory.map_or_else(|_| FoundStack::default(), read))
             }
             Question::Source { pid, path, first } => Answer::Source(lines(pid, &path, first)),
             Question::ThreadName { thread, fields } => {

@@ -16,6 +16,8 @@ use profiler_common::walker::python::{
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
 use super::messages::{FoundStack, ThreadToRead};
+use super::rest::Rest;
+use crate::language::python::locals::{FrameLocals, LocalsWanted, Reader};
 use crate::proc;
 use crate::proc::switches::{Switches, times_on};
 
@@ -34,19 +36,35 @@ impl CodeSeen for NothingSeen {
 /// How often a thread is looked at that runs while it is read.
 const LOOKS: u32 = 4;
 
-/// Reads it, if possible of one moment.
-pub(super) fn stack<M: Memory>(memory: &M, thread: &ThreadToRead) -> FoundStack {
+/// Reads it, if possible of one moment; and the variables of its frames, if these are wanted.
+pub(super) fn stack<M: Memory>(
+    memory: &M,
+    thread: &ThreadToRead,
+    locals: Option<&LocalsWanted>,
+) -> FoundStack {
     let mut found = FoundStack::default();
-    for _ in 0..LOOKS {
+    for look in 1..=LOOKS {
         let before = Switches::read(thread.pid, thread.tid).ok();
         let before = before.filter(Switches::is_off);
-        let was_blocked = proc::stat(thread.tid).is_ok_and(|stat| stat.state != 'R');
-        found = FoundStack {
-            records: records(memory, thread),
-            is_of_one_moment: before
-                .is_some_and(|before| times_on(thread.pid, thread.tid).is_ok_and(|times| times == before.on)),
-            was_blocked,
+        let stays_off = || {
+            before
+                .is_some_and(|before| times_on(thread.pid, thread.tid).is_ok_and(|times| times == before.on))
         };
+        let was_blocked = proc::stat(thread.tid).is_ok_and(|stat| stat.state != 'R');
+        let rest = locals.and_then(|_| Rest::of(thread.pid));
+        let mut frames = Vec::new();
+        found = FoundStack {
+            records: records(memory, thread, &mut frames),
+            is_of_one_moment: stays_off(),
+            was_blocked,
+            ..FoundStack::default()
+        };
+        if let Some(wanted) = locals
+            && (found.is_of_one_moment || look == LOOKS)
+        {
+            found.locals = values(memory, thread, wanted, &frames, rest.as_ref());
+            found.locals_are_of_that_moment = found.is_of_one_moment && stays_off();
+        }
         if found.is_of_one_moment {
             break;
         }
@@ -54,8 +72,51 @@ pub(super) fn stack<M: Memory>(memory: &M, thread: &ThreadToRead) -> FoundStack 
     found
 }
 
-/// Reads definitions, each before the block that needs it. See [`each_record`].
-fn records<M: Memory>(memory: &M, thread: &ThreadToRead) -> Vec<u8> {
+/// The variables of frames. Of a process that stays at rest one reading is enough.
+fn values<M: Memory>(
+    memory: &M,
+    thread: &ThreadToRead,
+    wanted: &LocalsWanted,
+    frames: &[FrameAt],
+    rest: Option<&Rest>,
+) -> Vec<Option<FrameLocals>> {
+    let read = |is_at_rest| -> Vec<Option<FrameLocals>> {
+        let mut reader = Reader::new(memory, &thread.layout, wanted, is_at_rest);
+        let of_frame = |at: &FrameAt| reader.frame(at.frame, at.code);
+        frames.iter().map(of_frame).collect()
+    };
+    if let Some(rest) = rest {
+        let found = read(true);
+        if rest.lasts() {
+            return found;
+        }
+    }
+    read(false)
+}
+
+/// A frame of Python code.
+#[derive(Clone, Copy)]
+struct FrameAt {
+    frame: u64,
+    code: u64,
+}
+
+/// Takes note where the frames of a block are, as they are put together from blocks later.
+fn note_frames(frames: &mut Vec<FrameAt>, block: &SampleBlock, scratch: &Scratch) {
+    if block.void > 0 {
+        frames.clear();
+    }
+    let all = block.frames.iter().zip(scratch.origins);
+    let all = all.take(block.frame_count.into()).skip(block.void.into());
+    let python = all.filter(|(frame, _)| frame.code != 0);
+    frames.extend(python.map(|(frame, origin)| FrameAt {
+        frame: origin,
+        code: frame.code,
+    }));
+}
+
+/// Reads definitions, each before the block that needs it. See [`each_record`]. `at` are the frames then.
+fn records<M: Memory>(memory: &M, thread: &ThreadToRead, at: &mut Vec<FrameAt>) -> Vec<u8> {
     let layout = &thread.layout;
     let mut scratch = Box::new(Scratch::EMPTY);
     let mut block = first_block(thread);
@@ -101,6 +162,7 @@ fn records<M: Memory>(memory: &M, thread: &ThreadToRead) -> Vec<u8> {
             }
         }
         records.push(sent(&block));
+        note_frames(at, &block, &scratch);
         if is_last {
             break;
         }

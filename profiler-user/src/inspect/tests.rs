@@ -15,6 +15,7 @@ use crate::elf::Segment;
 use crate::language::python::InterpreterName;
 use crate::language::python::code::definition::Definition;
 use crate::language::python::code::line_table::LineTable;
+use crate::language::python::locals::{FrameLocals, Local};
 use crate::language::python::text::{Extent, Text};
 use crate::proc::root::Root;
 
@@ -78,6 +79,20 @@ fn space() -> Space {
     }
 }
 
+fn locals() -> FrameLocals {
+    let local = |text: Option<&str>| Local {
+        name: "größe".to_owned(),
+        address: 0x7f00_0000_1000,
+        is_argument: text.is_none(),
+        text: text.map(str::to_owned),
+        is_whole: true,
+    };
+    FrameLocals {
+        locals: vec![local(None), local(Some("[1, 2, ...]"))],
+        left_out: 3,
+    }
+}
+
 fn answers() -> Vec<Answer> {
     let refused = RefusedInterpreter {
         what: InterpreterName::PyPy,
@@ -109,6 +124,8 @@ fn answers() -> Vec<Answer> {
             records: b"\x02\0\0\0ab".to_vec(),
             is_of_one_moment: true,
             was_blocked: false,
+            locals: vec![None, Some(locals())],
+            locals_are_of_that_moment: true,
         }),
         Answer::ThreadName(Some("worker \u{1b}[1m".to_owned())),
     ]
@@ -168,6 +185,21 @@ fn lengths_that_lie_cost_nothing() {
     assert_eq!(Answer::decode(&bytes), None);
     let long = Answer::ThreadName(Some("x".repeat(5000)));
     assert_eq!(Answer::decode(&long.encode()), None);
+    let mut endless = locals();
+    endless.locals[1].text = Some("x".repeat(5000));
+    let with = |locals: Vec<Option<FrameLocals>>| {
+        let found = FoundStack {
+            locals,
+            ..FoundStack::default()
+        };
+        Answer::decode(&Answer::Stack(found).encode())
+    };
+    assert_eq!(with(vec![Some(endless)]), None, "a value without end");
+    let mut crowd = locals();
+    crowd.locals = vec![crowd.locals[0].clone(); 1000];
+    assert_eq!(with(vec![Some(crowd)]), None, "too many variables");
+    assert_eq!(with(vec![None; 5000]), None, "too many frames");
+    assert!(with(vec![None; 7]).is_some());
 }
 
 proptest! {

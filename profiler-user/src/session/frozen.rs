@@ -129,7 +129,7 @@ impl Frozen {
         let Some(thread) = read_stacks::thread(kernel, process, tid, slot.thread_pointer) else {
             return false;
         };
-        let ticket = self.inspectors.ask(&Question::Stack { thread });
+        let ticket = self.inspectors.ask(&Question::Stack { thread, locals: None });
         let asked = Asked {
             process,
             tid,

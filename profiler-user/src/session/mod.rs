@@ -48,7 +48,7 @@ use crate::profile::timeline::Timeline;
 use crate::sources::{EventSource, Rate, Sampling};
 use crate::workers::start_forker;
 
-pub use self::dump::{Dump, DumpedProcess, DumpedThread, Moment};
+pub use self::dump::{Dump, DumpedProcess, DumpedThread, Moment, ThreadLocals};
 pub use self::error::SessionError;
 pub use self::listener::{Ended, Listener, Progress};
 pub use self::settings::{NativeFrames, Patience, Settings, StopReason};

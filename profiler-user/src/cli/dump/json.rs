@@ -5,12 +5,11 @@ use profiler_common::contract::reasons::GilState;
 use serde::Serialize;
 
 use super::super::failure::Failure;
-use super::stack::Stacks;
+use super::stack::{ShownFrame, Stacks, is_exact};
 use super::text;
 use crate::escape;
 use crate::pipeline::wait_text;
-use crate::profile;
-use crate::session::{Dump, DumpedProcess, Moment};
+use crate::session::{Dump, DumpedProcess, DumpedThread, Moment};
 
 #[derive(Serialize)]
 struct Thread<'d> {
@@ -37,9 +36,20 @@ struct Frame<'d> {
     module: Option<&'d str>,
     short_filename: Option<&'d str>,
     line: u32,
-    locals: Option<()>,
+    /// `null` where they were not asked for, or could not be read.
+    locals: Option<Vec<Local<'d>>>,
     is_entry: bool,
     is_shim_entry: bool,
+}
+
+#[derive(Serialize)]
+struct Local<'d> {
+    name: &'d str,
+    addr: u64,
+    arg: bool,
+    repr: Option<&'d str>,
+    /// Whether it had this value at the moment of the stack.
+    exact: bool,
 }
 
 #[derive(Serialize)]
@@ -78,7 +88,11 @@ fn of_process<'d>(
             os_thread_id: thread.tid,
             active: thread.is_active,
             owns_gil: thread.gil == GilState::Held,
-            frames: frames.iter().flatten().map(|frame| of_frame(frame)).collect(),
+            frames: frames
+                .iter()
+                .flatten()
+                .map(|frame| of_frame(frame, thread))
+                .collect(),
             process_info: ProcessInfo {
                 pid: process.pid,
                 command_line: &process.command_line,
@@ -106,14 +120,25 @@ fn what(text: &'static str) -> &'static str {
     shorter.unwrap_or(text)
 }
 
-fn of_frame(frame: &profile::Frame) -> Frame<'_> {
+fn of_frame<'d>(shown: &ShownFrame<'d>, thread: &DumpedThread) -> Frame<'d> {
+    let frame = shown.frame;
+    let locals = shown.locals.map(|of_frame| {
+        let locals = of_frame.locals.iter().map(|local| Local {
+            name: &local.name,
+            addr: local.address,
+            arg: local.is_argument,
+            repr: local.text.as_deref(),
+            exact: is_exact(local, thread),
+        });
+        locals.collect()
+    });
     Frame {
         name: &frame.name,
         filename: frame.file.as_deref().unwrap_or_default(),
         module: frame.module.as_deref(),
         short_filename: frame.short_file.as_deref(),
         line: frame.line.unwrap_or(0),
-        locals: None,
+        locals,
         is_entry: false,
         is_shim_entry: false,
     }

@@ -12,6 +12,7 @@ use super::failure::{Failure, exit_code};
 use super::filters::FilterArgs;
 use super::preflight::{self, Lacking};
 use super::{accounts, data, invocation, terminal};
+use crate::language::python::locals;
 use crate::processes::filter::Filter;
 use crate::processes::tracker::Target;
 use crate::profile::Recording;
@@ -27,11 +28,13 @@ const RATE_HZ: u32 = 1_999;
 #[command(after_help = "Examples:\n  \
     sudo pyebpf dump -p 1234                 every thread of a process\n  \
     sudo pyebpf dump -p 1234 -s              and of its children\n  \
+    sudo pyebpf dump -p 1234 -l              with arguments and local variables\n  \
     sudo pyebpf dump --container web         every Python process of a container\n  \
     sudo pyebpf dump --all --json | jq '.[] | select(.owns_gil)'\n\n\
     Nothing is stopped. A stack is shown once it is known to be of one moment: the thread did not\n\
     run while it was read, or was interrupted by its CPU's clock. One that never let that happen is\n\
-    marked. Each filter may be given several times. A process is shown if it fits one value of each\n\
+    marked. Values of variables are read from outside, too: the program runs no code for it. They may\n\
+    hold secrets. Each filter may be given several times. A process is shown if it fits one value of each\n\
     option that is given, and none that excludes.")]
 pub(super) struct Args {
     /// Show every Python process
@@ -43,6 +46,11 @@ pub(super) struct Args {
     /// With --pid: show child processes too
     #[arg(short, long, requires = "pid")]
     subprocesses: bool,
+    /// Show the arguments and local variables of each frame; -ll shows twice as much of each
+    ///
+    /// They may hold passwords and other secrets of the program.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    locals: u8,
     /// Write JSON: py-spy's fields, and more
     #[arg(short, long)]
     json: bool,
@@ -57,6 +65,12 @@ pub(super) struct Args {
 }
 
 impl Args {
+    /// Characters of a value; `None` where none is to be shown.
+    fn room(&self) -> Option<u16> {
+        let room = u16::from(self.locals).saturating_mul(locals::ROOM);
+        (room > 0).then(|| room.min(locals::MAX_ROOM))
+    }
+
     fn target(&self) -> Target {
         if self.pid.is_empty() {
             return Target::All;
@@ -96,6 +110,12 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     if dump.left_out > 0 {
         let threads = terminal::counted(dump.left_out, "thread", "threads");
         terminal::status(&format!("not shown: {threads}, because there are too many"));
+    }
+    if dump.without_locals > 0 {
+        let threads = terminal::counted(dump.without_locals, "thread", "threads");
+        terminal::status(&format!(
+            "not shown: variables of {threads}, because there are too many"
+        ));
     }
     let stopped = dump.stopped_without.map(stopped);
     if dump.threads.is_empty()
@@ -148,7 +168,7 @@ async fn take(args: &Args, filter: Filter, lacking: &Lacking) -> Result<Dump, Fa
     if !args.pid.is_empty() && !args.subprocesses && !is_filtered {
         preflight::check_interpreters(&args.pid, &session, lacking)?;
     }
-    let dump = session.dump(&mut signals, &mut Quiet, AT_MOST).await;
+    let dump = session.dump(&mut signals, &mut Quiet, AT_MOST, args.room()).await;
     dump.map_err(preflight::explain)
 }
 

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use profiler_common::contract::reasons::GilState;
 
-use super::stack::Stacks;
+use super::stack::{self, ShownFrame, Stack, Stacks};
 use crate::escape::printable;
+use crate::language::python::locals::FrameLocals;
 use crate::output::{RenderOptions, ShortNames};
 use crate::session::{Dump, DumpedThread, Moment};
 use crate::wire::decode::Wait;
@@ -14,6 +15,11 @@ use crate::wire::decode::Wait;
 const NO_ANSWER: &str = "    its memory does not answer, or it did not run while it was waited for\n";
 /// After a thread whose frames may be of different moments.
 const MIXED: &str = " [not exact: it ran each time while it was read]";
+
+/// After a thread whose variables were read after its stack.
+const LATER: &str = " [values read while it ran on]";
+/// After a value of which different parts may be of different moments.
+const CHANGED: &str = " [changed while it was read]";
 
 /// All processes, a paragraph each.
 pub(super) fn of(dump: &Dump, full_filenames: bool) -> String {
@@ -39,10 +45,10 @@ pub(super) fn of(dump: &Dump, full_filenames: bool) -> String {
     paragraphs.collect::<Vec<_>>().join("\n")
 }
 
-fn push_thread(
+fn push_thread<'d>(
     to: &mut String,
-    thread: &DumpedThread,
-    stacks: &Stacks<'_>,
+    thread: &'d DumpedThread,
+    stacks: &Stacks<'d>,
     options: &RenderOptions,
     names: &ShortNames<'_>,
 ) {
@@ -58,13 +64,46 @@ fn push_thread(
     } else {
         ""
     });
+    let has_locals = |stack: &Stack<'_>| stack.frames.iter().any(|frame| frame.locals.is_some());
+    if stack.as_ref().is_some_and(has_locals) && !stack::are_of_that_moment(thread) {
+        to.push_str(LATER);
+    }
     to.push('\n');
     let Some(stack) = stack else {
         to.push_str(NO_ANSWER);
         return;
     };
-    for frame in stack.frames {
+    for ShownFrame { frame, locals } in stack.frames {
         let _ = writeln!(to, "    {}", printable(&options.frame_text(frame, names)));
+        if let Some(locals) = locals {
+            push_locals(to, locals);
+        }
+    }
+}
+
+/// Arguments, then what else has a value.
+fn push_locals(to: &mut String, frame: &FrameLocals) {
+    for (title, are_arguments) in [("Arguments", true), ("Locals", false)] {
+        let locals = frame.locals.iter();
+        let mut locals = locals
+            .filter(|local| local.is_argument == are_arguments)
+            .peekable();
+        if locals.peek().is_some() {
+            let _ = writeln!(to, "        {title}:");
+        }
+        for local in locals {
+            let text = local.text.as_deref().unwrap_or("?");
+            let mark = if local.is_whole { "" } else { CHANGED };
+            let _ = writeln!(
+                to,
+                "            {}: {}{mark}",
+                printable(&local.name),
+                printable(text)
+            );
+        }
+    }
+    if frame.left_out > 0 {
+        let _ = writeln!(to, "            and {} more", frame.left_out);
     }
 }
 

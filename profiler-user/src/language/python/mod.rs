@@ -6,12 +6,14 @@
 //! - [`recognise`]: which CPython a process runs and where, or why it is refused.
 //! - [`layout`], [`lookup`]: where that version keeps its fields; how its threads are found.
 //! - [`code`]: captured bytes to names and lines.
-//! - [`objects`], [`threads`]: objects in the memory of a live process; of these the names of threads.
+//! - [`objects`], [`threads`], [`locals`]: objects in the memory of a live process; of these the names of threads, and what the
+//!   variables of frames are.
 
 pub mod code;
 pub mod layout;
 #[cfg(test)]
 mod live_test;
+pub mod locals;
 pub mod lookup;
 pub mod objects;
 pub mod recognise;

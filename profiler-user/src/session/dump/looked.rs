@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use profiler_common::contract::reasons::{GilState, StackStatus};
 use profiler_common::contract::sources::Source;
 
+use super::values::{ThreadLocals, Values};
 use crate::ids::ProcessKey;
 use crate::wire::assembly::Sample;
 use crate::wire::decode::Wait;
@@ -43,6 +44,8 @@ pub(super) struct Looked {
     mixed: usize,
     /// Threads that are not looked at, because there are too many.
     pub(super) left_out: usize,
+    /// The variables of their frames.
+    pub(super) values: Values,
 }
 
 pub(super) struct Looking {
@@ -66,6 +69,7 @@ pub(super) enum State {
 pub(super) struct Mixed {
     pub(super) sample: Sample,
     pub(super) is_active: bool,
+    pub(super) locals: ThreadLocals,
 }
 
 #[derive(Clone, Copy)]
@@ -98,7 +102,7 @@ impl Looked {
     }
 
     pub(super) fn is_settled(&self) -> bool {
-        self.unsettled == 0
+        self.unsettled == 0 && !self.values.is_awaited()
     }
 
     /// The thread, unless it is settled.
@@ -110,7 +114,8 @@ impl Looked {
     /// Every thread is read once, however many there are; after `end` none is waited for any more.
     pub(super) fn goes_on(&self, end: Instant) -> bool {
         let now = Instant::now();
-        !self.is_settled() && (now < end || self.unread > 0 && now < end + AT_MOST_FOR_ALL)
+        let is_read = self.unread == 0 && !self.values.is_awaited();
+        !self.is_settled() && (now < end || !is_read && now < end + AT_MOST_FOR_ALL)
     }
 
     /// A worker has answered, or need not any more.
@@ -136,7 +141,11 @@ impl Looked {
         if looking.process != sample.process || !is_readable(sample.status) {
             return None;
         }
-        self.read(sample.tid, sample.clone(), true)
+        let shown = self.read(sample.tid, sample.clone(), true);
+        if shown.is_some() {
+            self.values.sampled(sample.tid, &sample.frames);
+        }
+        shown
     }
 
     /// The stack of a thread, of one moment. Gives what is to be passed on.
@@ -244,6 +253,7 @@ mod tests {
         Mixed {
             sample: sample(tid, StackStatus::Complete),
             is_active: true,
+            locals: ThreadLocals::default(),
         }
     }
 
@@ -297,6 +307,19 @@ mod tests {
                 ..
             })
         ));
+    }
+
+    #[test]
+    fn a_thread_that_was_sampled_is_waited_for_until_its_variables_are_there() {
+        let mut looked = looked(1);
+        looked.values.room = Some(128);
+        assert!(looked.sampled(&sample(0, StackStatus::Complete)).is_some());
+        assert!(!looked.is_settled());
+        let past = Instant::now() - Duration::from_millis(1);
+        assert!(looked.goes_on(past));
+        assert_eq!(looked.values.next(), Some(0));
+        looked.values.read_later(7, 0, &[], Vec::new());
+        assert!(looked.is_settled() && looked.values.take(0).is_some());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! when its CPU is next interrupted. Whichever comes first is of one moment.
 
 mod looked;
+mod values;
 
 use std::time::{Duration, Instant};
 
@@ -12,13 +13,16 @@ use profiler_common::contract::sources::Source;
 
 pub use self::looked::Moment;
 use self::looked::{Found, Looked, Mixed, State, counted, has_python};
+pub use self::values::ThreadLocals;
 use super::error::SessionError;
 use super::intake::Intake;
 use super::listener::Listener;
 use super::signals::Signals;
 use super::{Session, read_stacks};
 use crate::clock::monotonic_ns;
-use crate::inspect::{Answer, Question};
+use crate::ids::ProcessKey;
+use crate::inspect::{Answer, Inspectors, Question};
+use crate::language::python::locals::LocalsWanted;
 use crate::pipeline::wait_of_process;
 use crate::proc;
 use crate::processes::tracker::RefusedProcess;
@@ -44,6 +48,8 @@ pub struct Dump {
     pub refusals: Vec<RefusedProcess>,
     /// Threads that were not looked at, because there are too many.
     pub left_out: usize,
+    /// Threads whose variables were wanted and are not shown, because there are too many.
+    pub without_locals: usize,
     /// It was ended before every thread had its stack: so many are missing.
     pub stopped_without: Option<usize>,
 }
@@ -80,10 +86,13 @@ pub struct DumpedThread {
     pub wait: Wait,
     /// Whether its frames are of one moment.
     pub moment: Moment,
+    /// The variables of its frames, if they were wanted and could be read.
+    pub locals: Option<ThreadLocals>,
 }
 
 impl Session {
-    /// Takes one stack of every thread that exists now. `at_most` is how long threads are waited for that run all the time.
+    /// Takes one stack of every thread that exists now. `at_most` is how long threads are waited for that run all the time. With
+    /// `room`, the variables of their frames are read, too: in so many characters each.
     ///
     /// # Errors
     /// When sampling cannot begin.
@@ -92,6 +101,7 @@ impl Session {
         signals: &mut Signals,
         listener: &mut impl Listener,
         at_most: Duration,
+        room: Option<u16>,
     ) -> Result<Dump, SessionError> {
         let rate = Rate {
             hz: self.settings.rate_hz,
@@ -104,6 +114,7 @@ impl Session {
         self.kernel.find_entered_threads();
         let processes = self.dumped_processes();
         let mut looked = self.all_threads();
+        looked.values.room = room;
         let end = Instant::now() + at_most;
         let mut was_stopped = false;
         while looked.goes_on(end) && !was_stopped {
@@ -118,6 +129,7 @@ impl Session {
         }
         self.sampling.clear();
         let left_out = looked.left_out;
+        let without_locals = looked.values.left_out();
         let mut threads = self.found(looked);
         let stopped_without = was_stopped.then(|| {
             let all = threads.len();
@@ -133,6 +145,7 @@ impl Session {
             threads,
             refusals: self.tracker.refusals().collect(),
             left_out,
+            without_locals,
             stopped_without,
         })
     }
@@ -182,19 +195,40 @@ impl Session {
                 looked.pending.push((ticket, tid));
                 continue;
             };
-            let Some(process) = looked.open(tid).map(|looking| looking.process) else {
+            let Some(looking) = looked.threads.get(&tid) else {
                 continue;
             };
+            let (process, is_open) = (looking.process, matches!(looking.state, State::Open(_)));
             let Ok(Answer::Stack(found)) = answer else {
                 looked.settle(tid, State::Settled(Found::NOTHING));
+                looked.values.give_up(tid);
                 continue;
             };
             let sample = read_stacks::sample(&found.records, process, tid, &self.kernel, &mut self.pipeline);
+            if !is_open {
+                let frames = sample.map(|sample| sample.frames).unwrap_or_default();
+                looked.values.read_later(process.tgid, tid, &frames, found.locals);
+                continue;
+            }
+            let locals = ThreadLocals {
+                frames: found.locals,
+                are_of_that_moment: found.locals_are_of_that_moment,
+            };
             let shown = match sample {
-                Some(sample) if found.is_of_one_moment => looked.read(tid, sample, !found.was_blocked),
+                Some(sample) if found.is_of_one_moment => {
+                    let shown = looked.read(tid, sample, !found.was_blocked);
+                    if shown.is_some() {
+                        looked.values.read(process.tgid, tid, locals);
+                    }
+                    shown
+                }
                 Some(sample) => {
-                    let is_active = !found.was_blocked;
-                    looked.keep(tid, Mixed { sample, is_active });
+                    let mixed = Mixed {
+                        sample,
+                        is_active: !found.was_blocked,
+                        locals,
+                    };
+                    looked.keep(tid, mixed);
                     None
                 }
                 None => {
@@ -211,30 +245,54 @@ impl Session {
                 self.with_meets(|intake: &mut Intake, meets| intake.take_in(&sample, meets));
             }
         }
-        while looked.pending.len() < AT_ONCE
-            && let Some(tid) = looked.next.pop_front()
-        {
-            let Some(looking) = looked.open(tid) else {
-                continue;
-            };
-            if looking.thread_pointer == 0 {
-                continue;
-            }
-            match read_stacks::thread(&self.kernel, looking.process, tid, looking.thread_pointer) {
-                Some(thread) => {
-                    let ticket = inspectors.ask(&Question::Stack { thread });
-                    looked.pending.push((ticket, tid));
-                }
-                None => looked.settle(tid, State::NotShown),
-            }
-        }
+        self.ask_on(looked, &inspectors);
         if let Some((last, _)) = looked.pending.last() {
             inspectors.wait_for(*last);
         }
     }
 
+    /// Asks about threads that have no stack yet, then about those without variables.
+    fn ask_on(&self, looked: &mut Looked, inspectors: &Inspectors) {
+        while looked.pending.len() < AT_ONCE {
+            let (tid, is_open) = match looked.next.pop_front() {
+                Some(tid) if looked.open(tid).is_some() => (tid, true),
+                Some(_) => continue,
+                None => match looked.values.next() {
+                    Some(tid) => (tid, false),
+                    None => break,
+                },
+            };
+            let Some(looking) = looked.threads.get(&tid) else {
+                continue;
+            };
+            let (process, thread_pointer) = (looking.process, looking.thread_pointer);
+            if is_open && thread_pointer == 0 {
+                continue;
+            }
+            let thread = (thread_pointer != 0)
+                .then(|| read_stacks::thread(&self.kernel, process, tid, thread_pointer))
+                .flatten();
+            let room = looked.values.room;
+            let room = room.filter(|_| looked.values.has_room(process.tgid, tid));
+            let locals = room.and_then(|room| self.locals_wanted(process, room));
+            match thread {
+                Some(thread) if is_open || locals.is_some() => {
+                    let ticket = inspectors.ask(&Question::Stack { thread, locals });
+                    looked.pending.push((ticket, tid));
+                }
+                _ if is_open => looked.settle(tid, State::NotShown),
+                _ => looked.values.give_up(tid),
+            }
+        }
+    }
+
+    fn locals_wanted(&self, process: ProcessKey, room: u16) -> Option<Box<LocalsWanted>> {
+        let objects = self.tracker.get(process)?.interpreter.objects;
+        Some(Box::new(LocalsWanted { objects, room }))
+    }
+
     /// Passes on the stacks that are not of one moment, and says what is known of each thread.
-    fn found(&mut self, looked: Looked) -> Vec<DumpedThread> {
+    fn found(&mut self, mut looked: Looked) -> Vec<DumpedThread> {
         let inspectors = self.tracker.inspectors();
         for (ticket, _) in &looked.pending {
             inspectors.forget(*ticket);
@@ -246,6 +304,7 @@ impl Session {
                 State::Settled(found) => found,
                 State::Open(Some(mixed)) if !has_python(&mixed.sample) => continue,
                 State::Open(Some(mixed)) => {
+                    looked.values.read(looking.process.tgid, tid, mixed.locals);
                     let found = Found::of(&mixed.sample, mixed.is_active, Moment::Several);
                     let sample = counted(mixed.sample);
                     self.with_meets(|intake: &mut Intake, meets| intake.take_in(&sample, meets));
@@ -266,6 +325,7 @@ impl Session {
                 gil: found.gil,
                 wait: wait_of_process(found.wait, interpreter),
                 moment: found.moment,
+                locals: looked.values.take(tid),
             });
         }
         threads.sort_by_key(|thread| (thread.pid, thread.tid));

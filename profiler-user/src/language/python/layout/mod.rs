@@ -9,6 +9,7 @@ pub(crate) mod check;
 pub(super) mod debug_fields;
 pub(super) mod debug_offsets;
 mod entry;
+pub mod locals;
 pub mod objects;
 pub(super) mod trace_refs;
 mod v2_7;

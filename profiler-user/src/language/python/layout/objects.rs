@@ -10,14 +10,39 @@
 //! `Include/internal/pycore_object.h`, `Include/internal/pycore_moduleobject.h`.
 
 use super::debug_fields::{DebugFields, DebugOffsetsError};
+use super::locals::LocalsFields;
 use serde::{Deserialize, Serialize};
 
+/// `PyTypeObject.tp_name`, a C string.
+pub const TYPE_NAME: u16 = 8;
+/// `PyTypeObject.tp_base`.
+pub const TYPE_BASE: u16 = 240;
+/// `PyTypeObject.tp_dict`; from 3.12 on that of classes written in Python only.
+pub const TYPE_DICT: u16 = 248;
 /// `PyTypeObject.tp_basicsize`.
 pub const TYPE_BASIC_SIZE: u16 = 16;
 /// `PyTypeObject.tp_flags`.
 pub const TYPE_FLAGS: u16 = 152;
 /// `PyTypeObject.tp_dictoffset`.
 pub const TYPE_DICT_OFFSET: u16 = 272;
+/// `PyMemberDescrObject.d_member` without what `d_qualname` takes.
+pub const MEMBER_DEFINITION: u16 = 16;
+/// `PyDescrObject.d_qualname`, before it (3.6+).
+pub const MEMBER_QUALNAME_BYTES: u64 = 8;
+/// `PyMemberDef.offset`, from its start.
+pub const MEMBER_OFFSET: u64 = 16;
+/// `PyListObject.ob_item`.
+pub const LIST_ITEMS: u16 = 8;
+/// `PySetObject.used`, `.mask` and `.table`; each entry is a pair, in which 2.7 has the key at the end.
+pub const SET_USED: u16 = 8;
+/// See [`SET_USED`].
+pub const SET_MASK: u16 = 16;
+/// See [`SET_USED`].
+pub const SET_TABLE: u16 = 24;
+/// `PyDictObject.ma_used`; 8 bytes further on in 2.7.
+pub const DICT_USED: u16 = 0;
+/// `PyBaseExceptionObject.args`.
+pub const EXCEPTION_ARGS: u16 = 8;
 /// `PyModuleObject.md_dict`.
 pub const MODULE_DICT: u16 = 0;
 /// `PyDictObject.ma_mask` and `.ma_table` (2.7).
@@ -39,11 +64,21 @@ pub const TAG_BITS: u32 = 3;
 pub const FLAG_INLINE_VALUES: u64 = 1 << 2;
 /// `tp_flags`: instances keep a pointer to their dictionary before their header (3.11+).
 pub const FLAG_MANAGED_DICT: u64 = 1 << 4;
+/// `tp_flags`: the class was made while the program ran.
+pub const FLAG_HEAP_TYPE: u64 = 1 << 9;
+/// `tp_flags`: instances are lists.
+pub const FLAG_LIST: u64 = 1 << 25;
+/// `tp_flags`: instances are tuples.
+pub const FLAG_TUPLE: u64 = 1 << 26;
+/// `tp_flags`: instances are exceptions.
+pub const FLAG_EXCEPTION: u64 = 1 << 30;
+/// `tp_flags`: instances are classes.
+pub const FLAG_TYPE: u64 = 1 << 31;
 /// `tp_flags`: instances are `int` of 2.7.
 pub const FLAG_INT: u64 = 1 << 23;
 /// `tp_flags`: instances are `int`, `long` in 2.7.
 pub const FLAG_LONG: u64 = 1 << 24;
-/// `tp_flags`: instances are `str` of 2.7.
+/// `tp_flags`: instances are `bytes`, `str` in 2.7.
 pub const FLAG_STRING: u64 = 1 << 27;
 /// `tp_flags`: instances are `str`, `unicode` in 2.7.
 pub const FLAG_UNICODE: u64 = 1 << 28;
@@ -124,6 +159,8 @@ pub struct ObjectFields {
     /// Attributes of `threading.Thread` with its name and the key it has in `threading._active`.
     #[serde(with = "thread_attributes")]
     pub thread: ThreadAttributes,
+    /// Variables of frames.
+    pub locals: LocalsFields,
 }
 
 /// Names of attributes.

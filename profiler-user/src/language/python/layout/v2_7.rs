@@ -10,6 +10,7 @@ use profiler_common::contract::layout::{
 use profiler_common::contract::process::thread_lookup;
 
 use super::entry::{GIL_HELD, RuntimeFields, VersionEntry};
+use super::locals::LocalsFields;
 use super::objects::{DictionaryShape, InstanceShape, IntegerShape, ObjectFields, ThreadAttributes};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
@@ -112,6 +113,19 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         instance: InstanceShape::Dictionary,
         integer: IntegerShape::Machine,
         thread: ThreadAttributes::MANGLED,
+        locals: LocalsFields {
+            first: 360,
+            scope: 40,
+            globals: 32,
+            flags: 12,
+            arguments: 0,
+            keyword_arguments: LocalsFields::ABSENT,
+            count: 4,
+            names: 40,
+            tuple_items: 8,
+            function_name: 40,
+            generator_name: LocalsFields::ABSENT,
+        },
     },
     debug_offsets: None,
 };

@@ -10,6 +10,7 @@ use profiler_common::contract::layout::{
 use profiler_common::contract::process::thread_lookup;
 
 use super::entry::{GIL_HELD, RuntimeFields, VersionEntry};
+use super::locals::LocalsFields;
 use super::objects::{DictionaryShape, InstanceShape, IntegerShape, ObjectFields, ThreadAttributes};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
@@ -100,6 +101,15 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         instance: InstanceShape::TwoPointers,
         integer: IntegerShape::Size,
         thread: ThreadAttributes::PLAIN,
+        locals: LocalsFields {
+            scope: 24,
+            globals: 8,
+            arguments: 40,
+            keyword_arguments: 48,
+            count: 60,
+            generator_name: 24,
+            ..LocalsFields::OF_3_12
+        },
     },
     debug_offsets: None,
 };

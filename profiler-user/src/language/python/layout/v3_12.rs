@@ -10,6 +10,7 @@ use profiler_common::contract::layout::{
 use profiler_common::contract::process::thread_lookup;
 
 use super::entry::{GIL_HELD, RuntimeFields, VersionEntry};
+use super::locals::LocalsFields;
 use super::objects::{DictionaryShape, InstanceShape, IntegerShape, ObjectFields, ThreadAttributes};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
@@ -99,6 +100,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         instance: InstanceShape::TaggedPointer,
         integer: IntegerShape::Tag,
         thread: ThreadAttributes::PLAIN,
+        locals: LocalsFields::OF_3_12,
     },
     debug_offsets: None,
 };

@@ -11,6 +11,7 @@ use profiler_common::contract::process::thread_lookup;
 
 use super::debug_fields::DebugFields;
 use super::entry::{GIL_ABSENT, GIL_HELD, RuntimeFields, VersionEntry};
+use super::locals::LocalsFields;
 use super::objects::{DictionaryShape, InstanceShape, IntegerShape, ObjectFields, ThreadAttributes};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
@@ -100,6 +101,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         instance: InstanceShape::Inline(24),
         integer: IntegerShape::Tag,
         thread: ThreadAttributes::PLAIN,
+        locals: LocalsFields::OF_3_14,
     },
     debug_offsets: Some(DEBUG_FIELDS),
 };

@@ -10,6 +10,7 @@ use profiler_common::contract::layout::{
 use profiler_common::contract::process::thread_lookup;
 
 use super::entry::{GIL_HELD, RuntimeFields, VersionEntry};
+use super::locals::LocalsFields;
 use super::objects::{DictionaryShape, InstanceShape, IntegerShape, ObjectFields, ThreadAttributes};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
@@ -112,6 +113,14 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         instance: InstanceShape::Dictionary,
         integer: IntegerShape::Size,
         thread: ThreadAttributes::PLAIN,
+        locals: LocalsFields {
+            first: 360,
+            flags: 16,
+            keyword_arguments: 4,
+            count: 8,
+            names: 48,
+            ..LocalsFields::OF_3_8
+        },
     },
     debug_offsets: None,
 };

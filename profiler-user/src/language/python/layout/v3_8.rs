@@ -10,6 +10,7 @@ use profiler_common::contract::layout::{
 use profiler_common::contract::process::thread_lookup;
 
 use super::entry::{GIL_HELD, RuntimeFields, VersionEntry};
+use super::locals::LocalsFields;
 use super::objects::{DictionaryShape, InstanceShape, IntegerShape, ObjectFields, ThreadAttributes};
 
 pub(super) const ENTRY: VersionEntry = VersionEntry {
@@ -112,6 +113,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
         instance: InstanceShape::Dictionary,
         integer: IntegerShape::Size,
         thread: ThreadAttributes::PLAIN,
+        locals: LocalsFields::OF_3_8,
     },
     debug_offsets: None,
 };

@@ -1,6 +1,6 @@
 //! Objects of a live interpreter, read from outside: attributes, dictionaries, numbers, texts.
 //!
-//! Used by [`crate::language::python::threads`]; [`dictionary`] also by `code/class.rs`. The interpreter runs on meanwhile, so anything
+//! Used by [`crate::language::python::threads`] and [`crate::language::python::locals`]; [`dictionary`] also by `code/class.rs`. The interpreter runs on meanwhile, so anything
 //! may be half-made, freed or something else by now: every object is asked for its type first, every count has a cap, and
 //! what is not as expected is `None`.
 
@@ -18,8 +18,8 @@ use self::dictionary::Entry;
 pub use self::words::{pointer, word};
 use crate::language::python::layout::objects::{
     DIGIT_BITS, DIGITS, FLAG_DICT, FLAG_INLINE_VALUES, FLAG_INT, FLAG_LONG, FLAG_MANAGED_DICT, FLAG_STRING,
-    FLAG_UNICODE, InstanceShape, IntegerShape, MODULE_DICT, ObjectFields, TAG_BITS, TYPE_BASIC_SIZE,
-    TYPE_DICT_OFFSET, TYPE_FLAGS, keys,
+    FLAG_TUPLE, FLAG_UNICODE, InstanceShape, IntegerShape, MODULE_DICT, ObjectFields, TAG_BITS,
+    TYPE_BASIC_SIZE, TYPE_DICT_OFFSET, TYPE_FLAGS, keys,
 };
 use crate::language::python::text::Text;
 
@@ -29,6 +29,8 @@ const TEXT_BYTES: usize = 512;
 const TEXT_HEADER_WORDS: usize = 16;
 /// Bytes of an instance without its attributes, at most.
 const MAX_INSTANCE_BYTES: u64 = 1 << 16;
+/// Items of one object read at once.
+const MAX_ITEMS: usize = 256;
 /// Attributes of one object looked at.
 const MAX_ATTRIBUTES: u64 = 1024;
 
@@ -67,6 +69,12 @@ impl<'a, M: Memory> Objects<'a, M> {
         self.memory
     }
 
+    /// Where the interpreter keeps its fields.
+    #[must_use]
+    pub fn layout(&self) -> &'a Layout {
+        self.layout
+    }
+
     /// The numbers.
     #[must_use]
     pub fn fields(&self) -> &'a ObjectFields {
@@ -86,6 +94,28 @@ impl<'a, M: Memory> Objects<'a, M> {
             object,
             most,
         )
+    }
+
+    /// The items of a tuple, `most` at most; `None` when it is not one.
+    #[must_use]
+    pub fn tuple(&self, object: RemoteAddr, most: usize) -> Option<Vec<RemoteAddr>> {
+        if !self.has(self.type_of(object)?, FLAG_TUPLE) {
+            return None;
+        }
+        let items = self.field(object, self.fields.locals.tuple_items);
+        self.items(items, word(self.memory, self.field(object, 0))?, most)
+    }
+
+    /// The pointers from `start` on, of which there are `count`, `most` at most.
+    #[must_use]
+    pub fn items(&self, start: RemoteAddr, count: u64, most: usize) -> Option<Vec<RemoteAddr>> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let count = count.min(most).min(MAX_ITEMS);
+        let mut words = [0; MAX_ITEMS];
+        self.memory
+            .read_words_prefix(start, &mut words, 8 * count as u32)
+            .ok()?;
+        Some(words.into_iter().take(count).map(RemoteAddr).collect())
     }
 
     /// The dictionary of a module.
@@ -239,7 +269,9 @@ impl<'a, M: Memory> Objects<'a, M> {
         self.shared(class, values.offset(keys::VALUES.into()))
     }
 
-    fn type_of(&self, object: RemoteAddr) -> Option<RemoteAddr> {
+    /// The class of an object.
+    #[must_use]
+    pub fn type_of(&self, object: RemoteAddr) -> Option<RemoteAddr> {
         pointer(self.memory, object.offset(self.type_field()))
     }
 
@@ -248,7 +280,7 @@ impl<'a, M: Memory> Objects<'a, M> {
         u64::from(self.fields.header_bytes).saturating_sub(8)
     }
 
-    fn has(&self, class: RemoteAddr, flag: u64) -> bool {
+    pub(in crate::language::python) fn has(&self, class: RemoteAddr, flag: u64) -> bool {
         let mut known = self.flags.borrow_mut();
         let flags = known.entry(class).or_insert_with(|| {
             // Unreadable: no flags.
@@ -257,7 +289,9 @@ impl<'a, M: Memory> Objects<'a, M> {
         *flags & flag != 0
     }
 
-    fn field(&self, object: RemoteAddr, field: u16) -> RemoteAddr {
+    /// Where a field of an object is, counted from the end of its header.
+    #[must_use]
+    pub fn field(&self, object: RemoteAddr, field: u16) -> RemoteAddr {
         object
             .offset(self.fields.header_bytes.into())
             .offset(field.into())
