@@ -10,6 +10,7 @@ mod dump;
 mod failure;
 mod filters;
 mod finishing;
+mod gil_shares;
 mod habits;
 mod invocation;
 mod launch;
