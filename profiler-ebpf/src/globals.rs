@@ -3,6 +3,7 @@
 use aya_ebpf::Global;
 use profiler_common::contract::modes::Switch;
 use profiler_common::contract::programs::is_same;
+use profiler_common::contract::spell::Reporting;
 
 /// Offsets of kernel structure fields, bytes, from `/sys/kernel/btf/vmlinux`.
 macro_rules! field_offsets {
@@ -53,4 +54,30 @@ switches! {
     RING_EIGHTH = RingEighth;
     WATCH_THREADS = WatchThreads;
     MEASURE_SELF = MeasureSelf;
+}
+
+/// The numbers of a [`Reporting`]; user space writes all of them.
+macro_rules! reporting {
+    ($($index:literal $name:ident;)*) => {$(
+        #[unsafe(no_mangle)]
+        pub(crate) static $name: Global<u64> = Global::new(0);
+        // User space finds it by this name.
+        const _: () = assert!(is_same(Reporting::GLOBALS[$index], stringify!($name)));
+    )*};
+}
+
+reporting! {
+    0 SPELL_LEAST_NS;
+    1 SPELL_REPORT_NS;
+    2 SPELL_LONG_NS;
+}
+
+/// Which spells are reported.
+#[inline(always)]
+pub(crate) fn reporting() -> Reporting {
+    Reporting {
+        least_ns: SPELL_LEAST_NS.load(),
+        report_ns: SPELL_REPORT_NS.load(),
+        long_ns: SPELL_LONG_NS.load(),
+    }
 }

@@ -97,6 +97,8 @@ pub struct InterpreterLayout {
     pub id: u16,
     /// `_code_object_generation`, which counts the code objects that have died (8 bytes, 3.14+).
     pub code_generation: u16,
+    /// `ceval.gil`, the pointer to its GIL (3.12+).
+    pub gil: u16,
 }
 
 /// Fields of a frame, bytes from its start.

@@ -62,6 +62,18 @@ pub mod thread_lookup {
     pub const LIST: u8 = 4;
 }
 
+/// `ThreadLookup::gil_how`: what leads from a thread to the GIL of its interpreter.
+pub mod gil_lookup {
+    /// Nothing that is known, or there is none.
+    pub const UNKNOWN: u8 = 0;
+    /// `gil` is where it lies (3.6 to 3.11).
+    pub const AT: u8 = 1;
+    /// `gil` is the address of the pointer to it (2.7).
+    pub const POINTER: u8 = 2;
+    /// The thread's interpreter has the pointer to it (3.12+): see `InterpreterLayout::gil`.
+    pub const INTERPRETER: u8 = 3;
+}
+
 /// How the `PyThreadState` of a thread is found, whether or not it holds the GIL. Addresses are the process's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -78,6 +90,8 @@ pub struct ThreadLookup {
     pub collecting: u64,
     /// Address of `PyCode_Type`, the type of every code object; 0 where it is unknown.
     pub code_type: u64,
+    /// What [`Self::gil_how`] says.
+    pub gil: u64,
     /// How the C library keeps thread-specific data.
     pub specific: ThreadSpecific,
     /// How it keeps the thread-local variables of libraries.
@@ -89,8 +103,15 @@ pub struct ThreadLookup {
     /// 1: this process initialises its interpreter once, so that `InterpreterLayout::code_generation` of one interpreter
     /// only ever grows. A program that embeds an interpreter may start another at the same place, which counts from 0.
     pub initialises_once: u8,
+    /// A [`gil_lookup`] code.
+    pub gil_how: u8,
+    /// Bytes of the GIL: who waits for a lock at one of them waits for the GIL.
+    pub gil_bytes: u8,
+    /// Where threads that wait for a condition variable wait at an address of their own stack (musl): from the GIL to the
+    /// pointer to what the thread that came last has there. Else 0.
+    pub gil_waiters: u8,
     /// Explicit padding.
-    pub pad: [u8; 2],
+    pub pad: [u8; 7],
 }
 
 /// `Incarnation::flags`: forked children are profiled too.

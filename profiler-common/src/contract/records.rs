@@ -94,6 +94,8 @@ pub const BLOCK_NATIVE: u8 = 1 << 3;
 /// `SampleBlock::flags`: definitions of frames of this sample, up to here, were not sent because the process had used up what
 /// it may send (see [`super::definitions`]). Nothing is to be waited for.
 pub const BLOCK_WITHHELD: u8 = 1 << 4;
+/// `SampleBlock::flags`, of time off the CPU: if the thread is in a `futex` call, it waits for the GIL.
+pub const BLOCK_AT_GIL: u8 = 1 << 5;
 
 /// Part of one sample: newest frame first. Sent with only the first `frame_count` frames.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -140,6 +142,8 @@ pub struct SampleBlock {
     pub system_call: u32,
     /// The first argument of that call.
     pub argument: u64,
+    /// Address of the GIL of the thread's interpreter, where time off the CPU is recorded; 0 where that is not known.
+    pub gil_lock: u64,
     /// The frames.
     pub frames: [RawFrame; FRAMES_PER_BLOCK],
 }

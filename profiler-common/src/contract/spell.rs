@@ -7,18 +7,82 @@
 //!
 //! - At its beginning a spell is walked with a probability, its **odds**, which depends on what happened before and on
 //!   nothing else. A spell that was walked with odds `p` counts `1/p` times.
-//! - At its end it is reported, if it lasted [`REPORT_NS`]; a shorter one of length `d` with probability `d / REPORT_NS`.
-//!   Then it counts as if it had lasted `REPORT_NS`. So a thread cannot cause more than one report in `REPORT_NS`.
+//! - At its end it is reported, if it lasted a certain time ([`Reporting`]); a shorter one with a probability in
+//!   proportion to its length. Then it counts as if it had lasted that time. So a thread cannot cause more than one report
+//!   in that time.
 //!
-//! A spell of [`LONG_NS`] is always reported and counts once, whether or not it was walked: those are few, and one of them
+//! A spell of half a second is always reported and counts once, whether or not it was walked: those are few, and one of them
 //! that counted thirty-two times, or not at all, would spoil the sums.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Spells that last so long are always reported.
-pub const REPORT_NS: u64 = 10_000_000;
-/// Spells that last so long are reported even if they were not walked, and count once.
-pub const LONG_NS: u64 = 500_000_000;
+/// Which spells are reported. User space decides, before it loads the kernel half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reporting {
+    /// No shorter one is reported, counts, or is counted for others.
+    pub least_ns: u64,
+    /// Spells that last so long are always reported, if they were walked.
+    pub report_ns: u64,
+    /// Spells that last so long are reported even if they were not walked, and count once.
+    pub long_ns: u64,
+}
+
+impl Reporting {
+    /// Where all time off the CPU is wanted.
+    pub const ALL: Self = Self {
+        least_ns: 0,
+        report_ns: 10_000_000,
+        long_ns: 500_000_000,
+    };
+    /// Where waits for the GIL are wanted, which are short: one lasts at most CPython's switch interval (5 ms), and then goes
+    /// on as the next one.
+    pub const GIL: Self = Self {
+        report_ns: 1_000_000,
+        ..Self::ALL
+    };
+    /// The globals of the kernel half that hold these numbers, in their order.
+    pub const GLOBALS: [&'static str; 3] = ["SPELL_LEAST_NS", "SPELL_REPORT_NS", "SPELL_LONG_NS"];
+
+    /// Where every spell that lasts so long is wanted, and no other: each counts once.
+    #[must_use]
+    pub const fn from(least_ns: u64) -> Self {
+        Self {
+            least_ns,
+            report_ns: earlier(least_ns, Self::ALL.report_ns),
+            long_ns: earlier(least_ns, Self::ALL.long_ns),
+        }
+    }
+
+    /// Whether a spell that was walked (or that began before anybody looked) is reported; `random` is any number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_reported(&self, total_ns: u64, random: u32) -> bool {
+        // A product on either side: no division in a switch.
+        total_ns >= self.least_ns
+            && (total_ns >= self.report_ns
+                || (random & (CERTAIN - 1)) as u64 * self.report_ns < total_ns * CERTAIN as u64)
+    }
+
+    /// What a part of a spell stands for that was walked with these odds (0: it was not) and lasted `total_ns`.
+    /// `was_drawn` says whether it is known by a report, for which short ones are drawn.
+    #[must_use]
+    pub fn weight_ns(&self, part_ns: u64, total_ns: u64, odds: u32, was_drawn: bool) -> u64 {
+        let (mut times, mut of) = (1u128, 1u128);
+        if was_drawn && total_ns < self.report_ns {
+            times = self.report_ns.into();
+            of = total_ns.max(1).into();
+        }
+        if odds != 0 && total_ns < self.long_ns {
+            times *= u128::from(CERTAIN);
+            of *= u128::from(odds);
+        }
+        u64::try_from(u128::from(part_ns) * times / of).unwrap_or(u64::MAX)
+    }
+}
+
+const fn earlier(one_ns: u64, other_ns: u64) -> u64 {
+    if one_ns < other_ns { one_ns } else { other_ns }
+}
 
 /// The odds of what is certain.
 pub const CERTAIN: u32 = 1 << 16;
@@ -121,11 +185,13 @@ impl ThreadSlot {
         ((taken_ns * CERTAIN as u64) >> WALK_EVERY_BITS) as u32
     }
 
-    /// Whether its spell is counted when it has lasted `total_ns`; else those that were walked stand for it.
+    /// Whether its spell is counted when it has lasted `total_ns`; else those that were walked stand for it, or none is to be
+    /// counted.
     #[inline(always)]
     #[must_use]
-    pub const fn is_counted(&self, total_ns: u64) -> bool {
-        self.odds != 0 || self.state == thread_state::ENTERED || total_ns >= LONG_NS
+    pub const fn is_counted(&self, total_ns: u64, reporting: &Reporting) -> bool {
+        (self.odds != 0 || self.state == thread_state::ENTERED || total_ns >= reporting.long_ns)
+            && total_ns >= reporting.least_ns
     }
 
     /// What is to be kept of a thread that has not come back: where no switch has been seen since it was entered, only `/proc`
@@ -232,30 +298,6 @@ pub const fn is_drawn(odds: u32, random: u32) -> bool {
     random & (CERTAIN - 1) < odds
 }
 
-/// Whether a spell that was walked (or that began before anybody looked) is reported; `random` is any number.
-#[inline(always)]
-#[must_use]
-pub const fn is_reported(total_ns: u64, random: u32) -> bool {
-    // A product on either side: no division in a switch.
-    total_ns >= REPORT_NS || (random & (CERTAIN - 1)) as u64 * REPORT_NS < total_ns * CERTAIN as u64
-}
-
-/// What a part of a spell stands for that was walked with these odds (0: it was not) and lasted `total_ns`.
-/// `was_drawn` says whether it is known by a report, for which short ones are drawn.
-#[must_use]
-pub fn weight_ns(part_ns: u64, total_ns: u64, odds: u32, was_drawn: bool) -> u64 {
-    let (mut times, mut of) = (1u128, 1u128);
-    if was_drawn && total_ns < REPORT_NS {
-        times = REPORT_NS.into();
-        of = total_ns.max(1).into();
-    }
-    if odds != 0 && total_ns < LONG_NS {
-        times *= u128::from(CERTAIN);
-        of *= u128::from(odds);
-    }
-    u64::try_from(u128::from(part_ns) * times / of).unwrap_or(u64::MAX)
-}
-
 /// Time off the CPU of all profiled threads, exactly: slots of the `SPELL_TIME` map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -278,11 +320,20 @@ mod tests {
     use std::vec::Vec;
 
     use super::{
-        CERTAIN, LONG_NS, LOWEST, Lasted, Pace, REPORT_NS, SAVED_WALKS, ThreadSlot, WALK_EVERY_NS, is_drawn,
-        is_reported, thread_state, weight_ns,
+        CERTAIN, LOWEST, Lasted, Pace, Reporting, SAVED_WALKS, ThreadSlot, WALK_EVERY_NS, is_drawn,
+        thread_state,
     };
 
     const MS: u64 = 1_000_000;
+    const ALL: Reporting = Reporting::ALL;
+
+    fn is_reported(total_ns: u64, random: u32) -> bool {
+        ALL.is_reported(total_ns, random)
+    }
+
+    fn weight_ns(part_ns: u64, total_ns: u64, odds: u32, was_drawn: bool) -> u64 {
+        ALL.weight_ns(part_ns, total_ns, odds, was_drawn)
+    }
 
     fn slot(state: u32, out_ns: u64, woken_ns: u64) -> ThreadSlot {
         ThreadSlot {
@@ -338,9 +389,29 @@ mod tests {
     #[test]
     fn a_spell_that_was_left_out_is_counted_only_if_it_is_long() {
         let left_out = slot(thread_state::BLOCKED, 100, 0);
-        assert!(!left_out.is_counted(LONG_NS - 1) && left_out.is_counted(LONG_NS));
-        assert!(slot(thread_state::ENTERED, 100, 0).is_counted(1));
-        assert!(ThreadSlot { odds: 1, ..left_out }.is_counted(1));
+        assert!(!left_out.is_counted(ALL.long_ns - 1, &ALL) && left_out.is_counted(ALL.long_ns, &ALL));
+        assert!(slot(thread_state::ENTERED, 100, 0).is_counted(1, &ALL));
+        assert!(ThreadSlot { odds: 1, ..left_out }.is_counted(1, &ALL));
+    }
+
+    #[test]
+    fn above_a_threshold_every_spell_counts_once_and_below_it_none() {
+        for least_ns in [MS / 10, 50 * MS, 3_000 * MS] {
+            let reporting = Reporting::from(least_ns);
+            for odds in [0, LOWEST, CERTAIN] {
+                let slot = ThreadSlot {
+                    odds,
+                    ..slot(thread_state::BLOCKED, 100, 0)
+                };
+                assert!(!slot.is_counted(least_ns - 1, &reporting) && slot.is_counted(least_ns, &reporting));
+                assert_eq!(reporting.weight_ns(least_ns, least_ns, odds, true), least_ns);
+            }
+            for random in [0, CERTAIN - 1, u32::MAX] {
+                assert!(
+                    !reporting.is_reported(least_ns - 1, random) && reporting.is_reported(least_ns, random)
+                );
+            }
+        }
     }
 
     #[test]
@@ -425,7 +496,7 @@ mod tests {
     fn what_is_certain_is_always_drawn_and_what_is_impossible_never() {
         for random in [0, 1, CERTAIN - 1, CERTAIN, u32::MAX] {
             assert!(is_drawn(CERTAIN, random) && !is_drawn(0, random));
-            assert!(is_reported(REPORT_NS, random) && !is_reported(0, random));
+            assert!(is_reported(ALL.report_ns, random) && !is_reported(0, random));
         }
         assert!(is_reported(u64::MAX, 0));
     }
@@ -448,7 +519,7 @@ mod tests {
     #[test]
     fn a_long_spell_counts_once_whether_or_not_it_was_walked() {
         for odds in [0, LOWEST, CERTAIN] {
-            assert_eq!(weight_ns(LONG_NS, LONG_NS, odds, true), LONG_NS);
+            assert_eq!(weight_ns(ALL.long_ns, ALL.long_ns, odds, true), ALL.long_ns);
         }
         assert_eq!(weight_ns(u64::MAX, u64::MAX, 0, true), u64::MAX);
     }

@@ -6,18 +6,19 @@ mod on_cpu;
 mod software;
 
 use profiler_common::contract::benchmark::Timed;
+use profiler_common::contract::layout::Layout;
 use profiler_common::contract::modes::native_mode;
-use profiler_common::contract::process::{PROCESS_PYTHON, ProcessId};
+use profiler_common::contract::process::{PROCESS_PYTHON, ProcessId, ThreadLookup};
 use profiler_common::contract::programs::Stage;
 use profiler_common::contract::reasons::{Outcome, StackStatus};
 use profiler_common::contract::records::{
-    BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, BLOCK_NATIVE, SampleBlock, record_kind,
+    BLOCK_AT_GIL, BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, BLOCK_NATIVE, SampleBlock, record_kind,
 };
 use profiler_common::contract::sources::Source;
-use profiler_common::walker::python::{Scratch, locate};
+use profiler_common::walker::python::{Scratch, gil, is_at_gil, locate};
 
 use crate::chains::Chain;
-use crate::globals::{NATIVE, REPORT_UNKNOWN, TASK_THREAD_POINTER};
+use crate::globals::{NATIVE, REPORT_UNKNOWN, TASK_THREAD_POINTER, WATCH_THREADS};
 use crate::kernel::{cpu, current_comm, current_ids, current_task};
 use crate::maps::LAYOUTS;
 use crate::memory::{CurrentTask, kernel_field};
@@ -117,6 +118,9 @@ fn begin<C: Chain>(run: &mut Run<C>, context: &C::Context, occurrence: &Occurren
         return Some(Outcome::EntryReused);
     }
     fill(&mut sample.block, scratch, id, tid, occurrence);
+    if WATCH_THREADS.load() != 0 && matches!(status, StackStatus::Complete | StackStatus::NoFrames) {
+        note_gil(&mut sample.block, &sample.process.lookup, layout, scratch);
+    }
     if matches!(status, StackStatus::Complete) {
         C::tail_call(context, Stage::WalkPython);
         return Some(Outcome::NoTailCall);
@@ -156,7 +160,18 @@ fn fill(block: &mut SampleBlock, scratch: &Scratch, id: ProcessId, tid: u32, occ
     block.spell = occurrence.departure.spell;
     block.system_call = occurrence.departure.call.number;
     block.argument = occurrence.departure.call.argument;
+    block.gil_lock = 0;
     block.cpu = cpu();
     block.gil = scratch.gil as u8;
     current_comm(&mut block.comm);
+}
+
+/// Notes which GIL it is about, for those who wait for the GIL and those who hold it meanwhile.
+#[inline(always)]
+fn note_gil(block: &mut SampleBlock, lookup: &ThreadLookup, layout: &Layout, scratch: &Scratch) {
+    let gil = gil(&CurrentTask, lookup, layout, scratch);
+    block.gil_lock = gil.0;
+    if block.source == Source::OffCpu.code() && is_at_gil(&CurrentTask, lookup, gil, block.argument) {
+        block.flags |= BLOCK_AT_GIL;
+    }
 }

@@ -3,6 +3,7 @@
 use profiler_common::contract::reasons::{NativeStatus, Outcome, StackStatus};
 use profiler_common::contract::sources::Source;
 
+use super::gil_shares::lines as gil_lines;
 use super::left_behind;
 use super::terminal::{counted, status};
 use crate::language::python::code::store::Unresolved;
@@ -32,6 +33,7 @@ pub(super) fn print(summary: &Summary) {
 /// The accounts, a line each.
 pub(super) fn lines(summary: &Summary) -> Vec<String> {
     let mut lines: Vec<String> = summary.sources.iter().map(accounting).collect();
+    lines.extend(gil_lines(summary));
     lines.push(cost(summary));
     if let Some(native) = &summary.native
         && let Some(tables) = &native.tables

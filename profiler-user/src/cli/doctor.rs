@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use profiler_common::contract::sources::Source;
+use profiler_common::contract::spell::Reporting;
 
 use super::accounts::PRIORITY_REFUSED;
 use super::failure::{Failure, exit_code};
@@ -157,6 +158,7 @@ fn load_check() -> Check {
         max_processes: 1024,
         max_interpreters: 1024,
         max_threads: 1024,
+        reporting: Reporting::ALL,
         measure_self: false,
         native: Native::User(Capacity {
             mappings: 1,

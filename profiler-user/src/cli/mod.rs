@@ -11,6 +11,7 @@ mod dump;
 mod failure;
 mod filters;
 mod finishing;
+mod gil_shares;
 mod habits;
 mod input;
 mod invocation;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use profiler_common::contract::sources::Source;
 
 use super::failure::Failure;
-use super::words::{with_flag, with_option, without_flag};
+use super::measures::Waits;
+use super::words::{with_flag, with_option, without_flag, without_option};
 use super::{accounts, invocation, preflight};
 use crate::processes::filter::Filter;
 use crate::processes::halt::Halt;
@@ -18,7 +19,10 @@ const SOME_CPU: Duration = Duration::from_millis(20);
 const ENOUGH: f64 = 100.0;
 
 /// Says it. `rate_hz` is the rate that was asked for.
-pub(super) fn explain(filter: &Filter, summary: &Summary, rate_hz: u32) -> Failure {
+pub(super) fn explain(filter: &Filter, summary: &Summary, rate_hz: u32, waits: Waits) -> Failure {
+    if let Some(failure) = no_waits(summary, waits) {
+        return failure;
+    }
     let without_gil: u64 = summary.sources.iter().map(|source| source.without_gil).sum();
     if without_gil > 0 {
         let words = without_flag(&invocation::arguments(), 'g', "--gil");
@@ -70,6 +74,39 @@ pub(super) fn explain(filter: &Filter, summary: &Summary, rate_hz: u32) -> Failu
         "{}   # lists the interpreters that run here, and which are supported",
         invocation::with_rights("doctor")
     ))
+}
+
+/// Why there are none although threads were off their CPUs.
+fn no_waits(summary: &Summary, waits: Waits) -> Option<Failure> {
+    let times = summary
+        .sources
+        .iter()
+        .map(|source| source.blocked + source.waiting);
+    if times.sum::<Duration>().is_zero() {
+        return None;
+    }
+    let words = invocation::arguments();
+    match waits {
+        Waits { only_gil: true, .. } => Some(
+            Failure::new("no samples: no thread waited for the GIL meanwhile").hint(format_args!(
+                "{}   # what threads wait for instead",
+                invocation::with_words(with_flag(&without_option(&words, "--mode"), "--mode=wall"))
+            )),
+        ),
+        Waits {
+            threshold: Some(threshold),
+            ..
+        } => Some(
+            Failure::new(format_args!(
+                "no samples: no thread was off its CPU for {threshold:?} or longer meanwhile"
+            ))
+            .hint(format_args!(
+                "{}   # or a shorter --threshold",
+                invocation::with_words(without_option(&words, "--threshold"))
+            )),
+        ),
+        Waits { .. } => None,
+    }
 }
 
 /// Which processes could not run, and what lets the first of them go on.

@@ -10,7 +10,8 @@ use super::announcement::{self, DEFAULT_RATE_HZ, HowOften, Who, events};
 use super::failure::{Failure, exit_code};
 use super::filters::FilterArgs;
 use super::launch::{EndedBy, Launched};
-use super::mode::Mode;
+use super::measures::Waits;
+use super::mode::RecordMode;
 use super::outputs::{self, Planned};
 use super::parts::Parts;
 use super::preflight::{self, Lacking};
@@ -44,6 +45,8 @@ use crate::sources;
         sudo pyebpf record --all -d 30 -o cpu.svg -o cpu.json.gz  two files, one compressed\n  \
         sudo pyebpf record --all -d 30 -o cpu.pb.gz && go tool pprof -http : cpu.pb.gz\n  \
         sudo pyebpf record --mode wall -p 1234 -d 30           where it waits, too\n  \
+        sudo pyebpf record --mode gil -p 1234 -d 30            which lines wait for the GIL, and which hold it\n  \
+        sudo pyebpf record --mode off-cpu --threshold 50ms -p 1234 -o slow.firefox.json  each long wait\n  \
         sudo pyebpf record --event page-faults -p 1234 -d 30   which lines touch memory first\n  \
         sudo pyebpf record --mode wall --all -d 30 -o web.html  a page with filters, tables and a time line\n  \
         sudo pyebpf record --all --every 60s -o web.svg        web-1.svg, web-2.svg, ... until Ctrl-C\n\n\
@@ -79,9 +82,13 @@ pub(super) struct Args {
     /// Samples of CPU time per second on each CPU [default: 99]
     #[arg(short, long, value_name = "HZ", allow_negative_numbers = true, value_parser = RangedU64ValueParser::<u32>::new().range(1..=20_000))]
     rate: Option<u32>,
-    /// What time is recorded: on the CPU (`cpu`), off it (`off-cpu`: waiting for something, or for a CPU), or both (`wall`)
+    /// What time is recorded: on the CPU (`cpu`), off it (`off-cpu`: waiting for something, or for a CPU), both (`wall`), or
+    /// waiting for the GIL (`gil`: lines that wait for it, and lines that hold it meanwhile)
     #[arg(long, value_enum, conflicts_with = "event")]
-    mode: Option<Mode>,
+    mode: Option<RecordMode>,
+    /// Of time off the CPU (--mode off-cpu or wall) keep only what lasts at least this long, one by one: 50ms, 1s
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    threshold: Option<Duration>,
     /// Record threads that wait, too: the same as --mode wall
     #[arg(short, long, conflicts_with_all = ["event", "mode"])]
     idle: bool,
@@ -111,7 +118,7 @@ pub(super) struct Args {
     /// Root frames, outermost first, separated by commas; by default `process`, unless only one is recorded
     #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
     group_by: Vec<Group>,
-    /// Keep only samples of threads that hold the GIL
+    /// Keep only samples of threads that hold the GIL (those that wait for it: --mode gil)
     #[arg(short, long)]
     gil: bool,
     /// Show native and kernel frames too: C, C++, Rust extensions, libraries, system calls
@@ -159,8 +166,16 @@ impl Args {
 
     /// What is sampled.
     fn sources(&self) -> Vec<Source> {
-        let mode = self.mode.or(self.idle.then_some(Mode::Wall));
-        mode.map_or_else(|| vec![self.event], Mode::sources)
+        let mode = self.mode.or(self.idle.then_some(RecordMode::Wall));
+        mode.map_or_else(|| vec![self.event], RecordMode::sources)
+    }
+
+    /// Which waits are wanted.
+    fn waits(&self) -> Waits {
+        Waits {
+            only_gil: self.mode == Some(RecordMode::Gil),
+            threshold: self.threshold,
+        }
     }
 
     /// How often samples are taken.
@@ -183,7 +198,7 @@ impl Args {
             full_filenames: self.full_filenames,
             roots: self.roots(),
             measure: self.unit.unwrap_or_default(),
-            timestamps: self.timestamps,
+            timestamps: self.timestamps || self.threshold.is_some(),
             sources: Vec::new(),
         }
     }
@@ -260,6 +275,7 @@ pub(super) fn run(args: &Args, files: FileLimit) -> Result<u8, Failure> {
     };
     subject::check(&subject, &invocation::arguments())?;
     measures::check(&args.sources(), args.period, args.unit)?;
+    measures::check_waits(&args.sources(), args.waits(), args.gil)?;
     if !args.all && args.pid.is_empty() && args.command.is_empty() && filter.is_empty() {
         return Err(
             Failure::usage("nothing to record: give --all, --pid, a filter or a command")
@@ -329,7 +345,9 @@ async fn record(
         every: args.every,
         patience: Patience::default(),
         gil_only: args.gil,
-        timeline: args.timestamps || formats.iter().any(|format| format.wants_timeline()),
+        gil_waits: args.waits().only_gil,
+        threshold: args.threshold,
+        timeline: args.options().timestamps || formats.iter().any(|format| format.wants_timeline()),
         native: match args {
             Args { native_all: true, .. } => Some(NativeFrames::All),
             Args { native: true, .. } => Some(NativeFrames::Relevant),
@@ -384,6 +402,7 @@ async fn record(
                 in_parts: args.every.is_some(),
                 of_command: status.is_some(),
                 rate_hz: args.how_often().rate_hz,
+                waits: args.waits(),
             };
             result::write(destination, ended).await
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::failure::Failure;
 use super::finishing::{Gate, finish};
+use super::measures::Waits;
 use super::outputs::Prepared;
 use super::parts::{self, Parts};
 use super::{accounts, no_samples, preflight, terminal};
@@ -26,6 +27,8 @@ pub(super) struct Destination<'a> {
     pub(super) of_command: bool,
     /// Samples a second that were asked for.
     pub(super) rate_hz: u32,
+    /// Which times off the CPU were wanted.
+    pub(super) waits: Waits,
 }
 
 /// How long a pipe that nobody reads is written to after SIGTERM or SIGHUP. A second Ctrl-C ends it at once.
@@ -44,6 +47,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
         in_parts,
         of_command,
         rate_hz,
+        waits,
     } = destination;
     let Ended {
         mut last,
@@ -71,7 +75,7 @@ pub(super) async fn write(destination: Destination<'_>, ended: Ended) -> Result<
     } else if last.is_empty() && had_parts {
         finish_parts(parts).await
     } else if last.is_empty() {
-        let nothing = no_samples::explain(filter, &summary, rate_hz);
+        let nothing = no_samples::explain(filter, &summary, rate_hz, waits);
         match reason {
             StopReason::Failed(error) => {
                 accounts::print(&summary);

@@ -5,13 +5,13 @@ use std::collections::HashSet;
 
 use profiler_common::contract::reasons::StackStatus;
 use profiler_common::contract::records::{
-    BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, CODE_HEADER_BYTES, CodeDefinition, MAX_BLOCKS,
-    NO_SYSTEM_CALL, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, UNKNOWN_SYSTEM_CALL, record_kind,
+    BLOCK_AT_GIL, BLOCK_COLLECTING, BLOCK_COMPILED, BLOCK_LAST, CODE_HEADER_BYTES, CodeDefinition,
+    MAX_BLOCKS, NO_SYSTEM_CALL, RawFrame, SAMPLE_HEADER_BYTES, SampleBlock, UNKNOWN_SYSTEM_CALL, record_kind,
 };
 use profiler_common::contract::sources::Source;
 use profiler_common::memory::Memory;
 use profiler_common::walker::python::{
-    CodeSeen, Scratch, capture, capture_class, identity, locate, walk_block,
+    CodeSeen, Scratch, capture, capture_class, gil, identity, is_at_gil, locate, walk_block,
 };
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
@@ -137,6 +137,12 @@ fn records<M: Memory>(memory: &M, thread: &ThreadToRead, at: &mut Vec<FrameAt>) 
         0
     };
     block.flags |= if scratch.compiled == 1 { BLOCK_COMPILED } else { 0 };
+    if matches!(status, StackStatus::Complete | StackStatus::NoFrames) {
+        let gil = gil(memory, &thread.lookup, layout, &scratch);
+        block.gil_lock = gil.0;
+        let is_at_gil = is_at_gil(memory, &thread.lookup, gil, block.argument);
+        block.flags |= if is_at_gil { BLOCK_AT_GIL } else { 0 };
+    }
     if status != StackStatus::Complete {
         block.status = u8::try_from(status.code()).unwrap_or(0);
         block.flags |= BLOCK_LAST;

@@ -13,6 +13,7 @@ use profiler_common::contract::programs::{
     CGROUP, EXEC, EXIT, FIND_THREADS, FLOOR, FORK, ProgramType, RAW_SAMPLE, RENAME, Stage, WAKE,
 };
 use profiler_common::contract::sources::Source;
+use profiler_common::contract::spell::Reporting;
 
 use super::btf::Btf;
 use super::error::LoadError;
@@ -87,6 +88,15 @@ impl Kernel {
             if let Some(global) = sampled.source.period_global() {
                 loader.override_global(global, &sampled.period, true);
             }
+        }
+        let Reporting {
+            least_ns,
+            report_ns,
+            long_ns,
+        } = options.reporting;
+        let reporting = [least_ns, report_ns, long_ns];
+        for (global, time_ns) in Reporting::GLOBALS.into_iter().zip(&reporting) {
+            loader.override_global(global, time_ns, true);
         }
         loader
             .override_global(Switch::ReportUnknown.global(), &all, true)

@@ -1,6 +1,7 @@
 //! What the kernel half is asked to do.
 
 use profiler_common::contract::sources::Source;
+use profiler_common::contract::spell::Reporting;
 
 use crate::table_maps::Capacity;
 
@@ -23,6 +24,8 @@ pub struct Options {
     pub max_interpreters: u32,
     /// Threads whose time off the CPU can be watched at the same time.
     pub max_threads: u32,
+    /// Which of the times are reported that they spend there.
+    pub reporting: Reporting,
     /// Whether programs time themselves (benchmarks).
     pub measure_self: bool,
     /// Frames besides those of Python.

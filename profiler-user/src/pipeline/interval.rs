@@ -13,6 +13,7 @@ use crate::profile::aggregate::{Aggregator, NamedSample};
 use crate::profile::frames::Frame;
 use crate::profile::timeline::Timeline;
 use crate::wire::assembly::Sample;
+use crate::wire::decode::Wait;
 
 /// Frames known by their code object; further ones are described again each time they are seen.
 const MAX_KNOWN: usize = 1 << 21;
@@ -91,6 +92,11 @@ impl Interval {
     ) {
         let mut stack = std::mem::take(&mut self.stack);
         stack.clear();
+        let of_holder = match sample.wait {
+            Wait::GilOf { holder_frames } => holder_frames,
+            _ => None,
+        };
+        let (holder, python) = python.split_at(of_holder.unwrap_or(0).min(python.len()));
         match native.filter(|_| sample.native.status.is_some()) {
             Some(names) => self.stack_steps(sample, python, steps, names, &mut stack),
             None => self.stack_python(sample, python, &mut stack),
@@ -99,6 +105,9 @@ impl Interval {
             self.stack_python(sample, python, &mut stack);
         }
         stack.extend(text(sample.wait).map(|text| self.marker(text)));
+        if matches!(sample.wait, Wait::GilOf { .. }) {
+            self.stack_holder(holder, of_holder.is_some(), &mut stack);
+        }
         let named = NamedSample {
             source: sample.source,
             weight: sample.weight,
@@ -163,6 +172,19 @@ impl Interval {
         }
     }
 
+    /// The innermost frames of the thread that held the GIL, outermost first.
+    fn stack_holder(&mut self, holder: &[Option<FrameId>], was_sampled: bool, stack: &mut Vec<FrameId>) {
+        let before = stack.len();
+        stack.extend(holder.iter().rev().flatten());
+        if stack.len() == before {
+            stack.push(self.marker(if was_sampled {
+                NO_PYTHON_CODE
+            } else {
+                HOLDER_NOT_SAMPLED
+            }));
+        }
+    }
+
     /// Named Python frames, outermost first, with markers for what is missing.
     fn stack_python(&mut self, sample: &Sample, python: &[Option<FrameId>], stack: &mut Vec<FrameId>) {
         stack.extend(outermost_marker(sample.status).map(|text| self.marker(text)));
@@ -178,6 +200,8 @@ impl Interval {
 
 /// The garbage collector, called by whatever frame is before it.
 const COLLECTING: &str = "<gc>";
+/// Stands for whoever held the GIL while a thread waited for it.
+const HOLDER_NOT_SAMPLED: &str = "<holder not sampled>";
 /// Stands for a sample whose frames are all boundaries.
 const NO_PYTHON_CODE: &str = "<no Python code>";
 

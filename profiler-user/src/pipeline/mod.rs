@@ -9,6 +9,8 @@
 //! allowed no further program. Then the kernel half sends them with a later sample, and this one waits for them. A sample
 //! that waits belongs to the interval in which it was taken.
 
+mod gil;
+mod gil_waits;
 mod interval;
 mod last_stacks;
 mod native_stack;
@@ -27,7 +29,9 @@ use std::time::Duration;
 
 use profiler_common::contract::layout::Layout;
 use profiler_common::contract::sources::Source;
+use profiler_common::contract::spell::Reporting;
 
+use self::gil::Gil;
 use self::interval::Interval;
 use self::native_stack::{NativeStacks, Step};
 use self::python_names::PythonNames;
@@ -45,6 +49,7 @@ use crate::profile::{Process, Recording};
 use crate::wire::assembly::Sample;
 use crate::wire::decode::{CodeView, Spell, Wait};
 
+pub use self::gil::{GilShare, GilShares, GilThread};
 pub use self::native_stack::NativeCounts;
 pub use self::python_names::{NotAsked, UnnamedFrames};
 pub use self::surroundings::Surroundings;
@@ -70,6 +75,8 @@ pub struct Pipeline {
     /// When the newest sample was taken (`CLOCK_MONOTONIC`).
     newest_ns: u64,
     spells: Spells,
+    /// Where time off the CPU is recorded.
+    gil: Option<Gil>,
     thread_names: ThreadNames,
     /// Processes that are gone, with the interval that may still show their threads.
     gone: VecDeque<(u64, ProcessKey)>,
@@ -101,11 +108,23 @@ impl Pipeline {
             drains: 0,
             newest_ns: 0,
             spells: Spells::default(),
+            gil: None,
             thread_names: ThreadNames::default(),
             gone: VecDeque::new(),
             overflow: Overflow::default(),
             named: Vec::new(),
             steps: Vec::new(),
+        }
+    }
+
+    /// The same for time off the CPU, of which the kernel half reports what `reporting` says. With `only_gil`, all that is
+    /// recorded is waits for the GIL, each with who held it.
+    #[must_use]
+    pub fn off_cpu(self, reporting: Reporting, only_gil: bool) -> Self {
+        Self {
+            spells: Spells::of(reporting),
+            gil: Some(Gil::new(only_gil)),
+            ..self
         }
     }
 
@@ -118,6 +137,9 @@ impl Pipeline {
     pub fn add(&mut self, sample: &Sample, around: &mut impl Surroundings) {
         if sample.source == Source::OffCpu {
             self.hold_stack(sample);
+            return;
+        }
+        if !self.note_running(sample, around) {
             return;
         }
         self.merge(sample, around);
@@ -155,16 +177,18 @@ impl Pipeline {
 
     /// Both parts of a spell.
     fn add_weighed(&mut self, weighed: Weighed, around: &mut impl Surroundings) {
-        let Weighed {
-            mut sample,
-            woken_ns,
-            blocked_ns,
-            waiting_ns,
-        } = weighed;
-        self.merge(&sample, around);
+        let interpreter = around.interpreter(weighed.sample.process);
+        let blocked = wait_class::of_process(weighed.sample.wait, interpreter);
+        self.merge(&weighed.sample, around);
+        if !self.note_spell(&weighed, blocked, around) {
+            return;
+        }
+        let mut sample = weighed.sample;
         let end_ns = sample.time_ns;
-        let blocked = wait_class::of_process(sample.wait, around.interpreter(sample.process));
-        for (wait, time_ns, weight) in [(blocked, woken_ns, blocked_ns), (Wait::Cpu, end_ns, waiting_ns)] {
+        for (wait, time_ns, weight) in [
+            (blocked, weighed.woken_ns, weighed.blocked_ns),
+            (Wait::Cpu, end_ns, weighed.waiting_ns),
+        ] {
             if weight > 0 {
                 (sample.wait, sample.time_ns, sample.weight) = (wait, time_ns, weight);
                 self.add_merged(&sample, around);
@@ -183,9 +207,13 @@ impl Pipeline {
 
     /// When one waits, all later ones wait too: the recording keeps their order.
     fn add_merged(&mut self, sample: &Sample, around: &mut impl Surroundings) {
+        let root = around.root(sample.process);
+        self.add_described(sample, root, || around.describe(sample.process));
+    }
+
+    fn add_described(&mut self, sample: &Sample, root: Option<RootId>, describe: impl FnOnce() -> Process) {
         self.newest_ns = self.newest_ns.max(sample.time_ns);
         self.python.set_time(self.newest_ns);
-        let root = around.root(sample.process);
         let interval = self.interval_at(sample.time_ns);
         if let Some(interval) = self.intervals.get_mut(interval)
             && !self.waiting.is_empty()
@@ -195,9 +223,7 @@ impl Pipeline {
             && self.python.name(sample, root, true, interval, &mut self.named)
         {
             let names = self.native.as_ref().map(|native| &native.names);
-            interval.add(sample, &self.named, &self.steps, names, || {
-                around.describe(sample.process)
-            });
+            interval.add(sample, &self.named, &self.steps, names, describe);
             return;
         }
         if self.waiting.len() >= MAX_WAITING {
@@ -207,7 +233,7 @@ impl Pipeline {
         self.waiting.push_back(Waiting {
             sample: sample.clone(),
             steps: self.steps.clone(),
-            process: around.describe(sample.process),
+            process: describe(),
             root,
             since: self.drains,
             interval: number,
@@ -236,6 +262,7 @@ impl Pipeline {
 
     /// To be called after each drain of the rings and when answers have come: names those that need not wait any longer.
     pub fn end_drain(&mut self) {
+        self.add_due_waits();
         let drains = self.drains;
         self.drains += 1;
         if let Some(native) = &mut self.native {
@@ -257,6 +284,7 @@ impl Pipeline {
 
     /// A process is gone, and its samples have been added.
     pub fn forget(&mut self, process: ProcessKey) {
+        self.add_all_waits(Some(process));
         self.spells.forget(process);
         self.python.forget(process);
         let number = self.intervals.back().map_or(0, |interval| interval.number);
@@ -277,6 +305,7 @@ impl Pipeline {
     /// Ends the open interval: what was sampled from `now_ns` (`CLOCK_MONOTONIC`) on belongs to the next one. To be
     /// called when the rings have just been drained.
     pub fn cut(&mut self, now_ns: u64, timeline: Option<Timeline>) {
+        self.add_all_waits(None);
         let number = self.intervals.back().map_or(0, |interval| interval.number + 1);
         if let Some(interval) = self.intervals.back_mut() {
             interval.end_ns = Some(now_ns);
@@ -344,6 +373,7 @@ impl Pipeline {
 
     /// Settles everything that is still open, because nothing more will come.
     pub fn settle(&mut self) {
+        self.add_all_waits(None);
         self.release(|_| true);
         if let Some(native) = &mut self.native {
             native.names.settle_all();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use profiler_common::contract::reasons::{GilState, StackStatus};
 use profiler_common::contract::sources::Source;
-use profiler_common::contract::spell::weight_ns;
+use profiler_common::contract::spell::Reporting;
 
 use crate::ids::ProcessKey;
 use crate::wire::assembly::Sample;
@@ -15,8 +15,9 @@ use crate::wire::decode::Spell;
 const MAX_HELD: usize = 1 << 16;
 
 /// Stacks of threads that are off their CPU, or were: of short spells no end is reported.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Spells {
+    reporting: Reporting,
     processes: HashMap<ProcessKey, HashMap<u32, Held>>,
     /// Threads in all of them.
     len: usize,
@@ -37,6 +38,8 @@ struct Held {
 pub(super) struct Weighed {
     /// What the thread was doing.
     pub(super) sample: Box<Sample>,
+    /// From when on it is counted, `CLOCK_MONOTONIC` nanoseconds.
+    pub(super) out_ns: u64,
     /// When it was woken, `CLOCK_MONOTONIC` nanoseconds.
     pub(super) woken_ns: u64,
     /// What its being blocked until then stands for.
@@ -45,7 +48,22 @@ pub(super) struct Weighed {
     pub(super) waiting_ns: u64,
 }
 
+impl Default for Spells {
+    fn default() -> Self {
+        Self::of(Reporting::ALL)
+    }
+}
+
 impl Spells {
+    /// None yet; `reporting` is what the kernel half goes by.
+    pub(super) fn of(reporting: Reporting) -> Self {
+        Self {
+            reporting,
+            processes: HashMap::new(),
+            len: 0,
+        }
+    }
+
     /// A thread has left its CPU with this stack.
     pub(super) fn hold(&mut self, sample: &Sample) {
         let before = self.processes.get(&sample.process);
@@ -67,11 +85,20 @@ impl Spells {
         held.is_some_and(|held| held.number == spell.number && held.sample.is_some())
     }
 
+    /// What the thread was doing that left its CPU last with this GIL, and has not been known to leave it without since.
+    pub(super) fn last_with_gil(&self, process: ProcessKey, lock: u64) -> Option<&Sample> {
+        let held = self.processes.get(&process)?.values();
+        let samples = held.filter_map(|held| held.sample.as_deref());
+        samples
+            .filter(|sample| sample.gil == GilState::Held && sample.gil_lock == lock)
+            .max_by_key(|sample| sample.time_ns)
+    }
+
     /// A thread is back.
     pub(super) fn end(&mut self, spell: &Spell) -> Weighed {
         let held = self.remove(spell);
         let counted_ns = held.as_ref().map_or(0, |held| held.counted_ns);
-        weigh(spell, held.and_then(|held| held.sample), counted_ns, true)
+        self.weigh(spell, held.and_then(|held| held.sample), counted_ns, true)
     }
 
     /// A thread is not back yet: what has passed until now is counted now, the rest later.
@@ -85,7 +112,24 @@ impl Spells {
             counted_ns: spell.end_ns(),
         };
         self.insert(spell.process, spell.tid, goes_on);
-        weigh(spell, sample, counted_ns, false)
+        self.weigh(spell, sample, counted_ns, false)
+    }
+
+    /// What came after `counted_ns`, weighed.
+    fn weigh(&self, spell: &Spell, sample: Option<Box<Sample>>, counted_ns: u64, was_drawn: bool) -> Weighed {
+        let woken_ns = spell.out_ns.saturating_add(spell.blocked_ns);
+        let after = |from_ns: u64, to_ns: u64| to_ns.saturating_sub(from_ns.max(counted_ns));
+        let total_ns = spell.total_ns();
+        let weight = |part_ns| self.reporting.weight_ns(part_ns, total_ns, spell.odds, was_drawn);
+        let mut sample = sample.unwrap_or_else(|| Box::new(without_stack(spell)));
+        sample.time_ns = spell.end_ns();
+        Weighed {
+            sample,
+            out_ns: spell.out_ns.max(counted_ns),
+            woken_ns,
+            blocked_ns: weight(after(spell.out_ns, woken_ns)),
+            waiting_ns: weight(after(woken_ns, spell.end_ns())),
+        }
     }
 
     /// Forgets all spells but those that are open: of a thread that has ended nothing comes any more.
@@ -120,21 +164,6 @@ impl Spells {
         let held = threads.remove(&spell.tid)?;
         self.len -= 1;
         (held.number == spell.number).then_some(held)
-    }
-}
-
-/// What came after `counted_ns`, weighed.
-fn weigh(spell: &Spell, sample: Option<Box<Sample>>, counted_ns: u64, was_drawn: bool) -> Weighed {
-    let woken_ns = spell.out_ns.saturating_add(spell.blocked_ns);
-    let after = |from_ns: u64, to_ns: u64| to_ns.saturating_sub(from_ns.max(counted_ns));
-    let weight = |part_ns| weight_ns(part_ns, spell.total_ns(), spell.odds, was_drawn);
-    let mut sample = sample.unwrap_or_else(|| Box::new(without_stack(spell)));
-    sample.time_ns = spell.end_ns();
-    Weighed {
-        sample,
-        woken_ns,
-        blocked_ns: weight(after(spell.out_ns, woken_ns)),
-        waiting_ns: weight(after(woken_ns, spell.end_ns())),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Tests of the pipeline on hand-made samples: no kernel, no process.
 
+mod gil;
+
 use std::collections::BTreeMap;
 
 use profiler_common::contract::layout::{Layout, line_table_format};

@@ -26,6 +26,7 @@ pub fn text(wait: Wait) -> Option<&'static str> {
         Wait::Unknown => None,
         Wait::Cpu => Some("<waiting for a CPU>"),
         Wait::Gil => Some("<waiting for the GIL>"),
+        Wait::GilOf { .. } => Some("<waiting for the GIL, held by>"),
         Wait::Page => Some("<waiting for memory>"),
         Wait::Call { number, argument } => Some(of_call(number, argument)),
     }

@@ -93,6 +93,7 @@ impl Session {
             } else {
                 Duration::ZERO
             },
+            gil: self.pipeline.gil_shares(),
             native: self.pipeline.native_counts().map(|counts| NativeSummary {
                 counts: counts.clone(),
                 tables: self.tables.as_ref().map(NativeTables::statistics),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use profiler_common::contract::reasons::Outcome;
 use profiler_common::contract::sources::Source;
-use profiler_common::contract::spell::{LONG_NS, ThreadSlot, thread_state};
+use profiler_common::contract::spell::{Reporting, ThreadSlot, thread_state};
 
 use super::read_stacks;
 use crate::clock::monotonic_ns;
@@ -25,7 +25,7 @@ const EVERY: Duration = Duration::from_millis(200);
 /// How much longer than going through them takes the time between is, at least.
 const SHARE: u32 = 50;
 /// Spells that have lasted so long are read.
-const OLD_NS: u64 = LONG_NS / 5;
+const OLD_NS: u64 = Reporting::ALL.long_ns / 5;
 /// Times that threads are gone through after the last one was left out or entered.
 const AFTERWARDS: u32 = 3;
 /// Stacks that are asked for at the same time.

@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use profiler_common::contract::sources::Source;
+use profiler_common::contract::spell::Reporting;
 
 use super::native::NativeTables;
 use super::open_spells::{log_totals, open_spells};
+use super::settings::Settings;
 use crate::host::users::Users;
 use crate::ids::ProcessKey;
 use crate::kernel::{Kernel, Ring, Rings};
@@ -32,6 +34,7 @@ pub(super) struct Intake {
     pub(super) assembly: Assembly,
     pub(super) undecodable: u64,
     gil_only: bool,
+    reporting: Reporting,
     /// Samples left out because their thread did not hold the GIL.
     without_gil: HashMap<Source, u64>,
     /// CPUs on which a profiled process was sampled since they were last asked for.
@@ -69,12 +72,13 @@ impl Meets<'_> {
 }
 
 impl Intake {
-    pub(super) fn new(rings: Rings, gil_only: bool) -> Self {
+    pub(super) fn new(rings: Rings, settings: &Settings) -> Self {
         Self {
             rings,
             assembly: Assembly::default(),
             undecodable: 0,
-            gil_only,
+            gil_only: settings.gil_only,
+            reporting: settings.reporting(),
             without_gil: HashMap::new(),
             sampled: CpuSet::default(),
             users: Users::of_host(),
@@ -114,6 +118,7 @@ impl Intake {
             without_gil,
             sampled,
             users,
+            reporting: _,
             open: _,
         } = self;
         let Rings { samples, events } = rings;
@@ -195,7 +200,7 @@ impl Intake {
     /// Counts what has passed of spells that are not over.
     pub(super) fn count_open_spells(&mut self, now_ns: u64, meets: &mut Meets<'_>) {
         self.open = Open::default();
-        for spell in open_spells(meets.kernel, now_ns) {
+        for spell in open_spells(meets.kernel, &self.reporting, now_ns) {
             self.open.blocked += Duration::from_nanos(spell.blocked_ns);
             self.open.waiting += Duration::from_nanos(spell.waiting_ns);
             if !self.gil_only || meets.pipeline.has_stack(&spell) {

@@ -112,6 +112,7 @@ impl Session {
             max_processes: MAX_PROCESSES,
             max_interpreters: settings.max_interpreters,
             max_threads: MAX_THREADS,
+            reporting: settings.reporting(),
             measure_self: false,
             sources: settings
                 .sources
@@ -138,13 +139,13 @@ impl Session {
         let native = Native::start(settings.native)?;
         let mut session = Self {
             kernel,
-            intake: Intake::new(rings, settings.gil_only),
+            intake: Intake::new(rings, &settings),
             tracker,
             tables: native.tables,
             threads: settings.thread_names.then(ThreadNames::default),
             answers,
             unfinished: 0,
-            pipeline: Pipeline::new(monotonic_ns(), native.names, timeline),
+            pipeline: settings.fitted(Pipeline::new(monotonic_ns(), native.names, timeline)),
             sampling: Vec::new(),
             parts: Parts::default(),
             settings,

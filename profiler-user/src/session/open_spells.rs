@@ -1,7 +1,7 @@
 //! Spells that are not over, when an interval or the recording ends.
 
 use profiler_common::contract::process::PROCESS_PYTHON;
-use profiler_common::contract::spell::{ThreadSlot, thread_state};
+use profiler_common::contract::spell::{Reporting, ThreadSlot, thread_state};
 
 use crate::ids::ProcessKey;
 use crate::kernel::Kernel;
@@ -9,11 +9,11 @@ use crate::proc;
 use crate::wire::decode::Spell;
 
 /// Those of profiled processes, as far as they have lasted at `now_ns`.
-pub(super) fn open_spells(kernel: &Kernel, now_ns: u64) -> Vec<Spell> {
+pub(super) fn open_spells(kernel: &Kernel, reporting: &Reporting, now_ns: u64) -> Vec<Spell> {
     let slots: Vec<(u32, ThreadSlot)> = kernel.slots().collect();
     slots
         .into_iter()
-        .filter_map(|(tid, slot)| open_spell(kernel, tid, slot, now_ns))
+        .filter_map(|(tid, slot)| open_spell(kernel, reporting, tid, slot, now_ns))
         .collect()
 }
 
@@ -33,7 +33,13 @@ pub(super) fn log_totals(kernel: &Kernel) {
     }
 }
 
-fn open_spell(kernel: &Kernel, tid: u32, slot: ThreadSlot, now_ns: u64) -> Option<Spell> {
+fn open_spell(
+    kernel: &Kernel,
+    reporting: &Reporting,
+    tid: u32,
+    slot: ThreadSlot,
+    now_ns: u64,
+) -> Option<Spell> {
     let was_seen = slot.state != thread_state::ENTERED;
     let sleeps = !was_seen && proc::stat(tid).is_ok_and(|stat| stat.state != 'R');
     let since_ns = if was_seen { 0 } else { kernel.watched_since_ns() };
@@ -45,7 +51,7 @@ fn open_spell(kernel: &Kernel, tid: u32, slot: ThreadSlot, now_ns: u64) -> Optio
     let is_profiled = kernel.process(process)?.flags & PROCESS_PYTHON != 0;
     // Who has been woken since then was blocked until then.
     let blocked_ns = lasted.blocked_ns.min(now_ns.saturating_sub(lasted.out_ns));
-    if !is_profiled || !slot.is_counted(lasted.total_ns()) {
+    if !is_profiled || !slot.is_counted(lasted.total_ns(), reporting) {
         return None;
     }
     Some(Spell {

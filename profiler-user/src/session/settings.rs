@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use profiler_common::contract::sources::Source;
+use profiler_common::contract::spell::Reporting;
 
 use super::error::SessionError;
 use super::signals::StopSignal;
+use crate::pipeline::Pipeline;
 use crate::processes::filter::Filter;
 use crate::processes::tracker::Target;
 
@@ -70,6 +72,11 @@ pub struct Settings {
     pub patience: Patience,
     /// Only samples of threads that hold the GIL.
     pub gil_only: bool,
+    /// Only waits for the GIL, each with who held it: CPU time and time off the CPU are sampled, and nothing else of them is
+    /// kept.
+    pub gil_waits: bool,
+    /// Of time off the CPU: only what lasts so long.
+    pub threshold: Option<Duration>,
     /// Keep the order of samples (for formats that show time).
     pub timeline: bool,
     /// Native and kernel frames too, and which.
@@ -85,6 +92,25 @@ pub struct Settings {
 impl Settings {
     /// [`Self::max_interpreters`] where nobody says otherwise.
     pub const INTERPRETERS: u32 = 16_384;
+
+    /// Which times off the CPU the kernel half reports.
+    pub(super) fn reporting(&self) -> Reporting {
+        let least = self.threshold.map(|time| u64::try_from(time.as_nanos()));
+        match least {
+            Some(least_ns) => Reporting::from(least_ns.unwrap_or(u64::MAX)),
+            None if self.gil_waits => Reporting::GIL,
+            None => Reporting::ALL,
+        }
+    }
+
+    /// A pipeline that takes in what these ask for.
+    pub(super) fn fitted(&self, pipeline: Pipeline) -> Pipeline {
+        if self.sources.contains(&Source::OffCpu) {
+            pipeline.off_cpu(self.reporting(), self.gil_waits)
+        } else {
+            pipeline
+        }
+    }
 
     /// Whether stacks of blocked threads are read from outside. They say nothing of whoever holds the GIL.
     pub(super) fn reads_stacks(&self) -> bool {

@@ -8,7 +8,7 @@ use profiler_common::contract::sources::Source;
 
 use crate::native::symbol::NativeUnresolved;
 use crate::native::unwind::Statistics;
-use crate::pipeline::{NativeCounts, NotAsked, UnnamedFrames};
+use crate::pipeline::{GilShares, NativeCounts, NotAsked, UnnamedFrames};
 use crate::priority::Priority;
 use crate::processes::halt::Halt;
 use crate::processes::tracker::RefusedProcess;
@@ -55,6 +55,8 @@ pub struct Summary {
     pub unsampled_cpu: Duration,
     /// Native frames, where they were recorded.
     pub native: Option<NativeSummary>,
+    /// How long threads waited for the GIL, where time off the CPU was recorded.
+    pub gil: GilShares,
 }
 
 /// The accounts of one source. Each interrupt ends in exactly one outcome.

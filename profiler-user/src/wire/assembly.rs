@@ -47,6 +47,8 @@ pub struct Sample {
     pub spell: u32,
     /// Of time off the CPU: what the thread waited for.
     pub wait: Wait,
+    /// Address of the GIL of its interpreter, where time off the CPU is recorded; 0 where that is not known.
+    pub gil_lock: u64,
 }
 
 /// The native and kernel frames of a sample.
@@ -245,6 +247,7 @@ impl Sample {
         self.withheld = false;
         self.spell = view.spell;
         self.wait = view.wait;
+        self.gil_lock = view.gil_lock;
         self.comm = [0; 16];
         for (to, from) in self.comm.iter_mut().zip(view.comm) {
             *to = *from;
@@ -277,6 +280,7 @@ impl Default for Sample {
             native: NativeStack::default(),
             spell: 0,
             wait: Wait::Unknown,
+            gil_lock: 0,
         }
     }
 }

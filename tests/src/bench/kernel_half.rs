@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use profiler_common::contract::benchmark::{BUCKET_NS, Timed, Walks};
 use profiler_common::contract::sources::Source;
+use profiler_common::contract::spell::Reporting;
 use pyebpf::kernel::{Kernel, Native, Options, SampledSource};
 use pyebpf::processes::filter::Filter;
 use pyebpf::processes::tracker::{Target, Tracker};
@@ -148,6 +149,7 @@ pub(super) fn options(measure_self: bool) -> Options {
         max_threads: 1,
         watch_cgroups: false,
         watch_names: false,
+        reporting: Reporting::ALL,
         measure_self,
         native: Native::None,
     }

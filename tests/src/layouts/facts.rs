@@ -221,6 +221,7 @@ fn interpreter(entry: &VersionEntry) -> Vec<Fact> {
         threads,
         id,
         code_generation,
+        gil,
     } = entry.layout.interpreter;
     let is_list = entry.lookup == thread_lookup::LIST;
     vec![
@@ -244,6 +245,12 @@ fn interpreter(entry: &VersionEntry) -> Vec<Fact> {
             &["offsetof(PyInterpreterState, _code_object_generation)"],
         )
         .when(code_generation != 0),
+        fact(
+            "interpreter.gil",
+            gil,
+            &["offsetof(PyInterpreterState, ceval.gil)"],
+        )
+        .when(gil != 0),
     ]
 }
 

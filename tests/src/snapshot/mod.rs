@@ -80,8 +80,17 @@ struct LookupFields {
     how: u8,
     #[serde(default)]
     initialises_once: u8,
+    // Frames do not depend on it.
     #[serde(skip)]
-    pad: [u8; 2],
+    gil: u64,
+    #[serde(skip)]
+    gil_how: u8,
+    #[serde(skip)]
+    gil_bytes: u8,
+    #[serde(skip)]
+    gil_waiters: u8,
+    #[serde(skip)]
+    pad: [u8; 7],
 }
 
 #[derive(Serialize, Deserialize)]

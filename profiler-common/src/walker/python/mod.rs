@@ -8,12 +8,14 @@ mod class;
 mod code;
 mod frames;
 mod generation;
+mod gil;
 mod interpreter;
 mod thread_state;
 
 pub use class::capture_class;
 pub use code::{capture, identity};
 pub use frames::{CodeSeen, FRAMES_PER_STRETCH, begin_block, walk_block, walk_stretch};
+pub use gil::{gil, is_at_gil};
 pub use interpreter::{UNREADABLE_INTERPRETER, interpreter_id};
 pub use thread_state::locate;
 

@@ -6,11 +6,11 @@ use profiler_common::contract::process::{PROCESS_PYTHON, ProcessId};
 use profiler_common::contract::reasons::Outcome;
 use profiler_common::contract::records::{SpellRecord, record_kind};
 use profiler_common::contract::sources::Source;
-use profiler_common::contract::spell::{Lasted, SpellTime, ThreadSlot, is_drawn, is_reported, thread_state};
+use profiler_common::contract::spell::{Lasted, SpellTime, ThreadSlot, is_drawn, thread_state};
 
 use crate::accounts;
 use crate::chains::{Chain as _, RawTracepointChain};
-use crate::globals::{TASK_COMM, TASK_STATE, TASK_THREAD_POINTER};
+use crate::globals::{TASK_COMM, TASK_STATE, TASK_THREAD_POINTER, reporting};
 use crate::kernel::{cpu, current_task, now_ns};
 use crate::maps::{SAMPLES, SPELL_TIME, add, output};
 use crate::memory::{kernel_field, read_kernel};
@@ -65,13 +65,14 @@ pub(super) fn end(slot: &mut ThreadSlot, tid: u32, task: u64, now_ns: u64, rando
         return;
     };
     let total_ns = lasted.total_ns();
-    let is_counted = slot.is_counted(total_ns);
+    let reporting = reporting();
+    let is_counted = slot.is_counted(total_ns, &reporting);
     slot.state = thread_state::ON_CPU;
     slot.blocked_ns = slot.blocked_ns.wrapping_add(lasted.blocked_ns);
     slot.waiting_ns = slot.waiting_ns.wrapping_add(lasted.waiting_ns);
     add(&SPELL_TIME, SpellTime::Blocked as u32, lasted.blocked_ns);
     add(&SPELL_TIME, SpellTime::Waiting as u32, lasted.waiting_ns);
-    if is_counted && is_reported(total_ns, random) {
+    if is_counted && reporting.is_reported(total_ns, random) {
         report(slot, tid, task, &lasted);
     }
 }

@@ -158,6 +158,8 @@ async fn take(args: &Args, filter: Filter, lacking: &Lacking) -> Result<Dump, Fa
         every: None,
         patience: Patience::default(),
         gil_only: false,
+        gil_waits: false,
+        threshold: None,
         timeline: false,
         native: None,
         thread_names: true,

@@ -129,6 +129,8 @@ async fn show(args: &Args, filter: Filter, files: FileLimit, lacking: Lacking) -
         every: Some(args.delay),
         patience: Patience::of_display(),
         gil_only: args.gil,
+        gil_waits: false,
+        threshold: None,
         timeline: false,
         native: args.native(),
         thread_names: true,

@@ -87,6 +87,8 @@ pub struct SampleView<'a> {
     pub spell: u32,
     /// Of time off the CPU: what the thread waits for.
     pub wait: Wait,
+    /// Address of the GIL of its interpreter, where time off the CPU is recorded; 0 where that is not known.
+    pub gil_lock: u64,
     /// Newest first.
     pub frames: Frames<'a>,
 }
@@ -263,6 +265,7 @@ fn sample(bytes: &[u8]) -> Result<SampleView<'_>, DecodeError> {
             .unwrap_or(0),
         spell: record.spell,
         wait: spell::wait(&record),
+        gil_lock: record.gil_lock,
         frames: Frames {
             chunks: frames
                 .get(void * size_of::<RawFrame>()..)

@@ -1,6 +1,9 @@
 //! Time that a thread spent off its CPU.
 
-use profiler_common::contract::records::{NO_SYSTEM_CALL, SampleBlock, SpellRecord, UNKNOWN_SYSTEM_CALL};
+use libc::c_long;
+use profiler_common::contract::records::{
+    BLOCK_AT_GIL, NO_SYSTEM_CALL, SampleBlock, SpellRecord, UNKNOWN_SYSTEM_CALL,
+};
 use profiler_common::contract::sources::Source;
 
 use super::DecodeError;
@@ -57,8 +60,14 @@ pub enum Wait {
         /// Its first argument.
         argument: u64,
     },
-    /// The GIL. Which lock is the GIL is not in a record: the pipeline knows it.
+    /// The GIL.
     Gil,
+    /// The GIL, of a sample whose frames begin with so many innermost ones of the thread that holds it; its own come after
+    /// them. Not in a record: the pipeline makes it.
+    GilOf {
+        /// `None` if no thread that held it was sampled.
+        holder_frames: Option<usize>,
+    },
     /// A page of its memory.
     Page,
     /// A CPU.
@@ -71,6 +80,7 @@ pub(super) fn wait(record: &SampleBlock) -> Wait {
         _ if record.source != Source::OffCpu.code() => Wait::Unknown,
         UNKNOWN_SYSTEM_CALL => Wait::Unknown,
         NO_SYSTEM_CALL => Wait::Page,
+        number if c_long::from(number) == libc::SYS_futex && record.flags & BLOCK_AT_GIL != 0 => Wait::Gil,
         number => Wait::Call {
             number,
             argument: record.argument,

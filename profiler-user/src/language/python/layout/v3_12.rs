@@ -43,6 +43,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             threads: 0,
             id: 8,
             code_generation: 0,
+            gil: 384,
         },
         frame: FrameLayout {
             bytes: 72,

@@ -45,6 +45,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             threads: 0,
             id: 7272,
             code_generation: 0,
+            gil: 16,
         },
         frame: FrameLayout {
             bytes: 72,

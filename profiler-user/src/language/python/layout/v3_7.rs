@@ -43,6 +43,7 @@ pub(super) const ENTRY: VersionEntry = VersionEntry {
             threads: 0,
             id: 0,
             code_generation: 0,
+            gil: 0,
         },
         frame: FrameLayout {
             bytes: 112,

@@ -7,17 +7,28 @@ pub mod thread_specific;
 
 use std::ops::Range;
 
-use profiler_common::contract::process::{DynamicThreadVector, ThreadLookup, ThreadSpecific, thread_lookup};
+use profiler_common::contract::process::{
+    DynamicThreadVector, ThreadLookup, ThreadSpecific, gil_lookup, thread_lookup,
+};
 
 use self::thread_local::ThreadLocal;
 use crate::language::python::layout::VersionEntry;
 use crate::language::python::recognise::analysis::CPython;
+use crate::language::python::recognise::anchors::GilVariable;
 use crate::language::python::recognise::evaluation_loop::NoLoop;
 use crate::language::python::recognise::refusal::Refusal;
 
 /// Bytes by which the fields after the collector's state may differ from the table: 3.7.0 to 3.7.3 have them 88 bytes
 /// further ahead.
 const MAX_SHIFT: u64 = 1024;
+
+/// `struct _gil_runtime_state` (3.7+, `Include/internal/pycore_gil.h`) with a GIL: its size, and the offsets of
+/// `last_holder` and `cond`.
+const GIL_BYTES: u8 = 208;
+const LAST_HOLDER: u64 = 8;
+const GIL_CONDITION: u8 = 32;
+/// `sem_t`.
+const SEMAPHORE_BYTES: u8 = 32;
 
 /// One interpreter in one process.
 #[derive(Debug)]
@@ -32,6 +43,8 @@ pub(crate) struct Target<'a> {
     pub(crate) specific: ThreadSpecific,
     /// How it keeps the thread-local variables of libraries.
     pub(crate) vector: DynamicThreadVector,
+    /// Where it keeps who waits for a condition variable: `thread_specific::newest_waiter`.
+    pub(crate) newest_waiter: u8,
 }
 
 impl Target<'_> {
@@ -73,7 +86,7 @@ impl Target<'_> {
             how: self.entry.lookup,
             ..ThreadLookup::default()
         };
-        Ok(match self.entry.lookup {
+        Ok(self.with_gil(match self.entry.lookup {
             thread_lookup::LIST => ThreadLookup {
                 anchor: anchor(anchors.interpreters_head)?,
                 ..lookup
@@ -96,7 +109,37 @@ impl Target<'_> {
                     ..lookup
                 },
             },
-        })
+        }))
+    }
+
+    /// The same, with what leads to the GIL, where that is known. Lookups of 3.7 to 3.11 have its `last_holder`.
+    fn with_gil(&self, lookup: ThreadLookup) -> ThreadLookup {
+        let (gil_how, gil, gil_bytes) = match self.cpython.anchors.gil {
+            _ if self.entry.free_threaded => return lookup,
+            Some(GilVariable::Pointer(variable)) => {
+                (gil_lookup::POINTER, self.address(variable), SEMAPHORE_BYTES)
+            }
+            Some(GilVariable::At { start, bytes }) => (gil_lookup::AT, self.address(start), bytes),
+            None if lookup.last_holder != 0 => (
+                gil_lookup::AT,
+                lookup.last_holder.wrapping_sub(LAST_HOLDER),
+                GIL_BYTES,
+            ),
+            None if self.entry.layout.interpreter.gil != 0 => (gil_lookup::INTERPRETER, 0, GIL_BYTES),
+            None => return lookup,
+        };
+        let lists_waiters = self.newest_waiter != 0 && gil_bytes == GIL_BYTES;
+        ThreadLookup {
+            gil,
+            gil_how,
+            gil_bytes,
+            gil_waiters: if lists_waiters {
+                GIL_CONDITION + self.newest_waiter
+            } else {
+                0
+            },
+            ..lookup
+        }
     }
 
     /// The code of the evaluation loop.

@@ -60,6 +60,17 @@ pub fn kernel_id(architecture: Architecture, libc: Libc) -> Option<u16> {
         .map(|row| row.2)
 }
 
+/// Where in a condition variable the pointer is to what the thread that came last has on its stack and waits at, bytes; 0
+/// for a C library whose threads wait at an address inside the condition variable.
+#[must_use]
+pub fn newest_waiter(libc: Libc) -> u8 {
+    match libc {
+        Libc::Glibc => 0,
+        // `_c_head`, `__p[1]`; the same from 1.1.0 to 1.2.6.
+        Libc::Musl => 8,
+    }
+}
+
 /// How the C library `libc` keeps the thread-local variables of libraries on `architecture`.
 #[must_use]
 pub fn dynamic_thread_vector(architecture: Architecture, libc: Libc) -> Option<DynamicThreadVector> {

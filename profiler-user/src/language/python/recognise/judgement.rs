@@ -18,7 +18,9 @@ use crate::language::python::layout::objects::ObjectFields;
 use crate::language::python::layout::{self, VersionEntry};
 use crate::language::python::lookup::Target;
 use crate::language::python::lookup::thread_local;
-use crate::language::python::lookup::thread_specific::{dynamic_thread_vector, thread_specific};
+use crate::language::python::lookup::thread_specific::{
+    dynamic_thread_vector, newest_waiter, thread_specific,
+};
 use crate::proc::maps::{Mapping, Maps};
 
 /// The interpreter in a mapped file, the reason why it is refused, or `None` when it is not completely mapped
@@ -61,6 +63,7 @@ pub(super) fn judge<M: Memory>(
         has_own_types: analysis.is_program || !program.is_some_and(|program| program.has_code_type),
         specific: usable.specific,
         vector: usable.vector,
+        newest_waiter: newest_waiter(usable.libc),
     };
     let landmark = target.landmark().map_err(refuse)?;
     if !maps

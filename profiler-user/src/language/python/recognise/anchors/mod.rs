@@ -13,6 +13,7 @@ mod x86_64;
 mod tests;
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use object::elf::{STT_FUNC, STT_OBJECT, STT_TLS};
 
@@ -39,6 +40,22 @@ pub struct Anchors {
     /// The `int` that is not 0 during a garbage collection, `collecting`; up to 3.6 and only where the file
     /// has its static symbols.
     pub gc_collecting: Option<u64>,
+    /// The GIL, up to 3.6.
+    pub gil: Option<GilVariable>,
+}
+
+/// Where a file without `_PyRuntime` keeps the GIL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GilVariable {
+    /// The static address of the pointer to it, `interpreter_lock` (2.7).
+    Pointer(u64),
+    /// It is variables side by side (3.6); only where the file has its static symbols.
+    At {
+        /// Static address of the first one.
+        start: u64,
+        /// Bytes up to the end of the last one.
+        bytes: u8,
+    },
 }
 
 /// How the file's code gets at a thread-local variable.
@@ -80,18 +97,19 @@ pub(super) fn find(file: &ElfFile, runtime: Option<u64>) -> Anchors {
     if runtime.is_some() && is_complete {
         return decoded;
     }
-    let named = from_symbols(file).within(file.segments());
+    let named = from_symbols(file, runtime.is_none()).within(file.segments());
     Anchors {
         current_thread_state: named.current_thread_state,
         interpreters_head: named.interpreters_head.or(decoded.interpreters_head),
         thread_key: named.thread_key.or(decoded.thread_key),
         gilstate_tls: named.gilstate_tls.or(decoded.gilstate_tls),
         gc_collecting: named.gc_collecting,
+        gil: named.gil,
     }
 }
 
 /// What the symbol tables name.
-fn from_symbols(file: &ElfFile) -> Anchors {
+fn from_symbols(file: &ElfFile, has_static_gil: bool) -> Anchors {
     const fn variable(name: &'static [u8], size: u64) -> Wanted {
         let kind = STT_OBJECT;
         Wanted { name, kind, size }
@@ -116,6 +134,54 @@ fn from_symbols(file: &ElfFile) -> Anchors {
         thread_key: key.filter(|_| own_keys.is_none()),
         gilstate_tls: gilstate.and_then(|value| in_program(file, value)),
         gc_collecting: collecting,
+        gil: gil_variable(file).filter(|_| has_static_gil),
+    }
+}
+
+/// `PyMUTEX_T` and `PyCOND_T` (`Python/condvar.h`) with any C library on 64-bit processors.
+const MUTEX_BYTES: u64 = 40;
+const CONDITION_BYTES: u64 = 48;
+
+/// `interpreter_lock`, or the four variables of 3.6.
+fn gil_variable(file: &ElfFile) -> Option<GilVariable> {
+    let kind = STT_OBJECT;
+    let parts: [(&'static [u8], u64); 5] = [
+        (b"gil_cond", CONDITION_BYTES),
+        (b"gil_mutex", MUTEX_BYTES),
+        (b"switch_cond", CONDITION_BYTES),
+        (b"switch_mutex", MUTEX_BYTES),
+        (b"interpreter_lock", 8),
+    ];
+    let found = file.static_symbols(parts.map(|(name, size)| Wanted { name, kind, size }));
+    let (of_2_7, of_3_6) = (found[4], &found[..4]);
+    if let Some(pointer) = of_2_7.or_else(|| returned_lock(file)) {
+        return Some(GilVariable::Pointer(pointer));
+    }
+    let mut all: Option<Range<u64>> = None;
+    for (start, (_, size)) in of_3_6.iter().zip(parts) {
+        let start = *start;
+        let part = start?..start?.checked_add(size)?;
+        all = Some(match all {
+            None => part,
+            Some(all) => all.start.min(part.start)..all.end.max(part.end),
+        });
+    }
+    let all = all?;
+    let bytes = u8::try_from(all.end - all.start).ok()?;
+    Some(GilVariable::At {
+        start: all.start,
+        bytes,
+    })
+}
+
+/// `interpreter_lock` by the code of `PyEval_ThreadsInitialized`, which in 2.7 returns whether it is not null.
+fn returned_lock(file: &ElfFile) -> Option<u64> {
+    // Only 2.7 has it.
+    file.dynamic_symbol(b"PyString_FromString")?;
+    let function = file.dynamic_symbol(b"PyEval_ThreadsInitialized")?;
+    match file.architecture() {
+        Architecture::X86_64 => x86_64::first_variable(&FileCode::new(file), function.address),
+        Architecture::Aarch64 | Architecture::Other(_) => None,
     }
 }
 
@@ -187,6 +253,9 @@ impl Anchors {
                 | TlsVariable::Descriptor { slot, .. } => is_variable(*slot, 8),
             }),
             gc_collecting: self.gc_collecting.filter(|&address| is_variable(address, 4)),
+            gil: self.gil.filter(|variable| match variable {
+                GilVariable::Pointer(start) | GilVariable::At { start, .. } => is_variable(*start, 8),
+            }),
         }
     }
 }

@@ -278,13 +278,17 @@ fn the_code_of_real_interpreters_says_what_their_static_symbols_say() {
     let mut compared = Vec::new();
     for (file, bytes, found) in real() {
         let elf = ElfFile::open(bytes.into(), 64 << 20).expect("a working interpreter");
-        let (decoded, named) = (from_code(&elf), from_symbols(&elf));
+        let (decoded, named) = (from_code(&elf), from_symbols(&elf, found.runtime.is_none()));
         if found.runtime.is_none() && named.interpreters_head.is_some() {
             assert_eq!(decoded.interpreters_head, named.interpreters_head, "{file}");
             assert_eq!(decoded.thread_key, named.thread_key, "{file}");
             let is_3_6 = version(&found) == Some((3, 6));
             assert_eq!(decoded.thread_key.is_some(), is_3_6, "{file}");
             assert!(named.current_thread_state.is_some() && named.gc_collecting.is_some());
+            match named.gil.expect("it has static symbols") {
+                GilVariable::Pointer(lock) => assert_eq!((returned_lock(&elf), is_3_6), (Some(lock), false)),
+                GilVariable::At { .. } => assert_eq!((returned_lock(&elf), is_3_6), (None, true)),
+            }
             compared.push(file);
         } else if named.gilstate_tls.is_some() {
             assert_eq!(decoded.gilstate_tls, named.gilstate_tls, "{file}");

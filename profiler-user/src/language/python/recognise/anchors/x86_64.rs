@@ -20,6 +20,20 @@ pub(super) struct X86_64 {
     info: InstructionInfoFactory,
 }
 
+/// Instructions looked at for a variable.
+const MAX_INSTRUCTIONS: usize = 8;
+
+/// The static address of the first variable of the file that a function of it uses.
+pub(super) fn first_variable(code: &dyn Code, function: u64) -> Option<u64> {
+    let mut bytes = [0; 64];
+    let count = code.instructions(function, &mut bytes);
+    let decoder = Decoder::with_ip(64, bytes.get(..count)?, function, DecoderOptions::NONE);
+    let mut instructions = decoder.into_iter().take(MAX_INSTRUCTIONS);
+    let uses_variable =
+        instructions.find(|one| one.is_ip_rel_memory_operand() && one.flow_control() == FlowControl::Next)?;
+    Some(uses_variable.ip_rel_memory_address())
+}
+
 impl X86_64 {
     pub(super) fn new() -> Self {
         Self {
