@@ -103,7 +103,7 @@ pub(super) fn of(args: &Args, pair: &Pair, comparison: &Comparison<'_>) -> Resul
         View::Functions => {
             let rows = comparison.functions();
             let places = Places::of(args, pair, comparison);
-            let found = Found::of(&rows);
+            let found = Found::of(&rows, comparison);
             let growths = growths(&rows, comparison, |what| places.text(what, what.first_line));
             let values = |row: &ComparedRow<Function<'_>>| places.values(&row.what, row.what.first_line);
             let rows: Vec<_> = rows.iter().map(|row| writer.row(row, values(row))).collect();
@@ -112,7 +112,7 @@ pub(super) fn of(args: &Args, pair: &Pair, comparison: &Comparison<'_>) -> Resul
         View::Lines => {
             let rows = comparison.lines();
             let places = Places::of(args, pair, comparison);
-            let found = Found::of(&rows);
+            let found = Found::of(&rows, comparison);
             let growths = growths(&rows, comparison, |(what, line)| places.text(what, *line));
             let values =
                 |row: &ComparedRow<(Function<'_>, Option<u32>)>| places.values(&row.what.0, row.what.1);
@@ -123,7 +123,7 @@ pub(super) fn of(args: &Args, pair: &Pair, comparison: &Comparison<'_>) -> Resul
             let by = groupings(what, pair);
             let rows = comparison.groups(by.each_ref());
             let rows = rows.map_err(|error| super::super::input::explain_groups(&error))?;
-            let found = Found::of(&rows);
+            let found = Found::of(&rows, comparison);
             let group = |group: &Option<String>| group.clone().unwrap_or_else(|| format!("(no {what})"));
             let growths = growths(&rows, comparison, group);
             let text = |row: &ComparedRow<Option<String>>| vec![Value::Text(group(&row.what))];
@@ -177,22 +177,17 @@ struct Found {
 }
 
 impl Found {
-    fn of<W>(rows: &[ComparedRow<W>]) -> Self {
-        let significant = |row: &&ComparedRow<W>| row.own.is_significant() || row.total.is_significant();
-        let change = |row: &ComparedRow<W>| {
-            let of = if row.own.is_significant() {
-                row.own
-            } else {
-                row.total
-            };
-            of.chance.is_some() && of.after > of.before
-        };
-        let changed: Vec<_> = rows.iter().filter(significant).collect();
-        let grew = changed.iter().filter(|row| change(row)).count();
+    fn of<W>(rows: &[ComparedRow<W>], comparison: &Comparison<'_>) -> Self {
+        let changes: Vec<f64> = rows
+            .iter()
+            .filter_map(|row| [row.own, row.total].into_iter().find(Compared::is_significant))
+            .map(|of| comparison.change(&of))
+            .collect();
+        let grew = changes.iter().filter(|change| **change > 0.0).count();
         Self {
             rows: rows.len() as u64,
             grew,
-            shrank: changed.len() - grew,
+            shrank: changes.len() - grew,
         }
     }
 }
