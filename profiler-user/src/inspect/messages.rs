@@ -351,5 +351,8 @@ pub fn is_answer(bytes: &[u8]) -> bool {
         );
         assert!(definition.is_part_of(definition));
     }
+    if let Answer::Stack(found) = &answer {
+        assert!(locals::are_sound(&found.locals), "variables have limits");
+    }
     true
 }

@@ -5,6 +5,7 @@
 
 mod debug_offsets;
 mod instances;
+mod locals;
 mod objects;
 
 use profiler_common::contract::layout::{
@@ -90,6 +91,7 @@ pub(super) fn facts(entry: &VersionEntry) -> Vec<Fact> {
     facts.extend(objects::text(layout));
     facts.extend(objects::method(layout));
     facts.extend(instances::facts(&entry.objects));
+    facts.extend(locals::facts(layout, &entry.objects));
     if let Some(fields) = &entry.debug_offsets {
         facts.extend(debug_offsets::facts(fields, entry.free_threaded));
     }

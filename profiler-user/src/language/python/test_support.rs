@@ -1,7 +1,9 @@
-//! What the tests of this folder share: the real interpreters of this machine.
+//! What the tests of this folder share: the real interpreters of this machine, and memory that holds anything at all.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use profiler_common::memory::{Fault, Memory, RemoteAddr};
 
 use super::recognise::version::Version;
 
@@ -148,4 +150,58 @@ pub(super) fn unpacked_files() -> Vec<PathBuf> {
         .collect();
     files.sort();
     files
+}
+
+/// Every word is made from its address; some pages are not there.
+pub(crate) struct Noise {
+    pub(crate) seed: u64,
+    /// Bits that every word has.
+    pub(crate) set: u64,
+}
+
+impl Noise {
+    fn word(&self, address: u64) -> u64 {
+        let mixed = (address ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed ^ (mixed >> 29)) & 0xffff | self.set
+    }
+
+    fn fill(&self, address: RemoteAddr, out: &mut [u8]) -> Result<(), Fault> {
+        if self.word(address.0 >> 12).is_multiple_of(7) {
+            return Err(Fault);
+        }
+        for (at, chunk) in (0..).step_by(8).zip(out.chunks_mut(8)) {
+            let word = self.word(address.0.wrapping_add(at));
+            chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
+        }
+        Ok(())
+    }
+
+    fn fill_words(&self, address: RemoteAddr, out: &mut [u64]) -> Result<(), Fault> {
+        let mut bytes = vec![0; 8 * out.len()];
+        self.fill(address, &mut bytes)?;
+        for (word, chunk) in out.iter_mut().zip(bytes.chunks_exact(8)) {
+            *word = u64::from_le_bytes(chunk.try_into().map_err(|_| Fault)?);
+        }
+        Ok(())
+    }
+}
+
+impl Memory for Noise {
+    fn read_words<const N: usize>(&self, addr: RemoteAddr, out: &mut [u64; N]) -> Result<(), Fault> {
+        self.fill_words(addr, out)
+    }
+
+    fn read_words_prefix<const N: usize>(
+        &self,
+        addr: RemoteAddr,
+        out: &mut [u64; N],
+        bytes: u32,
+    ) -> Result<(), Fault> {
+        let words = (bytes as usize).div_ceil(8).min(N);
+        self.fill_words(addr, &mut out[..words])
+    }
+
+    fn read_bytes<const N: usize>(&self, addr: RemoteAddr, out: &mut [u8; N], len: u32) -> Result<(), Fault> {
+        self.fill(addr, &mut out[..(len as usize).min(N)])
+    }
 }

@@ -19,6 +19,8 @@ pub(super) fn facts(fields: &ObjectFields) -> Vec<Fact> {
         integer,
         // Names, not numbers.
         thread: _,
+        // In a file of their own.
+        locals: _,
     } = *fields;
     let in_object = |field: u16| header_bytes + field;
     let is_27 = dictionary == DictionaryShape::OpenAddressed;
