@@ -24,7 +24,6 @@ const FORMATS: &[(&str, &str)] = &[
 
 /// Options of py-spy's `dump` that this one does not have.
 const NOT_IN_DUMP: &[(&[&str], &str)] = &[
-    (&["-l", "--locals"], "local variables"),
     (&["-n", "--native"], "native frames; `record -n` does"),
     (&["-c", "--core"], "core files, only processes that run"),
 ];
@@ -214,7 +213,6 @@ mod tests {
             ("record -a --frob", "record --help"),
             ("record -a -f jpeg", "record --help"),
             ("record -r 0 -a", "record --help"),
-            ("dump -p 7 --locals", "dump --help"),
             ("dump -n -p 7", "dump --help"),
             ("frobnicate", "--help"),
             ("--frobnicate", "--help"),

@@ -198,7 +198,7 @@ impl<'a, M: Memory> Reader<'a, M> {
         let places = variables.variables.iter().map(|variable| Place {
             name: &variable.name,
             is_argument: variable.is_argument,
-            slot: first.offset(8 * variable.slot as u64),
+            slot: first.offset((variable.slot as u64).wrapping_mul(8)),
             is_cell: variable.is_cell,
         });
         FrameLocals {
