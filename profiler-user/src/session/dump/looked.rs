@@ -237,6 +237,7 @@ mod tests {
             native: NativeStack::default(),
             spell: 0,
             wait: Wait::Unknown,
+            gil_lock: 0,
         }
     }
 
