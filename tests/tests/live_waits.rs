@@ -158,10 +158,16 @@ fn gil(python: &'static Python) -> anyhow::Result<String> {
     let (spun, spun_at_locks) = (seconds("spin", of_gil), seconds("spin", lock));
     // Each wait is shorter than 10 ms, and is counted as so much or not at all.
     let sigma = (wanted * 0.01).sqrt();
-    // In 2.7 a thread that is told to give it up takes it back at once, mostly: the other one waits, and for a lock of its own.
+    // 2.7 hands it over thousands of times a second: few of these waits stand for all.
     let is_as_long = python.version < (3, 0, 0) && spun > 0.0 || (spun - wanted).abs() < 4.5 * sigma;
+    // The second condition variable of the GIL, at which a thread waits for a moment that has just given it up.
+    let most_at_locks = if python.is(Trait::Musl) {
+        0.02 * wanted
+    } else {
+        0.0
+    };
     ensure!(
-        is_as_long && spun_at_locks == 0.0,
+        is_as_long && spun_at_locks <= most_at_locks,
         "{spun:.3} s of {wanted:.3} waiting for the GIL, {spun_at_locks:.3} for locks"
     );
     // The first thread waits for one all the time, and a thread of its own, too.
