@@ -150,21 +150,24 @@ fn gil(python: &'static Python) -> anyhow::Result<String> {
     };
     let (of_gil, lock) = ("<waiting for the GIL>", "<waiting for a lock>");
     let named = recorded.stacks.count(|stack| stack.leaf() == of_gil) as f64 / 1e9;
-    if python.is(Trait::Musl) {
-        // Its condition variables are waited for on the stack. Only the GIL's mutex, for which nobody waits long, is known.
-        ensure!(named < 0.1, "{named:.3} s");
-        return Ok(format!("{named:.6} s at its mutex"));
-    }
-    if python.version < (3, 7, 0) || python.is(Trait::FreeThreaded) {
-        ensure!(named == 0.0, "{named:.3} s of a GIL that nobody knows");
-        return Ok("its GIL is not known".to_owned());
+    if python.is(Trait::FreeThreaded) {
+        ensure!(named == 0.0, "{named:.3} s of a GIL that it does not have");
+        return Ok("it has no GIL".to_owned());
     }
     let wanted: f64 = truth.values().map(|wait| wait.blocked).sum();
     let (spun, spun_at_locks) = (seconds("spin", of_gil), seconds("spin", lock));
     // Each wait is shorter than 10 ms, and is counted as so much or not at all.
     let sigma = (wanted * 0.01).sqrt();
+    // 2.7 hands it over thousands of times a second: few of these waits stand for all.
+    let is_as_long = python.version < (3, 0, 0) && spun > 0.0 || (spun - wanted).abs() < 4.5 * sigma;
+    // The second condition variable of the GIL, at which a thread waits for a moment that has just given it up.
+    let most_at_locks = if python.is(Trait::Musl) {
+        0.02 * wanted
+    } else {
+        0.0
+    };
     ensure!(
-        (spun - wanted).abs() < 4.5 * sigma && spun_at_locks == 0.0,
+        is_as_long && spun_at_locks <= most_at_locks,
         "{spun:.3} s of {wanted:.3} waiting for the GIL, {spun_at_locks:.3} for locks"
     );
     // The first thread waits for one all the time, and a thread of its own, too.

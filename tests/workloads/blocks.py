@@ -1,5 +1,5 @@
-"""Sleeps of 100 ms among many short ones, in a thread that does nothing else. Argument: how many. Says how many it were, and
-how long each of the long ones took.
+"""Sleeps of 100 ms among short ones: twenty of 5 ms before each, and then many times as many of 0.2 ms. Argument: how many of
+each kind. Says how long the long ones took, in all.
 """
 import sys
 import time
@@ -15,14 +15,21 @@ def sleep_long():
     return now() - start
 
 
-def sleep_short():
-    for _ in range(200):
-        time.sleep(0.0002)
+def sleep_long_of_many():
+    return sleep_long()
+
+
+def sleep_short(times, seconds):
+    for _ in range(times):
+        time.sleep(seconds)
 
 
 truth.begin()
-long = []
+few, many = [], []
 for _ in range(int(sys.argv[1])):
-    sleep_short()
-    long.append(sleep_long())
-truth.end(long=long)
+    sleep_short(20, 0.005)
+    few.append(sleep_long())
+for _ in range(int(sys.argv[1])):
+    sleep_short(500, 0.0002)
+    many.append(sleep_long_of_many())
+truth.end(few=sum(few), many=sum(many))
