@@ -17,7 +17,7 @@ use crate::views::{LabelFilter, Scale};
     after_help = "Examples:\n  \
         pyebpf diff before.pb.gz after.pb.gz                 functions, those that changed most first\n  \
         pyebpf diff before.pb.gz after.pb.gz --lines         the same, line by line\n  \
-        pyebpf diff before.pb.gz after.pb.gz --by module     packages and libraries; also owner, process, any label\n  \
+        pyebpf diff before.pb.gz after.pb.gz --by module     packages; or owner, process, any label\n  \
         pyebpf diff before.pb.gz after.pb.gz --absolute --sample-type cpu   seconds instead of shares\n  \
         pyebpf diff before.pb.gz after.pb.gz -o diff.svg     a flame graph, red where it took more\n  \
         pyebpf diff before.pb.gz after.pb.gz -o diff.html    a page for any browser\n  \

@@ -148,6 +148,8 @@ fn is_same(given: &str, token: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{any, prop_assert, proptest};
+
     use super::super::contents::Site;
     use super::{Answer, Head, MOST_BYTES, Request};
 
@@ -255,5 +257,21 @@ mod tests {
             assert!(head.ends_with("\r\n\r\n"));
         }
         assert!(site.policy.contains("script-src 'sha256-"), "{}", site.policy);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_is_answered_and_only_the_address_leads_to_the_page(
+            bytes in any::<Vec<u8>>(), method in "[A-Z]{1,9}", path in "[ -~]{0,40}", host in "[ -~]{0,20}",
+        ) {
+            let site = Site::of_page(b"PAGE".to_vec());
+            let text = format!("{method} /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            for bytes in [&*bytes, text.as_bytes()] {
+                if let Head::Whole(request) = Head::parse(bytes) {
+                    let (_, answer) = Answer::to(&request, &site, 80, TOKEN).written(&site);
+                    prop_assert!(answer != b"PAGE");
+                }
+            }
+        }
     }
 }

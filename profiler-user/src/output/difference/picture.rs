@@ -27,7 +27,7 @@ pub(super) fn write(
     }
     let [before, after] = names.each_ref().map(|name| shortened(name));
     let subtitle = format!(
-        "width: {after}; colour: change from {before}: red took more itself, blue less, grey: chance explains it"
+        "width: {after}; colour: change from {before}: red took more itself, blue less, white: chance explains it"
     );
     Ok(draw(lines, title, &subtitle, out)?)
 }

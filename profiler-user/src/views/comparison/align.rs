@@ -4,7 +4,7 @@
 //! A function is known by its name and its file. Functions of one name in one file (several lambdas, say) cannot be told apart
 //! when lines have moved, so they become one.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ahash::RandomState;
 
@@ -25,12 +25,34 @@ impl Known {
         least(&self.after).or_else(|| least(&self.before))
     }
 
-    /// How far its lines have moved down, if it is one function in both.
-    fn moved_by(&self) -> i64 {
-        match (only(&self.before), only(&self.after)) {
-            (Some(before), Some(after)) => i64::from(after) - i64::from(before),
-            _ => 0,
+    /// Where its `def` was, and how far it has moved down, if it is one function in both.
+    fn moved(&self) -> Option<(u32, i64)> {
+        let (before, after) = (only(&self.before)?, only(&self.after)?);
+        Some((before, i64::from(after) - i64::from(before)))
+    }
+}
+
+/// How far the lines of each file have moved, as its functions say: by the line of a `def`, up to the next one.
+#[derive(Debug, Default)]
+struct Moves(HashMap<String, BTreeMap<u32, i64>, RandomState>);
+
+impl Moves {
+    fn of(functions: &HashMap<Key, Known, RandomState>) -> Self {
+        let mut moves = Self::default();
+        for (key, known) in functions {
+            if let (Some(file), Some((line, moved))) = (&key.file, known.moved()) {
+                moves.0.entry(file.clone()).or_default().insert(line, moved);
+            }
         }
+        moves
+    }
+
+    /// Where a line of the first recording is in the second one. Code of a module stands between its functions.
+    fn line(&self, file: Option<&str>, line: u32) -> u32 {
+        let moves = file.and_then(|file| self.0.get(file));
+        let moved = moves.and_then(|moves| moves.range(..=line).next_back());
+        let moved = moved.map_or(0, |(_, moved)| *moved);
+        u32::try_from(i64::from(line) + moved).unwrap_or(line)
     }
 }
 
@@ -81,15 +103,17 @@ pub(super) fn align(before: &mut [Frame], after: &mut [Frame]) {
             .entry(Key::of(frame))
             .or_insert_with(|| frame.module.clone());
     }
+    let moves = Moves::of(&functions);
     for (frames, is_before) in [(before, true), (after, false)] {
         for frame in frames {
             let key = Key::of(frame);
             let Some(known) = functions.get(&key) else {
                 continue;
             };
-            let moved_by = if is_before { known.moved_by() } else { 0 };
-            let line = frame.line.map(|line| i64::from(line) + moved_by);
-            frame.line = line.and_then(|line| u32::try_from(line).ok()).or(frame.line);
+            // What is gone stays where it was.
+            if is_before && !known.after.is_empty() {
+                frame.line = frame.line.map(|line| moves.line(frame.file.as_deref(), line));
+            }
             frame.first_line = known.first_line();
             if let Some(module) = modules.get(&key) {
                 frame.module.clone_from(module);
@@ -163,6 +187,22 @@ mod tests {
                 ("new", "/srv/v2/app.py", 3, 2)
             ]
         );
+    }
+
+    #[test]
+    fn code_of_a_module_moves_with_the_functions_before_it() {
+        let mut before = [
+            python("<module>", "app.py", 5, 1),
+            python("<module>", "app.py", 37, 1),
+            python("main", "app.py", 31, 30),
+        ];
+        let mut after = [
+            python("<module>", "app.py", 5, 1),
+            python("<module>", "app.py", 40, 1),
+            python("main", "app.py", 34, 33),
+        ];
+        align(&mut before, &mut after);
+        assert_eq!(read(&before), read(&after));
     }
 
     #[test]

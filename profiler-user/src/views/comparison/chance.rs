@@ -32,7 +32,7 @@ pub(super) fn of_amounts(a: u64, b: u64, share: f64) -> f64 {
     let shift = shift_of(a.max(b));
     let [a, b] = [a, b].map(|count| (count >> shift) as f64);
     let all = a + b;
-    if all == 0.0 || !(share > 0.0 && share < 1.0) {
+    if all == 0.0 || share.is_nan() || share <= 0.0 || share >= 1.0 {
         return 1.0;
     }
     let log = ln_choose(all, b) + b * share.ln() + a * (-share).ln_1p();
@@ -71,7 +71,7 @@ fn tail(mut k: f64, first: f64, step: f64, ratio: impl Fn(f64) -> f64) -> f64 {
         sum += term;
         let ratio = ratio(k);
         // At the end of what is possible the ratio is 0, or 1 divided by infinity.
-        if !(ratio > 0.0) || k < 0.0 {
+        if ratio.is_nan() || ratio <= 0.0 || k < 0.0 {
             return sum;
         }
         term *= ratio;
@@ -205,7 +205,7 @@ mod tests {
             };
             prop_assert!((of_shares((a, all_a), (b, all_b)) - expected).abs() < 1e-9);
             let weights: Vec<f64> = (0..=hits)
-                .map(|k| choose(hits, k) * 0.3f64.powi(k as i32) * 0.7f64.powi((hits - k) as i32))
+                .map(|k| choose(hits, k) * 0.3f64.powf(k as f64) * 0.7f64.powf((hits - k) as f64))
                 .collect();
             let expected = if hits == 0 { 1.0 } else { added_up(&weights, b as usize, hits as f64 * 0.3) };
             prop_assert!((of_amounts(a, b, 0.3) - expected).abs() < 1e-9);
