@@ -1,7 +1,7 @@
 /* fuse DEVICE HOW CONTENT PROGRAM...: mounts a file system on `./mounted` whose one file, `f`, has what CONTENT has, and
  * becomes PROGRAM.
  *
- * As root it mounts in a mount namespace of its own and PROGRAM runs as nobody; as anybody else in a user namespace, too.
+ * As root it mounts in a mount namespace of its own and goes on as nobody; as anybody else in a user namespace, too.
  *
  * HOW: `deaf`: reading it gives no answer.  `shrinks`, `grows`: it says another size each time it is asked.
  *      `short`: it ends earlier than it says.  `fails`: reading is an error.  `slow`: every answer takes 30 ms.
@@ -23,7 +23,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { NOBODY = 65534, LARGEST = 1 << 17 };
+enum { NOBODY = 65534, LARGEST = 1 << 17, CODE_ENDS = 0x2000 };
 
 static const char *how;
 static int content;
@@ -59,9 +59,11 @@ static struct fuse_attr attributes(unsigned long node)
     attr.size = status.st_size;
     asked++;
     if (is("shrinks"))
-        attr.size >>= asked % 6;
+        attr.size = attr.size >> asked % 6 > CODE_ENDS ? attr.size >> asked % 6 : CODE_ENDS;
     if (is("grows"))
         attr.size <<= asked % 6;
+    if (is("deaf"))
+        attr.size = 1 << 20;
     if (is("endless"))
         attr.size = 1ull << 62;
     return attr;
@@ -161,9 +163,6 @@ int main(int argc, char **argv)
     if (argc < 5)
         return 2;
     how = argv[2];
-    int device = open(argv[1], O_RDWR | O_CLOEXEC);
-    if (device < 0)
-        fail(argv[1]);
     content = open(argv[3], O_RDONLY | O_CLOEXEC);
     if (content < 0)
         fail(argv[3]);
@@ -178,6 +177,10 @@ int main(int argc, char **argv)
         snprintf(line, sizeof line, "%d %d 1\n", group, group);
         write_text("/proc/self/gid_map", line);
     }
+    /* It must be opened in the user namespace in which it is mounted. */
+    int device = open(argv[1], O_RDWR | O_CLOEXEC);
+    if (device < 0)
+        fail(argv[1]);
     if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
         fail("a mount namespace");
     mkdir("mounted", 0755);
@@ -185,12 +188,12 @@ int main(int argc, char **argv)
     snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=%d,group_id=%d,allow_other", device, user, group);
     if (mount("hostile", "mounted", "fuse.hostile", MS_NOSUID | MS_NODEV, options))
         fail("mount");
+    if (!user && (setgid(NOBODY) || setuid(NOBODY)))
+        fail("setuid");
     pid_t server = fork();
     if (!server)
         serve(device);
     close(device);
-    if (!user && (setgid(NOBODY) || setuid(NOBODY)))
-        fail("setuid");
     execvp(argv[4], argv + 4);
     fail(argv[4]);
 }

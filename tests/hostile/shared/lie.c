@@ -66,17 +66,20 @@ void cover(void *page, int fd)
     for_ever();
 }
 
-/* Gives a page of anonymous memory back, and lets whoever needs it wait for this process, which never answers. */
+/* Gives a page back, and lets whoever needs it wait for this process, which never answers. */
 void withhold(void *page, long flags)
 {
     int fd = (int)syscall(SYS_userfaultfd, flags);
     struct uffdio_api api = {.api = UFFD_API};
     struct uffdio_register range = {.range = {(uint64_t)page, 4096}, .mode = UFFDIO_REGISTER_MODE_MISSING};
-    if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &range)) {
+    if (fd < 0 || ioctl(fd, UFFDIO_API, &api)) {
         perror("userfaultfd");
         _exit(3);
     }
-    call(SYS_madvise, (long)page, 4096, MADV_DONTNEED);
+    /* Only anonymous memory can be kept back. */
+    if (mmap(page, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED
+        || call(SYS_ioctl, fd, UFFDIO_REGISTER, (long)&range))
+        call(SYS_exit_group, 4, 0, 0);
     announce();
     for_ever();
 }

@@ -30,6 +30,9 @@ pub struct Attack {
 pub enum Whom {
     /// A user without any rights.
     Nobody,
+    /// That user, for whom a FUSE file system was mounted, as `fusermount` does for everybody. (In a user namespace of its own it
+    /// could mount one itself; but the kernel refuses what users ask of it who are nobody there, such as root.)
+    Mounted,
     /// That user, as root of user, mount and process namespaces of its own: what every user can be.
     Namespaces,
     /// Root of a container that root has made, without added capabilities.
@@ -44,6 +47,7 @@ impl Whom {
     pub fn text(self) -> &'static str {
         match self {
             Self::Nobody => "nobody",
+            Self::Mounted => "nobody, with a FUSE file system",
             Self::Namespaces => "nobody, in namespaces of its own",
             Self::Container => "root of a container",
             Self::Root => "root",

@@ -115,8 +115,10 @@ fn is_own(stack: &Stack) -> bool {
         Some(_) => python.all(|frame| {
             let file = frame.file.as_deref().unwrap_or_default();
             let is_function = file == FILE && FUNCTIONS.contains(&frame.name.as_str());
-            let is_library = ["truth.py", "random.py", "codecs.py"].contains(&file)
-                || file.starts_with("json/")
+            // Shown from the folder of the standard library on.
+            let name = file.rsplit('/').next().unwrap_or_default();
+            let is_library = ["truth.py", "random.py", "codecs.py"].contains(&name)
+                || file.contains("json/")
                 || file.starts_with("<frozen");
             is_function || is_library
         }),

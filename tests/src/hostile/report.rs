@@ -184,7 +184,7 @@ impl Campaign {
             let text = row.breaches.join("; ").replace('|', "\\|");
             format!("**{}**", text.lines().next().unwrap_or_default())
         };
-        let numbers = row.measured.as_ref().map_or("| | | ".to_owned(), |measured| {
+        let numbers = row.measured.as_ref().map_or(" | | | ".to_owned(), |measured| {
             let quiet = self.quiet_of(row.attack).max(1);
             format!(
                 "{} of {:.0} ({:+.1} sigma) | {:.2}x{} | {} ms | {:.1} s",

@@ -83,7 +83,7 @@ impl Scene {
                 words.extend(container.prepared.words(&container.id));
                 Some(container)
             }
-            Whom::Nobody | Whom::Namespaces | Whom::Root => {
+            Whom::Nobody | Whom::Mounted | Whom::Namespaces | Whom::Root => {
                 words.extend(command);
                 None
             }
@@ -220,7 +220,8 @@ fn each_cgroup(directory: &Path, visit: &mut dyn FnMut(&Path)) {
 fn become_user(whom: Whom) -> Vec<&'static str> {
     let nobody = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"];
     match whom {
-        Whom::Root | Whom::Container => Vec::new(),
+        // `fuse` becomes nobody once it has mounted.
+        Whom::Root | Whom::Container | Whom::Mounted => Vec::new(),
         Whom::Nobody => nobody.into(),
         Whom::Namespaces => {
             let own = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc"];

@@ -4,12 +4,12 @@ use super::Kind;
 use crate::hostile::attack::{Attack, Whom};
 use crate::hostile::bad_elf::Image;
 
-/// A FUSE file system (root mounts it, the program is nobody's) whose file is mapped as code by an interpreter that runs it.
+/// A FUSE file system whose file is mapped as code by an interpreter that runs it.
 macro_rules! library {
     ($name:literal, $how:literal, $what:literal) => {
         Attack::new(
             $name,
-            Whom::Root,
+            Whom::Mounted,
             concat!("runs code of a FUSE file that ", $what),
             &["fuse", "fuse-device", $how, "bad.elf", "python", "library.py", "mounted/f", "0x1000"],
         )
@@ -22,7 +22,7 @@ macro_rules! executable {
     ($name:literal, $how:literal, $what:literal) => {
         Attack::new(
             $name,
-            Whom::Root,
+            Whom::Mounted,
             concat!("is executed from a FUSE file that ", $what),
             &["fuse", "fuse-device", $how, "spinner", "mounted/f"],
         )
@@ -47,7 +47,7 @@ pub(super) const KIND: Kind = Kind {
     attacks: &[
         executable!("program-falls-silent", "mute", "falls silent").representative(),
         executable!("program-slow", "slow", "takes 30 ms for each answer"),
-        executable!("program-shrinks", "shrinks", "says another size each time"),
+        executable!("program-grows", "grows", "says a larger size each time"),
         library!("library-falls-silent", "mute", "falls silent").representative(),
         library!("library-slow", "slow", "takes 30 ms for each answer"),
         library!("library-shrinks", "shrinks", "says a smaller size each time").representative(),

@@ -8,9 +8,17 @@ macro_rules! page {
     (covered $name:literal, $where:literal, $page:literal) => {
         Attack::new(
             $name,
-            Whom::Nobody,
+            Whom::Mounted,
             concat!("a FUSE page under ", $where),
             &["fuse", "fuse-device", "deaf", "/dev/null", "python", "pages.py", $page, "mounted/f"],
+        )
+    };
+    (covered in c $name:literal, $where:literal, $page:literal) => {
+        Attack::new(
+            $name,
+            Whom::Mounted,
+            concat!("a FUSE page under ", $where, " in a program that is no interpreter"),
+            &["fuse", "fuse-device", "deaf", "/dev/null", "pages_of_c", $page, "mounted/f"],
         )
     };
     ($how:literal as $whom:ident $name:literal, $where:literal, $page:literal) => {
@@ -29,6 +37,9 @@ pub(super) const KIND: Kind = Kind {
         page!(covered "page-link-map", "the dynamic linker's list of libraries", "link-map").representative(),
         page!(covered "page-r-debug", "what the dynamic linker tells debuggers", "r-debug"),
         page!(covered "page-dynamic", "the dynamic section", "dynamic"),
+        page!(covered in c "page-of-c-link-map", "the dynamic linker's list of libraries", "link-map"),
+        page!(covered in c "page-of-c-r-debug", "what the dynamic linker tells debuggers", "r-debug"),
+        page!(covered in c "page-of-c-dynamic", "the dynamic section", "dynamic").representative(),
         page!(covered "page-runtime", "`_PyRuntime`", "runtime").against(Against::Dump),
         page!(covered "page-interpreter", "the interpreter's state", "interpreter").against(Against::Dump),
         page!(covered "page-thread-state", "the state of a thread", "thread-state")
@@ -41,6 +52,13 @@ pub(super) const KIND: Kind = Kind {
         page!(covered "page-thread-names", "the name of a thread", "thread-names").against(Against::Dump),
         page!(covered "page-arguments", "the command line", "arguments").representative(),
         page!(covered "page-environment", "the environment", "environment"),
+        Attack::new(
+            "page-in-namespace",
+            Whom::Nobody,
+            "a FUSE page of a user namespace under the state of a thread",
+            &["fuse", "fuse-device", "deaf", "/dev/null", "python", "pages.py", "thread-state", "mounted/f"],
+        )
+        .against(Against::Dump),
         page!("withheld" as Root "fault-link-map", "the dynamic linker's list of libraries", "link-map"),
         page!("withheld" as Root "fault-thread-state", "the state of a thread", "thread-state").against(Against::Dump),
         page!("withheld" as Root "fault-code", "a code object on the stack", "code").against(Against::Wall),
