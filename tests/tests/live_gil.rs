@@ -1,6 +1,7 @@
 //! Live: who waits for the GIL, who holds it meanwhile, and how long; what the programs say of themselves is the truth.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use tests::folded::Stack;
@@ -182,6 +183,8 @@ fn above_a_threshold_each_block_is_kept_once_and_nothing_else_is() {
             &pid,
         ];
         let recording = Recording::start(options)?;
+        // It waits to be released. Such a wait has a stack once it has lasted a while.
+        std::thread::sleep(Duration::from_secs(1));
         workload.release()?;
         let facts = workload.finish()?;
         let (few, many): (f64, f64) = (facts.get("few")?, facts.get("many")?);
