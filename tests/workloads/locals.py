@@ -95,7 +95,8 @@ def modern(value):
     """Kinds that not every version has."""
     name = type(value).__name__
     if name == "PosixPath":
-        return u"PosixPath(%s)" % quoted(str(value))
+        # Of another one: this one should not be asked for its text.
+        return u"PosixPath(%s)" % quoted(str(type(value)(value)))
     if name in ("Color", "Number"):
         return u"<%s.%s: %s>" % (name, value.name, written(value.value))
     fields = getattr(value, "__dataclass_fields__", None)

@@ -6,7 +6,8 @@ use pyebpf::language::python::layout::locals::{
     LocalsFields,
 };
 use pyebpf::language::python::layout::objects::{
-    EXCEPTION_ARGS, LIST_ITEMS, ObjectFields, SET_MASK, SET_TABLE, SET_USED, TYPE_BASE, TYPE_DICT, TYPE_NAME,
+    EXCEPTION_ARGS, LIST_ITEMS, ObjectFields, SET_MASK, SET_TABLE, SET_USED, TYPE_BASE, TYPE_DICT,
+    TYPE_ITEM_SIZE, TYPE_NAME,
 };
 
 use super::{Fact, fact};
@@ -155,6 +156,11 @@ pub(super) fn facts(layout: &Layout, objects: &ObjectFields) -> Vec<Fact> {
             "locals: TYPE_NAME",
             in_object(TYPE_NAME),
             &["offsetof(PyTypeObject, tp_name)"],
+        ),
+        fact(
+            "locals: TYPE_ITEM_SIZE",
+            in_object(TYPE_ITEM_SIZE),
+            &["offsetof(PyTypeObject, tp_itemsize)"],
         ),
         fact(
             "locals: TYPE_BASE",

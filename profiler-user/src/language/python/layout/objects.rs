@@ -21,6 +21,8 @@ pub const TYPE_BASE: u16 = 240;
 pub const TYPE_DICT: u16 = 248;
 /// `PyTypeObject.tp_basicsize`.
 pub const TYPE_BASIC_SIZE: u16 = 16;
+/// `PyTypeObject.tp_itemsize`.
+pub const TYPE_ITEM_SIZE: u16 = 24;
 /// `PyTypeObject.tp_flags`.
 pub const TYPE_FLAGS: u16 = 152;
 /// `PyTypeObject.tp_dictoffset`.

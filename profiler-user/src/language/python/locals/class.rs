@@ -6,7 +6,6 @@ use crate::language::python::layout::objects::{
     FLAG_HEAP_TYPE, FLAG_TUPLE, MEMBER_DEFINITION, MEMBER_OFFSET, MEMBER_QUALNAME_BYTES, TYPE_BASE,
     TYPE_DICT, TYPE_FLAGS, TYPE_NAME,
 };
-use crate::language::python::objects::dictionary::Entry;
 use crate::language::python::objects::{Objects, pointer, word};
 
 /// Bytes of a name.
@@ -27,38 +26,38 @@ pub(super) struct Class {
     pub(super) flags: u64,
     /// The names of its bases, the nearest first.
     bases: Vec<String>,
+    /// Itself and its bases, as far as they were made while the program ran.
+    made: Vec<RemoteAddr>,
     /// It is an `enum.Enum`.
     pub(super) is_enum: bool,
     /// Those of a dataclass or a named tuple, in order.
     pub(super) fields: Option<Vec<String>>,
-    /// `__slots__`: name and distance from the start of the instance.
-    slots: Vec<(String, u64)>,
 }
 
 impl Class {
     /// The class at `address`.
     pub(super) fn read<M: Memory>(objects: &Objects<'_, M>, address: RemoteAddr) -> Option<Self> {
+        let flags_of = |class: RemoteAddr| word(objects.memory(), objects.field(class, TYPE_FLAGS));
         let mut class = Self {
             name: name(objects, address)?,
-            flags: word(objects.memory(), objects.field(address, TYPE_FLAGS))?,
+            flags: flags_of(address)?,
             ..Self::default()
         };
-        let is_heap = class.has(FLAG_HEAP_TYPE);
-        if is_heap && let Some(of_class) = objects.type_of(address) {
-            let metaclasses = lineage(objects, of_class);
-            let metaclasses = metaclasses.filter_map(|class| name(objects, class));
-            class.is_enum = metaclasses
-                .into_iter()
-                .any(|name| name == "EnumMeta" || name == "EnumType");
-        }
         for ancestor in lineage(objects, address) {
             if ancestor != address {
                 class.bases.extend(name(objects, ancestor));
             }
-            let flags = word(objects.memory(), objects.field(ancestor, TYPE_FLAGS)).unwrap_or(0);
-            if flags & FLAG_HEAP_TYPE != 0 {
-                class.look_into(objects, ancestor);
+            if flags_of(ancestor).is_some_and(|flags| flags & FLAG_HEAP_TYPE != 0) {
+                class.made.push(ancestor);
             }
+        }
+        if class.has(FLAG_HEAP_TYPE) {
+            let metaclass = objects.type_of(address);
+            class.is_enum = metaclass.is_some_and(|metaclass| {
+                lineage(objects, metaclass)
+                    .any(|class| is_named(objects, class, "EnumMeta") || is_named(objects, class, "EnumType"))
+            });
+            class.fields = class.find_fields(objects);
         }
         Some(class)
     }
@@ -72,44 +71,42 @@ impl Class {
         self.name == name || self.bases.iter().any(|base| base == name)
     }
 
-    /// What an attribute in a slot is.
+    /// What an attribute in a slot of an instance is.
     pub(super) fn slot<M: Memory>(
         &self,
         objects: &Objects<'_, M>,
         object: RemoteAddr,
         name: &str,
     ) -> Option<RemoteAddr> {
-        let (_, distance) = self.slots.iter().find(|(slot, _)| slot == name)?;
-        pointer(objects.memory(), object.offset(*distance))
+        let descriptor = self.attribute(objects, name)?;
+        let class = objects.type_of(descriptor)?;
+        if !is_named(objects, class, "member_descriptor") {
+            return None;
+        }
+        pointer(objects.memory(), object.offset(slot_offset(objects, descriptor)?))
     }
 
-    /// Takes from the dictionary of the class or of a base what says how instances are shown.
-    fn look_into<M: Memory>(&mut self, objects: &Objects<'_, M>, class: RemoteAddr) {
-        let dictionary = pointer(objects.memory(), objects.field(class, TYPE_DICT));
-        let entries = dictionary.and_then(|dictionary| objects.dictionary(dictionary, MAX_ENTRIES));
-        for Entry { key, value } in entries.unwrap_or_default() {
-            let of_value = objects.type_of(value);
-            if of_value.is_some_and(|class| is_named(objects, class, "member_descriptor")) {
-                self.slots.extend(
-                    objects
-                        .text(key)
-                        .zip(slot_offset(objects, value))
-                        .filter(|_| self.slots.len() < MAX_FIELDS),
-                );
-            } else if self.fields.is_some() {
-                // Those of the class itself come before those of its bases.
-            } else if self.has(FLAG_TUPLE) && objects.is_text(key, "_fields") {
-                self.fields = objects.tuple(value, MAX_FIELDS).map(|names| {
-                    let names = names.into_iter();
-                    names.filter_map(|name| objects.text(name)).collect()
-                });
-            } else if objects.is_text(key, "__dataclass_fields__") {
-                self.fields = objects.dictionary(value, MAX_FIELDS as u64).map(|fields| {
-                    let names = fields.iter();
-                    names.filter_map(|entry| objects.text(entry.key)).collect()
-                });
-            }
-        }
+    /// An attribute of the class, or of a base.
+    fn attribute<M: Memory>(&self, objects: &Objects<'_, M>, name: &str) -> Option<RemoteAddr> {
+        self.made.iter().find_map(|class| {
+            let dictionary = pointer(objects.memory(), objects.field(*class, TYPE_DICT))?;
+            let entries = objects.dictionary(dictionary, MAX_ENTRIES)?;
+            let entry = entries.iter().find(|entry| objects.is_text(entry.key, name))?;
+            Some(entry.value)
+        })
+    }
+
+    /// The fields of a named tuple or a dataclass.
+    fn find_fields<M: Memory>(&self, objects: &Objects<'_, M>) -> Option<Vec<String>> {
+        let names = if self.has(FLAG_TUPLE) {
+            objects.tuple(self.attribute(objects, "_fields")?, MAX_FIELDS)?
+        } else {
+            let fields = self.attribute(objects, "__dataclass_fields__")?;
+            let fields = objects.dictionary(fields, MAX_FIELDS as u64)?;
+            fields.iter().map(|field| field.key).collect()
+        };
+        let names = names.into_iter().map(|name| objects.text(name));
+        names.collect()
     }
 }
 

@@ -421,7 +421,7 @@ fn a_thread_has_only_so_much_room() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(4))]
 
     #[test]
     fn any_memory_gives_an_answer_of_bounded_size(

@@ -19,7 +19,7 @@ pub use self::words::{pointer, word};
 use crate::language::python::layout::objects::{
     DIGIT_BITS, DIGITS, FLAG_DICT, FLAG_INLINE_VALUES, FLAG_INT, FLAG_LONG, FLAG_MANAGED_DICT, FLAG_STRING,
     FLAG_TUPLE, FLAG_UNICODE, InstanceShape, IntegerShape, MODULE_DICT, ObjectFields, TAG_BITS,
-    TYPE_BASIC_SIZE, TYPE_DICT_OFFSET, TYPE_FLAGS, keys,
+    TYPE_BASIC_SIZE, TYPE_DICT_OFFSET, TYPE_FLAGS, TYPE_ITEM_SIZE, keys,
 };
 use crate::language::python::text::Text;
 
@@ -144,12 +144,30 @@ impl<'a, M: Memory> Objects<'a, M> {
                 dictionary => self.dictionary(RemoteAddr(dictionary), MAX_ATTRIBUTES),
             },
             _ => {
-                // Negative for objects of variable size, which are not looked into.
-                let offset = word(self.memory, self.field(class, TYPE_DICT_OFFSET))?;
+                let offset = word(self.memory, self.field(class, TYPE_DICT_OFFSET))?.cast_signed();
+                let offset = match u64::try_from(offset) {
+                    Ok(offset) => offset,
+                    // From the end of an object of variable size.
+                    Err(_) => self.instance_bytes(class, object)?.checked_add_signed(offset)?,
+                };
                 let dictionary = (offset < MAX_INSTANCE_BYTES).then(|| object.offset(offset))?;
                 self.dictionary(pointer(self.memory, dictionary)?, MAX_ATTRIBUTES)
             }
         }
+    }
+
+    /// The size of an instance with so many items or digits as it has.
+    fn instance_bytes(&self, class: RemoteAddr, object: RemoteAddr) -> Option<u64> {
+        let of_class = |field: u16| word(self.memory, self.field(class, field));
+        let size = word(self.memory, self.field(object, 0))?;
+        let is_number = self.has(class, FLAG_LONG);
+        let items = match self.fields.integer {
+            IntegerShape::Tag if is_number => size >> TAG_BITS,
+            _ => size.cast_signed().unsigned_abs(),
+        };
+        let bytes = of_class(TYPE_ITEM_SIZE)?.checked_mul(items)?;
+        let bytes = bytes.checked_add(of_class(TYPE_BASIC_SIZE)?)?;
+        bytes.checked_next_multiple_of(8)
     }
 
     /// The value of an `int` of at most two digits that is not negative.

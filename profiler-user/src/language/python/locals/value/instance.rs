@@ -3,7 +3,7 @@
 use profiler_common::memory::{Memory, RemoteAddr};
 
 use super::{Value, Writer};
-use crate::language::python::layout::objects::{EXCEPTION_ARGS, FLAG_LIST, FLAG_TUPLE};
+use crate::language::python::layout::objects::{EXCEPTION_ARGS, FLAG_LIST, FLAG_TUPLE, LIST_ITEMS};
 use crate::language::python::objects::{pointer, word};
 
 /// Parts of a path that are joined.
@@ -41,17 +41,16 @@ impl<M: Memory> Writer<'_, '_, M> {
         self.once(address, write).unwrap_or_else(|| value.by_address())
     }
 
-    /// `<Color.RED: 1>`.
-    pub(super) fn member_of_enum(&self, value: Value<'_>, room: usize) -> String {
+    /// `<Color.RED: 1>`; `None` when it has no name.
+    pub(super) fn member_of_enum(&self, value: Value<'_>, room: usize) -> Option<String> {
         let Value { address, class } = value;
-        let write = || {
+        self.once(address, || {
             let name = self.objects.text(self.attribute(value, "_name_")?)?;
             let frame = class.name.chars().count() + name.chars().count() + 5;
             let inner = self.attribute(value, "_value_")?;
             let inner = self.inner(inner, room.saturating_sub(frame));
             Some(format!("<{}.{name}: {inner}>", class.name))
-        };
-        self.once(address, write).unwrap_or_else(|| value.by_address())
+        })
     }
 
     /// `PosixPath("/srv")`.
@@ -110,9 +109,7 @@ impl<M: Memory> Writer<'_, '_, M> {
         if count == 0 {
             return Some(".".to_owned());
         }
-        let start = self
-            .objects
-            .field(parts, crate::language::python::layout::objects::LIST_ITEMS);
+        let start = self.objects.field(parts, LIST_ITEMS);
         let items = self.objects.items(pointer(memory, start)?, count, MAX_PARTS)?;
         let mut path = String::new();
         for item in items {

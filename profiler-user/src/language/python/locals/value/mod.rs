@@ -93,8 +93,10 @@ impl<'w, 'a, M: Memory> Writer<'w, 'a, M> {
         if class.name.starts_with("numpy.") && !class.has(FLAG_UNICODE) && !class.has(FLAG_STRING) {
             return Some(self.numpy(value).unwrap_or_else(|| value.by_address()));
         }
-        if class.is_enum {
-            return Some(self.member_of_enum(value, room));
+        if class.is_enum
+            && let Some(text) = self.member_of_enum(value, room)
+        {
+            return Some(text);
         }
         if let Some(fields) = &class.fields {
             return Some(self.with_fields(value, fields, room));
