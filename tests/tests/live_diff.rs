@@ -243,7 +243,7 @@ fn check_files(versions: &Versions, functions: &Value) -> anyhow::Result<()> {
     let channels = |name: &str| -> anyhow::Result<Vec<u32>> {
         let fill = frame(name).with_context(|| format!("no {name}"))?;
         let numbers = fill.trim_start_matches("rgb(").trim_end_matches(')').split(',');
-        Ok(numbers.map(str::parse).collect::<Result<_, _>>()?)
+        Ok(numbers.map(str::parse::<u32>).collect::<Result<_, _>>()?)
     };
     let (parse, store) = (channels("parse (versions.py")?, channels("store (versions.py")?);
     ensure!(parse[0] == 255 && parse[2] < 150, "{parse:?}");
