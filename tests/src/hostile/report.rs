@@ -33,6 +33,14 @@ fn budget(attack: &Attack) -> String {
     }
 }
 
+/// The same for its end.
+fn late(attack: &Attack) -> String {
+    match attack.allowed.late_because {
+        "" => String::new(),
+        because => format!(" (at most {} s: {because})", attack.allowed.ending.as_secs()),
+    }
+}
+
 /// Recordings that take different amounts of memory without an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Quiet {
@@ -187,14 +195,15 @@ impl Campaign {
         let numbers = row.measured.as_ref().map_or(" | | | ".to_owned(), |measured| {
             let quiet = self.quiet_of(row.attack).max(1);
             format!(
-                "{} of {:.0} ({:+.1} sigma) | {:.2}x{} | {} ms | {:.1} s",
+                "{} of {:.0} ({:+.1} sigma) | {:.2}x{} | {} ms | {:.1} s{}",
                 measured.samples,
                 measured.due,
                 measured.sigma(),
                 measured.peak_bytes as f64 / quiet as f64,
                 budget(row.attack),
                 measured.longest_gap.as_millis(),
-                measured.ending.as_secs_f64()
+                measured.ending.as_secs_f64(),
+                late(row.attack)
             )
         });
         format!("| {name} | {what} | {} | {numbers} | {result} |\n", whom.text())

@@ -16,7 +16,7 @@ pub(super) const KIND: Kind = Kind {
         name!("names-of-functions", "functions", "names of functions").representative(),
         name!("names-of-files", "files", "paths of modules"),
         name!("names-of-threads", "threads", "names of threads"),
-        name!("names-of-process", "process", "a command line that changes").representative(),
+        name!("names-of-process", "process", "a command line that changes"),
         name!("names-of-executables", "executables", "names of interpreters"),
         name!("names-of-scripts", "scripts", "names of scripts, and paths of 4,000 bytes"),
         name!("names-of-libraries", "libraries", "names of libraries"),
