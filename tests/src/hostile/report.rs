@@ -87,9 +87,15 @@ impl Campaign {
     pub fn run(&mut self, attack: &'static Attack) -> anyhow::Result<&Row> {
         let quiet_bytes = self.quiet_bytes(attack.against)?;
         let mut row = self.once(attack, quiet_bytes);
-        let is_disturbed = row.measured.as_ref().is_some_and(|measured| measured.taken > MOST_TAKEN);
+        let is_disturbed = row
+            .measured
+            .as_ref()
+            .is_some_and(|measured| measured.taken > MOST_TAKEN);
         if !row.breaches.is_empty() && is_disturbed {
-            eprintln!("hostile: {} is run again: the host took time from this machine", attack.name);
+            eprintln!(
+                "hostile: {} is run again: the host took time from this machine",
+                attack.name
+            );
             row = self.once(attack, quiet_bytes);
         }
         self.rows.push(row);
@@ -140,7 +146,11 @@ impl Campaign {
     /// The average deviation of the samples, in standard errors.
     #[must_use]
     pub fn average(&self) -> f64 {
-        let sigmas: Vec<f64> = self.rows.iter().filter_map(|row| Some(row.measured.as_ref()?.sigma())).collect();
+        let sigmas: Vec<f64> = self
+            .rows
+            .iter()
+            .filter_map(|row| Some(row.measured.as_ref()?.sigma()))
+            .collect();
         average(&sigmas)
     }
 
@@ -149,12 +159,17 @@ impl Campaign {
     pub fn breaches(&self) -> Vec<String> {
         let of_row = |row: &Row| {
             let name = row.attack.name;
-            row.breaches.iter().map(move |breach| format!("{name}: {breach}")).collect::<Vec<_>>()
+            row.breaches
+                .iter()
+                .map(move |breach| format!("{name}: {breach}"))
+                .collect::<Vec<_>>()
         };
         let mut all: Vec<String> = self.rows.iter().flat_map(of_row).collect();
         let average = self.average();
         if average.abs() > MOST_AVERAGE {
-            all.push(format!("all rows: the samples are {average:+.1} standard errors from those due on average"));
+            all.push(format!(
+                "all rows: the samples are {average:+.1} standard errors from those due on average"
+            ));
         }
         all
     }

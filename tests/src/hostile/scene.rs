@@ -162,7 +162,10 @@ impl Scene {
             let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
             pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
         });
-        let of_container = self.container.as_ref().and_then(|container| container::pid_of(&container.id).ok());
+        let of_container = self
+            .container
+            .as_ref()
+            .and_then(|container| container::pid_of(&container.id).ok());
         pids.extend(of_container.into_iter().flat_map(family));
         pids
     }
@@ -171,7 +174,11 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         drop(self.stdin.take());
-        let perf_maps: Vec<String> = self.pids().iter().map(|pid| format!("/tmp/perf-{pid}.map")).collect();
+        let perf_maps: Vec<String> = self
+            .pids()
+            .iter()
+            .map(|pid| format!("/tmp/perf-{pid}.map"))
+            .collect();
         if let Some(container) = &self.container {
             container::end(&container.id);
         }
@@ -186,7 +193,10 @@ impl Drop for Scene {
             if left.is_empty() {
                 break;
             }
-            for pid in left.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?)) {
+            for pid in left
+                .iter()
+                .filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?))
+            {
                 let _ = kill_process(pid, Signal::KILL);
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -227,7 +237,15 @@ fn become_user(whom: Whom) -> Vec<&'static str> {
         Whom::Root | Whom::Container | Whom::Mounted => Vec::new(),
         Whom::Nobody => nobody.into(),
         Whom::Namespaces => {
-            let own = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc"];
+            let own = [
+                "unshare",
+                "--user",
+                "--map-root-user",
+                "--mount",
+                "--pid",
+                "--fork",
+                "--mount-proc",
+            ];
             nobody.into_iter().chain(own).collect()
         }
     }

@@ -157,7 +157,12 @@ fn a_debug_link_leads_to_the_file_with_the_same_build_id_however_it_is_compresse
 
 #[test]
 fn a_compressed_section_that_becomes_more_or_less_than_it_says_costs_the_lines_alone() {
-    for (compression, claim) in [("zlib", 16u64), ("zlib", 1 << 27), ("zstd", 16), ("zstd", 1 << 27)] {
+    for (compression, claim) in [
+        ("zlib", 16u64),
+        ("zlib", 1 << 27),
+        ("zstd", 16),
+        ("zstd", 1 << 27),
+    ] {
         let program = Program::compile(INLINES, &["-g"]);
         let compress = format!("--compress-debug-sections={compression}");
         program.run("objcopy", &[&compress, "program"]);

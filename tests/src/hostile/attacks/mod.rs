@@ -59,7 +59,12 @@ mod tests {
     fn a_budget_beyond_the_usual_has_its_reason() {
         for attack in all() {
             let allowed = attack.allowed;
-            assert_eq!(allowed.extra_mib == 0, allowed.because.is_empty(), "{}", attack.name);
+            assert_eq!(
+                allowed.extra_mib == 0,
+                allowed.because.is_empty(),
+                "{}",
+                attack.name
+            );
             let is_usual = allowed.ending == Allowed::USUAL.ending;
             assert_eq!(is_usual, allowed.late_because.is_empty(), "{}", attack.name);
         }
