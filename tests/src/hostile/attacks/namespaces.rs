@@ -44,7 +44,7 @@ pub(super) const KIND: Kind = Kind {
             "files-of-pipes",
             Container,
             "files-of-pipes",
-            "pipes where pyebpf looks for users and debug files"
+            "pipes where its users and libraries are listed"
         )
         .representative(),
         game!(
