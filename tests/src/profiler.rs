@@ -381,7 +381,12 @@ impl Recording {
         self.running.signal(Signal::INT)?;
         let finished = self.running.wait()?;
         let is_right = matches!(finished.status.code(), Some(0 | 1));
-        anyhow::ensure!(is_right, "pyebpf ended with {}:\n{}", finished.status, finished.stderr);
+        anyhow::ensure!(
+            is_right,
+            "pyebpf ended with {}:\n{}",
+            finished.status,
+            finished.stderr
+        );
         Self::read(&self.folder, finished)
     }
 

@@ -15,5 +15,10 @@ fn no_attack_costs_others_anything_or_misleads_about_them() {
     }
     eprintln!("{}\n\n{}", campaign.summary(), campaign.tables());
     let breaches = campaign.breaches();
-    assert!(breaches.is_empty(), "{} breaches:\n{}", breaches.len(), breaches.join("\n"));
+    assert!(
+        breaches.is_empty(),
+        "{} breaches:\n{}",
+        breaches.len(),
+        breaches.join("\n")
+    );
 }

@@ -85,6 +85,17 @@ def root_of_pipes():
     busy()
 
 
+def files_of_pipes():
+    """In a container of its own: what is looked for in its root is a pipe or a loop."""
+    with open("/proc/mounts") as file:
+        assert any(line.startswith("overlay / ") for line in file), "this is no container"
+    for path in ("/etc/passwd", "/etc/group", "/etc/hostname", "/etc/os-release", "/etc/ld.so.cache"):
+        if os.path.lexists(path):
+            os.unlink(path)
+        os.mkfifo(path)
+    busy()
+
+
 def folder_gone():
     """The folder in which it works is removed."""
     os.mkdir("gone")

@@ -271,7 +271,8 @@ def pids_used_again():
     def start_at(pid):
         with open("/proc/sys/kernel/ns_last_pid", "w") as file:
             file.write(str(pid - 1))
-    wanted = os.getpid() + 20_000
+    with open("/proc/sys/kernel/pid_max") as file:
+        wanted = (os.getpid() + 20_000) % (int(file.read()) - 1000) + 500
     programs = ["for i in range(%d): pass" % n for n in (10, 300_000, 600_000)]
     number = 0
     while time.monotonic() < END:

@@ -34,10 +34,20 @@ fn main() -> anyhow::Result<()> {
                 measured.command
             )
         });
-        eprintln!("hostile: {}: {} {}", attack.name, numbers.unwrap_or_default(), row.breaches.join("; "));
+        eprintln!(
+            "hostile: {}: {} {}",
+            attack.name,
+            numbers.unwrap_or_default(),
+            row.breaches.join("; ")
+        );
     }
     print!("{ABOUT}\n{}\n\n{}", campaign.summary(), campaign.tables());
     let breaches = campaign.breaches();
-    ensure!(breaches.is_empty(), "{} breaches:\n{}", breaches.len(), breaches.join("\n"));
+    ensure!(
+        breaches.is_empty(),
+        "{} breaches:\n{}",
+        breaches.len(),
+        breaches.join("\n")
+    );
     Ok(())
 }

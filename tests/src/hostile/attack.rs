@@ -81,6 +81,8 @@ pub struct Allowed {
     pub because: &'static str,
     /// From the signal that ends the recording to its end.
     pub ending: Duration,
+    /// Why that is longer than for others; empty if it is not.
+    pub late_because: &'static str,
 }
 
 impl Allowed {
@@ -89,6 +91,7 @@ impl Allowed {
         extra_mib: 0,
         because: "",
         ending: Duration::from_secs(10),
+        late_because: "",
     };
 
     /// A budget of memory, and why.
@@ -96,6 +99,14 @@ impl Allowed {
     pub const fn memory(mut self, extra_mib: u64, because: &'static str) -> Self {
         self.extra_mib = extra_mib;
         self.because = because;
+        self
+    }
+
+    /// A later end, seconds, and why.
+    #[must_use]
+    pub const fn ending(mut self, seconds: u64, because: &'static str) -> Self {
+        self.ending = Duration::from_secs(seconds);
+        self.late_because = because;
         self
     }
 }

@@ -40,7 +40,9 @@ impl Innocent {
     /// # Errors
     /// When it does not start.
     pub fn start(seconds: f64) -> anyhow::Result<Self> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("hostile/shared").join(FILE);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("hostile/shared")
+            .join(FILE);
         let workload = Workload::start(python::newest(), &script, &[seconds.to_string()])?;
         Ok(Self { workload })
     }
@@ -85,14 +87,24 @@ impl Innocent {
             let name = stack.process.as_deref().unwrap_or_default();
             ensure!(name.contains(FILE), "the innocent program is called {name:?}");
         }
-        let cut_off = own.count(|stack| stack.frames.iter().any(|frame| frame.name.starts_with("<native: ")));
+        let cut_off = own.count(|stack| {
+            stack
+                .frames
+                .iter()
+                .any(|frame| frame.name.starts_with("<native: "))
+        });
         let most = 10.0 + MOST_CUT_OFF * own.total() as f64;
         ensure!(
             cut_off as f64 <= most,
             "{cut_off} of {} samples of the innocent program have their native frames cut off",
             own.total()
         );
-        let of_file = |stack: &Stack| stack.frames.iter().any(|frame| frame.file.as_deref() == Some(FILE));
+        let of_file = |stack: &Stack| {
+            stack
+                .frames
+                .iter()
+                .any(|frame| frame.file.as_deref() == Some(FILE))
+        };
         let elsewhere = stacks.filter(|stack| stack.pid != Some(self.pid()) && of_file(stack));
         ensure!(
             elsewhere.total() == 0,
@@ -148,7 +160,11 @@ impl Truth {
     /// When the file has no times.
     pub fn longest_gap(&self, pid: u32, times_ns: &mut [u64]) -> anyhow::Result<Duration> {
         times_ns.sort_unstable();
-        let (first, last) = self.progress.first().zip(self.progress.last()).context("it worked")?;
+        let (first, last) = self
+            .progress
+            .first()
+            .zip(self.progress.last())
+            .context("it worked")?;
         let inside = times_ns.iter().filter_map(|time| self.cpu_at(*time));
         let mut before = first.1;
         let mut longest = 0;
@@ -180,13 +196,24 @@ pub fn read_times(path: &Path, pid: u32) -> anyhow::Result<WithTimes> {
     let mut reader = Reader::with_times()?;
     reader.add_file(path)?;
     let mut loaded = reader.finish().context("a file")?;
-    let column = loaded.types.iter().position(|kind| kind.name == "samples" && kind.unit == "count");
+    let column = loaded
+        .types
+        .iter()
+        .position(|kind| kind.name == "samples" && kind.unit == "count");
     let column = column.with_context(|| format!("samples of CPU time among {:?}", loaded.types))?;
     let (mut total, mut samples) = (0, 0);
     for (index, row) in loaded.rows.iter().enumerate() {
-        let count = loaded.values(index).get(column).copied().unwrap_or(0).unsigned_abs();
+        let count = loaded
+            .values(index)
+            .get(column)
+            .copied()
+            .unwrap_or(0)
+            .unsigned_abs();
         total += count;
-        let of = loaded.labels.get(row.labels.0 as usize).and_then(|set| set.id("pid"));
+        let of = loaded
+            .labels
+            .get(row.labels.0 as usize)
+            .and_then(|set| set.id("pid"));
         if of == Some(pid) && is_in_function(&loaded, row.stack) {
             samples += count;
         }
@@ -195,15 +222,25 @@ pub fn read_times(path: &Path, pid: u32) -> anyhow::Result<WithTimes> {
     let mut times_ns = Vec::new();
     for tick in times.read()? {
         let tick = tick?;
-        let of = loaded.labels.get(tick.thread.0 as usize).and_then(|set| set.id("pid"));
+        let of = loaded
+            .labels
+            .get(tick.thread.0 as usize)
+            .and_then(|set| set.id("pid"));
         if of == Some(pid) && tick.source == Source::OnCpu && is_in_function(&loaded, tick.stack) {
             times_ns.push(tick.time_ns);
         }
     }
-    Ok(WithTimes { total, samples, times_ns })
+    Ok(WithTimes {
+        total,
+        samples,
+        times_ns,
+    })
 }
 
 fn is_in_function(loaded: &Loaded, stack: StackId) -> bool {
-    let mut frames = loaded.stack(stack).iter().filter_map(|id| loaded.frames.get(id.0 as usize));
+    let mut frames = loaded
+        .stack(stack)
+        .iter()
+        .filter_map(|id| loaded.frames.get(id.0 as usize));
     frames.any(|frame| FUNCTIONS.contains(&&*frame.name))
 }

@@ -64,9 +64,16 @@ pub fn family(pid: u32) -> Vec<u32> {
     let mut next = 0;
     while let Some(parent) = all.get(next) {
         // Each thread has the children that it has started (proc(5)).
-        for task in fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten() {
+        for task in fs::read_dir(format!("/proc/{parent}/task"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             let text = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            all.extend(text.split_whitespace().filter_map(|word| word.parse::<u32>().ok()));
+            all.extend(
+                text.split_whitespace()
+                    .filter_map(|word| word.parse::<u32>().ok()),
+            );
         }
         next += 1;
     }
@@ -84,7 +91,11 @@ fn proportional_bytes(pid: u32) -> u64 {
 /// What the maps take that a process has open, each once.
 fn map_bytes(pid: u32) -> u64 {
     let mut maps = BTreeMap::new();
-    for entry in fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let text = fs::read_to_string(entry.path()).unwrap_or_default();
         let field = |name: &str| {
             let value = text.lines().find_map(|line| line.strip_prefix(name))?;

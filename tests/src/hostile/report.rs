@@ -33,6 +33,14 @@ fn budget(attack: &Attack) -> String {
     }
 }
 
+/// The same for its end.
+fn late(attack: &Attack) -> String {
+    match attack.allowed.late_because {
+        "" => String::new(),
+        because => format!(" (at most {} s: {because})", attack.allowed.ending.as_secs()),
+    }
+}
+
 /// Recordings that take different amounts of memory without an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Quiet {
@@ -79,9 +87,15 @@ impl Campaign {
     pub fn run(&mut self, attack: &'static Attack) -> anyhow::Result<&Row> {
         let quiet_bytes = self.quiet_bytes(attack.against)?;
         let mut row = self.once(attack, quiet_bytes);
-        let is_disturbed = row.measured.as_ref().is_some_and(|measured| measured.taken > MOST_TAKEN);
+        let is_disturbed = row
+            .measured
+            .as_ref()
+            .is_some_and(|measured| measured.taken > MOST_TAKEN);
         if !row.breaches.is_empty() && is_disturbed {
-            eprintln!("hostile: {} is run again: the host took time from this machine", attack.name);
+            eprintln!(
+                "hostile: {} is run again: the host took time from this machine",
+                attack.name
+            );
             row = self.once(attack, quiet_bytes);
         }
         self.rows.push(row);
@@ -132,7 +146,11 @@ impl Campaign {
     /// The average deviation of the samples, in standard errors.
     #[must_use]
     pub fn average(&self) -> f64 {
-        let sigmas: Vec<f64> = self.rows.iter().filter_map(|row| Some(row.measured.as_ref()?.sigma())).collect();
+        let sigmas: Vec<f64> = self
+            .rows
+            .iter()
+            .filter_map(|row| Some(row.measured.as_ref()?.sigma()))
+            .collect();
         average(&sigmas)
     }
 
@@ -141,12 +159,17 @@ impl Campaign {
     pub fn breaches(&self) -> Vec<String> {
         let of_row = |row: &Row| {
             let name = row.attack.name;
-            row.breaches.iter().map(move |breach| format!("{name}: {breach}")).collect::<Vec<_>>()
+            row.breaches
+                .iter()
+                .map(move |breach| format!("{name}: {breach}"))
+                .collect::<Vec<_>>()
         };
         let mut all: Vec<String> = self.rows.iter().flat_map(of_row).collect();
         let average = self.average();
         if average.abs() > MOST_AVERAGE {
-            all.push(format!("all rows: the samples are {average:+.1} standard errors from those due on average"));
+            all.push(format!(
+                "all rows: the samples are {average:+.1} standard errors from those due on average"
+            ));
         }
         all
     }
@@ -187,14 +210,15 @@ impl Campaign {
         let numbers = row.measured.as_ref().map_or(" | | | ".to_owned(), |measured| {
             let quiet = self.quiet_of(row.attack).max(1);
             format!(
-                "{} of {:.0} ({:+.1} sigma) | {:.2}x{} | {} ms | {:.1} s",
+                "{} of {:.0} ({:+.1} sigma) | {:.2}x{} | {} ms | {:.1} s{}",
                 measured.samples,
                 measured.due,
                 measured.sigma(),
                 measured.peak_bytes as f64 / quiet as f64,
                 budget(row.attack),
                 measured.longest_gap.as_millis(),
-                measured.ending.as_secs_f64()
+                measured.ending.as_secs_f64(),
+                late(row.attack)
             )
         });
         format!("| {name} | {what} | {} | {numbers} | {result} |\n", whom.text())

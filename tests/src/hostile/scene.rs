@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::attack::{Attack, Whom};
@@ -58,7 +59,7 @@ impl Contained {
         words.extend(command.iter().cloned());
         Ok(Self {
             prepared: Prepared::of_command(&words, &options)?,
-            id: container::unique("hostile"),
+            id: container::unique("hostile-container"),
         })
     }
 }
@@ -161,7 +162,10 @@ impl Scene {
             let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
             pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
         });
-        let of_container = self.container.as_ref().and_then(|container| container::pid_of(&container.id).ok());
+        let of_container = self
+            .container
+            .as_ref()
+            .and_then(|container| container::pid_of(&container.id).ok());
         pids.extend(of_container.into_iter().flat_map(family));
         pids
     }
@@ -170,21 +174,30 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         drop(self.stdin.take());
-        let perf_maps: Vec<String> = self.pids().iter().map(|pid| format!("/tmp/perf-{pid}.map")).collect();
+        let perf_maps: Vec<String> = self
+            .pids()
+            .iter()
+            .map(|pid| format!("/tmp/perf-{pid}.map"))
+            .collect();
         if let Some(container) = &self.container {
             container::end(&container.id);
         }
-        // From Linux 5.14 on everything at once; before, until nothing is left that can fork.
+        // From Linux 5.14 on everything at once, but for processes whose first thread has ended; before, until nothing is left
+        // that can fork.
         let directory = self.cgroup.directory();
         for _ in 0..100 {
-            if fs::write(directory.join("cgroup.kill"), "1").is_err() {
-                for pid in self.pids() {
-                    let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
-                }
-            }
+            let _ = fs::write(directory.join("cgroup.kill"), "1");
+            let _ = self.child.kill();
             let _ = self.child.try_wait();
-            if self.pids().is_empty() {
+            let left = self.pids();
+            if left.is_empty() {
                 break;
+            }
+            for pid in left
+                .iter()
+                .filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?))
+            {
+                let _ = kill_process(pid, Signal::KILL);
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -224,7 +237,15 @@ fn become_user(whom: Whom) -> Vec<&'static str> {
         Whom::Root | Whom::Container | Whom::Mounted => Vec::new(),
         Whom::Nobody => nobody.into(),
         Whom::Namespaces => {
-            let own = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc"];
+            let own = [
+                "unshare",
+                "--user",
+                "--map-root-user",
+                "--mount",
+                "--pid",
+                "--fork",
+                "--mount-proc",
+            ];
             nobody.into_iter().chain(own).collect()
         }
     }

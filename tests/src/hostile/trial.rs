@@ -163,7 +163,10 @@ fn check_formats(files: &Path) -> anyhow::Result<()> {
         }
         if *extension == "svg" {
             let text = String::from_utf8(bytes)?;
-            let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+            let options = roxmltree::ParsingOptions {
+                allow_dtd: true,
+                ..Default::default()
+            };
             roxmltree::Document::parse_with_options(&text, options).context("the picture is no XML")?;
         }
     }
@@ -196,11 +199,15 @@ fn ask(against: Against, innocent: &Innocent, scene: Option<&Scene>) -> anyhow::
     let started = Instant::now();
     let rows = Pyebpf::new(["ps", "--format", "json"])?.rows()?;
     let mut longest = started.elapsed();
-    let row = rows.get(&innocent.pid()).context("`ps` does not list the innocent program")?;
+    let row = rows
+        .get(&innocent.pid())
+        .context("`ps` does not list the innocent program")?;
     let is_right = row["supported"] == true
         && row["container"].is_null()
         && row["uid"] == 0
-        && row["script"].as_str().is_some_and(|script| script.ends_with("innocent.py"));
+        && row["script"]
+            .as_str()
+            .is_some_and(|script| script.ends_with("innocent.py"));
     ensure!(is_right, "`ps` says of the innocent program: {row}");
     let mut commands: Vec<Vec<String>> = Vec::new();
     match against {
@@ -224,7 +231,11 @@ fn ask(against: Against, innocent: &Innocent, scene: Option<&Scene>) -> anyhow::
             "{words:?} of the innocent program failed: {}",
             finished.stderr
         );
-        ensure!(finished.status.code().is_some(), "{words:?} ended with {}", finished.status);
+        ensure!(
+            finished.status.code().is_some(),
+            "{words:?} ended with {}",
+            finished.status
+        );
     }
     Ok(longest)
 }
@@ -232,7 +243,11 @@ fn ask(against: Against, innocent: &Innocent, scene: Option<&Scene>) -> anyhow::
 /// What is for people: nothing that a terminal would obey, and no word of a crash.
 fn check_words(text: &str) -> anyhow::Result<()> {
     let order = text.lines().find(|line| line.chars().any(is_unprintable));
-    ensure!(order.is_none(), "an order to the terminal in {:?}", order.unwrap_or_default());
+    ensure!(
+        order.is_none(),
+        "an order to the terminal in {:?}",
+        order.unwrap_or_default()
+    );
     let crash = text.lines().find(|line| line.contains("panicked at"));
     ensure!(crash.is_none(), "a crash: {}", crash.unwrap_or_default());
     Ok(())
@@ -244,7 +259,10 @@ fn all_gone(pids: &[u32]) -> anyhow::Result<()> {
     let is_there = |pid: &&u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == binary);
     let deadline = Instant::now() + GONE_WITHIN;
     while let Some(pid) = pids.iter().find(is_there) {
-        ensure!(Instant::now() < deadline, "process {pid} of pyebpf is still there");
+        ensure!(
+            Instant::now() < deadline,
+            "process {pid} of pyebpf is still there"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())

@@ -28,12 +28,19 @@ pub fn breaches(attack: &Attack, measured: &Measured, quiet_bytes: u64) -> Vec<S
     let sigma = measured.sigma();
     check(
         sigma.abs() <= MOST_SIGMA,
-        format!("{} samples, {:.0} due ({sigma:+.1} sigma)", measured.samples, measured.due),
+        format!(
+            "{} samples, {:.0} due ({sigma:+.1} sigma)",
+            measured.samples, measured.due
+        ),
     );
     let allowed = quiet_bytes as f64 * MEMORY_RATIO + (attack.allowed.extra_mib << 20) as f64;
     check(
         measured.peak_bytes as f64 <= allowed,
-        format!("{} MiB, {:.0} allowed", measured.peak_bytes >> 20, allowed / f64::from(1 << 20)),
+        format!(
+            "{} MiB, {:.0} allowed",
+            measured.peak_bytes >> 20,
+            allowed / f64::from(1 << 20)
+        ),
     );
     check(
         measured.longest_gap <= LONGEST_GAP,
@@ -98,7 +105,10 @@ mod tests {
     #[test]
     fn a_budget_allows_more_memory() {
         let attack = ATTACK.allowed(Allowed::USUAL.memory(20, "why"));
-        let row = Measured { peak_bytes: 125 << 20, ..measured() };
+        let row = Measured {
+            peak_bytes: 125 << 20,
+            ..measured()
+        };
         assert!(breaches(&attack, &row, 100 << 20).is_empty());
     }
 

@@ -50,7 +50,10 @@ impl Workshop {
     /// The interpreter may lie in a home folder that is closed to others.
     fn bind_python(&self, python: &Python) -> anyhow::Result<PathBuf> {
         let program = python.program();
-        let root = program.ancestors().nth(2).context("an interpreter in PREFIX/bin")?;
+        let root = program
+            .ancestors()
+            .nth(2)
+            .context("an interpreter in PREFIX/bin")?;
         let prefix = self.path().join("python");
         fs::create_dir(&prefix)?;
         mount(&["--bind", &root.to_string_lossy()], &prefix)?;
@@ -115,7 +118,13 @@ fn make(source: &Path, to: &Path) -> anyhow::Result<()> {
     let output = to.join(stem).with_extension(if is_program { "" } else { "so" });
     let kind: &[&str] = if is_program { &[] } else { &["-shared", "-fPIC"] };
     let mut compiler = Command::new("cc");
-    compiler.args(["-O1", "-pthread"]).args(kind).arg("-o").arg(&output).arg(source).arg("-ldl");
+    compiler
+        .args(["-O1", "-pthread"])
+        .args(kind)
+        .arg("-o")
+        .arg(&output)
+        .arg(source)
+        .arg("-ldl");
     let status = compiler.status().context("starting the C compiler")?;
     ensure!(status.success(), "{} does not compile", source.display());
     Ok(())
@@ -123,7 +132,11 @@ fn make(source: &Path, to: &Path) -> anyhow::Result<()> {
 
 /// As distributions have it: everybody may open it. (Linux, admin-guide/devices.txt: 10, 229.)
 fn make_fuse_device(path: &Path) -> anyhow::Result<()> {
-    let status = Command::new("mknod").arg("--mode=666").arg(path).args(["c", "10", "229"]).status()?;
+    let status = Command::new("mknod")
+        .arg("--mode=666")
+        .arg(path)
+        .args(["c", "10", "229"])
+        .status()?;
     ensure!(status.success(), "making {} failed", path.display());
     // Less the umask.
     fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;

@@ -4,7 +4,7 @@
 //! blazesym maps files into memory and follows links from one file to others. Neither may happen with a file that someone
 //! else can write: one that shrinks while mapped kills the reader, and a link may lead anywhere. So the symbol and debug
 //! sections alone are read, by position and within limits, into a file that only this process has: same addresses, no
-//! links. Never maps the foreign file and never believes a size before it is known to be small.
+//! links, nothing compressed ([`super::compressed`] says what becomes of that). Never maps the foreign file and never believes a size before it is known to be small.
 
 use std::collections::hash_map::RandomState;
 use std::fs::File;
@@ -17,6 +17,7 @@ use object::LittleEndian as LE;
 use object::elf::{self, CompressionHeader64, FileHeader64, SectionHeader64};
 use object::pod::{bytes_of, from_bytes};
 
+use super::compressed::{decompress, expands_within};
 use super::reference::DebugReference;
 use crate::elf::{ElfError, ElfFile, FileBytes, Reader, Section, Sections, Segment};
 use crate::native::memory_file::memory_file;
@@ -27,6 +28,8 @@ const MAX_SYMBOL_BYTES: u64 = 384 << 20;
 const MAX_DEBUG_BYTES: u64 = 256 << 20;
 /// Bytes of a compressed symbol table (`.gnu_debugdata`), at most: those of Fedora's largest libraries are 1 MB.
 const MAX_MINI_DEBUG: u64 = 16 << 20;
+/// Bytes that it becomes, at most.
+const MAX_MINI_DEBUG_EXPANDED: u64 = 128 << 20;
 /// Bytes read of one file for its names, at most: what is copied, and the tables beside it.
 pub(super) const BUDGET_BYTES: u64 = MAX_SYMBOL_BYTES + MAX_DEBUG_BYTES + (256 << 20);
 /// Where sections start in the copy: as aligned as any structure in them.
@@ -62,7 +65,7 @@ pub(super) struct SymbolCopy {
     pub(super) file: File,
     /// Equal for equal copies, in this process.
     pub(super) content: u64,
-    /// Bytes of the copy, and of what is compressed in it.
+    /// Bytes of the copy.
     pub(super) bytes: u64,
     segments: Box<[Segment]>,
     /// Sections that are mapped executable.
@@ -82,12 +85,18 @@ impl SymbolCopy {
             return Err(ElfError::Malformed("not a 64-bit file"));
         }
         let sections = source.section_table().map_err(Clone::clone)?;
-        let keep = Keep::choose(source, sections, with_debug_info)?;
-        let (file, content, bytes) = write(source, sections, &keep, hasher)?;
+        let mut keep = Keep::choose(source, sections, with_debug_info)?;
+        let mut written = write(source, sections, &keep, hasher);
+        if written.is_err() && keep.has_debug_info {
+            // The symbol tables may be better than the debug information.
+            keep = Keep::choose(source, sections, false)?;
+            written = write(source, sections, &keep, hasher);
+        }
+        let (file, content, bytes) = written?;
         Ok(Self {
             file,
             content,
-            bytes: bytes + keep.expansion,
+            bytes,
             segments: source.segments().into(),
             code: code(sections),
             reference: DebugReference::of(source),
@@ -124,14 +133,12 @@ fn code(sections: &Sections) -> Vec<CodeSection> {
 struct Keep {
     sections: Vec<usize>,
     has_debug_info: bool,
-    /// Bytes that the compressed ones become.
-    expansion: u64,
 }
 
 impl Keep {
     fn choose(source: &ElfFile, sections: &Sections, with_debug_info: bool) -> Result<Self, ElfError> {
-        let (symbols, symbol_bytes, _) = select(source, sections, SYMBOL_SECTIONS);
-        if symbol_bytes > MAX_SYMBOL_BYTES {
+        let (symbols, stored, expanded) = select(source, sections, SYMBOL_SECTIONS);
+        if stored.saturating_add(expanded) > MAX_SYMBOL_BYTES {
             return Err(ElfError::TooLarge);
         }
         let (debug, stored, expanded) = select(source, sections, DEBUG_SECTIONS);
@@ -145,7 +152,6 @@ impl Keep {
         Ok(Self {
             sections: chosen,
             has_debug_info,
-            expansion: if has_debug_info { expanded } else { 0 },
         })
     }
 }
@@ -160,7 +166,7 @@ fn select(source: &ElfFile, sections: &Sections, wanted: &[&[u8]]) -> (Vec<usize
         let Some(position) = wanted.iter().position(|wanted| *wanted == name) else {
             continue;
         };
-        let too_large = name == b".gnu_debugdata" && section.size > MAX_MINI_DEBUG;
+        let too_large = name == b".gnu_debugdata" && !is_small_archive(source, section);
         if !section.has_content() || too_large || std::mem::replace(&mut seen[position], true) {
             continue;
         }
@@ -171,6 +177,15 @@ fn select(source: &ElfFile, sections: &Sections, wanted: &[&[u8]]) -> (Vec<usize
         selected.push(index);
     }
     (selected, stored, expanded)
+}
+
+/// Whether `.gnu_debugdata` is as small as those of distributions, as it is and as what it becomes: blazesym decompresses it.
+fn is_small_archive(source: &ElfFile, section: &Section) -> bool {
+    section.size <= MAX_MINI_DEBUG
+        && source
+            .reader()
+            .range(section.range(), MAX_MINI_DEBUG)
+            .is_ok_and(|bytes| expands_within(&bytes, MAX_MINI_DEBUG_EXPANDED))
 }
 
 /// Header, section headers, section names, sections.
@@ -200,9 +215,15 @@ fn write(
         };
         hash.write(all.name(original));
         hash.write_u64(original.size);
-        copy_range(source.reader(), original.range(), &file, position, &mut hash)?;
-        sections[index] = section_header(original, position);
-        position = align(position + original.size);
+        let mut copied = *original;
+        if original.is_compressed() {
+            copied.flags = original.flags.without(elf::SHF_COMPRESSED);
+            copied.size = decompress(source.reader(), original, &file, position, &mut hash)?;
+        } else {
+            copy_range(source.reader(), original.range(), &file, position, &mut hash)?;
+        }
+        sections[index] = section_header(&copied, position);
+        position = align(position + copied.size);
     }
     let mut header: FileHeader64<LE> = source.reader().structure(0)?;
     header.e_shoff.set(LE, header_end);
@@ -248,7 +269,7 @@ fn empty_section() -> SectionHeader64<LE> {
         .unwrap_or_else(|()| unreachable!("the size is that of the structure"))
 }
 
-/// What the compression header says; a lie ends with the memory limit of the process.
+/// What the compression header says; a lie is found out when the section is decompressed.
 fn uncompressed_size(source: &ElfFile, section: &Section) -> u64 {
     let header = source
         .reader()

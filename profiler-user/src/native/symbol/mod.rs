@@ -6,11 +6,12 @@
 //! | `file` | a mapped file and its debug file: where they are |
 //! | `client`, `messages`, `protocol` | the worker process: started, asked, ended when it does not answer |
 //! | `jit` | the maps that programs write for code that they make at run time |
-//! | `worker`, `perf_map`, `symbol_file`, `copy`, `reference`, `tables`, `plt`, `aliases`, `demangle` | in that process: a private copy of the symbols, blazesym on it |
+//! | `worker`, `perf_map`, `symbol_file`, `copy`, `compressed`, `reference`, `tables`, `plt`, `aliases`, `demangle` | in that process: a private copy of the symbols, blazesym on it |
 //! | `kernel` | `/proc/kallsyms`, which the kernel writes |
 
 mod aliases;
 mod client;
+mod compressed;
 mod copy;
 mod demangle;
 mod file;

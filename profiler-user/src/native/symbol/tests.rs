@@ -156,6 +156,30 @@ fn a_debug_link_leads_to_the_file_with_the_same_build_id_however_it_is_compresse
 }
 
 #[test]
+fn a_compressed_section_that_becomes_more_or_less_than_it_says_costs_the_lines_alone() {
+    for (compression, claim) in [
+        ("zlib", 16u64),
+        ("zlib", 1 << 27),
+        ("zstd", 16),
+        ("zstd", 1 << 27),
+    ] {
+        let program = Program::compile(INLINES, &["-g"]);
+        let compress = format!("--compress-debug-sections={compression}");
+        program.run("objcopy", &[&compress, "program"]);
+        let mut bytes = std::fs::read(program.path()).expect("own file");
+        let file = ElfFile::open(bytes.clone().into(), 1 << 30).expect("a program");
+        let sections = file.section_table().expect("it has sections");
+        let info = sections.find(b".debug_info").expect("compiled with -g");
+        assert!(info.is_compressed(), "{compression}");
+        // `ch_size`, behind the kind and a reserved word.
+        let at = info.offset as usize + 8;
+        bytes[at..at + 8].copy_from_slice(&claim.to_le_bytes());
+        std::fs::write(program.path(), bytes).expect("own file");
+        assert_eq!(names(&program), WITHOUT_LINES, "{compression}, {claim}");
+    }
+}
+
+#[test]
 fn without_a_build_id_the_debug_file_must_have_the_checksum_of_the_link() {
     let program = Program::compile(INLINES, &["-g", "-Wl,--build-id=none"]);
     split(&program);

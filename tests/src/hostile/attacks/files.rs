@@ -11,7 +11,16 @@ macro_rules! library {
             $name,
             Whom::Mounted,
             concat!("runs code of a FUSE file that ", $what),
-            &["fuse", "fuse-device", $how, "bad.elf", "python", "library.py", "mounted/f", "0x1000"],
+            &[
+                "fuse",
+                "fuse-device",
+                $how,
+                "bad.elf",
+                "python",
+                "library.py",
+                "mounted/f",
+                "0x1000",
+            ],
         )
         .with(|folder| Image::like_python().write(folder))
     };
@@ -55,6 +64,11 @@ pub(super) const KIND: Kind = Kind {
         library!("library-endless", "endless", "says that it has 2^62 bytes"),
         changing!("file-resized", "resize", "grows and shrinks while it is read").representative(),
         changing!("file-rewritten", "rewrite", "has other contents all the time"),
-        changing!("file-replaced", "vanish", "is a pipe, a device, a loop or nothing from one moment to the next").representative(),
+        changing!(
+            "file-replaced",
+            "vanish",
+            "is a pipe, a device, a loop or nothing from one moment to the next"
+        )
+        .representative(),
     ],
 };

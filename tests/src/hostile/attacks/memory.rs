@@ -10,15 +10,36 @@ macro_rules! page {
             $name,
             Whom::Mounted,
             concat!("a FUSE page under ", $where),
-            &["fuse", "fuse-device", "deaf", "/dev/null", "python", "pages.py", $page, "mounted/f"],
+            &[
+                "fuse",
+                "fuse-device",
+                "deaf",
+                "/dev/null",
+                "python",
+                "pages.py",
+                $page,
+                "mounted/f",
+            ],
         )
     };
     (covered in c $name:literal, $where:literal, $page:literal) => {
         Attack::new(
             $name,
             Whom::Mounted,
-            concat!("a FUSE page under ", $where, " in a program that is no interpreter"),
-            &["fuse", "fuse-device", "deaf", "/dev/null", "pages_of_c", $page, "mounted/f"],
+            concat!(
+                "a FUSE page under ",
+                $where,
+                " in a program that is no interpreter"
+            ),
+            &[
+                "fuse",
+                "fuse-device",
+                "deaf",
+                "/dev/null",
+                "pages_of_c",
+                $page,
+                "mounted/f",
+            ],
         )
     };
     ($how:literal as $whom:ident $name:literal, $where:literal, $page:literal) => {

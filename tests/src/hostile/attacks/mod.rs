@@ -46,6 +46,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::all;
+    use crate::hostile::attack::Allowed;
 
     #[test]
     fn every_attack_has_a_name_of_its_own_and_says_what_it_does() {
@@ -58,7 +59,14 @@ mod tests {
     fn a_budget_beyond_the_usual_has_its_reason() {
         for attack in all() {
             let allowed = attack.allowed;
-            assert_eq!(allowed.extra_mib == 0, allowed.because.is_empty(), "{}", attack.name);
+            assert_eq!(
+                allowed.extra_mib == 0,
+                allowed.because.is_empty(),
+                "{}",
+                attack.name
+            );
+            let is_usual = allowed.ending == Allowed::USUAL.ending;
+            assert_eq!(is_usual, allowed.late_because.is_empty(), "{}", attack.name);
         }
     }
 }

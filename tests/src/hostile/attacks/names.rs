@@ -5,8 +5,13 @@ use crate::hostile::attack::{Against, Attack, Whom};
 
 macro_rules! name {
     ($name:literal, $of:literal, $what:literal) => {
-        Attack::new($name, Whom::Nobody, concat!("orders to terminals, line breaks and broken text as ", $what), &["python", "names.py", $of])
-            .against(Against::Formats)
+        Attack::new(
+            $name,
+            Whom::Nobody,
+            concat!("orders to terminals, line breaks and broken text as ", $what),
+            &["python", "names.py", $of],
+        )
+        .against(Against::Formats)
     };
 }
 
@@ -16,12 +21,21 @@ pub(super) const KIND: Kind = Kind {
         name!("names-of-functions", "functions", "names of functions").representative(),
         name!("names-of-files", "files", "paths of modules"),
         name!("names-of-threads", "threads", "names of threads"),
-        name!("names-of-process", "process", "a command line that changes").representative(),
+        name!("names-of-process", "process", "a command line that changes"),
         name!("names-of-executables", "executables", "names of interpreters"),
-        name!("names-of-scripts", "scripts", "names of scripts, and paths of 4,000 bytes"),
+        name!(
+            "names-of-scripts",
+            "scripts",
+            "names of scripts, and paths of 4,000 bytes"
+        ),
         name!("names-of-libraries", "libraries", "names of libraries"),
-        Attack::new("arguments", Whom::Nobody, "command lines of 1.5 MB, of 50,000 words and of none", &["python", "names.py", "arguments"])
-            .against(Against::Formats)
-            .representative(),
+        Attack::new(
+            "arguments",
+            Whom::Nobody,
+            "command lines of 1.5 MB, of 50,000 words and of none",
+            &["python", "names.py", "arguments"],
+        )
+        .against(Against::Formats)
+        .representative(),
     ],
 };

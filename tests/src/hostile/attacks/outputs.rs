@@ -6,9 +6,14 @@ use crate::hostile::trial::{OUTPUT, make_file_of_root};
 
 macro_rules! game {
     ($name:literal, $which:literal, $what:literal) => {
-        Attack::new($name, Whom::Nobody, concat!($what, " under the name of the recording, again and again"), &["python", "outputs.py", $which, OUTPUT])
-            .with(make_file_of_root)
-            .against(Against::Output)
+        Attack::new(
+            $name,
+            Whom::Nobody,
+            concat!($what, " under the name of the recording, again and again"),
+            &["python", "outputs.py", $which, OUTPUT],
+        )
+        .with(make_file_of_root)
+        .against(Against::Output)
     };
 }
 

@@ -3,7 +3,14 @@
 use super::image::{CODE_ADDRESS, CODE_BYTES, Image, PROGBITS, Section, uleb};
 
 /// Sections of debug information.
-pub(super) const SECTIONS: &[&str] = &[".debug_info", ".debug_abbrev", ".debug_line", ".debug_str", ".debug_ranges", ".debug_aranges"];
+pub(super) const SECTIONS: &[&str] = &[
+    ".debug_info",
+    ".debug_abbrev",
+    ".debug_line",
+    ".debug_str",
+    ".debug_ranges",
+    ".debug_aranges",
+];
 
 /// Bytes before the first entry of a unit (DWARF 4, section 7.5.1.1).
 const UNIT_HEADER: u32 = 11;
@@ -101,11 +108,15 @@ fn with_debug(entries: Vec<u8>, lines: Vec<u8>) -> Image {
 fn image(info: Vec<u8>, lines: Vec<u8>) -> Image {
     let abbreviations = [
         // A unit with children: name, address, size, lines.
-        &[UNIT, 0x11, 1, 0x03, 0x08, 0x11, 0x01, 0x12, 0x07, 0x10, 0x17, 0, 0][..],
+        &[
+            UNIT, 0x11, 1, 0x03, 0x08, 0x11, 0x01, 0x12, 0x07, 0x10, 0x17, 0, 0,
+        ][..],
         // A function with children: address, size, origin.
         &[FUNCTION, 0x2e, 1, 0x11, 0x01, 0x12, 0x07, 0x31, 0x13, 0, 0],
         // An inlined call with children: origin, address, size, file and line of the call.
-        &[INLINED, 0x1d, 1, 0x31, 0x13, 0x11, 0x01, 0x12, 0x07, 0x58, 0x0b, 0x59, 0x0b, 0, 0],
+        &[
+            INLINED, 0x1d, 1, 0x31, 0x13, 0x11, 0x01, 0x12, 0x07, 0x58, 0x0b, 0x59, 0x0b, 0, 0,
+        ],
         &[0],
     ];
     let mut image = Image::like_python();
@@ -164,7 +175,9 @@ fn line_program(steps: &[u8]) -> Vec<u8> {
     program.extend(CODE_ADDRESS.to_le_bytes());
     program.extend(steps);
     program.extend([2, 16, 0, 1, 1]);
-    let mut bytes = (2 + 4 + header.len() as u32 + program.len() as u32).to_le_bytes().to_vec();
+    let mut bytes = (2 + 4 + header.len() as u32 + program.len() as u32)
+        .to_le_bytes()
+        .to_vec();
     bytes.extend([4, 0]);
     bytes.extend((header.len() as u32).to_le_bytes());
     bytes.extend(header);

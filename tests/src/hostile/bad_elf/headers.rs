@@ -27,7 +27,9 @@ pub fn overflowing_sections() -> Image {
     let mut image = with_all_tables();
     for index in 1..=image.sections.len() {
         image.header_patches.push((index, SIZE, (1 << 63) - 1));
-        image.header_patches.push((index, ENTRY_BYTES, [0, 1, u64::MAX][index % 3]));
+        image
+            .header_patches
+            .push((index, ENTRY_BYTES, [0, 1, u64::MAX][index % 3]));
     }
     image
 }
@@ -49,7 +51,11 @@ pub fn circular_links() -> Image {
     let mut image = with_all_tables();
     let count = image.sections.len() as u64;
     for index in 1..=image.sections.len() {
-        let link = if index % 2 == 0 { index as u64 } else { index as u64 % count + 1 };
+        let link = if index % 2 == 0 {
+            index as u64
+        } else {
+            index as u64 % count + 1
+        };
         image.header_patches.push((index, LINK, link | link << 32));
     }
     image
@@ -72,7 +78,11 @@ pub fn million_symbols() -> Image {
     let mut symbols = vec![0; 24];
     let mut names = vec![0];
     for index in 0..1_000_000u64 {
-        symbols.extend(symbol(names.len() as u32, CODE_ADDRESS + index % 4096, 1 + index % 64));
+        symbols.extend(symbol(
+            names.len() as u32,
+            CODE_ADDRESS + index % 4096,
+            1 + index % 64,
+        ));
         names.extend(format!("function_number_{index}\0").as_bytes());
     }
     let mut image = Image::default();
@@ -138,7 +148,12 @@ pub fn circular_hashes() -> Image {
     let mut dynamic = Vec::new();
     for _ in 0..100_000 {
         // DT_NEEDED, DT_HASH, DT_STRTAB, DT_SYMTAB, none of them the last.
-        for (tag, value) in [(1u64, u64::MAX), (4, CODE_ADDRESS), (5, u64::MAX - 4), (6, CODE_ADDRESS)] {
+        for (tag, value) in [
+            (1u64, u64::MAX),
+            (4, CODE_ADDRESS),
+            (5, u64::MAX - 4),
+            (6, CODE_ADDRESS),
+        ] {
             dynamic.extend(tag.to_le_bytes());
             dynamic.extend(value.to_le_bytes());
         }

@@ -22,8 +22,8 @@ pub(super) const CODE_ADDRESS: u64 = BASE + CODE;
 const COUNTS_DOWN: &[u8] = &[0x48, 0xff, 0xcf, 0x75, 0xfb, 0xc3];
 /// As a program: counts down from two million and sleeps for a millisecond, for ever.
 const BUSY: &[u8] = &[
-    0xb9, 0x80, 0x84, 0x1e, 0x00, 0xff, 0xc9, 0x75, 0xfc, 0x68, 0x40, 0x42, 0x0f, 0x00, 0x6a, 0x00, 0x48, 0x89, 0xe7, 0x31,
-    0xf6, 0xb8, 0x23, 0x00, 0x00, 0x00, 0x0f, 0x05, 0x58, 0x58, 0xeb, 0xe0,
+    0xb9, 0x80, 0x84, 0x1e, 0x00, 0xff, 0xc9, 0x75, 0xfc, 0x68, 0x40, 0x42, 0x0f, 0x00, 0x6a, 0x00, 0x48,
+    0x89, 0xe7, 0x31, 0xf6, 0xb8, 0x23, 0x00, 0x00, 0x00, 0x0f, 0x05, 0x58, 0x58, 0xeb, 0xe0,
 ];
 const ENTRY: usize = 16;
 
@@ -75,7 +75,12 @@ impl Image {
     pub fn like_python() -> Self {
         let mut names = vec![0];
         let mut symbols = vec![0; 24];
-        for name in ["_PyRuntime", "_PyEval_EvalFrameDefault", "Py_Version", "counts_down"] {
+        for name in [
+            "_PyRuntime",
+            "_PyEval_EvalFrameDefault",
+            "Py_Version",
+            "counts_down",
+        ] {
             symbols.extend(symbol(names.len() as u32, CODE_ADDRESS, CODE_BYTES));
             names.extend(name.as_bytes());
             names.push(0);
@@ -167,7 +172,14 @@ impl Image {
         }
         header.extend(0u32.to_le_bytes());
         let programs = self.segments.len() as u16 + 1;
-        for half in [HEADER_BYTES as u16, PROGRAM_HEADER_BYTES as u16, programs, 64, count, count - 1] {
+        for half in [
+            HEADER_BYTES as u16,
+            PROGRAM_HEADER_BYTES as u16,
+            programs,
+            64,
+            count,
+            count - 1,
+        ] {
             header.extend(half.to_le_bytes());
         }
         // What is in memory: the headers and the code, to read and execute.

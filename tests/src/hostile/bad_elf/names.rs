@@ -43,7 +43,10 @@ pub fn debug_link_to_zeros(folder: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// When it cannot be made.
 pub fn debug_link_to_pipe(folder: &Path) -> anyhow::Result<()> {
-    let made = Command::new("mkfifo").args(["-m", "666"]).arg(folder.join("debug")).status()?;
+    let made = Command::new("mkfifo")
+        .args(["-m", "666"])
+        .arg(folder.join("debug"))
+        .status()?;
     ensure!(made.success(), "mkfifo failed");
     with_link("debug").write(folder)
 }
