@@ -20,7 +20,7 @@ use profiler_common::memory::{Memory, RemoteAddr};
 use super::class::Class;
 use crate::language::python::layout::objects::{
     FLAG_DICT, FLAG_EXCEPTION, FLAG_HEAP_TYPE, FLAG_INT, FLAG_LIST, FLAG_LONG, FLAG_STRING, FLAG_TUPLE,
-    FLAG_TYPE, FLAG_UNICODE,
+    FLAG_TYPE, FLAG_UNICODE, IntegerShape,
 };
 use crate::language::python::objects::Objects;
 
@@ -110,7 +110,9 @@ impl<'w, 'a, M: Memory> Writer<'w, 'a, M> {
     fn of_builtin(&self, value: Value<'_>, room: usize) -> Option<String> {
         let Value { address, class } = value;
         let is = |flag| class.has(flag);
-        if is(FLAG_LONG) || is(FLAG_INT) {
+        // From 3.12 on the bit of 2.7's `int` says something else.
+        let has_machine_numbers = self.objects.fields().integer == IntegerShape::Machine;
+        if is(FLAG_LONG) || has_machine_numbers && is(FLAG_INT) {
             let text = self.integer(value)?;
             return Some(value.as_subclass_of(&["int", "long", "bool"], text));
         }
