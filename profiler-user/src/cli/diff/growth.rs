@@ -1,6 +1,6 @@
 //! What took more than before.
 
-use crate::views::{ComparedRow, Comparison};
+use crate::views::{Compared, ComparedRow, Comparison};
 
 /// Something that took more than before, by more than chance explains.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +18,7 @@ pub(super) fn growths<W>(
     name: impl Fn(&W) -> String,
 ) -> Vec<Growth> {
     let growths = rows.iter().filter_map(|row| {
-        let significant = [row.own, row.total].into_iter().filter(|of| of.is_significant());
+        let significant = [row.own, row.total].into_iter().filter(Compared::is_significant);
         let percent = significant.map(|of| comparison.change(&of)).reduce(f64::max)?;
         (percent > 0.0).then(|| Growth {
             name: name(&row.what),

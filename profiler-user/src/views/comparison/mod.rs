@@ -279,7 +279,8 @@ impl<'l> Comparison<'l> {
                 tests.push((at, false));
                 chances.push(self.chance(counted, sums, own));
             }
-            if !is_leaf && !(is_all && self.scale == Scale::Shares) {
+            let is_known = is_leaf || (is_all && self.scale == Scale::Shares);
+            if !is_known {
                 tests.push((at, true));
                 chances.push(self.chance(counted, sums, total));
             }
