@@ -215,7 +215,7 @@ def sleeper(argument):
 
 
 for target, arguments in ((burner, ()), (sleeper, ("quiet",))):
-    if len(sys.argv) > 1:
+    if len(sys.argv) > 2:
         thread = threading.Thread(target=target, args=arguments, name=target.__name__)
         thread.daemon = True
         thread.start()

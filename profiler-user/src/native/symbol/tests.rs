@@ -12,6 +12,7 @@ use super::client::Client;
 use super::symbolizer::FILES;
 use super::*;
 use crate::cache::Cache;
+use crate::elf::ElfFile;
 use crate::ids::ProcessKey;
 use crate::inspect::Opener;
 
