@@ -101,7 +101,9 @@ impl Variables {
                 continue;
             };
             let known = self.variables.len();
-            self.add_names(objects, tuple, count, |index| first.checked_add(index).map(|slot| (slot, true)));
+            self.add_names(objects, tuple, count, |index| {
+                first.checked_add(index).map(|slot| (slot, true))
+            });
             let added = self.variables.split_off(known.min(self.variables.len()));
             for cell in added {
                 let is_it = |known: &&mut Variable| known.slot < arguments && known.name == cell.name;
