@@ -5,7 +5,7 @@ use tests::hostile::report::Campaign;
 use tests::live::alone;
 
 #[test]
-#[ignore = "some attacks still make a recording end late: docs/trust.md names them; `cargo xtask hostile` runs them all"]
+#[ignore = "some attacks still make a recording end late; `cargo xtask hostile` runs them all and says which"]
 fn no_attack_costs_others_anything_or_misleads_about_them() {
     let _alone = alone();
     let mut campaign = Campaign::new().expect("what attacks are made with");

@@ -28,7 +28,7 @@ pub fn circular_origins() -> Image {
     entries.extend(one);
     entries.extend(function(first));
     entries.extend([0, 0, 0]);
-    with_debug(entries, line_program(&[]))
+    with_debug(&entries, line_program(&[]))
 }
 
 /// A function that is its own origin, of which itself is inlined.
@@ -39,7 +39,7 @@ pub fn own_origin() -> Image {
     entries.extend(function(first));
     entries.extend(inlined(first));
     entries.extend([0, 0, 0]);
-    with_debug(entries, line_program(&[]))
+    with_debug(&entries, line_program(&[]))
 }
 
 /// 200,000 calls inlined into each other.
@@ -52,7 +52,7 @@ pub fn deep() -> Image {
         entries.extend(inlined(first));
     }
     entries.extend(vec![0; 200_002]);
-    with_debug(entries, line_program(&[]))
+    with_debug(&entries, line_program(&[]))
 }
 
 /// Entries that have no end: children of children until the file ends.
@@ -61,7 +61,7 @@ pub fn unfinished() -> Image {
     let mut entries = unit();
     let first = UNIT_HEADER + entries.len() as u32;
     entries.extend(function(first).repeat(50_000));
-    with_debug(entries, line_program(&[]))
+    with_debug(&entries, line_program(&[]))
 }
 
 /// 16 million lines of the same code.
@@ -69,7 +69,7 @@ pub fn unfinished() -> Image {
 pub fn lines_without_end() -> Image {
     let mut entries = unit();
     entries.push(0);
-    with_debug(entries, line_program(&vec![0x0d; 16 << 20]))
+    with_debug(&entries, line_program(&vec![0x0d; 16 << 20]))
 }
 
 /// 20,000 units, each of which says that it has all of the code, and the same lines.
@@ -92,7 +92,7 @@ pub fn strange_abbreviations() -> Image {
         abbreviations.extend([0x03, 0x16].repeat(20));
         abbreviations.extend([0, 0]);
     }
-    let mut image = with_debug(unit(), line_program(&[]));
+    let mut image = with_debug(&unit(), line_program(&[]));
     for section in &mut image.sections {
         if section.name == ".debug_abbrev" {
             section.bytes.clone_from(&abbreviations);
@@ -101,8 +101,8 @@ pub fn strange_abbreviations() -> Image {
     image
 }
 
-fn with_debug(entries: Vec<u8>, lines: Vec<u8>) -> Image {
-    image(with_header(&entries), lines)
+fn with_debug(entries: &[u8], lines: Vec<u8>) -> Image {
+    image(with_header(entries), lines)
 }
 
 fn image(info: Vec<u8>, lines: Vec<u8>) -> Image {

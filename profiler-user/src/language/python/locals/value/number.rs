@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn floats_are_written_as_python_does() {
         for (number, text) in [
-            (3.1415, "3.1415"),
+            (2.5125, "2.5125"),
             (1.0, "1.0"),
             (-0.0, "-0.0"),
             (1e16, "1e+16"),
