@@ -64,7 +64,7 @@ pub mod thread_lookup {
 
 /// `ThreadLookup::gil_how`: what leads from a thread to the GIL of its interpreter.
 pub mod gil_lookup {
-    /// Nothing that is known, or there is none.
+    /// Nothing is known that does, or the interpreter has no GIL.
     pub const UNKNOWN: u8 = 0;
     /// `gil` is where it lies (3.6 to 3.11).
     pub const AT: u8 = 1;

@@ -46,7 +46,7 @@ def word_at(address):
 
 
 def runs_machine_code(code, address=None):
-    """Runs `code` for ever, a few milliseconds at a time; on a page of its own, or at an address that it is already at."""
+    """Runs `code` without end, a few milliseconds at a time; on a page of its own, or at an address that it is already at."""
     if address is None:
         page = mmap.mmap(-1, mmap.PAGESIZE, prot=7)
         page.write(code)

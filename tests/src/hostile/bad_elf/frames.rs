@@ -1,4 +1,4 @@
-//! Call frame information (`.eh_frame`) that takes for ever, leads in circles or lies about its size.
+//! Call frame information (`.eh_frame`) that never ends, leads in circles or lies about its size.
 
 use super::image::{CODE_ADDRESS, Image, PROGBITS, Section};
 
