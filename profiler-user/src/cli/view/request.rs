@@ -23,7 +23,7 @@ pub(super) enum Head {
     Partial,
     /// All of it.
     Whole(Request),
-    /// It is none.
+    /// Something else than a request.
     Wrong,
 }
 
